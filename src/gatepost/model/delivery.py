@@ -1,0 +1,95 @@
+"""One recipient's way out, and what became of each attempt."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.submission import Submission
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands. The last five are final."""
+
+    DUE = "due"
+    LEASED = "leased"
+    HELD = "held"
+    DELIVERED = "delivered"
+    CAPTURED = "captured"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """True when nothing more will be tried."""
+        return self not in {DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD}
+
+
+class OutcomeKind(StrEnum):
+    """What one attempt came to."""
+
+    DELIVERED = "delivered"
+    CAPTURED = "captured"
+    DISCARDED = "discarded"
+    DEFERRED = "deferred"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt came to, and who said so.
+
+    `code` and `status` are the other side's (RFC 5321 §4.2, RFC 3463); code 0 where nobody
+    answered, and then `status` is ours. `text` is one line, without secrets. `host` is the name of
+    the next hop, `address` its "ip:port", `tls` "TLSv1.3 TLS_AES_256_GCM_SHA384" or "".
+    """
+
+    kind: OutcomeKind
+    code: int = 0
+    status: str = ""
+    text: str = ""
+    host: str = ""
+    address: str = ""
+    tls: str = ""
+
+    @property
+    def words(self) -> str:
+        """Return the outcome in one line, as a log or a report shows it."""
+        return " ".join(p for p in (str(self.code or ""), self.status, self.text) if p)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One recipient of one submission.
+
+    `forward_path` is as given (local part untouched), domain in lower-case A-labels;
+    `destination` is that domain, or the address literal with its brackets.
+    `attempts` counts dialled attempts and alone drives retry; `leases` counts every lease
+    (decision 10). `reason` says why it waits, in words for a person.
+    """
+
+    id: DeliveryId
+    submission_id: SubmissionId
+    forward_path: str
+    destination: str
+    next_attempt_at: datetime
+    expires_at: datetime
+    state: DeliveryState = DeliveryState.DUE
+    attempts: int = 0
+    leases: int = 0
+    last_outcome: Outcome | None = None
+    reason: str = ""
+    warned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A delivery in this worker's hands until the lease ends.
+
+    `fence` is the token that a settle must show: one that lost its lease changes nothing.
+    """
+
+    delivery: Delivery
+    submission: Submission
+    fence: int

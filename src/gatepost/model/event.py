@@ -1,0 +1,54 @@
+"""What happened: one vocabulary for journal, trace, webhooks and metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
+
+#: What a fact may be: no nesting, no secret, no content.
+Fact = str | int | float | bool
+
+
+class EventKind(StrEnum):
+    """Every kind of event there is. Names are stable: outside programs match on them."""
+
+    ACCEPTED = "message.accepted"
+    REFUSED_AT_DOOR = "message.refused"
+    ATTEMPTED = "delivery.attempted"
+    DELIVERED = "delivery.delivered"
+    CAPTURED = "delivery.captured"
+    DISCARDED = "delivery.discarded"
+    DEFERRED = "delivery.deferred"
+    REFUSED = "delivery.refused"
+    EXPIRED = "delivery.expired"
+    DELAYED = "delivery.delayed"
+    HELD = "delivery.held"
+    RELEASED = "delivery.released"
+    RETRIED = "delivery.retried"
+    CANCELLED = "delivery.cancelled"
+    RETURNED = "return.sent"
+    RETURN_DROPPED = "return.dropped"
+    LOGIN_SUCCEEDED = "login.succeeded"
+    LOGIN_REFUSED = "login.refused"
+    ACCOUNT_ADDED = "account.added"
+    ACCOUNT_CHANGED = "account.changed"
+    ACCOUNT_EXPOSED = "account.exposed"
+    ACCOUNT_REMOVED = "account.removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, written in the transaction that made it happen.
+
+    `facts` are flat: "code", "status", "text", "host", "address", "tls", "recipient", "attempt",
+    "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size" …
+    """
+
+    kind: EventKind
+    at: datetime
+    submission_id: SubmissionId | None = None
+    delivery_id: DeliveryId | None = None
+    account: AccountName | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)

@@ -1,0 +1,74 @@
+"""Where a delivery goes next: what `via` and `deliver_to` may say, as values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gatepost.model.secret import Secret
+
+
+class TlsMode(StrEnum):
+    """How a next hop is to be spoken to."""
+
+    OPPORTUNISTIC = "opportunistic"
+    REQUIRED = "required"
+    NEVER = "never"
+    IMPLICIT = "implicit"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLogin:
+    """Credentials of ours at somebody else's server. The password is read when it is used."""
+
+    username: str
+    password: Secret
+    mechanism: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViaMx:
+    """The recipient domain's own MX hosts (RFC 5321 §5.1)."""
+
+    tls: TlsMode = TlsMode.OPPORTUNISTIC
+
+
+@dataclass(frozen=True, slots=True)
+class ViaSmtp:
+    """One given host: a smart host or an internal server. No MX look-up (decision 25)."""
+
+    host: str
+    port: int
+    tls: TlsMode = TlsMode.OPPORTUNISTIC
+    login: UpstreamLogin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViaLmtp:
+    """A local delivery agent (RFC 2033)."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViaMaildir:
+    """A folder of maildirs, one per mailbox: DIRECTORY/MAILBOX/{tmp,new,cur}."""
+
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViaCapture:
+    """Keep it for looking at; nothing leaves the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViaDiscard:
+    """Accept and drop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViaHold:
+    """Accept and keep held."""
+
+
+Via = ViaMx | ViaSmtp | ViaLmtp | ViaMaildir | ViaCapture | ViaDiscard | ViaHold

@@ -1,0 +1,295 @@
+"""What every store promises, whichever database is beneath it.
+
+Writes are *jobs*: plain functions that get a Transaction and run in the store's writer thread.
+Jobs that arrive together are committed together (group commit), and nobody hears of a job before
+it would survive kill -9 and power loss. A job may be run twice (when a neighbour in its batch
+failed), so it must have no effect but those through its Transaction.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from gatepost.model.account import Account, Credential
+from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome
+from gatepost.model.event import Event
+from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
+from gatepost.model.submission import Submission
+
+T = TypeVar("T")
+
+
+class StoreUnavailableError(Exception):
+    """The store cannot be used now: locked, gone, read-only or broken. Worth a try later."""
+
+
+class DiskFullError(StoreUnavailableError):
+    """No space (or no inode) left, or less than the reserve we keep."""
+
+
+class NewerDatabaseError(Exception):
+    """The database was written by a newer Gatepost; nothing was touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a worker shows when it takes deliveries: who, and until when."""
+
+    worker: WorkerId
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A leased delivery named by its id and the fence it was handed out with."""
+
+    id: DeliveryId
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one leased delivery, written with its events in one transaction.
+
+    `state` DUE means: again at `next_attempt_at`, because of `reason`. A final state closes the
+    delivery; with the last one of a submission its content is let go. `return_due` asks for a
+    return to the sender (decision 11), `warned` marks that the delay notice is due or was sent.
+    """
+
+    held: Held
+    state: DeliveryState
+    outcome: Outcome | None
+    events: Sequence[Event]
+    next_attempt_at: datetime | None = None
+    reason: str = ""
+    return_due: bool = False
+    warning_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DueNotice:
+    """A return (or delay warning) that is owed to a sender."""
+
+    delivery: Delivery
+    submission: Submission
+    is_warning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which deliveries an operator means; None does not restrict. `id` is a submission's or a
+    delivery's, in full or its beginning (at least 8 digits)."""
+
+    id: str | None = None
+    account: AccountName | None = None
+    destination: str | None = None
+    recipient: str | None = None
+    states: tuple[DeliveryState, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One line of a queue listing."""
+
+    delivery: Delivery
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with its place in the outbox: positions rise, and never change."""
+
+    position: int
+    event: Event
+
+
+class Reading(Protocol):
+    """What can be asked of a store. Also the reading half of a Transaction."""
+
+    def account(self, name: AccountName) -> Account | None:
+        """Return one account."""
+        ...
+
+    def accounts(self) -> list[Account]:
+        """Return all accounts by name."""
+        ...
+
+    def credentials(self, account: AccountName) -> list[Credential]:
+        """Return an account's credentials, oldest first."""
+        ...
+
+    def submission(self, submission_id: SubmissionId) -> Submission | None:
+        """Return one submission, finished ones included while retention keeps them."""
+        ...
+
+    def deliveries(
+        self, which: QueueFilter, *, limit: int, after: DeliveryId | None = None
+    ) -> list[QueueRow]:
+        """Return matching deliveries in order of their ids (oldest first), finished ones too
+        when `which.states` names a final state or `which.id` names one. `after` pages on."""
+        ...
+
+    def queue_depth(self) -> dict[DeliveryState, int]:
+        """Return how many deliveries stand in each state that is not final, and CAPTURED."""
+        ...
+
+    def next_due_at(self) -> datetime | None:
+        """Return when the next delivery falls due; None for an empty queue."""
+        ...
+
+    def content(self, submission_id: SubmissionId) -> bytes | None:
+        """Return the stored octets, None when they are gone. Raises ContentDamagedError when
+        the checksum does not hold."""
+        ...
+
+    def events(
+        self,
+        *,
+        submission_id: SubmissionId | None = None,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> list[StoredEvent]:
+        """Return events in the order of their positions."""
+        ...
+
+    def find_submissions(self, text: str, *, limit: int = 20) -> list[SubmissionId]:
+        """Return submissions whose id begins with, or whose Message-ID or a recipient is, `text`;
+        newest first."""
+        ...
+
+    def position(self, reader: str) -> int:
+        """Return up to which event position `reader` (say "journal") has come; 0 at first."""
+        ...
+
+    def notices_due(self, *, limit: int) -> list[DueNotice]:
+        """Return returns and delay warnings that are owed."""
+        ...
+
+
+class Transaction(Reading, Protocol):
+    """What a job may change. All of it happens, or none."""
+
+    # -- rooms 4 and 5
+    def add_deliveries(
+        self, submission: Submission, deliveries: Sequence[Delivery], lease: Lease | None = None
+    ) -> list[Leased]:
+        """Add a submission's row and its deliveries; its content was given to `Store.write`.
+
+        With `lease` the DUE ones among them are handed straight to that worker and returned as
+        Leased (leases=1). A submission id that is already there changes nothing and returns [].
+        """
+        ...
+
+    def lease_due(self, now: datetime, lease: Lease, *, limit: int) -> list[Leased]:
+        """Lease deliveries that are due (or whose lease has ended), oldest due first."""
+        ...
+
+    def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
+        """Count an attempt for each delivery still held; return which are."""
+        ...
+
+    def renew(self, held: Iterable[Held], until: datetime) -> set[DeliveryId]:
+        """Prolong leases; return those still held."""
+        ...
+
+    def give_back(self, held: Iterable[Held], at: datetime, reason: str) -> None:
+        """Hand deliveries back unattempted: due again at `at`, because of `reason`."""
+        ...
+
+    def free_leases(self, worker_prefix: str) -> int:
+        """Make due at once what workers whose id begins with `worker_prefix` held; how many."""
+        ...
+
+    def settle(self, settlements: Iterable[Settlement]) -> set[DeliveryId]:
+        """Write outcomes with their events; return those whose lease was still ours. A lost
+        lease changes nothing and writes no event."""
+        ...
+
+    def clear_notice(self, delivery_id: DeliveryId, *, is_warning: bool) -> None:
+        """The return (or warning) has been accepted, or needs none."""
+        ...
+
+    # -- operator verbs on the queue
+    def change_queue(
+        self, which: QueueFilter, to: DeliveryState, now: datetime
+    ) -> list[DeliveryId]:
+        """Hold (DUE, LEASED -> HELD), release or retry (HELD, DUE -> DUE now), or cancel
+        (not final -> CANCELLED) matching deliveries and return which changed. A leased one that
+        is changed loses its fence: the worker's settle will change nothing."""
+        ...
+
+    # -- accounts
+    def put_account(self, account: Account) -> None:
+        """Insert or replace."""
+        ...
+
+    def remove_account(self, name: AccountName) -> bool:
+        """Remove with all its credentials; False when it was not there."""
+        ...
+
+    def put_credential(self, credential: Credential) -> None:
+        """Insert or replace."""
+        ...
+
+    def remove_credential(self, credential_id: CredentialId) -> bool:
+        """Remove one; False when it was not there."""
+        ...
+
+    # -- events
+    def add_events(self, events: Iterable[Event]) -> None:
+        """Append to the outbox."""
+        ...
+
+    def set_position(self, reader: str, position: int) -> None:
+        """Remember how far `reader` has come."""
+        ...
+
+
+class Store(Protocol):
+    """One database, used from one event loop."""
+
+    async def write(
+        self,
+        job: Callable[[Transaction], T],
+        content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+    ) -> T:
+        """Run a job, committed with its neighbours, and return what it returned once durable.
+
+        `content` (pieces in order) is made durable before the job's rows.
+
+        Raises:
+            StoreUnavailableError: nothing of this job was written.
+            Exception: whatever the job raised; nothing of it was written.
+
+        """
+        ...
+
+    async def read(self, query: Callable[[Reading], T]) -> T:
+        """Run a query on a consistent snapshot, off the event loop.
+
+        Raises:
+            StoreUnavailableError: the database cannot be read.
+
+        """
+        ...
+
+    async def data_version(self) -> int:
+        """Return a number that changes when *another* process has committed."""
+        ...
+
+    async def free_space(self) -> int:
+        """Return the octets that may still be written before DiskFullError."""
+        ...
+
+    async def tidy(self, now: datetime) -> None:
+        """Do the node's housekeeping if no neighbour does: retention, segments, checkpoints."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was given, then close."""
+        ...
+
+
+class ContentDamagedError(Exception):
+    """Stored content does not match its checksum, or its segment is missing."""

@@ -1,0 +1,1 @@
+"""SASL (RFC 4422): exchanges as generators, one file per mechanism."""
