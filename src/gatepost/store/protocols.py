@@ -207,7 +207,7 @@ class Transaction(Reading, Protocol):
         ...
 
     def clear_notice(self, delivery_id: DeliveryId, *, is_warning: bool) -> None:
-        """The return (or warning) has been accepted, or needs none."""
+        """Strike an owed return (or warning): it has been accepted, or needs none."""
         ...
 
     # -- operator verbs on the queue

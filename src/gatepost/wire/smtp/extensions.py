@@ -1,0 +1,77 @@
+"""What EHLO says, from both sides (RFC 5321 §4.1.1.1)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Channel(Enum):
+    """Whether the octets travel in clear or inside TLS."""
+
+    CLEAR = auto()
+    TLS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one listener offers.
+
+    `mechanisms` is empty where AUTH does not exist (the mx role); `offers_tls` is False where no
+    certificate is at hand or TLS came first. `message_size` in octets.
+    """
+
+    hostname: str
+    message_size: int
+    mechanisms: tuple[str, ...] = ()
+    offers_tls: bool = True
+    greeting: str = "Gatepost ESMTP"
+
+
+def keywords(profile: Profile, channel: Channel, *, authenticated: bool) -> str:
+    """Return the EHLO reply's lines: the host's name, then one keyword a line.
+
+    AUTH only inside TLS and only until it has succeeded; STARTTLS only in clear (RFC 3207 §4.2).
+    """
+    lines = [
+        f"{profile.hostname} Hello",
+        "PIPELINING",
+        f"SIZE {profile.message_size}",
+        "8BITMIME",
+        "ENHANCEDSTATUSCODES",
+        "HELP",
+    ]
+    if channel is Channel.CLEAR and profile.offers_tls:
+        lines.append("STARTTLS")
+    if channel is Channel.TLS and profile.mechanisms and not authenticated:
+        lines.append(f"AUTH {' '.join(profile.mechanisms)}")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What a server's EHLO reply offered us. `size` 0: no limit said, None: no SIZE."""
+
+    pipelining: bool = False
+    starttls: bool = False
+    eight_bit: bool = False
+    size: int | None = None
+    mechanisms: tuple[str, ...] = ()
+
+
+def read_offers(lines: Iterable[str]) -> Offers:
+    """Read the keyword lines of an EHLO reply (without the first, which names the host).
+
+    "AUTH=LOGIN PLAIN" of old servers counts as AUTH.
+    """
+    words: dict[str, list[str]] = {}
+    for line in lines:
+        keyword, *parameters = line.replace("AUTH=", "AUTH ", 1).upper().split() or [""]
+        words.setdefault(keyword, []).extend(parameters)
+    size = words.get("SIZE")
+    return Offers(
+        pipelining="PIPELINING" in words,
+        starttls="STARTTLS" in words,
+        eight_bit="8BITMIME" in words,
+        size=None if size is None else int(size[0]) if size and size[0].isdigit() else 0,
+        mechanisms=tuple(dict.fromkeys(words.get("AUTH", ()))),
+    )

@@ -1,0 +1,106 @@
+"""Mailboxes, domains and paths as the envelope writes them (RFC 5321 §4.1.2, §4.1.3)."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Final
+
+from gatepost.wire.smtp.limits import DOMAIN, LABEL, LOCAL_PART, PATH
+
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOT_STRING: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+#: qtextSMTP and quoted-pairSMTP.
+_QUOTED_STRING: Final = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
+_QUOTED_PAIR: Final = re.compile(r"\\(.)")
+_LABEL: Final = rf"[A-Za-z0-9_](?:[A-Za-z0-9_-]{{0,{LABEL - 2}}}[A-Za-z0-9_])?"
+_DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+#: A-d-l ":" of a source route: accepted, and ignored (RFC 5321 §4.1.1.3, appendix C).
+_SOURCE_ROUTE: Final = re.compile(r"(?:@[A-Za-z0-9.-]+|@\[[^\]]+\])(?:,@[^,:]+)*:")
+_ORDINARY: Final = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """local-part@domain.
+
+    `local_part` is as given (with its quotes, if any); `domain` is in lower case, or an address
+    literal with its brackets, or "" for the bare <postmaster>.
+    """
+
+    local_part: str
+    domain: str
+
+    @property
+    def text(self) -> str:
+        """Return local-part@domain."""
+        return f"{self.local_part}@{self.domain}" if self.domain else self.local_part
+
+    @property
+    def name(self) -> str:
+        """Return the local part with quotes and backslashes undone: what it really means."""
+        if self.local_part.startswith('"'):
+            return _QUOTED_PAIR.sub(r"\1", self.local_part[1:-1])
+        return self.local_part
+
+    @property
+    def is_literal(self) -> bool:
+        """True for user@[192.0.2.1]."""
+        return self.domain.startswith("[")
+
+
+def parse_mailbox(text: str) -> Mailbox | None:
+    """Read local-part@domain (RFC 5321 §4.1.2); None when it is not of that form or too long."""
+    if len(text) > PATH - 2:
+        return None
+    if found := _ORDINARY.fullmatch(text):
+        local_part, domain = found.groups()
+    else:
+        local_part, at, domain = text.rpartition("@")
+        if not at or not (_is_local_part(local_part) and _is_domain_or_literal(domain)):
+            return None
+    if len(local_part) > LOCAL_PART or len(domain) > DOMAIN:
+        return None
+    return Mailbox(local_part, domain.lower())
+
+
+def parse_path(text: str) -> Mailbox | None:
+    """Read what stands between "<" and ">" of a forward-path: a source route is dropped, the bare
+    "postmaster" is allowed (RFC 5321 §4.1.1.3). None when malformed.
+    """
+    if text.startswith("@"):
+        route = _SOURCE_ROUTE.match(text)
+        if route is None or len(text) > PATH - 2:
+            return None
+        text = text[route.end() :]
+    if text.lower() == "postmaster":
+        return Mailbox(text, "")
+    return parse_mailbox(text)
+
+
+def is_domain(text: str) -> bool:
+    """Tell whether `text` is a domain name in A-labels (RFC 5321 §4.1.2, underscores allowed)."""
+    return len(text) <= DOMAIN and _DOMAIN.fullmatch(text) is not None
+
+
+def is_qualified(domain: str) -> bool:
+    """Tell whether a domain has a dot, or is an address literal (RFC 6409 §4.2)."""
+    return domain.startswith("[") or "." in domain
+
+
+def literal_address(domain: str) -> str | None:
+    """Return the IP address of an address literal (RFC 5321 §4.1.3), None when it is none."""
+    inner = domain[1:-1] if domain.startswith("[") and domain.endswith("]") else ""
+    try:
+        if inner[:5].upper() == "IPV6:":
+            return str(IPv6Address(inner[5:]))
+        return str(IPv4Address(inner))
+    except AddressValueError:
+        return None
+
+
+def _is_local_part(text: str) -> bool:
+    return bool(_DOT_STRING.fullmatch(text) or _QUOTED_STRING.fullmatch(text))
+
+
+def _is_domain_or_literal(text: str) -> bool:
+    return literal_address(text) is not None if text.startswith("[") else is_domain(text)

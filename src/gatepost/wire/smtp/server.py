@@ -1,0 +1,437 @@
+"""The dialogue, server side (RFC 5321, 4954, 3207): a table, and a session that stands still.
+
+Give it octets with `receive`, take events with `next_event`, decide with `answer`, and send what
+`octets_to_send` returns. It owns no socket, no clock and no policy: commands that the RFC alone
+can settle are settled here; every other command becomes a question, and the session stands still
+until that question is answered. So pipelining (RFC 2920) needs no code of its own, and no command
+overtakes a decision.
+
+Three machines are kept apart: the dialogue (State), the channel (clear or TLS) and the identity
+(nobody or somebody).
+"""
+
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64Error
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from gatepost.wire.smtp import limits, replies
+from gatepost.wire.smtp.commands import (
+    Auth,
+    Command,
+    Data,
+    Ehlo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+    parse_command,
+)
+from gatepost.wire.smtp.extensions import Channel, Profile, keywords
+from gatepost.wire.smtp.framing import ContentReader, LineBuffer
+from gatepost.wire.smtp.replies import Reply
+
+
+class State(Enum):
+    """Where the dialogue stands (RFC 5321 §3.1-3.3)."""
+
+    CONNECTED = auto()
+    GREETED = auto()
+    HAS_REVERSE_PATH = auto()
+    HAS_FORWARD_PATH = auto()
+    IN_EXCHANGE = auto()
+    IN_CONTENT = auto()
+    CONTENT_COMPLETE = auto()
+    CLOSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The peer gave MAIL, RCPT, AUTH or STARTTLS: only policy can settle it. Call `answer`
+    (AUTH may get `challenge` first).
+    """
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    """The client's response to our SASL challenge, decoded; None: it gave up, and was told so."""
+
+    octets: bytes | None
+
+    def __repr__(self) -> str:
+        return "Responded()"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A piece of content, transparency undone."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ContentEnded:
+    """The final dot came. Call `answer`: 250 only once the message is durable (RFC 5321 §4.2.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedOctets:
+    """Nothing to do until the peer sends more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The dialogue is over: send what is left, then close."""
+
+
+Event = Asked | Responded | Content | ContentEnded | NeedOctets | Closed
+
+_NEED_OCTETS: Final = NeedOctets()
+_CLOSED: Final = Closed()
+_CONTENT_ENDED: Final = ContentEnded()
+
+_TRANSACTION: Final = (State.HAS_REVERSE_PATH, State.HAS_FORWARD_PATH)
+_READY: Final = (State.GREETED, *_TRANSACTION)
+
+#: RFC 5321 §4.1.4. Where an accepted command leads; a pair that is not here is out of order.
+LEADS_TO: Final[Mapping[tuple[State, type[Command]], State]] = {
+    **{(s, Ehlo): State.GREETED for s in (State.CONNECTED, *_READY)},
+    (State.GREETED, Mail): State.HAS_REVERSE_PATH,
+    (State.HAS_REVERSE_PATH, Rcpt): State.HAS_FORWARD_PATH,
+    (State.HAS_FORWARD_PATH, Rcpt): State.HAS_FORWARD_PATH,
+    (State.HAS_FORWARD_PATH, Data): State.IN_CONTENT,
+    (State.GREETED, Auth): State.GREETED,
+    (State.GREETED, StartTls): State.CONNECTED,
+    (State.CONNECTED, Rset): State.CONNECTED,
+    **{(s, Rset): State.GREETED for s in _READY},
+    **{(s, c): s for s in (State.CONNECTED, *_READY) for c in (Noop, Help, Vrfy)},
+    **{(s, Quit): State.CLOSED for s in (State.CONNECTED, *_READY)},
+}
+
+#: Replies the RFC alone decides.
+_SETTLED: Final[Mapping[type[Command], Reply]] = {
+    Data: replies.SEND_CONTENT,
+    Rset: replies.OK,
+    Noop: replies.OK,
+    Quit: replies.GOODBYE,
+    Vrfy: replies.CANNOT_VERIFY,
+    Help: replies.HELP,
+}
+
+_HTTP: Final = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"CONNECT ", b"OPTIONS ", b"DELETE ")
+
+
+class ServerSession:
+    """One connection's dialogue.
+
+    Args:
+        profile: what this listener offers.
+        channel: TLS where it comes first (port 465).
+        greeting: what is said first; a 4xx or 5xx ends the dialogue at once.
+
+    """
+
+    __slots__ = (
+        "_asked", "_ended", "_extended", "_lines", "_offences", "_out", "_over", "_profile",
+        "_reader", "_refused", "_size", "_skipping", "authenticated", "channel", "client_name",
+        "forward_paths", "mail", "state", "too_large",
+    )  # fmt: skip
+
+    def __init__(
+        self, profile: Profile, channel: Channel = Channel.CLEAR, greeting: Reply | None = None
+    ) -> None:
+        greeting = greeting or replies.READY.say(f"{profile.hostname} {profile.greeting}")
+        self.state = State.CONNECTED if greeting.accepts else State.CLOSED
+        self.channel = channel
+        self.authenticated = False
+        #: The name in EHLO or HELO, "" before.
+        self.client_name = ""
+        #: The accepted envelope of the transaction under way.
+        self.mail: Mail | None = None
+        self.forward_paths: list[Rcpt] = []
+        #: Set at the end of content that grew beyond the profile's size: it was not kept.
+        self.too_large = False
+        self._profile = profile
+        self._lines = LineBuffer()
+        self._reader: ContentReader | None = None
+        self._out: list[bytes] = [greeting.octets]
+        self._asked: Asked | Responded | ContentEnded | None = None
+        self._extended = False
+        self._ended = False
+        self._refused = False
+        self._skipping = False
+        self._offences = 0
+        self._over = not greeting.accepts
+        self._size = 0
+
+    # -- octets in and out
+
+    def receive(self, octets: bytes) -> None:
+        """Take what the peer sent; empty octets mean that it is gone."""
+        if octets:
+            self._lines.feed(octets)
+        else:
+            self.state = State.CLOSED
+
+    def octets_to_send(self) -> bytes:
+        """Take the replies that are due."""
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
+
+    @property
+    def extended(self) -> bool:
+        """True when the client said EHLO, not HELO."""
+        return self._extended
+
+    # -- events out, answers in
+
+    def next_event(self) -> Event:
+        """Work through what was received up to the next thing the caller must know."""
+        while self._asked is None:
+            if self.state is State.CLOSED:
+                return _CLOSED
+            if self.state is State.IN_CONTENT:
+                if event := self._read_content():
+                    return event
+                continue
+            line = self._lines.next_line()
+            if line is None:
+                if not self._no_whole_line():
+                    return _NEED_OCTETS
+            elif self._skipping:
+                self._skipping = False  # the rest of a line that was refused already
+            elif self.state is State.IN_EXCHANGE:
+                self._read_response(line)
+            else:
+                self._read_command(line)
+        return self._asked
+
+    def answer(self, reply: Reply) -> None:
+        """Settle the question that `next_event` returned.
+
+        Raises:
+            RuntimeError: nothing was asked.
+
+        """
+        asked, self._asked = self._asked, None
+        match asked:
+            case Asked(command):
+                self._settle(command, reply)
+            case ContentEnded():
+                self._end_transaction()
+                self._say(reply, State.GREETED)
+            case Responded():
+                self._settle(Auth("", None), reply)
+            case None:
+                msg = "nothing was asked"
+                raise RuntimeError(msg)
+        if reply.code == replies.STOPPING.code:  # RFC 5321 §3.8: 421 ends the connection
+            self.state = State.CLOSED
+
+    def challenge(self, octets: bytes) -> None:
+        """Answer AUTH, or a response, with a SASL challenge (RFC 4954 §4)."""
+        self._asked = None
+        self._out.append(b"334 " + b64encode(octets) + b"\r\n")
+        self.state = State.IN_EXCHANGE
+
+    def tls_established(self) -> None:
+        """Forget all that was said before the handshake (RFC 3207 §4.2)."""
+        self.channel = Channel.TLS
+        self.state = State.CONNECTED
+        self.client_name = ""
+        self._extended = False
+        self._lines = LineBuffer()
+        self._end_transaction()
+
+    def close(self, reply: Reply) -> None:
+        """Say a last 421 of our own accord (idle, stopping) and end the dialogue."""
+        self._asked = None
+        self._say(reply, State.CLOSED)
+
+    # -- within
+
+    def _say(self, reply: Reply, after: State) -> None:
+        self._out.append(reply.octets)
+        self.state = after
+        if reply.offends:
+            self._offences += 1
+            if self._offences >= limits.OFFENCES and after is not State.CLOSED:
+                self._out.append(replies.TOO_MANY_ERRORS.octets)
+                self.state = State.CLOSED
+
+    def _end_transaction(self) -> None:
+        self.mail = None
+        self.forward_paths = []
+        self._refused = False
+        self.too_large = False
+
+    def _no_whole_line(self) -> bool:
+        """Deal with what waits without CRLF; True when something was decided."""
+        waiting = len(self._lines)
+        if waiting > limits.AUTH_LINE + 2:
+            self._lines.take()
+            if not self._skipping:
+                self._refuse_long_line()
+                self._skipping = True
+            return True
+        if waiting and not self._skipping and self._lines.holds_bare_line_ending:
+            # A peer that ends lines with LF would wait for ever; guessing invites smuggling.
+            self._say(replies.BARE_LINE_ENDING_COMMAND, State.CLOSED)
+            return True
+        return False
+
+    def _refuse_long_line(self) -> None:
+        if self.state is State.IN_EXCHANGE:
+            self._give_up_exchange(replies.AUTH_LINE_TOO_LONG)
+        else:
+            self._say(replies.LINE_TOO_LONG, self.state)
+
+    def _read_command(self, line: bytes) -> None:
+        command: Command | Reply
+        if len(line) > limits.COMMAND_LINE and (refusal := _too_long(line)):
+            command = refusal
+        elif b"\n" in line or b"\r" in line or b"\0" in line:
+            command = replies.BARE_LINE_ENDING_COMMAND
+        else:
+            command = parse_command(line)
+        if isinstance(command, Reply):
+            speaks_http = self.state is State.CONNECTED and line.startswith(_HTTP)
+            if speaks_http:
+                self._say(replies.NOT_SMTP, State.CLOSED)
+            else:
+                self._say(command, self.state)
+            return
+        after = LEADS_TO.get((self.state, type(command)))
+        if after is None:
+            self._say(self._out_of_order(command), self.state)
+        elif (settled := _SETTLED.get(type(command))) is not None:
+            self._settle(command, settled)
+        elif isinstance(command, Ehlo):
+            self._greet(command)
+        elif (refusal := self._rfc_refuses(command)) is not None:
+            self._say(refusal, State.CLOSED if refusal is replies.TLS_INJECTION else self.state)
+        else:
+            self._asked = Asked(command)
+
+    def _out_of_order(self, command: Command) -> Reply:
+        if self.state is State.CONNECTED:
+            return replies.SAY_HELLO_FIRST
+        if isinstance(command, Data):
+            return replies.ALL_REFUSED if self._refused else replies.NO_RECIPIENTS
+        if isinstance(command, Auth) and self.state in _TRANSACTION:
+            return replies.AUTH_IN_TRANSACTION
+        return replies.OUT_OF_ORDER
+
+    def _rfc_refuses(self, command: Command) -> Reply | None:
+        """Refuse STARTTLS and AUTH where no policy could allow them (RFC 3207 §4, RFC 4954 §4)."""
+        if isinstance(command, StartTls):
+            if self.channel is Channel.TLS or not self._profile.offers_tls or self.authenticated:
+                return replies.TLS_NOT_OFFERED
+            return replies.TLS_INJECTION if len(self._lines) else None
+        if not isinstance(command, Auth):
+            return None
+        if not self._profile.mechanisms:
+            return replies.AUTH_NOT_HERE
+        if self.authenticated:
+            return replies.ALREADY_AUTHENTICATED
+        if not self._extended:
+            return replies.SAY_HELLO_FIRST
+        return None
+
+    def _greet(self, command: Ehlo) -> None:
+        self._end_transaction()
+        self.client_name, self._extended = command.client_name, command.extended
+        text = f"{self._profile.hostname} Hello"
+        if command.extended:
+            text = keywords(self._profile, self.channel, authenticated=self.authenticated)
+        self._say(replies.HELLO.say(text), State.GREETED)
+
+    def _settle(self, command: Command, reply: Reply) -> None:
+        """Say the reply and let an accepted command lead on."""
+        if not reply.accepts:
+            self._refused = self._refused or isinstance(command, Rcpt)
+            self._say(reply, State.GREETED if self.state is State.IN_EXCHANGE else self.state)
+            return
+        if isinstance(command, Auth):
+            self.authenticated = True
+            self._say(reply, State.GREETED)
+            return
+        after = LEADS_TO[self.state, type(command)]
+        if isinstance(command, Mail):
+            self.mail = command
+        elif isinstance(command, Rcpt):
+            self.forward_paths.append(command)
+        elif isinstance(command, Rset):
+            self._end_transaction()
+        elif isinstance(command, Data):
+            self._reader, self._size = ContentReader(), 0
+        self._say(reply, after)
+
+    def _read_response(self, line: bytes) -> None:
+        """One line of a SASL exchange (RFC 4954 §4)."""
+        if line == b"*":
+            self._give_up_exchange(replies.AUTH_CANCELLED)
+        elif len(line) > limits.AUTH_LINE:
+            self._give_up_exchange(replies.AUTH_LINE_TOO_LONG)
+        elif (octets := decode_response(line)) is None:
+            self._give_up_exchange(replies.NOT_BASE64)
+        else:
+            self._asked = Responded(octets)
+
+    def _give_up_exchange(self, reply: Reply) -> None:
+        self._say(reply, State.GREETED)
+        self._asked = Responded(None)
+
+    def exchange_over(self) -> None:
+        """Acknowledge `Responded(None)`: its reply has been said already."""
+        self._asked = None
+
+    def _read_content(self) -> Event | None:
+        """Hand out the next piece, or the end; None when the piece was empty or too much."""
+        reader = self._reader
+        if reader is None:
+            msg = "no content is expected"
+            raise RuntimeError(msg)
+        if reader.ended:
+            self._lines.feed(reader.rest)
+            self._reader = None
+            self.state = State.CONTENT_COMPLETE
+            self._asked = _CONTENT_ENDED
+            return _CONTENT_ENDED
+        if not len(self._lines):
+            return _NEED_OCTETS
+        octets = reader.feed(self._lines.take())
+        self._size += len(octets)
+        if self._size > self._profile.message_size:
+            self.too_large = True
+            return None
+        return Content(octets) if octets else None
+
+
+def decode_response(line: bytes) -> bytes | None:
+    """Decode one base64 line; "=" is the empty string (RFC 4954 §4); None when it is not base64."""
+    if line == b"=":
+        return b""
+    try:
+        return b64decode(line, validate=True)
+    except NotBase64Error:
+        return None
+
+
+def _too_long(line: bytes) -> Reply | None:
+    """Judge a line above 510 octets by its verb: AUTH and MAIL may be longer."""
+    verb = line[:5].upper()
+    if verb == b"AUTH ":
+        return replies.AUTH_LINE_TOO_LONG if len(line) > limits.AUTH_LINE else None
+    if verb == b"MAIL " and len(line) <= limits.MAIL_LINE:
+        return None
+    return replies.LINE_TOO_LONG
