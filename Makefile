@@ -1,0 +1,113 @@
+# make demo    see it work: a relay on loopback, one message through it, nothing leaves the machine
+# make test    the test suite
+# make help    everything else
+#
+# Needs make and Python 3.11 or newer. All else goes into .venv, from pinned and hashed constraint files.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := src tests scripts
+PYTEST := $(BIN)/python -m pytest
+PYTEST_ARGS ?=
+# One test worker per core, and no more than eight.
+PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types layers hygiene drift interop crash bench docs reference \
+	constraints format clean
+
+help:
+	@echo "make demo [ONCE=1]   start a relay on loopback and send one message through it"
+	@echo "make test            run the tests (PYTEST_ARGS='...' for more arguments)"
+	@echo "make check           lint, types, layers, hygiene, generated documents"
+	@echo "make interop         mail clients and servers of others against Gatepost"
+	@echo "make crash           kill -9 under load: nothing that got 250 is lost"
+	@echo "make bench           speed beside other servers (bench/README.md)"
+	@echo "make docs            build the documentation into site/"
+	@echo "make reference       write the generated pages of docs/reference/ anew"
+	@echo "make constraints     pin all packages anew"
+	@echo "make clean           remove .venv and everything that was built"
+
+# ---- environments: a stamp says which constraint file was installed -------------------------
+
+$(BIN)/python:
+	@python=$$(PYTHON="$(PYTHON)" sh scripts/find-python.sh) && \
+		echo "making $(VENV) with $$python" && "$$python" -m venv $(VENV)
+
+$(VENV)/.runtime: constraints/runtime.txt pyproject.toml | $(BIN)/python
+	@echo "installing what Gatepost needs"
+	@$(PIP) install --require-hashes -r constraints/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.develop: constraints/develop.txt $(VENV)/.runtime
+	@echo "installing what the tests and checks need"
+	@$(PIP) install --require-hashes -r constraints/develop.txt
+	@touch $@
+
+$(VENV)/.docs: constraints/docs.txt $(VENV)/.develop
+	@echo "installing what the documentation needs"
+	@$(PIP) install --require-hashes -r constraints/docs.txt
+	@touch $@
+
+# ---- use ------------------------------------------------------------------------------------
+
+demo: $(VENV)/.runtime
+	@$(BIN)/python scripts/demo.py $(if $(ONCE),--once)
+
+test: $(VENV)/.develop
+	$(PYTEST) $(PARALLEL) -m "not crash" $(PYTEST_ARGS)
+
+interop: $(VENV)/.develop
+	$(PYTEST) -m interop tests/interop $(PYTEST_ARGS)
+
+# -s: the counts are part of the result.
+crash: $(VENV)/.develop
+	$(PYTEST) -s -m crash --timeout 1800 $(PYTEST_ARGS)
+
+# ---- quality --------------------------------------------------------------------------------
+
+check: lint types layers hygiene drift
+
+lint: $(VENV)/.develop
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/.develop
+	$(BIN)/mypy
+
+layers: $(VENV)/.develop
+	$(BIN)/lint-imports
+
+hygiene: $(VENV)/.develop
+	$(BIN)/deptry src
+	$(BIN)/bandit -q -r -c pyproject.toml src
+	$(BIN)/codespell $(SOURCES) docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
+	$(BIN)/python scripts/hygiene.py
+
+drift: $(VENV)/.develop
+	$(BIN)/python scripts/reference.py --check
+
+format: $(VENV)/.develop
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+# ---- documents, figures, pins ---------------------------------------------------------------
+
+reference: $(VENV)/.develop
+	$(BIN)/python scripts/reference.py
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --quiet --strict
+
+bench: $(VENV)/.runtime
+	bench/run.sh
+
+constraints: | $(BIN)/python
+	@test -x $(BIN)/uv || $(PIP) install uv
+	sh scripts/constraints.sh $(BIN)/uv $(if $(UPGRADE),--upgrade)
+
+clean:
+	rm -rf $(VENV) .demo site dist build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+		.import_linter_cache
