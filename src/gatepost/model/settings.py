@@ -1,19 +1,36 @@
 """Every option there is, typed, with its default and its bounds: the one place to look.
 
 `settings_file` reads them from TOML. Relative paths are resolved when a file is loaded.
-Durations are written "5 min", sizes "25 MiB", rates "100 B/s" (`quantities`).
+Durations are written "5 min", sizes "25 MiB", rates "100 B/s" (`quantities`). What a text may
+say, and what goes with what, is checked in `settings_checks`.
 """
 
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
+from gatepost.model import settings_checks as checks
+from gatepost.model.domain_name import (
+    parse_address,
+    parse_domain,
+    parse_full_domain,
+    parse_mailbox,
+)
 from gatepost.model.quantities import parse_duration, parse_rate, parse_size
+from gatepost.model.via import parse_pattern
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+LongDuration = Annotated[Duration, AfterValidator(checks.not_zero)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 Rate = Annotated[int, BeforeValidator(parse_rate)]
 
@@ -48,14 +65,14 @@ class TlsSettings(CertificateSettings):
 class ListenerSettings(Section):
     """One port. `address` is "HOST:PORT", IPv6 as "[::1]:PORT"."""
 
-    address: str
+    address: Annotated[str, AfterValidator(checks.listen_address)]
     role: Role
 
 
 class AuthSettings(Section):
     """How one may log in."""
 
-    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+    mechanisms: Annotated[tuple[str, ...], AfterValidator(checks.mechanisms)] = ("PLAIN", "LOGIN")
 
 
 class LimitSettings(Section):
@@ -65,9 +82,9 @@ class LimitSettings(Section):
     recipients: int = Field(default=1000, ge=100)  # RFC 5321 §4.5.3.1.8
     connections: int = Field(default=10_000, ge=1)
     connections_per_address: int = Field(default=100, ge=1)
-    idle: Duration = timedelta(minutes=5)  # RFC 5321 §4.5.3.2.7
-    handshake: Duration = timedelta(seconds=30)
-    session: Duration = timedelta(hours=1)
+    idle: LongDuration = timedelta(minutes=5)  # RFC 5321 §4.5.3.2.7
+    handshake: LongDuration = timedelta(seconds=30)
+    session: LongDuration = timedelta(hours=1)
     minimum_rate: Rate = 100
     authentication_failures: int = Field(default=10, ge=1)
 
@@ -78,29 +95,41 @@ class LocalDomainSettings(Section):
     `deliver_to`: "maildir:DIRECTORY" (relative to data_dir), "lmtp:HOST:PORT", "smtp:HOST:PORT".
     """
 
-    name: str
-    mailboxes: tuple[str, ...] = ("*",)
-    deliver_to: str
+    name: Annotated[str, AfterValidator(parse_domain)]
+    mailboxes: tuple[Annotated[str, AfterValidator(parse_mailbox)], ...] = Field(
+        ("*",), min_length=1
+    )
+    deliver_to: Annotated[str, AfterValidator(checks.deliver_to)]
 
 
 class RouteSettings(Section):
     """Recipient domains that go another way than their own MX. The first match wins."""
 
-    match: tuple[str, ...] = Field(min_length=1)
-    via: str
+    match: tuple[Annotated[str, AfterValidator(parse_pattern)], ...] = Field(min_length=1)
+    via: Annotated[str, AfterValidator(checks.via)]
     tls: Literal["opportunistic", "required", "never", "implicit"] | None = None
     username: str | None = None
     password_file: Path | None = None
     mechanism: Literal["PLAIN", "LOGIN"] | None = None
 
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        checks.route(self.via, self.tls, self.username, self.password_file, self.mechanism)
+        return self
+
 
 class RetrySettings(Section):
     """When to try again (RFC 5321 §4.5.4.1)."""
 
-    first: Duration = timedelta(minutes=5)
-    longest: Duration = timedelta(hours=4)
-    give_up: Duration = timedelta(days=5)
-    warn: Duration = timedelta(hours=4)
+    first: LongDuration = timedelta(minutes=5)
+    longest: LongDuration = timedelta(hours=4)
+    give_up: LongDuration = timedelta(days=5)
+    warn: LongDuration = timedelta(hours=4)
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        checks.retry(self.first, self.longest, self.give_up)
+        return self
 
 
 class RetentionSettings(Section):
@@ -114,7 +143,7 @@ class RetentionSettings(Section):
 class DnsSettings(Section):
     """Resolvers as "IP:PORT"; none: the system's."""
 
-    resolvers: tuple[str, ...] = ()
+    resolvers: tuple[Annotated[str, AfterValidator(checks.resolver)], ...] = ()
 
 
 class LogSettings(Section):
@@ -126,16 +155,22 @@ class LogSettings(Section):
 class Settings(Section):
     """The whole file."""
 
-    hostname: str
+    hostname: Annotated[str, AfterValidator(parse_full_domain)]
     data_dir: Path = Path("state")
-    store: str = "sqlite"
+    store: Annotated[str, AfterValidator(checks.store)] = "sqlite"
     workers: int = Field(default=0, ge=0, le=256)
-    postmaster: str | None = None
+    postmaster: Annotated[str, AfterValidator(parse_address)] | None = None
     tls: TlsSettings
-    listeners: tuple[ListenerSettings, ...] = Field(min_length=1)
+    listeners: Annotated[
+        tuple[ListenerSettings, ...],
+        Field(min_length=1),
+        AfterValidator(checks.listeners),
+    ]
     auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
-    local_domains: tuple[LocalDomainSettings, ...] = ()
+    local_domains: Annotated[
+        tuple[LocalDomainSettings, ...], AfterValidator(checks.local_domains)
+    ] = ()
     routes: tuple[RouteSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     retention: RetentionSettings = RetentionSettings()

@@ -1,0 +1,197 @@
+"""What a setting may say and what goes with what: pure checks that `settings` hangs on its keys.
+
+Each returns the value (normalised) or raises WrongValueError, whose words reach the operator.
+"""
+
+import difflib
+import posixpath
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from gatepost.model.domain_name import parse_ip_port
+from gatepost.model.quantities import duration_words
+from gatepost.model.route import TlsMode, UpstreamLogin, ViaMaildir
+from gatepost.model.secret import Secret
+from gatepost.model.via import parse_delivery_target, parse_via
+from gatepost.model.wrong import Wrong, WrongValueError, wrong
+
+NOT_YET: Final = "is not in this version yet"
+
+#: What `[auth] mechanisms` may name now, and what the contract promises for later.
+MECHANISMS: Final = ("PLAIN", "LOGIN")
+LATER_MECHANISMS: Final = (
+    "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "CRAM-MD5",
+    "XOAUTH2", "OAUTHBEARER", "EXTERNAL",
+)  # fmt: skip
+_RESOLVER_PORT: Final = 53
+
+
+class _Listener(Protocol):
+    @property
+    def address(self) -> str: ...
+
+
+class _LocalDomain(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def mailboxes(self) -> tuple[str, ...]: ...
+    @property
+    def deliver_to(self) -> str: ...
+
+
+L = TypeVar("L", bound=_Listener)
+D = TypeVar("D", bound=_LocalDomain)
+
+
+def not_zero(duration: timedelta) -> timedelta:
+    """Refuse a duration of nothing where it would stop everything."""
+    if duration <= timedelta(0):
+        msg = "no time at all would stop everything"
+        raise wrong(msg, 'write a duration such as "5 min"')
+    return duration
+
+
+def listen_address(text: str) -> str:
+    """Return "IP:PORT" in its shortest form. Port 0 lets the system choose."""
+    return str(parse_ip_port(text))
+
+
+def resolver(text: str) -> str:
+    """Return "IP:PORT"; the port is 53 where none is given."""
+    return str(parse_ip_port(text, default_port=_RESOLVER_PORT))
+
+
+def store(text: str) -> str:
+    """Take "sqlite"; never repeats the text, which may hold a password."""
+    if text == "sqlite":
+        return text
+    if text.startswith(("postgresql:", "postgres:")):
+        msg = f"PostgreSQL {NOT_YET}"
+        raise wrong(msg, 'write "sqlite"')
+    msg = "there is no such store"
+    raise wrong(msg, 'write "sqlite"')
+
+
+def mechanisms(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the mechanisms in upper case; refuse unknown ones, doubles, and an empty list."""
+    names = tuple(name.upper() for name in names)
+    if not names:
+        msg = "nobody could log in without a mechanism"
+        raise wrong(msg, f"write one of {', '.join(MECHANISMS)}")
+    found = [_mechanism(name, at) for at, name in enumerate(names) if name not in MECHANISMS]
+    found += [
+        Wrong(f"{name} is named twice", "remove one", (at,))
+        for at, name in enumerate(names)
+        if name in names[:at]
+    ]
+    if found:
+        raise WrongValueError(found)
+    return names
+
+
+def _mechanism(name: str, at: int) -> Wrong:
+    known = f"write one of {', '.join(MECHANISMS)}"
+    if name in LATER_MECHANISMS:
+        return Wrong(f"{name} {NOT_YET}", known, (at,))
+    near = difflib.get_close_matches(name, MECHANISMS, 1)
+    mend = f'did you mean "{near[0]}"?' if near else known
+    return Wrong(f'"{name}" is no mechanism', mend, (at,))
+
+
+def deliver_to(text: str) -> str:
+    """Return a local domain's target as it was written, once it can be read."""
+    parse_delivery_target(text)
+    return text.strip()
+
+
+def via(text: str) -> str:
+    """Return a route's way out as it was written, once it can be read."""
+    parse_via(text)
+    return text.strip()
+
+
+def route(
+    via: str,
+    tls: str | None,
+    username: str | None,
+    password_file: Path | None,
+    mechanism: str | None,
+) -> None:
+    """Refuse what does not go together in one route."""
+    login = None
+    if username is not None:
+        login = UpstreamLogin(username, Secret(""), mechanism)
+    wrongs = []
+    try:
+        parse_via(via, tls=TlsMode(tls) if tls else None, login=login)
+    except WrongValueError as error:
+        key = "tls" if tls else "username"
+        wrongs += [Wrong(w.what, w.mend, (key,)) for w in error.wrongs]
+    if username is None:
+        wrongs += [
+            Wrong("there is no username to log in with", "add username, or remove this", (key,))
+            for key, value in (("password_file", password_file), ("mechanism", mechanism))
+            if value is not None
+        ]
+    elif password_file is None:
+        mend = 'add password_file = "FILE"'
+        wrongs.append(Wrong("there is no password for this username", mend, ("username",)))
+    if wrongs:
+        raise WrongValueError(wrongs)
+
+
+def retry(first: timedelta, longest: timedelta, give_up: timedelta) -> None:
+    """Refuse a wait that is longer than the one that should bound it."""
+    if first > longest:
+        msg = f"it is longer than longest ({duration_words(longest)})"
+        raise wrong(msg, "the first wait is the shortest: make it less", "first")
+    if longest > give_up:
+        msg = f"it is longer than give_up ({duration_words(give_up)})"
+        raise wrong(msg, "make it less, or give up later", "longest")
+
+
+def listeners(found: Sequence[L]) -> Sequence[L]:
+    """Refuse an address that is given twice (port 0 may be)."""
+    seen: dict[str, int] = {}
+    wrongs = []
+    for at, listener in enumerate(found):
+        first = seen.setdefault(listener.address, at)
+        if first != at and not listener.address.endswith(":0"):
+            what = f'"{listener.address}" has a listener already (no. {first + 1})'
+            wrongs.append(Wrong(what, "one port has one role: choose another", (at, "address")))
+    if wrongs:
+        raise WrongValueError(wrongs)
+    return found
+
+
+def local_domains(found: Sequence[D]) -> Sequence[D]:
+    """Refuse a domain that is given twice, and mailboxes of two domains in one maildir."""
+    wrongs = []
+    for at, domain in enumerate(found):
+        for before in found[:at]:
+            if before.name == domain.name:
+                mend = "put all of its mailboxes into one"
+                wrongs.append(Wrong(f'"{domain.name}" is named twice', mend, (at, "name")))
+                break
+            if _share_a_maildir(before, domain):
+                what = f'mailboxes of "{before.name}" and "{domain.name}" would share a maildir'
+                mend = f'give each its own directory, such as "maildir:mail/{domain.name}"'
+                wrongs.append(Wrong(what, mend, (at, "deliver_to")))
+                break
+    if wrongs:
+        raise WrongValueError(wrongs)
+    return found
+
+
+def _share_a_maildir(one: _LocalDomain, other: _LocalDomain) -> bool:
+    first, second = parse_delivery_target(one.deliver_to), parse_delivery_target(other.deliver_to)
+    if not (isinstance(first, ViaMaildir) and isinstance(second, ViaMaildir)):
+        return False
+    if posixpath.normpath(first.directory) != posixpath.normpath(second.directory):
+        return False
+    mailboxes = {m.lower() for m in one.mailboxes}, {m.lower() for m in other.mailboxes}
+    # Every domain has a postmaster (decision 26), but that goes to one place for all.
+    return bool(mailboxes[0] & mailboxes[1]) or any("*" in m for m in mailboxes)
