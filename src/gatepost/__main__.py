@@ -1,0 +1,25 @@
+"""The command `gatepost`, also `python -m gatepost`."""
+
+import os
+import sys
+import traceback
+
+from gatepost.cli.app import app
+from gatepost.cli.context import WRONG, say_error
+
+
+def main() -> None:
+    """Run the command line; an exception that nobody foresaw is our fault, and says so."""
+    try:
+        app(prog_name="gatepost")
+    except Exception as error:  # noqa: BLE001 - the top of the program
+        say_error(f"gatepost: this is a fault of ours: {type(error).__name__}: {error}")
+        if "--debug" in sys.argv or os.environ.get("GATEPOST_DEBUG"):
+            traceback.print_exc()
+        else:
+            say_error("  Please report it, with what --debug shows: gatepost --debug …")
+        sys.exit(WRONG)
+
+
+if __name__ == "__main__":
+    main()

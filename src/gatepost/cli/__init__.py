@@ -1,0 +1,1 @@
+"""The command line: words in, an `operate` verb, words or JSON out."""

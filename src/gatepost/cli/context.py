@@ -1,0 +1,169 @@
+"""What every command shares: its settings, the store, and how it speaks.
+
+Nothing heavy is imported here (decision 32): `gatepost --help` stays quick.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from gatepost.model.settings import Settings
+    from gatepost.store.protocols import Store
+
+T = TypeVar("T")
+
+#: Exit statuses (the contract): fine; the answer is no; wrong usage or configuration.
+FINE: Final = 0
+NO: Final = 1
+WRONG: Final = 2
+
+#: Control characters, C1 included: other servers' words must not drive the operator's terminal.
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+#: Every listing has it.
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What was said before the command's name."""
+
+    config: Path | None = None
+
+
+def fail(message: str, mend: str = "", status: int = WRONG) -> NoReturn:
+    """Say what is wrong and how to mend it on standard error, and end with `status`."""
+    say_error(f"gatepost: {message}" + (f"\n  {mend}" if mend else ""))
+    raise typer.Exit(status)
+
+
+def say(text: str = "") -> None:
+    """Print words for a person on standard output, control characters made visible."""
+    typer.echo(visible(text))
+
+
+def say_error(text: str) -> None:
+    """Print words for a person on standard error, control characters made visible."""
+    typer.echo(visible(text), err=True)
+
+
+def visible(text: str) -> str:
+    """Return `text` with control characters but tab and newline shown as their codes."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def settings_path(ctx: typer.Context) -> Path:
+    """Return the configuration file of this call."""
+    from gatepost.model.settings_file import SettingsError  # noqa: PLC0415
+    from gatepost.operate.configuration import locate  # noqa: PLC0415
+
+    given = ctx.find_object(Invocation)
+    try:
+        return locate(given.config if given else None, os.environ, Path.cwd())
+    except SettingsError as error:
+        _fail_all(error)
+
+
+def load_settings(ctx: typer.Context) -> "Settings":
+    """Return the settings, or say every fault in them and end with 2."""
+    from gatepost.model.settings_file import SettingsError  # noqa: PLC0415
+    from gatepost.operate.configuration import load  # noqa: PLC0415
+
+    try:
+        return load(settings_path(ctx), os.environ)
+    except SettingsError as error:
+        _fail_all(error)
+
+
+def run_with_store(ctx: typer.Context, work: Callable[["Store"], Awaitable[T]]) -> T:
+    """Open the store as data_dir's owner, do `work` on it, close it, return what `work` did.
+
+    Works whether the server runs or not. Ends with 2, in words, when the store cannot be used.
+    """
+    import asyncio  # noqa: PLC0415
+
+    from gatepost.operate.ownership import OwnershipError, become_owner  # noqa: PLC0415
+    from gatepost.store.protocols import (  # noqa: PLC0415
+        ContentDamagedError,
+        NewerDatabaseError,
+        StoreUnavailableError,
+    )
+
+    settings = load_settings(ctx)
+    try:
+        become_owner(settings.data_dir)
+        return asyncio.run(_with_store(settings, work))
+    except OwnershipError as error:
+        fail(error.what, error.mend)
+    except NewerDatabaseError as error:
+        fail(str(error) or "a newer Gatepost wrote this database", "update this one")
+    except StoreUnavailableError as error:
+        fail(f"the store in {settings.data_dir} cannot be used: {error}", 'see "gatepost check"')
+    except ContentDamagedError as error:
+        fail(f"stored content is damaged: {error}", 'see "gatepost queue verify"', NO)
+
+
+async def _with_store(settings: "Settings", work: Callable[["Store"], Awaitable[T]]) -> T:
+    from gatepost.model.ids import WorkerId  # noqa: PLC0415
+    from gatepost.store.sqlite import open_sqlite  # noqa: PLC0415
+
+    store = await open_sqlite(settings.data_dir, WorkerId(f"cli/{os.getpid()}/0"))
+    try:
+        return await work(store)
+    finally:
+        await store.close()
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value; times in RFC 3339, everything else must be plain."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "Nothing."
+) -> None:
+    """Print a table: Rich on a terminal, aligned columns without colour elsewhere.
+
+    `empty` is what to say where there are no rows; it goes to standard error unless a person
+    reads it, so that a script sees nothing where nothing is.
+    """
+    if not rows:
+        typer.echo(empty, err=not sys.stdout.isatty())
+        return
+    shown = [[visible(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_rich_table(columns, shown)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
+    for row in (columns, *shown):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def _plain(value: object) -> str:
+    isoformat = getattr(value, "isoformat", None)
+    return str(isoformat()) if isoformat else str(value)
+
+
+def _fail_all(error: Exception) -> NoReturn:
+    say_error(str(error))
+    raise typer.Exit(WRONG)

@@ -1,0 +1,1 @@
+"""What an operator can do, one verb a file: used alike by every face. Values out, no printing."""
