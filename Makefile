@@ -75,14 +75,14 @@ lint: $(VENV)/.develop
 	$(BIN)/ruff format --check $(SOURCES)
 
 types: $(VENV)/.develop
-	$(BIN)/mypy
+	$(BIN)/mypy src scripts
 
 layers: $(VENV)/.develop
 	$(BIN)/lint-imports
 
 hygiene: $(VENV)/.develop
 	$(BIN)/deptry src
-	$(BIN)/bandit -q -r -c pyproject.toml src
+	$(BIN)/bandit -q -r -ll src
 	$(BIN)/codespell $(SOURCES) docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	$(BIN)/python scripts/hygiene.py
 

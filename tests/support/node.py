@@ -1,0 +1,240 @@
+"""A real Gatepost for tests: `gatepost serve` in a process of its own, driven through its commands.
+
+Ports are free ones of 127.0.0.1, state lives in a directory of the test's. A test that needs other
+settings gives them as TOML.
+"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+#: Seconds until something that should happen counts as not happening, on a busy machine.
+PATIENCE = 30.0
+
+CAPTURE_ALL = """
+[[routes]]
+match = ["*"]
+via = "capture"
+"""
+
+BASE = """\
+hostname = "relay.test"
+data_dir = "state"
+workers = {workers}
+
+[tls]
+certificate = "cert.pem"
+private_key = "key.pem"
+
+[[listeners]]
+address = "{host}:{submission}"
+role = "submission"
+[[listeners]]
+address = "{host}:{submissions}"
+role = "submissions"
+[[listeners]]
+address = "{host}:{mx}"
+role = "mx"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a node listens on loopback."""
+
+    submission: int
+    submissions: int
+    mx: int
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody has now; asked for together, so that they differ."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def wait_until(holds: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:
+    """Wait for a condition, or fail naming `what` did not happen."""
+    deadline = time.monotonic() + patience
+    while not holds():
+        if time.monotonic() > deadline:
+            msg = f"{what}: not within {patience:.0f} s"
+            raise AssertionError(msg)
+        time.sleep(0.05)
+
+
+def greets(port: int) -> bool:
+    """Tell whether something accepts connections on this port of loopback."""
+    try:
+        with socket.create_connection((HOST, port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+@dataclass
+class Node:
+    """One node; `account` may send as itself. `start` and `stop` may be called again."""
+
+    directory: Path
+    settings: str = CAPTURE_ALL
+    workers: int = 1
+    account: str = "app@example.com"
+    password: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
+    ports: Ports = field(init=False)
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.ports = Ports(*free_ports(3))
+
+    @property
+    def config(self) -> Path:
+        """The gatepost.toml."""
+        return self.directory / "gatepost.toml"
+
+    @property
+    def data_dir(self) -> Path:
+        """The state directory."""
+        return self.directory / "state"
+
+    @property
+    def certificate(self) -> Path:
+        """The self-signed certificate, which is its own trust anchor."""
+        return self.directory / "cert.pem"
+
+    @property
+    def log(self) -> Path:
+        """What `serve` wrote to standard error."""
+        return self.directory / "serve.log"
+
+    def trust(self) -> ssl.SSLContext:
+        """Return a client's context that trusts this node, whatever name it is called by."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        context.check_hostname = False
+        return context
+
+    # -- commands
+
+    def run(
+        self, *arguments: str, stdin: str = "", check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `gatepost -c CONFIG ARGUMENTS`; with `check` a status other than 0 fails the test."""
+        done = subprocess.run(
+            [*_program(), "-c", str(self.config), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE * 2,
+            check=False,
+        )
+        if check and done.returncode:
+            msg = f"gatepost {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+            raise AssertionError(msg)
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        """Run a listing with --json and return what it says."""
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def add_account(self, name: str, password: str, *senders: str) -> None:
+        """Add one more account."""
+        wanted = [word for sender in senders for word in ("--sender", sender)]
+        self.run("account", "add", name, "--password-stdin", *wanted, stdin=password + "\n")
+
+    # -- life
+
+    def set_up(self) -> None:
+        """Write configuration and certificate, and add the account."""
+        self.run("init", str(self.directory))
+        self.configure(self.settings)
+        self.add_account(self.account, self.password)
+
+    def configure(self, settings: str) -> None:
+        """Replace the settings behind the listeners; a running node is not told."""
+        self.settings = settings
+        ports = self.ports
+        self.config.write_text(
+            BASE.format(
+                host=HOST,
+                workers=self.workers,
+                submission=ports.submission,
+                submissions=ports.submissions,
+                mx=ports.mx,
+            )
+            + settings
+        )
+
+    def start(self) -> None:
+        """Start `serve` and wait until every port accepts."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*_program(), "-c", str(self.config), "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        for port in (self.ports.submission, self.ports.submissions, self.ports.mx):
+            wait_until(lambda port=port: self._alive() and greets(port), f"port {port}")
+
+    def _alive(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            msg = f"serve ended:\n{self.log.read_text(errors='replace')[-4000:]}"
+            raise AssertionError(msg)
+        return True
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the supervisor."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """Drain and end; return the exit status."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("serve did not end after SIGTERM") from None
+        self.process = None
+        return status
+
+    def kill(self) -> None:
+        """End the whole node at once, as power loss would: every process of it, by SIGKILL."""
+        if self.process is None:
+            return
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+        self.process = None
+
+    # -- what became of mail
+
+    def captured(self, recipient: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of `queue list --captured`, of one recipient if one is named."""
+        more = [] if recipient is None else ["--recipient", recipient]
+        rows = self.json("queue", "list", "--captured", *more)
+        assert isinstance(rows, list)
+        return rows
+
+
+def _program() -> list[str]:
+    return [sys.executable, "-m", "gatepost"]

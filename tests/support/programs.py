@@ -1,0 +1,72 @@
+"""Programs of others that interop tests run: found, or named with what installs them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+#: What brings a program that is not there, on Debian.
+INSTALL: Final[Mapping[str, str]] = {
+    "curl": "apt-get install curl",
+    "msmtp": "apt-get install msmtp",
+    "node": "apt-get install nodejs npm",
+    "nodemailer": "npm install nodemailer (and NODE_PATH naming its node_modules)",
+    "openssl": "apt-get install openssl",
+    "postfix": "apt-get install postfix (No configuration)",
+    "s-nail": "apt-get install s-nail",
+    "swaks": "apt-get install swaks libnet-ssleay-perl libauthen-sasl-perl",
+}
+_SYSTEM: Final = "/usr/sbin:/sbin"
+
+
+def missing(reason: str) -> None:
+    """Skip with `reason`; where every program must be there (in CI), fail with it."""
+    if os.environ.get("GATEPOST_INTEROP_REQUIRED") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def need(name: str) -> str:
+    """Return the path of a program, or skip with a line that says what to install."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SYSTEM}")
+    if found is None:
+        missing(f"{name} is not installed: {INSTALL[name]}")
+    return str(found)
+
+
+def need_node_module(name: str) -> str:
+    """Return the path of node, when it finds this module."""
+    node = need("node")
+    done = run([node, "-e", f"require({name!r})"])
+    if done.returncode:
+        missing(f"{name} is not installed: {INSTALL[name]}")
+    return node
+
+
+def need_root() -> None:
+    """Skip where this program can only be run by root."""
+    if os.geteuid() != 0:
+        missing("only root can start it: run the interop tests as root")
+
+
+def run(
+    command: list[str], *, stdin: bytes = b"", cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of others to its end; both outputs come as one text."""
+    done = subprocess.run(
+        command,
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=50,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    return subprocess.CompletedProcess(
+        command, done.returncode, done.stdout.decode("utf-8", "replace"), ""
+    )
