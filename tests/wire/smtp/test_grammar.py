@@ -1,0 +1,103 @@
+"""Which paths are paths, and what they mean."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatepost.wire.smtp.grammar import (
+    Mailbox,
+    is_domain,
+    is_qualified,
+    literal_address,
+    parse_mailbox,
+    parse_path,
+)
+
+PATHS = [
+    ("a@b.example", Mailbox("a", "b.example")),
+    ("A.b+c@B.EXAMPLE", Mailbox("A.b+c", "b.example")),
+    ('"a b"@c.example', Mailbox('"a b"', "c.example")),
+    (r'"a\"b"@c.example', Mailbox(r'"a\"b"', "c.example")),
+    ('"a@b"@c.example', Mailbox('"a@b"', "c.example")),
+    ("a%b@c.example", Mailbox("a%b", "c.example")),
+    ("a!b@c.example", Mailbox("a!b", "c.example")),
+    ("a@[192.0.2.1]", Mailbox("a", "[192.0.2.1]")),
+    ("a@[IPv6:2001:DB8::1]", Mailbox("a", "[ipv6:2001:db8::1]")),
+    ("@x.example:a@b.example", Mailbox("a", "b.example")),
+    ("@x.example,@y.example:a@b.example", Mailbox("a", "b.example")),
+    ("postmaster", Mailbox("postmaster", "")),
+    ("PostMaster", Mailbox("PostMaster", "")),
+    ("a@b", Mailbox("a", "b")),
+    ("_dmarc@_x.example", Mailbox("_dmarc", "_x.example")),
+    ("a", None),
+    ("@b.example", None),
+    ("a@", None),
+    ("a@@b.example", None),
+    ("a@b@c.example", None),
+    (".a@b.example", None),
+    ("a..b@c.example", None),
+    ("a.@c.example", None),
+    ("a b@c.example", None),
+    ("a@b..example", None),
+    ("a@-b.example", None),
+    ("a@b.example.", None),
+    ("a@[300.0.0.1]", None),
+    ("a@[IPv6:zz]", None),
+    ("a@[]", None),
+    ("@x.example,a@b.example", None),
+    ('"a"b"@c.example', None),
+    ("a@" + "b" * 64 + ".example", None),
+    ("a" * 64 + "@b.example", Mailbox("a" * 64, "b.example")),
+    ("a" * 65 + "@b.example", None),
+    ("a@" + "b." * 130 + "example", None),
+]
+
+
+@pytest.mark.rfc("5321#4.1.2")
+@pytest.mark.parametrize(("text", "expected"), PATHS)
+def test_path(text: str, expected: Mailbox | None) -> None:
+    assert parse_path(text) == expected
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_path_or_none(text: str) -> None:
+    found = parse_path(text)
+    assert found is None or found.local_part
+
+
+@given(st.from_regex(r"[a-z]{1,8}(\.[a-z]{1,8}){0,2}@[a-z]{1,9}(\.[a-z]{2,9}){1,3}", fullmatch=True))
+def test_an_ordinary_mailbox_reads_back(text: str) -> None:
+    found = parse_mailbox(text)
+    assert found is not None
+    assert found.text == text
+
+
+@pytest.mark.parametrize(
+    ("local_part", "name"), [("a", "a"), ('"a b"', "a b"), (r'"a\"b"', 'a"b'), (r'"a\@b"', "a@b")]
+)
+def test_the_name_is_what_the_local_part_means(local_part: str, name: str) -> None:
+    assert Mailbox(local_part, "x.example").name == name
+
+
+@pytest.mark.rfc("5321#4.1.3")
+@pytest.mark.parametrize(
+    ("domain", "address"),
+    [("[192.0.2.1]", "192.0.2.1"), ("[ipv6:::1]", "::1"), ("[x]", None), ("a.example", None)],
+)
+def test_address_literals(domain: str, address: str | None) -> None:
+    assert literal_address(domain) == address
+
+
+@pytest.mark.rfc("6409#4.2")
+@pytest.mark.parametrize(
+    ("domain", "expected"), [("a.example", True), ("localhost", False), ("[192.0.2.1]", True)]
+)
+def test_qualified(domain: str, *, expected: bool) -> None:
+    assert is_qualified(domain) is expected
+
+
+@given(st.text(max_size=300))
+def test_a_domain_is_ascii_labels(text: str) -> None:
+    if is_domain(text):
+        assert text.isascii()
+        assert all(0 < len(label) <= 63 for label in text.split("."))
