@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 
 from gatepost.cli.app import app
 from gatepost.cli.context import WRONG, say_error
@@ -15,6 +14,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the top of the program
         say_error(f"gatepost: this is a fault of ours: {type(error).__name__}: {error}")
         if "--debug" in sys.argv or os.environ.get("GATEPOST_DEBUG"):
+            import traceback  # noqa: PLC0415 - 10 ms that only a fault needs
+
             traceback.print_exc()
         else:
             say_error("  Please report it, with what --debug shows: gatepost --debug …")

@@ -3,7 +3,6 @@
 Nothing heavy is imported here (decision 32): `gatepost --help` stays quick.
 """
 
-import json
 import os
 import re
 import sys
@@ -124,6 +123,8 @@ async def _with_store(settings: "Settings", work: Callable[["Store"], Awaitable[
 
 def print_json(value: object) -> None:
     """Print one JSON value; times in RFC 3339, everything else must be plain."""
+    import json  # noqa: PLC0415
+
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 

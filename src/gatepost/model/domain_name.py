@@ -45,7 +45,7 @@ def parse_domain(text: str) -> str:
 
 
 def parse_full_domain(text: str) -> str:
-    """Return a domain name of two labels or more, as `parse_domain` does.
+    """Return a domain name of two labels or more, or "localhost", as `parse_domain` does.
 
     Raises:
         WrongValueError: not a domain name, an IP address, or a single label.
@@ -55,7 +55,7 @@ def parse_full_domain(text: str) -> str:
         msg = f'"{text}" is an IP address, not a domain name'
         raise wrong(msg, 'write the name that it has in DNS, such as "relay.example"')
     domain = parse_domain(text)
-    if "." not in domain:
+    if "." not in domain and domain != "localhost":
         msg = f'"{text}" is not a full domain name'
         raise wrong(msg, f'write it with its domain, such as "{domain}.example"')
     return domain

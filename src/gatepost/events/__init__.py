@@ -1,0 +1,1 @@
+"""What happened: recorded once, told as a journal and as a message's timeline."""

@@ -1,0 +1,192 @@
+"""The journal: every event as one line of JSON, in data_dir/journal/YYYY-MM-DD.jsonl.
+
+A rendering of the outbox: in order, at least once (a line carries its position, so that a reader
+can drop what it has seen). A day is the day of writing in UTC: a file that is done never changes.
+Lines are on the disk before the position is: a crash repeats lines, and loses none.
+"""
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from gatepost.model.event import Event
+from gatepost.store.protocols import Store, StoredEvent, StoreUnavailableError
+
+_log = logging.getLogger(__name__)
+
+READER: Final = "journal"
+_BATCH: Final = 1000
+_FILE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl", re.ASCII)
+_LOCK: Final = "lock"
+#: What may be read of the end of a file to find a line that a crash has cut.
+_TAIL: Final = 64 * 1024
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Return an event as plain values, as journal, `--json` and webhooks show it."""
+    return {
+        "kind": event.kind.value,
+        "at": time_text(event.at),
+        "message": event.submission_id,
+        "delivery": event.delivery_id,
+        "account": event.account,
+        "facts": dict(event.facts),
+    }
+
+
+def time_text(at: datetime) -> str:
+    """Return a time in RFC 3339, UTC, with milliseconds: "2026-01-02T03:04:05.678Z"."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def journal_lines(events: Iterable[StoredEvent]) -> bytes:
+    """Return the lines of some events, each ended by LF."""
+    return b"".join(
+        json.dumps(
+            {"position": stored.position, **event_json(stored.event)},
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ).encode("utf-8", "backslashreplace")
+        + b"\n"
+        for stored in events
+    )
+
+
+def outdated(names: Iterable[str], today: date, retention: timedelta) -> list[str]:
+    """Return those journal files whose whole day is older than `retention`."""
+    found = []
+    for name in names:
+        match = _FILE.fullmatch(name)
+        try:
+            day = date.fromisoformat(match[1]) if match else None
+        except ValueError:
+            day = None
+        if day is not None and today - day > retention + timedelta(days=1):
+            found.append(name)
+    return found
+
+
+async def run_journal(
+    store: Store,
+    directory: Path,
+    *,
+    retention: timedelta,
+    now: Callable[[], datetime],
+    interval: float = 1.0,
+) -> None:
+    """Write the journal until cancelled, if no other process of this node does.
+
+    Every worker may run it: the one that holds the lock writes, and another takes over within
+    `interval` seconds when that one is gone.
+    """
+    journal = Journal(directory, retention)
+    try:
+        while True:
+            try:
+                if await asyncio.to_thread(journal.lock):
+                    await catch_up(store, journal, now)
+            except (OSError, StoreUnavailableError) as error:
+                _log.warning("the journal waits: %s", error)
+            await asyncio.sleep(interval)
+    finally:
+        journal.close()
+
+
+async def catch_up(store: Store, journal: "Journal", now: Callable[[], datetime]) -> int:
+    """Write all that the outbox has and the journal has not; return how many events.
+
+    Raises:
+        OSError: the journal cannot be written.
+        StoreUnavailableError: the outbox cannot be read, or the position not kept.
+
+    """
+    written = 0
+    position = await store.read(lambda reading: reading.position(READER))
+    while True:
+        events = await _next(store, position)
+        if not events:
+            return written
+        await asyncio.to_thread(journal.append, events, now().date())
+        position = events[-1].position
+        await _keep(store, position)
+        written += len(events)
+
+
+async def _next(store: Store, position: int) -> Sequence[StoredEvent]:
+    return await store.read(lambda reading: reading.events(after=position, limit=_BATCH))
+
+
+async def _keep(store: Store, position: int) -> None:
+    await store.write(lambda transaction: transaction.set_position(READER, position))
+
+
+class Journal:
+    """The folder of journal files, for the one process that holds its lock."""
+
+    def __init__(self, directory: Path, retention: timedelta) -> None:
+        self._directory = directory
+        self._retention = retention
+        self._lock: int | None = None
+        self._file: int | None = None
+        self._day: date | None = None
+
+    def lock(self) -> bool:
+        """Take the node's lock, or tell that another process has it. Raises OSError."""
+        if self._lock is not None:
+            return True
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        self._lock = lock
+        return True
+
+    def append(self, events: Sequence[StoredEvent], day: date) -> None:
+        """Add lines to the day's file; they are on the disk on return. Raises OSError."""
+        file = self._of(day)
+        rest = memoryview(journal_lines(events))
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fdatasync(file)
+
+    def close(self) -> None:
+        """Let go of file and lock."""
+        for opened in (self._file, self._lock):
+            if opened is not None:
+                os.close(opened)
+        self._file = self._lock = self._day = None
+
+    def _of(self, day: date) -> int:
+        if self._file is not None and self._day == day:
+            return self._file
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        path = self._directory / f"{day.isoformat()}.jsonl"
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._file = os.open(path, flags, 0o600)
+        self._day = day
+        _cut_torn_line(self._file)
+        names = [entry.name for entry in self._directory.iterdir()]
+        for name in outdated(names, day, self._retention):
+            (self._directory / name).unlink(missing_ok=True)
+        return self._file
+
+
+def _cut_torn_line(file: int) -> None:
+    """Drop the beginning of a line that a crash has left: its event comes again."""
+    size = os.fstat(file).st_size
+    start = max(0, size - _TAIL)
+    tail = os.pread(file, size - start, start)
+    if tail and not tail.endswith(b"\n"):
+        os.ftruncate(file, start + tail.rfind(b"\n") + 1)

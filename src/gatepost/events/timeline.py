@@ -1,0 +1,215 @@
+"""Events and deliveries in sentences, for `trace` and everybody who reads over its shoulder.
+
+Pure: what happened and the present time in, words out. Times are UTC.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from gatepost.model.delivery import Delivery, DeliveryState
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.quantities import duration_words, size_words
+
+_Facts = Mapping[str, Fact]
+
+
+def sentence(event: Event, now: datetime) -> str:
+    """Return one event in one sentence, without its time and without a full stop."""
+    return _SENTENCES[event.kind](event, now)
+
+
+def standing(delivery: Delivery, now: datetime) -> str:
+    """Return where a delivery stands now: for one that waits, until when and why."""
+    if delivery.state is DeliveryState.DUE:
+        return _waiting(delivery, now)
+    if delivery.state is DeliveryState.LEASED:
+        return "is being delivered" if delivery.attempts else "is on its way to its first attempt"
+    if delivery.state is DeliveryState.HELD:
+        return _because("is held until somebody releases it", delivery.reason)
+    words = {
+        DeliveryState.DELIVERED: "was delivered",
+        DeliveryState.CAPTURED: "was captured: it is kept here, and left nowhere",
+        DeliveryState.REFUSED: "was refused for good",
+        DeliveryState.EXPIRED: "was given up: the time for trying is over",
+        DeliveryState.CANCELLED: "was cancelled",
+    }[delivery.state]
+    outcome = delivery.last_outcome
+    return f"{words}: {outcome.words}" if outcome and outcome.words else words
+
+
+def time_words(at: datetime, now: datetime) -> str:
+    """Return "12:05 UTC (in 5 min)", with the date where it is another day's."""
+    same_day = at.date() == now.date()
+    clock = at.strftime("%H:%M UTC" if same_day else "%Y-%m-%d %H:%M UTC")
+    if abs(at - now) < timedelta(seconds=1):
+        return f"{clock} (now)"
+    span = duration_words(at - now)
+    return f"{clock} (in {span})" if at > now else f"{clock} ({span} ago)"
+
+
+def _waiting(delivery: Delivery, now: datetime) -> str:
+    if delivery.next_attempt_at <= now:
+        words = "is due now" if delivery.attempts else "is due for its first attempt"
+    else:
+        words = f"waits until {time_words(delivery.next_attempt_at, now)}"
+    outcome = delivery.last_outcome
+    reason = delivery.reason
+    if not reason and outcome and delivery.attempts:
+        reason = f"attempt {delivery.attempts} was deferred: {outcome.words}"
+    return _because(words, reason)
+
+
+def _because(words: str, reason: Fact | None) -> str:
+    return f"{words}: {reason}" if reason else words
+
+
+def _accepted(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    words = ["accepted"]
+    if event.account:
+        words.append(f"from account {event.account}")
+    if client := facts.get("client"):
+        words.append(f"at {client}")
+    if mechanism := facts.get("mechanism"):
+        words.append(f"by AUTH {mechanism}")
+    if tls := facts.get("tls"):
+        words.append(f"over {tls}")
+    size, recipients = facts.get("size"), facts.get("recipients")
+    about = []
+    if isinstance(size, int):
+        about.append(size_words(size))
+    if isinstance(recipients, int):
+        about.append(f"{recipients} recipient" + ("" if recipients == 1 else "s"))
+    return " ".join(words) + (f" ({', '.join(about)})" if about else "")
+
+
+def _refused_at_door(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    who = f" {event.account}" if event.account else ""
+    client = f" at {facts['client']}" if facts.get("client") else ""
+    about = f" about {facts['address']}" if facts.get("address") else ""
+    return _because(f"we refused{who}{client}{about}", _reply(facts))
+
+
+def _attempted(event: Event, now: datetime) -> str:  # noqa: ARG001
+    number = f"attempt {event.facts['attempt']}" if event.facts.get("attempt") else "attempt"
+    return f"{number} begins{_to(event.facts)}"
+
+
+def _handed_over(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    tls = f" over {facts['tls']}" if facts.get("tls") else ""
+    return _because(f"delivered{_by(facts, 'to')}{tls}", _reply(facts))
+
+
+def _deferred(event: Event, now: datetime) -> str:
+    facts = event.facts
+    attempt = f"attempt {facts['attempt']} was " if facts.get("attempt") else ""
+    words = _because(f"{attempt}deferred{_by(facts)}", _reply(facts))
+    if facts.get("reason") and facts["reason"] != facts.get("text"):
+        words += f" - {facts['reason']}"
+    again = _time(facts.get("next_attempt_at"))
+    return f"{words}; waits until {time_words(again, now)}" if again else words
+
+
+def _refused(event: Event, now: datetime) -> str:  # noqa: ARG001
+    return _because(f"refused{_by(event.facts)}", _reply(event.facts))
+
+
+def _expired(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    after = f" after {facts['attempt']} attempts" if facts.get("attempt") else ""
+    said = _reply(facts)
+    return f"given up{after}" + (f"; the last answer was: {said}" if said else "")
+
+
+def _delayed(event: Event, now: datetime) -> str:  # noqa: ARG001
+    return _because("the sender is told that it is delayed", event.facts.get("reason"))
+
+
+def _returned(event: Event, now: datetime) -> str:  # noqa: ARG001
+    to = f" to {event.facts['recipient']}" if event.facts.get("recipient") else ""
+    return _because(f"a return was sent{to}", event.facts.get("reason"))
+
+
+def _return_dropped(event: Event, now: datetime) -> str:  # noqa: ARG001
+    return _because("no return is sent", event.facts.get("reason") or "there is no reverse-path")
+
+
+def _login(words: str) -> "Callable[[Event, datetime], str]":
+    def told(event: Event, now: datetime) -> str:  # noqa: ARG001
+        facts = event.facts
+        who = event.account or facts.get("authcid") or "somebody"
+        by = f" by {facts['mechanism']}" if facts.get("mechanism") else ""
+        client = f" from {facts['client']}" if facts.get("client") else ""
+        tag = f" [{facts['tag']}]" if facts.get("tag") else ""
+        return _because(f"{who} {words}{by}{client}{tag}", facts.get("reason"))
+
+    return told
+
+
+def _plain(words: str) -> "Callable[[Event, datetime], str]":
+    def told(event: Event, now: datetime) -> str:  # noqa: ARG001
+        by = f" by {event.facts['by']}" if event.facts.get("by") else ""
+        return _because(words.format(account=event.account or "") + by, event.facts.get("reason"))
+
+    return told
+
+
+def _reply(facts: _Facts) -> str:
+    return " ".join(str(facts[k]) for k in ("code", "status", "text") if facts.get(k))
+
+
+def _by(facts: _Facts, preposition: str = "by") -> str:
+    host, address = facts.get("host"), facts.get("address")
+    if not host and not address:
+        return ""
+    where = f"{host} [{_ip(str(address))}]{_port(str(address))}" if address and host else ""
+    return f" {preposition} {where or host or address}"
+
+
+def _to(facts: _Facts) -> str:
+    return _by(facts, "to")
+
+
+def _ip(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]") or address
+
+
+def _port(address: str) -> str:
+    head, _, port = address.rpartition(":")
+    return f":{port}" if head else ""
+
+
+def _time(fact: Fact | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(fact) if isinstance(fact, str) else None
+    except ValueError:
+        return None
+
+
+_SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
+    EventKind.ACCEPTED: _accepted,
+    EventKind.REFUSED_AT_DOOR: _refused_at_door,
+    EventKind.ATTEMPTED: _attempted,
+    EventKind.DELIVERED: _handed_over,
+    EventKind.CAPTURED: _plain("captured: kept here for looking at, nothing left the machine"),
+    EventKind.DISCARDED: _plain("discarded, as the route says"),
+    EventKind.DEFERRED: _deferred,
+    EventKind.REFUSED: _refused,
+    EventKind.EXPIRED: _expired,
+    EventKind.DELAYED: _delayed,
+    EventKind.HELD: _plain("held"),
+    EventKind.RELEASED: _plain("released"),
+    EventKind.RETRIED: _plain("sent for another attempt now"),
+    EventKind.CANCELLED: _plain("cancelled"),
+    EventKind.RETURNED: _returned,
+    EventKind.RETURN_DROPPED: _return_dropped,
+    EventKind.LOGIN_SUCCEEDED: _login("logged in"),
+    EventKind.LOGIN_REFUSED: _login("was refused a login"),
+    EventKind.ACCOUNT_ADDED: _plain("account {account} was added"),
+    EventKind.ACCOUNT_CHANGED: _plain("account {account} was changed"),
+    EventKind.ACCOUNT_EXPOSED: _plain("account {account} sent its name and a password in clear"),
+    EventKind.ACCOUNT_REMOVED: _plain("account {account} was removed"),
+}
