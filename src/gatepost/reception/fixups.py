@@ -1,0 +1,206 @@
+"""What a message lacks is put before it, what must not leave is cut out (RFC 6409 §8).
+
+Nothing is parsed into a tree and nothing is written anew: what goes out is a prefix of ours, then
+the content as it came, less the fields that were cut. Clean content is not even copied.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gatepost.wire.message.addresses import addresses_of
+from gatepost.wire.message.header import (
+    Field,
+    Flaw,
+    Header,
+    HeaderFault,
+    repeated,
+    scan,
+    spell,
+    unfold,
+    value_of,
+)
+from gatepost.wire.message.identifiers import format_date, message_id
+from gatepost.wire.message.limits import LINE
+from gatepost.wire.message.trace import is_looping
+from gatepost.wire.smtp.replies import BAD_CONTENT, MAIL_LOOP, Reply
+
+_CRLF: Final = b"\r\n"
+_MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{1,900}>")
+#: Fields that name recipients who shall stay unknown (RFC 5322 §3.6.3, §3.6.6).
+_BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
+#: Fields that we write where they are missing or empty.
+_ADDED: Final = (b"date", b"message-id")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What is known besides the content. A submission is completed; mail from servers is not.
+
+    `reverse_path` is "" for the null one; `now` is aware.
+    """
+
+    is_submission: bool
+    submission_id: str
+    hostname: str
+    now: datetime
+    reverse_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A message fit to be stored, still without trace.
+
+    What goes out is a Received field, `prefix`, then `pieces`. `message_id` has its angle
+    brackets, "" where there is none. `authors` and `sender` are the addresses of From and Sender
+    as written, read for submissions only.
+    """
+
+    prefix: bytes
+    pieces: tuple[bytes, ...]
+    message_id: str
+    authors: tuple[str, ...]
+    sender: tuple[str, ...]
+    has_eight_bit: bool
+
+
+def complete(content: bytes, passage: Passage) -> Completed | Reply:
+    """Return the message as it will be stored, or the reply that refuses it.
+
+    `content` is what came before the final dot, dots unstuffed. Submissions get a Date and a
+    Message-ID where they have none, lose Bcc, and have bare line ends made CRLF; one without any
+    header gets its From from the reverse-path too. Mail from servers is refused for bare line
+    ends (decision 24), over-long lines and malformed header sections, else left as it is.
+    """
+    if not has_clean_line_ends(content):
+        if not passage.is_submission:
+            return BAD_CONTENT.about("content holds a bare CR or LF; lines end with CRLF")
+        content = with_clean_line_ends(content)
+    header = scan(content)
+    if isinstance(header, HeaderFault):
+        return BAD_CONTENT.about(header.words)
+    if is_looping(header):
+        return MAIL_LOOP
+    if passage.is_submission:
+        completed = _complete_submission(content, header, passage)
+    else:
+        completed = _pass_on(content, header)
+    return BAD_CONTENT.about(completed.words) if isinstance(completed, HeaderFault) else completed
+
+
+def has_clean_line_ends(content: bytes) -> bool:
+    """Tell whether CR and LF occur only together, as CRLF (RFC 5321 §2.3.8)."""
+    return content.count(b"\r") == content.count(b"\n") == content.count(_CRLF)
+
+
+def with_clean_line_ends(content: bytes) -> bytes:
+    """Return `content` with each CRLF, bare CR and bare LF as one CRLF."""
+    return content.replace(_CRLF, b"\n").replace(b"\r", b"\n").replace(b"\n", _CRLF)
+
+
+def has_long_line(content: bytes) -> bool:
+    """Tell whether a line is longer than 998 octets (RFC 5322 §2.1.1): hops from line end to line
+    end, a thousand octets at a time.
+    """
+    position, longest = 0, LINE + len(_CRLF)
+    while len(content) - position > LINE:
+        line_end = content.rfind(b"\n", position, position + longest)
+        if line_end < 0:
+            return True
+        position = line_end + 1
+    return False
+
+
+def _pass_on(content: bytes, header: Header) -> Completed | HeaderFault:
+    """Judge mail from another server; it is not for us to complete it (RFC 5321 §6.4)."""
+    if has_long_line(content):
+        return HeaderFault(Flaw.LONG_LINE)
+    if header.names.count(b"from") > 1:  # one author for DMARC, another for the reader
+        return HeaderFault(Flaw.REPEATED, "From")
+    message_id_ = _message_id_of(content, header)
+    return Completed(b"", (content,), message_id_, (), (), not content.isascii())
+
+
+def _complete_submission(
+    content: bytes, header: Header, passage: Passage
+) -> Completed | HeaderFault:
+    if fault := repeated(header):
+        return fault
+    authors = _authors(content, header, passage)
+    if isinstance(authors, HeaderFault):
+        return authors
+    senders = _listed(content, header, b"sender")
+    if isinstance(senders, HeaderFault):
+        return senders
+    cut = _to_cut(content, header)
+    prefix, own_id = _additions(header, cut, passage)
+    if not content:
+        prefix += _CRLF  # nothing came, not even the line that ends a header section
+    pieces = tuple(_without(content, cut)) if cut else (content,)
+    message_id_ = own_id or _message_id_of(content, header)
+    return Completed(prefix, pieces, message_id_, authors, senders, not content.isascii())
+
+
+def _to_cut(content: bytes, header: Header) -> list[Field]:
+    """Return the fields that must not go out: Bcc, and a Date or Message-ID with nothing in it."""
+    suspects = [i for i, name in enumerate(header.names) if name in _BLIND or name in _ADDED]
+    return [
+        field
+        for field in map(header.field, suspects)
+        if field.name in _BLIND or not unfold(value_of(content, field))
+    ]
+
+
+def _additions(header: Header, cut: Sequence[Field], passage: Passage) -> tuple[bytes, str]:
+    """Return the fields to add as octets, and the Message-ID among them ("" for none)."""
+    gone = {field.name for field in cut}
+    lacking = [name for name in _ADDED if name not in header.names or name in gone]
+    fields, own_id = [], ""
+    if not header.names:
+        fields.append(f"From: <{passage.reverse_path}>\r\n")
+    if b"date" in lacking:
+        fields.append(f"Date: {format_date(passage.now)}\r\n")
+    if b"message-id" in lacking:
+        own_id = message_id(passage.submission_id, passage.hostname)
+        fields.append(f"Message-ID: {own_id}\r\n")
+    return "".join(fields).encode(), own_id
+
+
+def _authors(content: bytes, header: Header, passage: Passage) -> tuple[str, ...] | HeaderFault:
+    """Return the addresses of From; there must be one, for somebody must have written it. A
+    message without any header is the reverse-path's.
+    """
+    if not header.names and passage.reverse_path:
+        return (passage.reverse_path,)
+    if b"from" not in header.names:
+        return HeaderFault(Flaw.MISSING, "From")
+    return _listed(content, header, b"from") or HeaderFault(Flaw.NO_ADDRESS, "From")
+
+
+def _listed(content: bytes, header: Header, name: bytes) -> tuple[str, ...] | HeaderFault:
+    """Return the addresses in the only field of this name; () where there is none."""
+    if name not in header.names:
+        return ()
+    found = addresses_of(value_of(content, header.field(header.names.index(name))))
+    return HeaderFault(found.flaw, spell(name)) if isinstance(found, HeaderFault) else found
+
+
+def _message_id_of(content: bytes, header: Header) -> str:
+    if b"message-id" not in header.names:
+        return ""
+    value = value_of(content, header.field(header.names.index(b"message-id")))
+    found = _MESSAGE_ID.search(value)
+    return found[0].decode("ascii") if found else ""
+
+
+def _without(content: bytes, cut: Iterable[Field]) -> Iterable[bytes]:
+    """Yield what is left of `content` when the fields in `cut` are taken out."""
+    position = 0
+    for field in cut:
+        if field.start > position:
+            yield content[position : field.start]
+        position = field.end
+    if position < len(content):
+        yield content[position:]

@@ -1,0 +1,71 @@
+"""Whose addresses are these: reverse-path and From against an account's own (RFC 6409 §6.1).
+
+Local parts are compared without regard to case. RFC 5321 §2.4 lets the receiving host alone say
+whether case matters; but no provider gives App@ and app@ to two people, people type both, and the
+operator who grants app@example.com means that mailbox.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from unicodedata import normalize
+
+from gatepost.wire.message.addresses import a_labels
+
+
+@dataclass(frozen=True, slots=True)
+class NotOwned:
+    """The address that is not the account's to use, and those that are."""
+
+    address: str
+    allowed: tuple[str, ...]
+
+
+@lru_cache(maxsize=8192)
+def canonical(address: str) -> str | None:
+    """Return the form in which addresses are compared and `Account.senders` are kept: local part
+    in lower case without needless quotes, domain in lower-case A-labels. "@domain" stays so.
+    None for what is no address.
+    """
+    local_part, at, domain = address.rpartition("@")
+    labels = a_labels(domain)
+    if not at or not labels:
+        return None
+    if local_part.startswith('"') and local_part.endswith('"') and len(local_part) > 1:
+        inner = local_part[1:-1]
+        if inner and not set(inner) & set(' "(),:;<>@[\\]') and ".." not in inner:
+            local_part = inner if inner.strip(".") == inner else local_part
+    return f"{normalize('NFC', local_part.casefold())}@{labels}"
+
+
+def owns(senders: Collection[str], address: str) -> bool:
+    """Tell whether `address` is one of `senders` ("app@example.com"), or in a domain that is one
+    whole ("@example.com"; not its subdomains). `senders` are canonical, as an Account keeps them.
+    """
+    form = canonical(address)
+    if form is None or form.startswith("@"):
+        return False
+    return form in senders or form[form.rindex("@") :] in senders
+
+
+def judge_reverse_path(senders: Sequence[str], reverse_path: str) -> NotOwned | None:
+    """Return None where this reverse-path may be used; the null one ("") always may
+    (RFC 6409 §3.2).
+    """
+    if not reverse_path or owns(senders, reverse_path):
+        return None
+    return NotOwned(reverse_path, tuple(senders))
+
+
+def judge_from(
+    senders: Sequence[str], from_addresses: Sequence[str], sender_addresses: Sequence[str] = ()
+) -> NotOwned | None:
+    """Return None where every address of From, and of Sender if there is one, may be used; else
+    the first that may not. A From without an address is nobody's.
+    """
+    if not from_addresses:
+        return NotOwned("", tuple(senders))
+    for address in (*from_addresses, *sender_addresses):
+        if not owns(senders, address):
+            return NotOwned(address, tuple(senders))
+    return None

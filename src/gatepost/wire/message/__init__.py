@@ -1,0 +1,1 @@
+"""Messages as octets (RFC 5322): found, counted, prefixed; never parsed into a tree."""

@@ -1,0 +1,19 @@
+"""How large a header section may grow, each figure once, in octets unless said."""
+
+from typing import Final
+
+#: No RFC bounds it. Postfix cuts one field at 100 KiB (header_size_limit), Gmail refuses above
+#: 500 KB in all.
+HEADER_SECTION: Final = 256 * 1024
+#: Fields in one header section.
+HEADER_FIELDS: Final = 1000
+#: RFC 5321 §6.3: "normally at least 100 Received entries" before a loop is assumed.
+RECEIVED_FIELDS: Final = 100
+#: RFC 5322 §2.1.1: a line may have so many, without its CRLF ...
+LINE: Final = 998
+#: ... and should have no more than these.
+PREFERRED_LINE: Final = 78
+#: Addresses in one From, Sender or Reply-To field.
+ADDRESSES: Final = 1000
+#: So much of a returned message's header section goes into a report.
+RETURNED_HEADER: Final = 32 * 1024

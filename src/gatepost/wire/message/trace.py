@@ -1,0 +1,124 @@
+"""Trace fields: Received for each hop, Return-Path at final delivery (RFC 5321 §4.4)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from gatepost.wire.message.ciphers import registered_name
+from gatepost.wire.message.header import Header
+from gatepost.wire.message.identifiers import format_date
+from gatepost.wire.message.limits import PREFERRED_LINE, RECEIVED_FIELDS
+
+_NOT_IN_DOMAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
+_LITERAL: Final = re.compile(r"\[[A-Za-z0-9.:-]{2,80}\]")
+_ADDRESS: Final = re.compile(r"[!-;=?-~]{1,254}")
+_LONGEST_NAME: Final = 255
+
+
+class Protocol(StrEnum):
+    """The word behind "with": RFC 5321 §4.4, and as RFC 3848 registers it."""
+
+    SMTP = "SMTP"
+    ESMTP = "ESMTP"
+    ESMTPS = "ESMTPS"
+    ESMTPA = "ESMTPA"
+    ESMTPSA = "ESMTPSA"
+    LMTP = "LMTP"
+
+
+def protocol_of(*, extended: bool, tls: bool, authenticated: bool) -> Protocol:
+    """Return the word for an SMTP session: EHLO or HELO, TLS or clear, with AUTH or without."""
+    if not (extended or tls or authenticated):
+        return Protocol.SMTP
+    return Protocol(f"ESMTP{'S' if tls else ''}{'A' if authenticated else ''}")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsClause:
+    """How the channel was protected: "TLSv1.3", and the suite's name, OpenSSL's or the IANA's."""
+
+    version: str
+    cipher: str
+
+    @property
+    def words(self) -> str:
+        """Return both, as an event tells them."""
+        return f"{self.version} {self.cipher}".strip()
+
+
+def received_field(  # noqa: PLR0913 - so many clauses has the field
+    *,
+    client_name: str,
+    client_address: str,
+    hostname: str,
+    protocol: Protocol,
+    identifier: str,
+    at: datetime,
+    tls: TlsClause | None = None,
+    recipient: str | None = None,
+) -> bytes:
+    """Return the Received field of one hop with its CRLF, folded before column 78 where that can
+    be. It has no place for a secret.
+
+    `client_name` is what EHLO said: cleaned, so that it cannot break out. `client_address` is the
+    IP address without brackets. `recipient` is given only where there is exactly one: with
+    several, one would learn of the other (RFC 5321 §7.2).
+    """
+    words = [_origin(client_name, client_address), f"by {hostname}"]
+    words += (f"with {protocol}", f"id {identifier}")
+    if recipient is not None and _ADDRESS.fullmatch(recipient):
+        words.append(f"for <{recipient}>")
+    if tls is not None and (clause := _tls_clause(tls.version, tls.cipher)):
+        words.append(clause)
+    words[-1] = f"{words[-1]};"
+    words.append(format_date(at))
+    return fold("Received:", words).encode("ascii")
+
+
+def return_path_field(reverse_path: str) -> bytes:
+    """Return the Return-Path field of final delivery, with its CRLF; "" is the null one."""
+    return f"Return-Path: <{reverse_path}>\r\n".encode()
+
+
+def is_looping(header: Header) -> bool:
+    """Tell whether there are so many Received fields that it must be a loop (RFC 5321 §6.3)."""
+    return header.names.count(b"received") >= RECEIVED_FIELDS
+
+
+def fold(name: str, words: Iterable[str]) -> str:
+    """Return a field with its CRLF, folded between words so that no line passes column 78 unless
+    one word does.
+    """
+    lines, line = [], name
+    for word in words:
+        if len(line) + 1 + len(word) > PREFERRED_LINE and line != name:
+            lines.append(line)
+            line = ""
+        line = f"{line} {word}"
+    lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
+@lru_cache(maxsize=4096)
+def _origin(client_name: str, client_address: str) -> str:
+    """Return "from NAME ([ADDRESS])" with a name that cannot break out of its place."""
+    literal = f"[IPv6:{client_address}]" if ":" in client_address else f"[{client_address}]"
+    if _LITERAL.fullmatch(client_name):
+        name = client_name
+    else:
+        name = _NOT_IN_DOMAIN.sub("", client_name)[:_LONGEST_NAME].strip(".-")
+    return f"from {name or literal} ({literal})"
+
+
+@lru_cache(maxsize=64)
+def _tls_clause(version: str, cipher: str) -> str:
+    """Return the clause of RFC 8314 §4.3, the protocol version as a comment behind it."""
+    registered = registered_name(cipher)
+    comment = f"({_NOT_IN_DOMAIN.sub('', version)})" if version else ""
+    if registered is None:
+        return comment
+    return f"tls {registered} {comment}".rstrip()
