@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,14 +191,15 @@ class Node:
                 stderr=log,
                 start_new_session=True,
             )
-        for port in (self.ports.submission, self.ports.submissions, self.ports.mx):
-            wait_until(lambda port=port: self._alive() and greets(port), f"port {port}")
+        ports = self.ports
+        for port in (ports.submission, ports.submissions, ports.mx):
+            wait_until(partial(self._listens, port), f"port {port}")
 
-    def _alive(self) -> bool:
+    def _listens(self, port: int) -> bool:
         if self.process is None or self.process.poll() is not None:
             msg = f"serve ended:\n{self.log.read_text(errors='replace')[-4000:]}"
             raise AssertionError(msg)
-        return True
+        return greets(port)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the supervisor."""
