@@ -1,0 +1,416 @@
+"""The dialogue, client side: SMTP (RFC 5321) and LMTP (RFC 2033), sans-IO.
+
+Give it octets with `receive`, take events with `next_event`, say what is wanted with `begin`,
+`send_content`, `start_tls`, `log_in`, `quit`, and send what `octets_to_send` returns. Commands
+go out in one flight where the server offers PIPELINING (RFC 2920), one by one where not; the
+caller does not notice. It owns no socket and no clock: `phase` says what is waited for, and the
+caller knows how long (RFC 5321 §4.5.3.2).
+
+Whatever happens inside a transaction, `TransactionEnded` comes first, with one verdict for each
+forward-path; then `Ended`, if the session is over too.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
+
+from gatepost.wire.smtp.client_events import (
+    ContentWanted,
+    Dialect,
+    Ended,
+    Envelope,
+    Event,
+    Fault,
+    FaultKind,
+    LoggedIn,
+    LoginRefused,
+    NeedOctets,
+    Phase,
+    Ready,
+    TlsAccepted,
+    TlsRefused,
+    TransactionEnded,
+    Verdict,
+)
+from gatepost.wire.smtp.client_login import (
+    Responses,
+    choose_mechanism,
+    read_challenge,
+    start_login,
+)
+from gatepost.wire.smtp.extensions import Channel, Offers, read_offers
+from gatepost.wire.smtp.reply_reader import ReplyFault, ReplyReader, ServerReply
+from gatepost.wire.smtp.stuffing import DotStuffer
+
+_NEED_OCTETS: Final = NeedOctets()
+_CONTENT_WANTED: Final = ContentWanted()
+
+
+class ClientSession:
+    """One connection's dialogue.
+
+    Args:
+        name: ours, for EHLO (RFC 5321 §4.1.1.1).
+        dialect: SMTP or LMTP.
+        channel: TLS where it comes first ("implicit").
+
+    """
+
+    __slots__ = (
+        "_accepted", "_answered", "_dialect", "_ended", "_envelope", "_events", "_extended",
+        "_login", "_lost", "_name", "_out", "_reader", "_said", "_spoiled", "_stuffer", "_unsaid",
+        "_verdicts", "channel", "greeted", "offers", "phase", "transactions",
+    )  # fmt: skip
+
+    def __init__(
+        self, name: str, dialect: Dialect = Dialect.SMTP, channel: Channel = Channel.CLEAR
+    ) -> None:
+        self.channel = channel
+        self.phase = Phase.GREETING
+        self.offers = Offers()
+        #: True when the greeting was good.
+        self.greeted = False
+        #: How many transactions have begun.
+        self.transactions = 0
+        self._name = name
+        self._dialect = dialect
+        self._reader = ReplyReader()
+        self._out: list[bytes] = []
+        self._events: deque[Event] = deque()
+        #: Said and not yet replied to; not yet said.
+        self._said: deque[Phase] = deque((Phase.GREETING,))
+        self._unsaid: deque[tuple[Phase, bytes]] = deque()
+        self._extended = True
+        self._login: Responses | None = None
+        self._ended: Ended | None = None
+        self._lost = False
+        #: The server may still hold a transaction that came to nothing: RSET goes first.
+        self._spoiled = False
+        self._envelope: Envelope | None = None
+        self._verdicts: list[Verdict | None] = []
+        self._answered = 0
+        #: Positions of accepted forward-paths, in order (the replies of LMTP follow it).
+        self._accepted: list[int] = []
+        self._stuffer = DotStuffer()
+
+    # -- octets in and out
+
+    def receive(self, octets: bytes) -> None:
+        """Take what the server sent; empty octets mean that the connection is gone."""
+        if octets:
+            self._reader.feed(octets)
+        else:
+            self._lost = True
+
+    def octets_to_send(self) -> bytes:
+        """Take what is to be said now."""
+        out = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        return out
+
+    # -- events out
+
+    def next_event(self) -> Event:
+        """Work through what was received up to the next thing the caller must know."""
+        while not self._events:
+            if self._ended is not None:
+                return self._ended
+            if self.phase is Phase.CONTENT and not self._lost:
+                return _NEED_OCTETS  # a reply before our dot waits for the dot
+            reply = self._reader.next_reply()
+            if reply is None:
+                if not self._lost:
+                    return _NEED_OCTETS
+                self._end(Fault(FaultKind.LOST, self.phase, "connection lost"))
+            elif isinstance(reply, ReplyFault):
+                self._end(Fault(FaultKind.GARBAGE, self.phase, reply.value))
+            else:
+                self._hear(reply)
+        return self._events.popleft()
+
+    # -- what the caller wants
+
+    def begin(self, envelope: Envelope) -> None:
+        """Begin a transaction. `ContentWanted` or `TransactionEnded` follows.
+
+        Raises:
+            RuntimeError: not the moment.
+            ValueError: a path holds what must not stand in a command.
+
+        """
+        self._must_be_ready()
+        paths = (envelope.reverse_path, *envelope.forward_paths)
+        if not all(map(_is_fit, paths)):
+            msg = "a path is not fit for a command"
+            raise ValueError(msg)
+        self.transactions += 1
+        self._envelope = envelope
+        self._verdicts = [None] * len(envelope.forward_paths)
+        self._accepted = []
+        self._answered = 0
+        if fault := self._cannot_carry(envelope):
+            self._settle_all(fault)
+            return
+        if self._spoiled:
+            self._spoiled = False
+            self._unsaid.append((Phase.RESET, b"RSET\r\n"))
+        self._unsaid.append((Phase.MAIL, self._mail(envelope)))
+        for path in envelope.forward_paths:
+            self._unsaid.append((Phase.RCPT, b"RCPT TO:<%b>\r\n" % path.encode("ascii")))
+        self._unsaid.append((Phase.DATA, b"DATA\r\n"))
+        self._speak()
+
+    def send_content(self, octets: bytes) -> None:
+        """Send a piece of content, line ends CRLF."""
+        if self.phase is Phase.CONTENT:
+            self._out.append(self._stuffer.stuff(octets))
+
+    def end_content(self) -> None:
+        """Send the final dot. `TransactionEnded` follows."""
+        if self.phase is not Phase.CONTENT:
+            return
+        self._out.append(self._stuffer.end())
+        count = len(self._accepted) if self._dialect is Dialect.LMTP else 1
+        self._said.extend([Phase.FINAL_DOT] * count)
+        self.phase = Phase.FINAL_DOT
+
+    def start_tls(self) -> None:
+        """Ask for TLS (RFC 3207). `TlsAccepted` or `TlsRefused` follows."""
+        self._must_be_ready()
+        self._say(Phase.START_TLS, b"STARTTLS\r\n")
+
+    def tls_established(self) -> None:
+        """Forget all that was said before TLS (RFC 3207 §4.2); say EHLO again."""
+        self.channel = Channel.TLS
+        self.offers = Offers()
+        self._reader = ReplyReader()
+        self._say_hello()
+
+    def log_in(self, username: str, password: str, mechanism: str | None = None) -> None:
+        """Log in with the strongest mechanism both sides have, or the named one.
+
+        Raises:
+            RuntimeError: the channel is clear, or it is not the moment.
+
+        """
+        self._must_be_ready()
+        if self.channel is not Channel.TLS:
+            msg = "no login in clear"
+            raise RuntimeError(msg)
+        chosen = choose_mechanism(self.offers.mechanisms, mechanism)
+        if chosen is None:
+            self._events.append(LoginRefused(None))
+            return
+        self._login = start_login(chosen, username, password)
+        self._say(Phase.AUTH, b"AUTH %b\r\n" % next(self._login))
+
+    def quit(self) -> None:
+        """Say goodbye; `Ended` follows, though nobody need wait for it."""
+        if self.phase is Phase.READY:
+            self._say(Phase.QUIT, b"QUIT\r\n")
+
+    # -- within: speaking
+
+    def _must_be_ready(self) -> None:
+        if self.phase is not Phase.READY:
+            msg = f"not the moment: {self.phase.name}"
+            raise RuntimeError(msg)
+
+    def _say(self, phase: Phase, octets: bytes) -> None:
+        self._out.append(octets)
+        self._said.append(phase)
+        self.phase = self._said[0]
+
+    def _speak(self) -> None:
+        """Say what may be said now: all in one flight, or the next command."""
+        if self.offers.pipelining:
+            self._out.append(b"".join([octets for _, octets in self._unsaid]))
+            self._said.extend([phase for phase, _ in self._unsaid])
+            self._unsaid.clear()
+            self.phase = self._said[0]
+        elif self._unsaid and not self._said:
+            self._say(*self._unsaid.popleft())
+
+    def _say_hello(self) -> None:
+        verb = "EHLO" if self._extended else "HELO"
+        if self._dialect is Dialect.LMTP:
+            verb = "LHLO"
+        self._say(Phase.HELLO, f"{verb} {self._name}\r\n".encode("ascii"))
+
+    def _mail(self, envelope: Envelope) -> bytes:
+        command = f"MAIL FROM:<{envelope.reverse_path}>"
+        if self.offers.size is not None and envelope.size:
+            command += f" SIZE={envelope.size}"
+        if envelope.eight_bit:
+            command += " BODY=8BITMIME"
+        return command.encode("ascii") + b"\r\n"
+
+    def _cannot_carry(self, envelope: Envelope) -> Fault | None:
+        if envelope.eight_bit and not self.offers.eight_bit:
+            return Fault(FaultKind.NEEDS_EIGHT_BIT, Phase.MAIL, "8BITMIME is not offered")
+        limit = self.offers.size
+        if limit and envelope.size > limit:
+            return Fault(FaultKind.TOO_LARGE, Phase.MAIL, f"at most {limit} octets are taken")
+        return None
+
+    # -- within: hearing
+
+    def _hear(self, reply: ServerReply) -> None:
+        if not self._said:
+            # Unasked for: a goodbye to an idle session, or an early end of content.
+            self._end(reply)
+            return
+        phase = self._said.popleft()
+        if reply.code == 421:  # RFC 5321 §3.8: at any point
+            self._end(reply)
+            return
+        self._HEARERS[phase](self, reply)
+        if self._ended is not None:
+            return
+        if self._unsaid and not self._said:
+            self._speak()
+        elif self._said:
+            self.phase = self._said[0]
+        elif self.phase not in {Phase.CONTENT, Phase.START_TLS}:
+            self.phase = Phase.READY
+
+    def _hear_greeting(self, reply: ServerReply) -> None:
+        if reply.code != 220:  # RFC 5321 §3.1
+            self._end(reply)
+            return
+        self.greeted = True
+        self._say_hello()
+
+    def _hear_hello(self, reply: ServerReply) -> None:
+        if reply.code == 250:
+            self.offers = read_offers(reply.lines[1:]) if self._extended else Offers()
+            self._events.append(Ready(self.offers))
+        elif reply.code >= 500 and self._extended and self._dialect is Dialect.SMTP:
+            self._extended = False  # RFC 5321 §4.1.1.1
+            self._say_hello()
+        else:
+            self._end(reply)
+
+    def _hear_start_tls(self, reply: ServerReply) -> None:
+        if reply.code == 220 and len(self._reader):
+            # Octets that came in clear behind the reply would be taken for the server's in TLS.
+            self._end(Fault(FaultKind.GARBAGE, Phase.START_TLS, "octets came behind STARTTLS"))
+        elif reply.code == 220:
+            self.phase = Phase.START_TLS
+            self._events.append(TlsAccepted())
+        else:
+            self.phase = Phase.READY
+            self._events.append(TlsRefused(reply))
+
+    def _hear_auth(self, reply: ServerReply) -> None:
+        if reply.code == 334 and self._login is not None:
+            self._respond(self._login, read_challenge(reply))
+            return
+        self._login = None
+        self._events.append(LoggedIn() if reply.code == 235 else LoginRefused(reply))
+
+    def _respond(self, login: Responses, challenge: bytes | None) -> None:
+        """Answer a challenge; give up (RFC 4954 §4: "*") when it makes no sense."""
+        response = b"*"
+        if challenge is not None:
+            try:
+                response = login.send(challenge)
+            except StopIteration:
+                response = b"*"
+        self._say(Phase.AUTH, response + b"\r\n")
+
+    def _hear_nothing_new(self, reply: ServerReply) -> None:
+        """RSET, which cannot fail (RFC 5321 §4.1.1.5)."""
+
+    def _hear_mail(self, reply: ServerReply) -> None:
+        if reply.code // 100 != 2:
+            self._verdicts = [reply] * len(self._verdicts)
+            self._no_more_to_say()
+
+    def _hear_rcpt(self, reply: ServerReply) -> None:
+        position = self._answered
+        self._answered += 1
+        if self._verdicts[position] is None:  # else MAIL was refused already
+            if reply.code // 100 == 2:
+                self._accepted.append(position)
+            else:
+                self._verdicts[position] = reply
+        if self._answered == len(self._verdicts) and not self._accepted:
+            self._no_more_to_say()
+
+    def _no_more_to_say(self) -> None:
+        """All are refused: leave unsaid what is not said; the server may hold half a transaction."""
+        self._unsaid.clear()
+        self._spoiled = True
+        if not self._said:
+            self._end_transaction()
+
+    def _hear_data(self, reply: ServerReply) -> None:
+        if reply.code == 354 and self._accepted:
+            self._stuffer = DotStuffer()
+            self.phase = Phase.CONTENT
+            self._events.append(_CONTENT_WANTED)
+        elif reply.code == 354:
+            # RFC 2920 §3.1: nobody was accepted, so the server gets a single dot.
+            self._out.append(b".\r\n")
+            if self._dialect is Dialect.LMTP:  # which replies nothing to it
+                self._end(Fault(FaultKind.GARBAGE, Phase.DATA, "content wanted for nobody"))
+            else:
+                self._said.append(Phase.FINAL_DOT)
+        else:
+            self._spoiled = True
+            fault = Fault(FaultKind.GARBAGE, Phase.DATA, f"DATA was answered {reply.words}")
+            self._settle_all(reply if reply.code >= 400 else fault)
+
+    def _hear_final_dot(self, reply: ServerReply) -> None:
+        if self._dialect is Dialect.LMTP:
+            self._verdicts[self._accepted[-1 - self._said.count(Phase.FINAL_DOT)]] = reply
+            if not self._said:
+                self._end_transaction()
+        else:
+            self._settle_all(reply)
+
+    def _hear_quit(self, reply: ServerReply) -> None:
+        self._end(reply)
+
+    # -- within: ending
+
+    def _settle_all(self, verdict: Verdict) -> None:
+        """Give everybody who has none this verdict, and end the transaction."""
+        self._verdicts = [verdict if v is None else v for v in self._verdicts]
+        self._end_transaction()
+
+    def _end_transaction(self) -> None:
+        self._envelope = None
+        self.phase = Phase.READY
+        self._events.append(TransactionEnded(tuple(v for v in self._verdicts if v is not None)))
+
+    def _end(self, cause: Verdict) -> None:
+        if self._envelope is not None:
+            early = isinstance(cause, ServerReply) and cause.code < 400
+            lost = Fault(FaultKind.GARBAGE, self.phase, "a reply that nobody asked for")
+            self._settle_all(lost if early else cause)
+        self._unsaid.clear()
+        self._said.clear()
+        self.phase = Phase.OVER
+        self._ended = Ended(cause)
+
+    _HEARERS: ClassVar[Mapping[Phase, Callable[["ClientSession", ServerReply], None]]] = {
+        Phase.GREETING: _hear_greeting,
+        Phase.HELLO: _hear_hello,
+        Phase.START_TLS: _hear_start_tls,
+        Phase.AUTH: _hear_auth,
+        Phase.RESET: _hear_nothing_new,
+        Phase.MAIL: _hear_mail,
+        Phase.RCPT: _hear_rcpt,
+        Phase.DATA: _hear_data,
+        Phase.FINAL_DOT: _hear_final_dot,
+        Phase.QUIT: _hear_quit,
+    }
+
+
+def _is_fit(path: str) -> bool:
+    """Tell whether a path can neither end its command nor its angle brackets."""
+    if not (path.isascii() and path.isprintable()):
+        return False
+    return path.startswith('"') or not set("<> ").intersection(path)

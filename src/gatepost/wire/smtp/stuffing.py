@@ -1,0 +1,34 @@
+"""Transparency of outgoing content (RFC 5321 §4.5.2): dots at line starts are doubled.
+
+One `replace` a piece; a piece that needs nothing is handed on as it is, without a copy.
+"""
+
+_LINE_START = b"\r\n"
+
+
+class DotStuffer:
+    """Makes content fit for DATA, piece by piece, however it is cut."""
+
+    __slots__ = ("_tail",)
+
+    def __init__(self) -> None:
+        #: The last two octets that went by; content begins at a line start.
+        self._tail = _LINE_START
+
+    def stuff(self, octets: bytes) -> bytes:
+        """Return one piece with its leading dots doubled."""
+        if not octets:
+            return octets
+        tail = self._tail
+        self._tail = octets[-2:] if len(octets) > 1 else tail[-1:] + octets
+        if b"\r\n." in octets:
+            octets = octets.replace(b"\r\n.", b"\r\n..")
+        if octets[:1] == b"." and tail == _LINE_START:
+            return b"." + octets
+        if octets[:2] == b"\n." and tail[-1:] == b"\r":
+            return b"\n." + octets[1:]
+        return octets
+
+    def end(self) -> bytes:
+        """Return the end of content, with a CRLF before it where content lacks its last."""
+        return b".\r\n" if self._tail == _LINE_START else b"\r\n.\r\n"

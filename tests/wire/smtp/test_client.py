@@ -1,0 +1,410 @@
+"""The client's side of the dialogue, as scripts: S: the server says, C: we must have said."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatepost.wire.smtp.client import ClientSession
+from gatepost.wire.smtp.client_events import (
+    ContentWanted,
+    Dialect,
+    Ended,
+    Envelope,
+    Event,
+    Fault,
+    FaultKind,
+    LoggedIn,
+    LoginRefused,
+    NeedOctets,
+    Phase,
+    Ready,
+    TlsAccepted,
+    TlsRefused,
+    TransactionEnded,
+)
+from gatepost.wire.smtp.extensions import Channel
+from gatepost.wire.smtp.reply_reader import ServerReply
+
+PIPELINED = b"250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 STARTTLS\r\n"
+PLAIN = b"250 mx\r\n"
+ONE = Envelope("a@x.example", ("b@y.example",), size=5)
+TWO = Envelope("a@x.example", ("b@y.example", "c@y.example"), size=5)
+
+
+class Talk:
+    """Drives one session by hand."""
+
+    def __init__(self, hello: bytes | None = PIPELINED, dialect: Dialect = Dialect.SMTP) -> None:
+        self.session = ClientSession("me.example", dialect)
+        if hello is not None:
+            assert self.hear(b"220 mx ready\r\n") == []
+            assert self.said() == (
+                b"LHLO me.example\r\n" if dialect is Dialect.LMTP else b"EHLO me.example\r\n"
+            )
+            assert isinstance(self.hear(hello)[0], Ready)
+
+    def hear(self, octets: bytes) -> list[Event]:
+        self.session.receive(octets)
+        events: list[Event] = []
+        while not isinstance(event := self.session.next_event(), NeedOctets):
+            events.append(event)
+            if isinstance(event, Ended):
+                break
+        return events
+
+    def said(self) -> bytes:
+        return self.session.octets_to_send()
+
+    def begin(self, envelope: Envelope = ONE) -> bytes:
+        self.session.begin(envelope)
+        return self.said()
+
+    def content(self, octets: bytes = b"hi\r\n") -> bytes:
+        self.session.send_content(octets)
+        self.session.end_content()
+        return self.said()
+
+
+def codes(event: Event) -> list[int | FaultKind]:
+    assert isinstance(event, TransactionEnded)
+    return [v.code if isinstance(v, ServerReply) else v.kind for v in event.verdicts]
+
+
+@pytest.mark.rfc("2920#3.1")
+def test_a_pipelined_transaction_is_one_flight() -> None:
+    talk = Talk()
+    assert talk.begin(TWO) == (
+        b"MAIL FROM:<a@x.example> SIZE=5\r\nRCPT TO:<b@y.example>\r\nRCPT TO:<c@y.example>\r\n"
+        b"DATA\r\n"
+    )
+    assert talk.hear(b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n") == [ContentWanted()]
+    assert talk.session.phase is Phase.CONTENT
+    assert talk.content(b".hi\r\n") == b"..hi\r\n.\r\n"
+    assert talk.session.phase is Phase.FINAL_DOT
+    assert codes(*talk.hear(b"250 2.0.0 queued\r\n")) == [250, 250]
+    assert talk.session.phase is Phase.READY
+    assert talk.begin().startswith(b"MAIL")
+
+
+def test_without_pipelining_each_command_waits_for_its_reply() -> None:
+    talk = Talk(PLAIN)
+    assert talk.begin(TWO) == b"MAIL FROM:<a@x.example>\r\n"
+    talk.hear(b"250 ok\r\n")
+    assert talk.said() == b"RCPT TO:<b@y.example>\r\n"
+    talk.hear(b"550 no\r\n")
+    assert talk.said() == b"RCPT TO:<c@y.example>\r\n"
+    talk.hear(b"250 ok\r\n")
+    assert talk.said() == b"DATA\r\n"
+    assert talk.hear(b"354 go\r\n") == [ContentWanted()]
+    talk.content()
+    assert codes(*talk.hear(b"250 ok\r\n")) == [550, 250]
+
+
+REFUSALS = [  # what the server says -> verdicts, what is said next
+    (b"250 ok\r\n550 no\r\n450 later\r\n503 none\r\n", [550, 450], b""),
+    (b"550 not you\r\n503 x\r\n503 x\r\n503 x\r\n", [550, 550], b""),
+    (b"250 ok\r\n250 ok\r\n550 no\r\n451 not now\r\n", [451, 550], b""),
+    (b"250 ok\r\n550 no\r\n550 no\r\n354 go\r\n554 none\r\n", [550, 550], b".\r\n"),
+    (b"250 ok\r\n250 ok\r\n250 ok\r\n250 what\r\n", [FaultKind.GARBAGE] * 2, b""),
+]
+
+
+@pytest.mark.rfc("2920#3.1")
+@pytest.mark.parametrize(("heard", "verdicts", "said"), REFUSALS)
+def test_no_content_where_nobody_is_accepted(
+    heard: bytes, verdicts: list[int | FaultKind], said: bytes
+) -> None:
+    talk = Talk()
+    talk.begin(TWO)
+    (event,) = talk.hear(heard)
+    assert codes(event) == verdicts
+    assert talk.said() == said
+    assert talk.begin().startswith(b"RSET\r\nMAIL FROM:")
+    assert talk.hear(b"250 flushed\r\n250 ok\r\n250 ok\r\n354 go\r\n") == [ContentWanted()]
+
+
+def test_without_pipelining_a_refused_mail_ends_the_transaction_at_once() -> None:
+    talk = Talk(PLAIN)
+    talk.begin(TWO)
+    assert codes(*talk.hear(b"550 not you\r\n")) == [550, 550]
+    assert talk.said() == b""
+    assert talk.begin() == b"RSET\r\n"
+
+
+def test_lmtp_replies_once_for_each_accepted_recipient() -> None:
+    talk = Talk(dialect=Dialect.LMTP)
+    three = Envelope("", ("a@y.example", "b@y.example", "c@y.example"))
+    assert talk.begin(three).startswith(b"MAIL FROM:<>\r\n")
+    talk.hear(b"250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n")
+    talk.content()
+    assert talk.hear(b"250 stored\r\n") == []
+    assert codes(*talk.hear(b"452 full\r\n")) == [250, 550, 452]
+    assert talk.begin().startswith(b"MAIL")
+
+
+def test_lmtp_lost_between_two_replies_loses_only_the_second() -> None:
+    talk = Talk(dialect=Dialect.LMTP)
+    talk.begin(TWO)
+    talk.hear(b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+    talk.content()
+    talk.hear(b"250 stored\r\n")
+    ended, over = talk.hear(b"")
+    assert codes(ended) == [250, FaultKind.LOST]
+    assert isinstance(over, Ended)
+
+
+FAR = [  # how far it came -> the phase in which it was lost
+    (b"", Phase.MAIL),
+    (b"250 ok\r\n", Phase.RCPT),
+    (b"250 ok\r\n250 ok\r\n", Phase.DATA),
+    (b"250 ok\r\n250 ok\r\n354 go\r\n", Phase.CONTENT),
+]
+
+
+@pytest.mark.parametrize(("heard", "phase"), FAR)
+def test_a_lost_connection_says_how_far_it_came(heard: bytes, phase: Phase) -> None:
+    talk = Talk()
+    talk.begin()
+    talk.session.receive(heard)
+    *_, ended, over = [e for e in talk.hear(b"") if not isinstance(e, ContentWanted)]
+    assert isinstance(ended, TransactionEnded)
+    assert ended.verdicts == (Fault(FaultKind.LOST, phase, "connection lost"),)
+    assert isinstance(over, Ended)
+
+
+def test_lost_after_the_final_dot_is_told_apart() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    talk.content()
+    ended, _ = talk.hear(b"")
+    assert ended == TransactionEnded((Fault(FaultKind.LOST, Phase.FINAL_DOT, "connection lost"),))
+
+
+@pytest.mark.rfc("5321#3.8")
+@pytest.mark.parametrize("before", [b"", b"250 ok\r\n", b"250 ok\r\n250 ok\r\n"])
+def test_421_ends_the_session_at_any_point(before: bytes) -> None:
+    talk = Talk()
+    talk.begin()
+    ended, over = talk.hear(before + b"421 4.3.2 going down\r\n")
+    assert codes(ended) == [421]
+    assert over == Ended(ServerReply(421, "4.3.2", ("going down",)))
+    assert talk.session.next_event() == over
+
+
+def test_421_to_an_idle_session_ends_it() -> None:
+    assert Talk().hear(b"421 idle\r\n") == [Ended(ServerReply(421, "", ("idle",)))]
+
+
+def test_a_refusal_before_our_dot_counts_when_the_server_then_leaves() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    talk.session.send_content(b"begin")
+    assert talk.hear(b"552 5.3.4 too big\r\n") == []
+    ended, _ = talk.hear(b"")
+    assert codes(ended) == [552]
+
+
+def test_a_refusal_before_our_dot_is_read_as_the_reply_to_it() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    assert talk.hear(b"552 5.3.4 too big\r\n") == []
+    talk.content()
+    assert codes(talk.session.next_event()) == [552]
+
+
+@pytest.mark.rfc("5321#3.1")
+def test_a_refused_greeting_ends_the_session() -> None:
+    talk = Talk(None)
+    assert talk.hear(b"554 no\r\n") == [Ended(ServerReply(554, "", ("no",)))]
+    assert not talk.session.greeted
+
+
+@pytest.mark.rfc("5321#4.1.1.1")
+def test_helo_where_ehlo_is_unknown() -> None:
+    talk = Talk(None)
+    talk.hear(b"220 hi\r\n")
+    talk.said()
+    assert talk.hear(b"502 what\r\n") == []
+    assert talk.said() == b"HELO me.example\r\n"
+    (ready,) = talk.hear(b"250-mx\r\n250 PIPELINING\r\n")
+    assert isinstance(ready, Ready)
+    assert not ready.offers.pipelining
+
+
+def test_both_hellos_refused_ends_the_session() -> None:
+    talk = Talk(None)
+    talk.hear(b"220 hi\r\n")
+    assert talk.hear(b"550 no\r\n550 no\r\n") == [Ended(ServerReply(550, "", ("no",)))]
+
+
+@pytest.mark.rfc("3207#4.2")
+def test_nothing_before_tls_is_remembered() -> None:
+    talk = Talk()
+    talk.session.start_tls()
+    assert talk.said() == b"STARTTLS\r\n"
+    assert talk.hear(b"220 go\r\n") == [TlsAccepted()]
+    talk.session.tls_established()
+    assert talk.said() == b"EHLO me.example\r\n"
+    assert not talk.session.offers.pipelining
+    (ready,) = talk.hear(b"250-mx\r\n250 AUTH PLAIN LOGIN\r\n")
+    assert isinstance(ready, Ready)
+    assert ready.offers.mechanisms == ("PLAIN", "LOGIN")
+
+
+def test_a_refused_starttls_goes_on_in_clear() -> None:
+    talk = Talk()
+    talk.session.start_tls()
+    talk.said()
+    assert talk.hear(b"454 not now\r\n") == [TlsRefused(ServerReply(454, "", ("not now",)))]
+    assert talk.begin().startswith(b"MAIL")
+
+
+@pytest.mark.rfc("3207#6")
+def test_octets_behind_the_reply_to_starttls_end_the_session() -> None:
+    talk = Talk()
+    talk.session.start_tls()
+    (over,) = talk.hear(b"220 go\r\n250 injected\r\n")
+    assert isinstance(over, Ended)
+    assert isinstance(over.cause, Fault)
+    assert over.cause.kind is FaultKind.GARBAGE
+
+
+def in_tls(mechanisms: bytes) -> Talk:
+    talk = Talk(None)
+    talk.session = ClientSession("me.example", channel=Channel.TLS)
+    talk.hear(b"220 hi\r\n250-mx\r\n250 AUTH " + mechanisms + b"\r\n")
+    talk.said()
+    return talk
+
+
+@pytest.mark.rfc("4954#4")
+@pytest.mark.parametrize(
+    ("mechanisms", "wanted", "first", "then"),
+    [
+        (b"LOGIN PLAIN", None, b"AUTH PLAIN AHUAcA==\r\n", []),
+        (b"LOGIN", None, b"AUTH LOGIN\r\n", [b"dQ==\r\n", b"cA==\r\n"]),
+        (b"LOGIN PLAIN", "LOGIN", b"AUTH LOGIN\r\n", [b"dQ==\r\n", b"cA==\r\n"]),
+    ],
+)
+def test_login(mechanisms: bytes, wanted: str | None, first: bytes, then: list[bytes]) -> None:
+    talk = in_tls(mechanisms)
+    talk.session.log_in("u", "p", wanted)
+    assert talk.said() == first
+    for response in then:
+        assert talk.hear(b"334 VXNlcm5hbWU6\r\n") == []
+        assert talk.said() == response
+    assert talk.hear(b"235 fine\r\n") == [LoggedIn()]
+    assert talk.session.phase is Phase.READY
+
+
+def test_a_refused_login_is_told() -> None:
+    talk = in_tls(b"PLAIN")
+    talk.session.log_in("u", "p")
+    assert talk.hear(b"535 5.7.8 no\r\n") == [LoginRefused(ServerReply(535, "5.7.8", ("no",)))]
+
+
+def test_a_login_without_a_mechanism_in_common_says_so() -> None:
+    talk = in_tls(b"GSSAPI")
+    talk.session.log_in("u", "p")
+    assert talk.session.next_event() == LoginRefused(None)
+
+
+def test_a_senseless_challenge_is_cancelled() -> None:
+    talk = in_tls(b"PLAIN")
+    talk.session.log_in("u", "p")
+    talk.said()
+    assert talk.hear(b"334 what?\r\n") == []
+    assert talk.said() == b"*\r\n"
+
+
+def test_no_login_in_clear() -> None:
+    with pytest.raises(RuntimeError):
+        Talk().session.log_in("u", "p")
+
+
+@pytest.mark.rfc("1870#4")
+def test_content_beyond_the_announced_limit_is_not_offered() -> None:
+    talk = Talk()
+    assert talk.begin(Envelope("", ("b@y.example",), size=1001)) == b""
+    assert codes(talk.session.next_event()) == [FaultKind.TOO_LARGE]
+    assert talk.begin().startswith(b"MAIL")
+
+
+@pytest.mark.rfc("6152#3")
+def test_eight_bit_content_is_announced_or_not_sent() -> None:
+    eight = Envelope("", ("b@y.example",), eight_bit=True)
+    assert Talk().begin(eight).startswith(b"MAIL FROM:<> BODY=8BITMIME\r\n")
+    talk = Talk(PLAIN)
+    assert talk.begin(eight) == b""
+    assert codes(talk.session.next_event()) == [FaultKind.NEEDS_EIGHT_BIT]
+
+
+@pytest.mark.parametrize("path", ["a\r\nRSET", "a>", "ä@x.example", "a\0b"])
+def test_a_path_cannot_smuggle_a_command(path: str) -> None:
+    with pytest.raises(ValueError):
+        Talk().begin(Envelope("", (path,)))
+
+
+def test_quit_is_answered_by_the_end() -> None:
+    talk = Talk()
+    talk.session.quit()
+    assert talk.said() == b"QUIT\r\n"
+    assert talk.hear(b"221 bye\r\n") == [Ended(ServerReply(221, "", ("bye",)))]
+
+
+def test_garbage_ends_the_session() -> None:
+    talk = Talk()
+    talk.begin()
+    ended, over = talk.hear(b"HTTP/1.1 400 Bad Request\r\n")
+    assert codes(ended) == [FaultKind.GARBAGE]
+    assert isinstance(over, Ended)
+
+
+WHOLE = (
+    b"220 mx\r\n" + PIPELINED + b"250 ok\r\n250 ok\r\n550 5.1.1 no\r\n354 go\r\n250 done\r\n"
+    b"421 bye\r\n"
+)
+
+
+def run(pieces: list[bytes]) -> tuple[bytes, list[Event]]:
+    session = ClientSession("me.example")
+    said, events = [], list[Event]()
+    then: dict[type, Callable[[], None]] = {
+        Ready: lambda: session.begin(TWO),
+        ContentWanted: lambda: (session.send_content(b".x"), session.end_content())[1],
+    }
+    for piece in pieces:
+        session.receive(piece)
+        while not isinstance(event := session.next_event(), NeedOctets):
+            events.append(event)
+            if isinstance(event, Ended):
+                break
+            then.get(type(event), lambda: None)()
+        said.append(session.octets_to_send())
+    return b"".join(said), events
+
+
+@given(st.lists(st.integers(1, len(WHOLE) - 1), unique=True).map(sorted))
+def test_any_cut_gives_the_same_dialogue(cuts: list[int]) -> None:
+    pieces = [WHOLE[a:b] for a, b in pairwise([0, *cuts, len(WHOLE)])]
+    assert run(pieces) == run([WHOLE])
+    assert [type(e) for e in run(pieces)[1]] == [Ready, ContentWanted, TransactionEnded, Ended]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"250 ok\r\n", b"354 x\r\n", b"550-x\r\n", b"450 x\r\n", b"220 x\r\n", b"", b"\xff"]
+        )
+        | st.binary(max_size=20),
+        max_size=12,
+    )
+)
+def test_no_server_can_make_it_raise(pieces: list[bytes]) -> None:
+    run(pieces)
