@@ -1,0 +1,67 @@
+"""`gatepost trace`: what became of a message, and why it waits."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
+
+if TYPE_CHECKING:
+    from gatepost.operate.trace import Traced
+    from gatepost.store.protocols import Store
+
+app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def trace(
+    ctx: typer.Context,
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="A message's id, Message-ID, or a recipient.")
+    ],
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Messages at most.")] = 20,
+    json: Json = False,
+) -> None:
+    """Tell what became of a message: each step, each wait with its reason, the next attempt."""
+    found = run_with_store(ctx, lambda store: _trace(store, what, limit))
+    if json:
+        print_json([traced.as_json() for traced in found])
+    elif found:
+        for number, traced in enumerate(found):
+            if number:
+                say()
+            print_traced(traced)
+    if not found:
+        fail(f'nothing is known of "{what}"', "it may be older than [retention] events", NO)
+
+
+def print_traced(traced: "Traced") -> None:
+    """Print one message's life: envelope, where each delivery stands, what happened."""
+    from gatepost.events.timeline import sentence, standing  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    submission = traced.submission
+    say(f"Message {traced.id}")
+    if submission is not None:
+        say(f"  from        {submission.reverse_path or '<>'}")
+        if submission.account:
+            say(f"  account     {submission.account}")
+        if submission.message_id:
+            say(f"  Message-ID  {submission.message_id}")
+        say(f"  size        {submission.size} octets")
+    recipients = {d.id: d.forward_path for d in traced.deliveries}
+    say("\nDeliveries")
+    for delivery in traced.deliveries:
+        say(f"  {delivery.forward_path}: {standing(delivery, now)}")
+    say("\nTimeline (UTC)")
+    for event in traced.events:
+        recipient = recipients.get(event.delivery_id) if event.delivery_id else None
+        whom = f"{recipient}: " if recipient else ""
+        say(f"  {event.at:%Y-%m-%d %H:%M:%S}  {whom}{sentence(event, now)}")
+
+
+async def _trace(store: "Store", what: str, limit: int) -> "list[Traced]":
+    from gatepost.operate.trace import trace as trace_messages  # noqa: PLC0415
+
+    return await trace_messages(store, what, limit=limit)
