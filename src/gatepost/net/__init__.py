@@ -1,0 +1,1 @@
+"""The world: octets over TCP and TLS, names, time and chance."""

@@ -1,0 +1,58 @@
+"""Socket addresses as values: "192.0.2.1:25", "[2001:db8::1]:25"."""
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Final
+
+_V4_MAPPED: Final = "::ffff:"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketAddress:
+    """An IP address (or, where a setting allows it, a host name) and a port.
+
+    `host` has no brackets and no zone.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_socket_address(text: str) -> SocketAddress:
+    """Read "HOST:PORT"; IPv6 in brackets.
+
+    Raises:
+        ValueError: no such form; the words say what to write.
+
+    """
+    host, colon, port = text.strip().rpartition(":")
+    wanted = f'"{text}" should be "HOST:PORT", such as "127.0.0.1:25" or "[::1]:25"'
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(wanted)
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return SocketAddress(str(ipaddress.IPv6Address(host[1:-1])), int(port))
+        except ValueError:
+            raise ValueError(wanted) from None
+    if set(host) & set(":[] \t/@"):
+        raise ValueError(wanted)
+    return SocketAddress(host, int(port))
+
+
+def from_socket_name(name: object) -> SocketAddress:
+    """Return what getpeername() or getsockname() said as a value.
+
+    An IPv4-mapped IPv6 address (a dual-stack listener) becomes the IPv4 address that it is;
+    zones are cut off. Anything that is no internet address becomes ("", 0).
+    """
+    if not isinstance(name, tuple) or len(name) < 2:
+        return SocketAddress("", 0)
+    host = str(name[0])
+    if ":" in host:
+        host = host.partition("%")[0]
+        if host.startswith(_V4_MAPPED) and "." in host:
+            host = host[len(_V4_MAPPED) :]
+    return SocketAddress(host, int(name[1]))

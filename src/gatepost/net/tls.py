@@ -1,0 +1,223 @@
+"""TLS contexts: the front ones that a server keeps for life, and a client's.
+
+Python has no ticket-key API. A context has its ticket keys from birth, and children of a fork
+inherit them; so a front context is made once, before the workers are forked, and a session that
+one worker began is resumed by any other. It holds no certificate itself: its SNI callback hands
+each handshake to an inner context, and a reload swaps those (RFC 8446 §4.6.1, RFC 6066 §3).
+"""
+
+import contextlib
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from gatepost.model.settings import ListenerSettings
+from gatepost.net.certificate import Certificate, CertificateInvalidError
+from gatepost.net.tls_channel import NamedSslObject, TlsFailedError, TlsInfo
+
+__all__ = [
+    "FrontContexts",
+    "TlsFailedError",
+    "TlsInfo",
+    "Verification",
+    "client_context",
+    "iana_cipher_name",
+]
+
+
+class Verification(StrEnum):
+    """What a client asks of the server's certificate."""
+
+    #: Nothing: any encryption is better than none (RFC 7435).
+    OPPORTUNISTIC = "opportunistic"
+    #: A chain to a trusted authority, and the host's name.
+    REQUIRED = "required"
+
+
+class FrontContexts:
+    """The contexts of a node's listeners, and the certificates that they show.
+
+    Made before the fork. Each process then replaces certificates for itself.
+    """
+
+    def __init__(self, certificates: Sequence[Certificate]) -> None:
+        self._fronts: dict[str, ssl.SSLContext] = {}
+        self._choice = _Choice(certificates)
+
+    def front_context(self, settings: ListenerSettings) -> ssl.SSLContext:
+        """Return a listener's context, the same one for life. The first call is before the fork."""
+        if settings.address not in self._fronts:
+            self._fronts[settings.address] = self.new_context()
+        return self._fronts[settings.address]
+
+    def new_context(self) -> ssl.SSLContext:
+        """Return another front context, with ticket keys of its own."""
+        context = _server_context()
+        context.sslobject_class = NamedSslObject
+        context.sni_callback = self._choose
+        return context
+
+    def replace(self, certificates: Sequence[Certificate]) -> None:
+        """Show these certificates from the next handshake on; tickets stay good.
+
+        Raises:
+            CertificateInvalidError: OpenSSL refuses one; the former ones stay.
+
+        """
+        self._choice = _Choice(certificates)
+
+    def _choose(
+        self, session: ssl.SSLObject, server_name: str | None, _front: ssl.SSLContext
+    ) -> None:
+        # Called without a name, too. An unknown one gets the default certificate: clients that do
+        # not verify are served, those that do say it better than an alert could.
+        if isinstance(session, NamedSslObject):
+            session.server_name = server_name
+        session.context = self._choice.context_for(server_name)
+
+
+class _Choice:
+    """Which certificates are shown for which server name; immutable once made."""
+
+    def __init__(self, certificates: Sequence[Certificate]) -> None:
+        if not certificates:
+            raise ValueError("TLS needs at least one certificate")
+        contexts: dict[tuple[Certificate, ...], ssl.SSLContext] = {}
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        for name in dict.fromkeys(name for c in certificates for name in c.names):
+            chosen = _one_of_each_kind(c for c in certificates if name in c.names)
+            if chosen not in contexts:
+                contexts[chosen] = _inner_context(chosen)
+            self._by_name[name] = contexts[chosen]
+        first = certificates[0]
+        default = self._by_name.get(first.names[0]) if first.names else None
+        self._default = default or _inner_context((first,))
+
+    def context_for(self, server_name: str | None) -> ssl.SSLContext:
+        """Return the context for a name: an exact one, else a wildcard's, else the default."""
+        if not server_name:
+            return self._default
+        name = server_name.lower().rstrip(".")
+        found = self._by_name.get(name)
+        if found is None:
+            _, dot, parent = name.partition(".")
+            found = self._by_name.get(f"*.{parent}") if dot else None
+        return found or self._default
+
+
+def _one_of_each_kind(certificates: Iterator[Certificate]) -> tuple[Certificate, ...]:
+    """Keep the first certificate of each kind of key: OpenSSL shows the one a client can check."""
+    chosen: dict[str, Certificate] = {}
+    for certificate in certificates:
+        chosen.setdefault(certificate.key_kind, certificate)
+    return tuple(chosen.values())
+
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # One ticket: a mail client opens one connection at a time, and a second one costs time.
+    context.num_tickets = 1
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    return context
+
+
+def _inner_context(certificates: Sequence[Certificate]) -> ssl.SSLContext:
+    context = _server_context()
+    for certificate in certificates:
+        try:
+            _load(context, certificate)
+        except ssl.SSLError as problem:
+            reason = (problem.reason or str(problem)).replace("_", " ").lower()
+            raise CertificateInvalidError(
+                certificate.file, f"OpenSSL refuses it: {reason}", "use a key of at least 2048 bits"
+            ) from None
+    return context
+
+
+def _load(context: ssl.SSLContext, certificate: Certificate) -> None:
+    """Give a context octets that Python only takes from a file."""
+    octets = certificate.key + b"\n" + certificate.chain
+    if hasattr(os, "memfd_create"):
+        # Without /proc: the long way. (An SSLError is an OSError too, and must pass.)
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
+            try:
+                os.write(descriptor, octets)
+                context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+            finally:
+                os.close(descriptor)
+            return
+    with tempfile.NamedTemporaryFile() as file:  # 0600
+        file.write(octets)
+        file.flush()
+        context.load_cert_chain(file.name)
+
+
+@lru_cache(maxsize=16)
+def client_context(mode: Verification | str, authorities: Path | None = None) -> ssl.SSLContext:
+    """Return the context of a client, shared by all its connections.
+
+    Args:
+        mode: "opportunistic" checks nothing, "required" checks chain and host name.
+        authorities: PEM file of the authorities to trust instead of the system's.
+
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    if Verification(mode) is Verification.OPPORTUNISTIC:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif authorities is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        context.load_verify_locations(authorities)
+    return context
+
+
+_KEY_EXCHANGES: Final = ("ECDHE-ECDSA", "ECDHE-RSA", "DHE-RSA", "DHE-DSS", "ECDHE-PSK", "DHE-PSK")
+_BULK: Final = {
+    "AES128-GCM": "AES_128_GCM",
+    "AES256-GCM": "AES_256_GCM",
+    "AES128": "AES_128_CBC",
+    "AES256": "AES_256_CBC",
+    "AES128-CCM": "AES_128_CCM",
+    "AES256-CCM": "AES_256_CCM",
+    "AES128-CCM8": "AES_128_CCM_8",
+    "AES256-CCM8": "AES_256_CCM_8",
+    "CAMELLIA128": "CAMELLIA_128_CBC",
+    "CAMELLIA256": "CAMELLIA_256_CBC",
+    "ARIA128-GCM": "ARIA_128_GCM",
+    "ARIA256-GCM": "ARIA_256_GCM",
+    "CHACHA20-POLY1305": "CHACHA20_POLY1305",
+}
+_HASHES: Final = {"SHA": "SHA", "SHA256": "SHA256", "SHA384": "SHA384"}
+
+
+@lru_cache(maxsize=64)
+def iana_cipher_name(openssl_name: str) -> str:
+    """Return the name under which IANA registered a cipher suite (RFC 8314 §4.3).
+
+    TLS 1.3 suites carry it already: "TLS_AES_256_GCM_SHA384". OpenSSL's older names are taken
+    apart: "ECDHE-RSA-AES128-GCM-SHA256" is "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256". One that is
+    not known comes back as "" and is better left out.
+    """
+    if openssl_name.startswith("TLS_"):
+        return openssl_name
+    exchange = next((e for e in _KEY_EXCHANGES if openssl_name.startswith(f"{e}-")), "RSA")
+    rest = openssl_name.removeprefix(f"{exchange}-")
+    if exchange == "ECDHE-ECDSA" or exchange.startswith("DHE-RSA"):
+        rest = rest.replace("ECDHE-", "")
+    bulk, _, digest = rest.rpartition("-")
+    if rest in _BULK:  # AEAD suites whose hash the name leaves out
+        bulk, digest = rest, "" if "CCM" in rest else "SHA256"
+    if bulk not in _BULK or (digest and digest not in _HASHES):
+        return ""
+    name = f"TLS_{exchange.replace('-', '_')}_WITH_{_BULK[bulk]}"
+    return f"{name}_{_HASHES[digest]}" if digest else name
