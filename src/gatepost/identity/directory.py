@@ -1,0 +1,114 @@
+"""Accounts and credentials by name, kept in memory for as long as they are true.
+
+Changes take effect within 1 s (decision 5): whoever polls the store's `data_version` every 200 ms
+passes it on, and what was read before the last change is then read again once it is 0.6 s old. Not
+at once: under load the database changes with every poll, the accounts hardly ever.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gatepost.model.account import Account, Credential
+from gatepost.model.ids import AccountName
+from gatepost.store.protocols import Reading, Store
+
+#: With the poll's 0.2 s and the time of a read, this stays below 1 s.
+_STALE_AFTER: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An account with its credentials, oldest first."""
+
+    account: Account
+    credentials: tuple[Credential, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a read found (None: no such account), and when."""
+
+    entry: Entry | None
+    read_at: float
+
+
+class Directory:
+    """Finds accounts. Known ones and unknown names are kept apart, each at most so many: asking
+    for made-up names pushes no real account out.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        size: int = 20_000,
+        unknown: int = 5_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._size = size
+        self._unknown_size = unknown
+        self._known: OrderedDict[AccountName, _Known] = OrderedDict()
+        self._unknown: OrderedDict[AccountName, _Known] = OrderedDict()
+        self._version: int | None = None
+        self._changed_at = clock()
+
+    async def find(self, name: AccountName) -> Entry | None:
+        """Return an account as it is now, at most 1 s old; None where there is none.
+
+        Raises:
+            StoreUnavailableError: the store cannot be read and we do not know.
+
+        """
+        known = self._fresh(name)
+        if known is None:
+            read_at = self._clock()
+            known = _Known(await self._store.read(lambda reading: _read(reading, name)), read_at)
+            self._keep(name, known)
+        return known.entry
+
+    def cached(self, name: AccountName) -> Entry | None:
+        """Return an account without asking the store; None where `find` is needed to know."""
+        known = self._fresh(name)
+        return known.entry if known else None
+
+    def note_version(self, data_version: int) -> None:
+        """Pass on what `Store.data_version` says; a new number makes what we know grow stale."""
+        if data_version != self._version:
+            self._version = data_version
+            self._changed_at = self._clock()
+
+    def drop(self, name: AccountName | None = None) -> None:
+        """Forget one account, or all, after a change of our own."""
+        if name is None:
+            self._known.clear()
+            self._unknown.clear()
+        else:
+            self._known.pop(name, None)
+            self._unknown.pop(name, None)
+
+    def _fresh(self, name: AccountName) -> _Known | None:
+        known = self._known.get(name) or self._unknown.get(name)
+        if known is None:
+            return None
+        if known.read_at <= self._changed_at and self._clock() - known.read_at >= _STALE_AFTER:
+            return None
+        return known
+
+    def _keep(self, name: AccountName, known: _Known) -> None:
+        self.drop(name)
+        shelf, size = (
+            (self._known, self._size) if known.entry else (self._unknown, self._unknown_size)
+        )
+        shelf[name] = known
+        while len(shelf) > size:
+            shelf.popitem(last=False)
+
+
+def _read(reading: Reading, name: AccountName) -> Entry | None:
+    account = reading.account(name)
+    return Entry(account, tuple(reading.credentials(name))) if account else None

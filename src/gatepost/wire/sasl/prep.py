@@ -1,0 +1,77 @@
+"""SASLprep (RFC 4013): user names and passwords in the one form in which they are compared."""
+
+import stringprep
+from collections.abc import Callable
+from typing import Final
+from unicodedata import normalize, ucd_3_2_0
+
+#: RFC 4013 §2.3.
+_PROHIBITED: Final[tuple[Callable[[str], bool], ...]] = (
+    stringprep.in_table_c12,
+    stringprep.in_table_c21_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
+)
+
+
+def saslprep(text: str, *, stored: bool = False) -> str:
+    """Return `text` prepared; it may come out empty.
+
+    With `stored` (a string that goes into the database) code points that Unicode 3.2 did not know
+    are refused too; a query may hold them (RFC 4013 §2.5, RFC 3454 §7).
+
+    Raises:
+        ValueError: a prohibited character, or directions of writing that mix.
+
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    mapped = "".join(
+        " " if stringprep.in_table_c12(c) else c
+        for c in text
+        if not stringprep.in_table_b1(c) or stringprep.in_table_c12(c)
+    )
+    prepared = ucd_3_2_0.normalize("NFKC", mapped)
+    for character in prepared:
+        if any(is_in_table(character) for is_in_table in _PROHIBITED):
+            msg = f"character U+{ord(character):04X} is not allowed"
+            raise ValueError(msg)
+        if stored and stringprep.in_table_a1(character):
+            msg = f"character U+{ord(character):04X} is newer than SASLprep (RFC 4013) knows"
+            raise ValueError(msg)
+    _check_directions(prepared)
+    return prepared
+
+
+def prepare_name(text: str, *, stored: bool = False) -> str:
+    """Return an account's NAME as it is kept and looked up: SASLprep'd and case-folded.
+
+    Raises:
+        ValueError: not to be prepared, or nothing is left.
+
+    """
+    if text.isascii() and text.isprintable():
+        folded = text.lower()
+    else:
+        folded = normalize("NFKC", saslprep(text, stored=stored).casefold())
+    if not folded:
+        msg = "an empty name"
+        raise ValueError(msg)
+    return folded
+
+
+def _check_directions(text: str) -> None:
+    """Refuse mixed directions of writing (RFC 3454 §6)."""
+    if not any(map(stringprep.in_table_d1, text)):
+        return
+    if any(map(stringprep.in_table_d2, text)):
+        msg = "left-to-right and right-to-left characters are mixed"
+        raise ValueError(msg)
+    if not (stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1])):
+        msg = "right-to-left text must begin and end with right-to-left characters"
+        raise ValueError(msg)
