@@ -1,0 +1,367 @@
+"""Add, list, show, change, suspend, resume and remove accounts.
+
+Each verb writes its event in the transaction that changes the account. A running server sees the
+change within 1 s (decision 5).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final
+
+from gatepost.events.journal import time_text
+from gatepost.identity.passwords import hash_password
+from gatepost.model.account import Account, AccountState, Credential, CredentialKind
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.secret import Secret
+from gatepost.reception.ownership import canonical
+from gatepost.store.protocols import Reading, Store, Transaction
+from gatepost.wire.sasl.prep import prepare_name, saslprep
+from gatepost.wire.smtp.grammar import is_domain, is_qualified, parse_mailbox
+
+#: Characters. Machines get long ones anyway; what can be guessed in an afternoon is refused.
+LEAST_PASSWORD: Final = 8
+#: RFC 4616 §2: servers take up to 255 octets at least.
+_MOST_NAME: Final = 255
+_MOST_PASSWORD: Final = 1024
+
+
+class AccountError(Exception):
+    """Why a verb does nothing. `what` is wrong, `mend` says how to go on."""
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(f"{what}: {mend}")
+        self.what = what
+        self.mend = mend
+
+
+class BadNameError(AccountError):
+    """The NAME cannot be one."""
+
+
+class BadSenderError(AccountError):
+    """A sender is no address and no @domain, or there is none."""
+
+
+class BadPasswordError(AccountError):
+    """The password is too short, too long, or cannot be prepared."""
+
+
+class AccountExistsError(AccountError):
+    """There is such an account already."""
+
+
+class NoSuchAccountError(AccountError):
+    """There is no such account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An account with its credentials, oldest first."""
+
+    account: Account
+    credentials: tuple[Credential, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """When a verb is done, and by whom: "the operator's login name"."""
+
+    now: datetime
+    operator: str
+
+
+async def add(
+    store: Store,
+    name: str,
+    password: Secret,
+    *,
+    senders: Sequence[str] = (),
+    credential_id: CredentialId,
+    by: By,
+) -> Account:
+    """Add an account with its password, and return it.
+
+    Without `senders` the name must be an address, and is the only one that it owns.
+
+    Raises:
+        BadNameError, BadSenderError, BadPasswordError, AccountExistsError: nothing was written.
+        StoreUnavailableError: nothing was written.
+
+    """
+    prepared = account_name(name)
+    account = Account(prepared, canonical_senders(prepared, senders), created_at=by.now)
+    verifier = hash_password(prepare_password(password))
+    credential = _password_of(account, verifier, credential_id, by)
+
+    def job(transaction: Transaction) -> None:
+        if transaction.account(prepared) is not None:
+            msg = f'there is an account "{prepared}" already'
+            raise AccountExistsError(
+                msg, f'set its password with "gatepost account password {prepared}"'
+            )
+        transaction.put_account(account)
+        transaction.put_credential(credential)
+        facts: dict[str, Fact] = {"senders": " ".join(account.senders)}
+        transaction.add_events([_event(EventKind.ACCOUNT_ADDED, account, by, facts)])
+
+    await store.write(job)
+    return account
+
+
+async def listing(store: Store) -> list[Account]:
+    """Return all accounts by name.
+
+    Raises:
+        StoreUnavailableError: the store cannot be read.
+
+    """
+    return await store.read(lambda reading: reading.accounts())
+
+
+async def show(store: Store, name: str) -> Holder:
+    """Return one account with its credentials.
+
+    Raises:
+        NoSuchAccountError: there is none.
+        StoreUnavailableError: the store cannot be read.
+
+    """
+
+    def query(reading: Reading) -> Holder:
+        account = _existing(reading, name)
+        return Holder(account, tuple(reading.credentials(account.name)))
+
+    return await store.read(query)
+
+
+async def set_password(
+    store: Store, name: str, password: Secret, *, credential_id: CredentialId, by: By
+) -> Account:
+    """Replace an account's password; the old one is good no more.
+
+    Raises:
+        NoSuchAccountError, BadPasswordError: nothing was written.
+        StoreUnavailableError: nothing was written.
+
+    """
+    verifier = hash_password(prepare_password(password))
+
+    def job(transaction: Transaction) -> Account:
+        account = _existing(transaction, name)
+        for old in transaction.credentials(account.name):
+            if old.kind is CredentialKind.PASSWORD:
+                transaction.remove_credential(old.id)
+        transaction.put_credential(_password_of(account, verifier, credential_id, by))
+        changed = replace(account, exposed_at=None)  # a new password is exposed to nobody
+        transaction.put_account(changed)
+        transaction.add_events([_changed(changed, by, "password")])
+        return changed
+
+    return await store.write(job)
+
+
+async def suspend(store: Store, name: str, *, by: By) -> Account:
+    """Let an account log in and send no more, until it is resumed. Its waiting mail goes on.
+
+    Raises:
+        NoSuchAccountError: there is none.
+        StoreUnavailableError: nothing was written.
+
+    """
+    return await _set_state(store, name, AccountState.SUSPENDED, by)
+
+
+async def resume(store: Store, name: str, *, by: By) -> Account:
+    """Let a suspended account log in and send again.
+
+    Raises:
+        NoSuchAccountError: there is none.
+        StoreUnavailableError: nothing was written.
+
+    """
+    return await _set_state(store, name, AccountState.ACTIVE, by)
+
+
+async def remove(store: Store, name: str, *, by: By) -> AccountName:
+    """Remove an account and its credentials. Its waiting mail goes on.
+
+    Raises:
+        NoSuchAccountError: there is none.
+        StoreUnavailableError: nothing was written.
+
+    """
+
+    def job(transaction: Transaction) -> AccountName:
+        account = _existing(transaction, name)
+        transaction.remove_account(account.name)
+        transaction.add_events([_event(EventKind.ACCOUNT_REMOVED, account, by, {})])
+        return account.name
+
+    return await store.write(job)
+
+
+def account_name(text: str) -> AccountName:
+    """Return NAME as it is kept: SASLprep'd and case-folded (decision 15).
+
+    Raises:
+        BadNameError: it cannot be one.
+
+    """
+    mend = 'write one such as "app@example.com"'
+    try:
+        prepared = prepare_name(text.strip(), stored=True)
+    except ValueError as error:
+        msg = f"this cannot be an account's name ({error})"
+        raise BadNameError(msg, mend) from error
+    if len(prepared.encode()) > _MOST_NAME:
+        msg = f"the name is longer than {_MOST_NAME} octets"
+        raise BadNameError(msg, mend)
+    if any(c.isspace() for c in prepared):
+        msg = f'"{prepared}" has a space in it'
+        raise BadNameError(msg, mend)
+    return AccountName(prepared)
+
+
+def canonical_senders(name: AccountName, senders: Sequence[str]) -> tuple[str, ...]:
+    """Return the addresses and "@domain"s that an account will own, as it keeps them.
+
+    Raises:
+        BadSenderError: one of them is neither, or none is given and the name is no address.
+
+    """
+    if not senders:
+        own = _canonical_sender(name)
+        if own is None or own.startswith("@"):
+            msg = f'"{name}" is no address, so that it owns none'
+            raise BadSenderError(msg, "say which with --sender app@example.com or @example.com")
+        return (own,)
+    return tuple(dict.fromkeys(map(_checked_sender, senders)))
+
+
+def prepare_password(password: Secret) -> str:
+    """Return a new password prepared for hashing (RFC 4616 §2).
+
+    Raises:
+        BadPasswordError: too short, too long, or with characters that cannot be.
+
+    """
+    try:
+        prepared = saslprep(password.reveal(), stored=True)
+    except ValueError as error:
+        msg = f"the password cannot be used ({error})"
+        raise BadPasswordError(msg, "choose another; letters, digits and signs always work") from (
+            error
+        )
+    if len(prepared) < LEAST_PASSWORD:
+        msg = "the password is too short"
+        raise BadPasswordError(msg, f"give at least {LEAST_PASSWORD} characters")
+    if len(prepared.encode()) > _MOST_PASSWORD:
+        msg = "the password is too long"
+        raise BadPasswordError(msg, f"give at most {_MOST_PASSWORD} octets")
+    return prepared
+
+
+def account_json(account: Account) -> dict[str, Any]:
+    """Return an account as plain values, the shape of `--json`."""
+    return {
+        "name": account.name,
+        "state": account.state.value,
+        "senders": list(account.senders),
+        "created_at": time_text(account.created_at),
+        "exposed_at": time_text(account.exposed_at) if account.exposed_at else None,
+    }
+
+
+def holder_json(holder: Holder) -> dict[str, Any]:
+    """Return an account with its credentials as plain values; no verifier among them."""
+    return account_json(holder.account) | {
+        "credentials": [_credential_json(c) for c in holder.credentials]
+    }
+
+
+def _credential_json(credential: Credential) -> dict[str, Any]:
+    used_at = credential.last_used_at
+    return {
+        "id": credential.id,
+        "kind": credential.kind.value,
+        "label": credential.label,
+        "created_at": time_text(credential.created_at),
+        "last_used_at": time_text(used_at) if used_at else None,
+        "last_mechanism": credential.last_mechanism,
+        "last_tls": credential.last_tls,
+    }
+
+
+async def _set_state(store: Store, name: str, state: AccountState, by: By) -> Account:
+    def job(transaction: Transaction) -> Account:
+        account = _existing(transaction, name)
+        if account.state is state:
+            return account
+        changed = replace(account, state=state)
+        transaction.put_account(changed)
+        transaction.add_events([_changed(changed, by, state.value)])
+        return changed
+
+    return await store.write(job)
+
+
+def _existing(reading: Reading, name: str) -> Account:
+    try:
+        prepared = AccountName(prepare_name(name.strip()))
+    except ValueError:
+        prepared = AccountName(name)
+    account = reading.account(prepared)
+    if account is None:
+        raise _no_such_account(prepared, (other.name for other in reading.accounts()))
+    return account
+
+
+def _no_such_account(name: str, others: Iterable[str]) -> NoSuchAccountError:
+    near = get_close_matches(name, list(others), n=1)
+    mend = f'did you mean "{near[0]}"?' if near else '"gatepost account list" shows all'
+    return NoSuchAccountError(f'there is no account "{name}"', mend)
+
+
+def _checked_sender(text: str) -> str:
+    sender = _canonical_sender(text)
+    if sender is None:
+        msg = f'"{text}" is no sender'
+        raise BadSenderError(
+            msg, 'write an address "app@example.com" or a whole domain "@example.com"'
+        )
+    return sender
+
+
+def _canonical_sender(text: str) -> str | None:
+    form = canonical(text.strip())
+    if form is None:
+        return None
+    local_part, _, domain = form.rpartition("@")
+    if not local_part:
+        return form if is_domain(domain) and is_qualified(domain) else None
+    if not local_part.isascii():
+        return None  # needs SMTPUTF8, which no listener offers
+    return form if parse_mailbox(form) and is_qualified(domain) else None
+
+
+def _password_of(
+    account: Account, verifier: Secret, credential_id: CredentialId, by: By
+) -> Credential:
+    return Credential(
+        id=credential_id,
+        account=account.name,
+        kind=CredentialKind.PASSWORD,
+        verifier=verifier,
+        created_at=by.now,
+    )
+
+
+def _changed(account: Account, by: By, change: str) -> Event:
+    return _event(EventKind.ACCOUNT_CHANGED, account, by, {"change": change})
+
+
+def _event(kind: EventKind, account: Account, by: By, facts: dict[str, Fact]) -> Event:
+    return Event(kind, by.now, account=account.name, facts={**facts, "by": by.operator})
