@@ -55,6 +55,6 @@ peer_stop() {
     rm -f "$D/pid"
 }
 peer_reset() { discard "$D/state"; }
-peer_qlen() { gatepost queue list --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'; }
-peer_qlist() { gatepost queue list; }
+peer_qlen() { gatepost queue list --limit 100000 --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'; }
+peer_qlist() { gatepost queue list --limit 100000; }
 peer_main "$@"

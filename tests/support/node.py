@@ -237,6 +237,16 @@ class Node:
         assert isinstance(rows, list)
         return rows
 
+    def content(self, row: dict[str, Any]) -> bytes:
+        """Return the stored octets of a listed message, what we put in front included."""
+        done = subprocess.run(
+            [*_program(), "-c", str(self.config), "queue", "show", row["message"], "--content"],
+            capture_output=True,
+            timeout=PATIENCE * 2,
+            check=True,
+        )
+        return done.stdout
+
 
 def _program() -> list[str]:
     return [sys.executable, "-m", "gatepost"]
