@@ -7,7 +7,6 @@ the content as it came, less the fields that were cut. Clean content is not even
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from gatepost.wire.message.addresses import addresses_of
@@ -24,7 +23,7 @@ from gatepost.wire.message.header import (
 )
 from gatepost.wire.message.identifiers import format_date, message_id
 from gatepost.wire.message.limits import LINE
-from gatepost.wire.message.trace import is_looping
+from gatepost.wire.message.trace import Hop, is_looping, received_field
 from gatepost.wire.smtp.replies import BAD_CONTENT, MAIL_LOOP, Reply
 
 _CRLF: Final = b"\r\n"
@@ -36,37 +35,44 @@ _ADDED: Final = (b"date", b"message-id")
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """What is known besides the content. A submission is completed; mail from servers is not.
-
-    `reverse_path` is "" for the null one; `now` is aware.
+class Facts:
+    """What is known besides the content: the hop for Received, whether it is a submission (then
+    the message is completed; mail from servers is not), and the reverse-path ("" for the null).
     """
 
+    hop: Hop
     is_submission: bool
-    submission_id: str
-    hostname: str
-    now: datetime
-    reverse_path: str = ""
+    reverse_path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A message fit to be stored, still without trace.
+    """A message fit to be stored.
 
-    What goes out is a Received field, `prefix`, then `pieces`. `message_id` has its angle
-    brackets, "" where there is none. `authors` and `sender` are the addresses of From and Sender
-    as written, read for submissions only.
+    What goes out is `prefix` and then `pieces`. `message_id` has its angle brackets, "" where
+    there is none. `from_addresses` and `sender_addresses` are the header's (From and Sender) as
+    written, read for submissions only. `eight_bit`: an octet above 127 is in it.
     """
 
     prefix: bytes
     pieces: tuple[bytes, ...]
     message_id: str
-    authors: tuple[str, ...]
-    sender: tuple[str, ...]
-    has_eight_bit: bool
+    from_addresses: tuple[str, ...]
+    sender_addresses: tuple[str, ...]
+    eight_bit: bool
+
+    @property
+    def octets(self) -> tuple[bytes, ...]:
+        """Return all pieces in order, the prefix first."""
+        return (self.prefix, *self.pieces)
+
+    @property
+    def size(self) -> int:
+        """Return the length of all pieces together."""
+        return len(self.prefix) + sum(map(len, self.pieces))
 
 
-def complete(content: bytes, passage: Passage) -> Completed | Reply:
+def complete(content: bytes, facts: Facts) -> Completed | Reply:
     """Return the message as it will be stored, or the reply that refuses it.
 
     `content` is what came before the final dot, dots unstuffed. Submissions get a Date and a
@@ -75,7 +81,7 @@ def complete(content: bytes, passage: Passage) -> Completed | Reply:
     ends (decision 24), over-long lines and malformed header sections, else left as it is.
     """
     if not has_clean_line_ends(content):
-        if not passage.is_submission:
+        if not facts.is_submission:
             return BAD_CONTENT.about("content holds a bare CR or LF; lines end with CRLF")
         content = with_clean_line_ends(content)
     header = scan(content)
@@ -83,10 +89,10 @@ def complete(content: bytes, passage: Passage) -> Completed | Reply:
         return BAD_CONTENT.about(header.words)
     if is_looping(header):
         return MAIL_LOOP
-    if passage.is_submission:
-        completed = _complete_submission(content, header, passage)
+    if facts.is_submission:
+        completed = _complete_submission(content, header, facts)
     else:
-        completed = _pass_on(content, header)
+        completed = _pass_on(content, header, facts)
     return BAD_CONTENT.about(completed.words) if isinstance(completed, HeaderFault) else completed
 
 
@@ -113,29 +119,29 @@ def has_long_line(content: bytes) -> bool:
     return False
 
 
-def _pass_on(content: bytes, header: Header) -> Completed | HeaderFault:
+def _pass_on(content: bytes, header: Header, facts: Facts) -> Completed | HeaderFault:
     """Judge mail from another server; it is not for us to complete it (RFC 5321 §6.4)."""
     if has_long_line(content):
         return HeaderFault(Flaw.LONG_LINE)
     if header.names.count(b"from") > 1:  # one author for DMARC, another for the reader
         return HeaderFault(Flaw.REPEATED, "From")
     message_id_ = _message_id_of(content, header)
-    return Completed(b"", (content,), message_id_, (), (), not content.isascii())
+    prefix = received_field(facts.hop)
+    return Completed(prefix, (content,), message_id_, (), (), not content.isascii())
 
 
-def _complete_submission(
-    content: bytes, header: Header, passage: Passage
-) -> Completed | HeaderFault:
+def _complete_submission(content: bytes, header: Header, facts: Facts) -> Completed | HeaderFault:
     if fault := repeated(header):
         return fault
-    authors = _authors(content, header, passage)
+    authors = _authors(content, header, facts)
     if isinstance(authors, HeaderFault):
         return authors
     senders = _listed(content, header, b"sender")
     if isinstance(senders, HeaderFault):
         return senders
     cut = _to_cut(content, header)
-    prefix, own_id = _additions(header, cut, passage)
+    added, own_id = _additions(header, cut, facts)
+    prefix = received_field(facts.hop) + added
     if not content:
         prefix += _CRLF  # nothing came, not even the line that ends a header section
     pieces = tuple(_without(content, cut)) if cut else (content,)
@@ -153,27 +159,27 @@ def _to_cut(content: bytes, header: Header) -> list[Field]:
     ]
 
 
-def _additions(header: Header, cut: Sequence[Field], passage: Passage) -> tuple[bytes, str]:
+def _additions(header: Header, cut: Sequence[Field], facts: Facts) -> tuple[bytes, str]:
     """Return the fields to add as octets, and the Message-ID among them ("" for none)."""
     gone = {field.name for field in cut}
     lacking = [name for name in _ADDED if name not in header.names or name in gone]
     fields, own_id = [], ""
     if not header.names:
-        fields.append(f"From: <{passage.reverse_path}>\r\n")
+        fields.append(f"From: <{facts.reverse_path}>\r\n")
     if b"date" in lacking:
-        fields.append(f"Date: {format_date(passage.now)}\r\n")
+        fields.append(f"Date: {format_date(facts.hop.at)}\r\n")
     if b"message-id" in lacking:
-        own_id = message_id(passage.submission_id, passage.hostname)
+        own_id = message_id(facts.hop.identifier, facts.hop.hostname)
         fields.append(f"Message-ID: {own_id}\r\n")
     return "".join(fields).encode(), own_id
 
 
-def _authors(content: bytes, header: Header, passage: Passage) -> tuple[str, ...] | HeaderFault:
+def _authors(content: bytes, header: Header, facts: Facts) -> tuple[str, ...] | HeaderFault:
     """Return the addresses of From; there must be one, for somebody must have written it. A
     message without any header is the reverse-path's.
     """
-    if not header.names and passage.reverse_path:
-        return (passage.reverse_path,)
+    if not header.names and facts.reverse_path:
+        return (facts.reverse_path,)
     if b"from" not in header.names:
         return HeaderFault(Flaw.MISSING, "From")
     return _listed(content, header, b"from") or HeaderFault(Flaw.NO_ADDRESS, "From")

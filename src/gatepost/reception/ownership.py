@@ -1,16 +1,22 @@
 """Whose addresses are these: reverse-path and From against an account's own (RFC 6409 §6.1).
 
-Local parts are compared without regard to case. RFC 5321 §2.4 lets the receiving host alone say
-whether case matters; but no provider gives App@ and app@ to two people, people type both, and the
-operator who grants app@example.com means that mailbox.
+Local parts are compared without regard to case. By RFC 5321 §2.4 only the host that receives may
+ignore it, and what we pass on is left as it is. But this asks another question: whom did the
+operator mean by app@example.com? People type App@ and app@ for one mailbox, no provider gives the
+two to two owners, and a refusal over a capital letter would help nobody.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 from unicodedata import normalize
 
 from gatepost.wire.message.addresses import a_labels
+from gatepost.wire.smtp.replies import SENDER_NOT_YOURS, Reply, printable
+
+#: So many of an account's addresses are named in a refusal.
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,15 @@ class NotOwned:
 
     address: str
     allowed: tuple[str, ...]
+
+    @property
+    def reply(self) -> Reply:
+        """Return the refusal, naming both."""
+        shown = ", ".join(self.allowed[:_SHOWN])
+        more = len(self.allowed) - _SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        text = f"{SENDER_NOT_YOURS.text} {printable(self.address or 'nobody')}"
+        return SENDER_NOT_YOURS.say(f"{text}; it may send as {printable(shown or 'nobody')}{rest}")
 
 
 @lru_cache(maxsize=8192)

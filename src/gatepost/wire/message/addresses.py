@@ -54,7 +54,7 @@ def addresses_of(field_value: bytes) -> tuple[str, ...] | HeaderFault:
 
 
 def a_labels(domain: str) -> str | None:
-    """Return a domain in lower-case A-labels (RFC 5890 §2.3.2.1), a literal in lower case; None
+    """Return a domain in lower-case A-labels (RFC 5890), a literal in lower case; None
     when it cannot be written so.
     """
     if domain.isascii():

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
@@ -19,63 +18,44 @@ _ADDRESS: Final = re.compile(r"[!-;=?-~]{1,254}")
 _LONGEST_NAME: Final = 255
 
 
-class Protocol(StrEnum):
-    """The word behind "with": RFC 5321 §4.4, and as RFC 3848 registers it."""
-
-    SMTP = "SMTP"
-    ESMTP = "ESMTP"
-    ESMTPS = "ESMTPS"
-    ESMTPA = "ESMTPA"
-    ESMTPSA = "ESMTPSA"
-    LMTP = "LMTP"
-
-
-def protocol_of(*, extended: bool, tls: bool, authenticated: bool) -> Protocol:
-    """Return the word for an SMTP session: EHLO or HELO, TLS or clear, with AUTH or without."""
-    if not (extended or tls or authenticated):
-        return Protocol.SMTP
-    return Protocol(f"ESMTP{'S' if tls else ''}{'A' if authenticated else ''}")
-
-
 @dataclass(frozen=True, slots=True)
-class TlsClause:
-    """How the channel was protected: "TLSv1.3", and the suite's name, OpenSSL's or the IANA's."""
+class Hop:
+    """What a Received field tells of one hop. There is no place for a secret.
 
-    version: str
-    cipher: str
-
-    @property
-    def words(self) -> str:
-        """Return both, as an event tells them."""
-        return f"{self.version} {self.cipher}".strip()
-
-
-def received_field(  # noqa: PLR0913 - so many clauses has the field
-    *,
-    client_name: str,
-    client_address: str,
-    hostname: str,
-    protocol: Protocol,
-    identifier: str,
-    at: datetime,
-    tls: TlsClause | None = None,
-    recipient: str | None = None,
-) -> bytes:
-    """Return the Received field of one hop with its CRLF, folded before column 78 where that can
-    be. It has no place for a secret.
-
-    `client_name` is what EHLO said: cleaned, so that it cannot break out. `client_address` is the
-    IP address without brackets. `recipient` is given only where there is exactly one: with
-    several, one would learn of the other (RFC 5321 §7.2).
+    `client_name` is what EHLO said, `client_address` the IP address without brackets.
+    `tls_version` ("TLSv1.3") and `tls_cipher` (OpenSSL's name or the IANA's) are "" without TLS.
+    `recipient` is given only where there is exactly one: with several, one would learn of the
+    other (RFC 5321 §7.2).
     """
-    words = [_origin(client_name, client_address), f"by {hostname}"]
-    words += (f"with {protocol}", f"id {identifier}")
-    if recipient is not None and _ADDRESS.fullmatch(recipient):
-        words.append(f"for <{recipient}>")
-    if tls is not None and (clause := _tls_clause(tls.version, tls.cipher)):
+
+    client_name: str
+    client_address: str
+    hostname: str
+    identifier: str
+    at: datetime
+    protocol: str = "ESMTP"
+    tls_version: str = ""
+    tls_cipher: str = ""
+    recipient: str | None = None
+
+
+def transmission_type(*, extended: bool, tls: bool, authenticated: bool) -> str:
+    """Return the word behind "with" (RFC 3848): SMTP, or ESMTP with S for TLS, A for AUTH."""
+    if not (extended or tls or authenticated):
+        return "SMTP"
+    return f"ESMTP{'S' if tls else ''}{'A' if authenticated else ''}"
+
+
+def received_field(hop: Hop) -> bytes:
+    """Return the Received field with its CRLF, folded before column 78 where that can be."""
+    words = [_origin(hop.client_name, hop.client_address), f"by {hop.hostname}"]
+    words += (f"with {hop.protocol}", f"id {hop.identifier}")
+    if hop.recipient is not None and _ADDRESS.fullmatch(hop.recipient):
+        words.append(f"for <{hop.recipient}>")
+    if hop.tls_cipher and (clause := _tls_clause(hop.tls_version, hop.tls_cipher)):
         words.append(clause)
     words[-1] = f"{words[-1]};"
-    words.append(format_date(at))
+    words.append(format_date(hop.at))
     return fold("Received:", words).encode("ascii")
 
 

@@ -23,7 +23,7 @@ def saslprep(text: str, *, stored: bool = False) -> str:
     """Return `text` prepared; it may come out empty.
 
     With `stored` (a string that goes into the database) code points that Unicode 3.2 did not know
-    are refused too; a query may hold them (RFC 4013 §2.5, RFC 3454 §7).
+    are refused too; a query may hold them (RFC 4013 §2.5).
 
     Raises:
         ValueError: a prohibited character, or directions of writing that mix.
@@ -66,7 +66,7 @@ def prepare_name(text: str, *, stored: bool = False) -> str:
 
 
 def _check_directions(text: str) -> None:
-    """Refuse mixed directions of writing (RFC 3454 §6)."""
+    """Refuse mixed directions of writing (RFC 4013 §2.4)."""
     if not any(map(stringprep.in_table_d1, text)):
         return
     if any(map(stringprep.in_table_d2, text)):
