@@ -79,7 +79,7 @@ class _Identifiers:
                 self._counter += 1
             else:
                 # More than 4096 in a millisecond (or the clock was set back): borrow from the
-                # next one, as RFC 9562 §6.2 allows.
+                # next one.
                 self._milliseconds += 1
                 self._counter = 0
             return identifier(self._milliseconds, self._counter, self._entropy.bits(62))

@@ -80,8 +80,8 @@ async def dial(
 def happy_order(addresses: Sequence[str]) -> tuple[str, ...]:
     """Return IP addresses with the families taking turns, the first one's family first.
 
-    So that one family that leads nowhere costs one attempt, not all (RFC 8305 §4 without its
-    race). Within a family the order given stays (RFC 5321 §5.1).
+    So that one family that leads nowhere costs one attempt, not all ("happy eyeballs" without
+    their race). Within a family the order given stays (RFC 5321 §5.1).
     """
     if not addresses:
         return ()

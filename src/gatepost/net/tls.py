@@ -3,7 +3,7 @@
 Python has no ticket-key API. A context has its ticket keys from birth, and children of a fork
 inherit them; so a front context is made once, before the workers are forked, and a session that
 one worker began is resumed by any other. It holds no certificate itself: its SNI callback hands
-each handshake to an inner context, and a reload swaps those (RFC 8446 §4.6.1, RFC 6066 §3).
+each handshake to an inner context, and a reload swaps those.
 """
 
 import contextlib

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-#: The largest plaintext of one record (RFC 8446 §5.1). One SSL_read returns one record at most.
+#: The largest plaintext of one TLS record. One SSL_read returns one record at most.
 _RECORD: Final = 16384
 #: How much ciphertext is given to OpenSSL at once. Its memory BIO never shrinks again, so that this
 #: is also what a connection keeps after a large message.
@@ -202,7 +202,7 @@ class TlsChannel:
         return self._server_side and self._session.version() == "TLSv1.3"
 
     def close_notify(self) -> bytes:
-        """Say the last word; the answer is not waited for (RFC 8446 §6.1)."""
+        """Say the last word; the answer is not waited for."""
         # The answer is missing, or octets are still unread: both are fine.
         with contextlib.suppress(ssl.SSLError):
             self._session.unwrap()

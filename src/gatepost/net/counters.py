@@ -1,0 +1,150 @@
+"""Counters that the processes of a node share: connections per address, live metrics.
+
+One anonymous mapping, made before the fork. Each worker writes its own region and nobody else's,
+so that nothing is locked; the sum over all regions is read. Losing it loses nothing (decision 4).
+
+Connections per address are counted by sketch (count-min, Cormode and Muthukrishnan 2005): two rows
+of buckets chosen by a keyed hash; the smaller sum is the estimate. It is never too low, and with
+10 000 connections seldom too high by more than one. IPv6 is counted by /64, the smallest network
+that a customer gets: its holder has all the addresses in it to choose from.
+"""
+
+import mmap
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from hashlib import blake2b
+from typing import Final
+
+_BUCKETS: Final = 16384  # a power of two, per row
+_CELL: Final = 4  # octets
+_SKETCH: Final = 2 * _BUCKETS * _CELL
+_HEAD: Final = 4096  # one page of 64-bit numbers
+_REGION: Final = _HEAD + _SKETCH
+
+
+class Metric(IntEnum):
+    """The live figures of a worker; a number is a place in its region."""
+
+    CONNECTIONS = 0
+    SESSIONS = 1
+    ACCEPTED = 2
+    DELIVERED = 3
+    DEFERRED = 4
+    REFUSED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCount:
+    """How many connections are open on the node: in total, and from one address (network)."""
+
+    total: int
+    from_address: int
+
+
+class Counters:
+    """The table of a node. Made by `create` in the supervisor, before the fork."""
+
+    __slots__ = ("_heads", "_key", "_map", "_sketches")
+
+    def __init__(self, workers: int) -> None:
+        if workers < 1:
+            raise ValueError("at least one worker")
+        self._map = mmap.mmap(-1, workers * _REGION)
+        self._key = os.urandom(16)  # a stranger shall not choose who shares a bucket
+        whole = memoryview(self._map)
+        starts = range(0, workers * _REGION, _REGION)
+        self._heads = [whole[s : s + _HEAD].cast("Q") for s in starts]
+        self._sketches = [whole[s + _HEAD : s + _REGION].cast("I") for s in starts]
+
+    @classmethod
+    def create(cls, workers: int) -> "Counters":
+        """Return a table with a region for each of so many workers, all zero."""
+        return cls(workers)
+
+    @property
+    def workers(self) -> int:
+        """How many regions there are."""
+        return len(self._heads)
+
+    def worker(self, index: int) -> "WorkerCounters":
+        """Return the hand of worker number `index`, from 0, on the table."""
+        return WorkerCounters(self, self._heads[index], self._sketches[index])
+
+    def clear(self, index: int) -> None:
+        """Forget what a worker that died had counted. Called by the supervisor."""
+        start = index * _REGION
+        self._map[start : start + _REGION] = bytes(_REGION)
+
+    def total(self, metric: Metric) -> int:
+        """Return a metric's sum over the workers."""
+        return sum(head[metric] for head in self._heads)
+
+    def snapshot(self) -> Mapping[Metric, int]:
+        """Return all metrics, each summed over the workers."""
+        return {metric: self.total(metric) for metric in Metric}
+
+    def connections_from(self, address: str) -> int:
+        """Return how many connections are open from an address (IPv6: from its /64)."""
+        return self.count_in(self.buckets(address))
+
+    def count_in(self, buckets: tuple[int, int]) -> int:
+        """Return the estimate that two places of all the sketches give."""
+        first, second = buckets
+        return min(
+            sum([sketch[first] for sketch in self._sketches]),
+            sum([sketch[second] for sketch in self._sketches]),
+        )
+
+    def buckets(self, address: str) -> tuple[int, int]:
+        """Return the two places in a sketch where an address is counted."""
+        digest = blake2b(_network(address), digest_size=8, key=self._key).digest()
+        number = int.from_bytes(digest, "little")
+        return number % _BUCKETS, _BUCKETS + (number >> 32) % _BUCKETS
+
+
+class WorkerCounters:
+    """One worker's own region; only that worker's event loop writes through it."""
+
+    __slots__ = ("_head", "_sketch", "_table")
+
+    def __init__(self, table: Counters, head: "memoryview[int]", sketch: "memoryview[int]") -> None:
+        self._table = table
+        self._head = head
+        self._sketch = sketch
+
+    def connection_opened(self, address: str) -> ConnectionCount:
+        """Count a connection from an IP address in; return the counts of the node with it."""
+        self._head[Metric.CONNECTIONS] += 1
+        buckets = self._table.buckets(address)
+        for bucket in buckets:
+            self._sketch[bucket] += 1
+        return ConnectionCount(self._table.total(Metric.CONNECTIONS), self._table.count_in(buckets))
+
+    def connection_closed(self, address: str) -> None:
+        """Count out what `connection_opened` counted in."""
+        if self._head[Metric.CONNECTIONS]:
+            self._head[Metric.CONNECTIONS] -= 1
+        for bucket in self._table.buckets(address):
+            if self._sketch[bucket]:
+                self._sketch[bucket] -= 1
+
+    def add(self, metric: Metric, count: int = 1) -> None:
+        """Raise a metric."""
+        self._head[metric] += count
+
+    def value(self, metric: Metric) -> int:
+        """Return this worker's own part of a metric."""
+        return self._head[metric]
+
+
+def _network(address: str) -> bytes:
+    try:
+        if ":" not in address:
+            return socket.inet_aton(address)
+        packed = socket.inet_pton(socket.AF_INET6, address)
+    except OSError:
+        return address.encode()
+    return packed[12:] if packed[:12] == b"\0" * 10 + b"\xff\xff" else packed[:8]

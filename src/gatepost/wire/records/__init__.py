@@ -1,0 +1,1 @@
+"""DNS records as values, and what a mail sender concludes from them."""
