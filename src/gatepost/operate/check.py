@@ -1,0 +1,224 @@
+"""Look whether this configuration can serve here, and prove that it relays for nobody.
+
+The settings have been read by then: their own faults were said with file and line.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from gatepost.model.domain_name import parse_host_port
+from gatepost.model.settings import CertificateSettings, Role, Settings
+from gatepost.net.certificate import CertificateError, read_certificate
+
+#: The running server holds a lock on it.
+_SERVER_LOCK: Final = "serve.lock"
+_UNPRIVILEGED: Final = 1024
+
+
+class Grade(StrEnum):
+    """How much a finding matters: FAULT it cannot serve, NO it should not, WARNING it may."""
+
+    FINE = "fine"
+    WARNING = "warning"
+    NO = "no"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: `subject` is what, `what` how it is, `mend` what to do ("" when fine)."""
+
+    grade: Grade
+    subject: str
+    what: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDoor:
+    """A way by which a stranger's mail would be relayed, and what we would answer."""
+
+    door: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How many ways were tried without a login, and those that are open."""
+
+    tried: int
+    open_doors: tuple[OpenDoor, ...]
+
+
+Prove = Callable[[Settings], Proof]
+
+
+def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
+    """Return all findings, fine ones included.
+
+    Args:
+        settings: what would be served.
+        prove: walks every door without a login.
+        now: for the certificates' dates.
+
+    """
+    return [
+        *_hostname(settings),
+        *_certificates(settings, now),
+        *_password_files(settings),
+        *_data_dir(settings.data_dir),
+        *_ports(settings),
+        *_relaying(settings, prove),
+    ]
+
+
+def _hostname(settings: Settings) -> Iterator[Finding]:
+    if settings.hostname == "localhost":
+        what = '"localhost" is nobody\'s name: other servers may refuse it'
+        yield Finding(Grade.WARNING, "hostname", what, "write this server's full name")
+    else:
+        yield Finding(Grade.FINE, "hostname", settings.hostname)
+
+
+def _certificates(settings: Settings, now: datetime) -> Iterator[Finding]:
+    for pair in (settings.tls, *settings.tls.more):
+        yield from _certificate(pair, now)
+
+
+def _certificate(pair: CertificateSettings, now: datetime) -> Iterator[Finding]:
+    subject = f"certificate {pair.certificate}"
+    try:
+        certificate = read_certificate(pair)
+    except CertificateError as error:
+        yield Finding(Grade.FAULT, f"certificate {error.file}", error.problem, error.mend)
+        return
+    if now >= certificate.expires_at:
+        what = f"it expired on {certificate.expires_at:%Y-%m-%d}"
+        yield Finding(Grade.NO, subject, what, "renew it")
+    elif warning := certificate.warning(now):
+        what, _, mend = warning.removeprefix(f"{certificate.file}: ").partition("; ")
+        yield Finding(Grade.WARNING, subject, what, mend)
+    else:
+        names = ", ".join(certificate.names)
+        yield Finding(Grade.FINE, subject, f"{names}, until {certificate.expires_at:%Y-%m-%d}")
+    if _others_may_read(pair.private_key):
+        mend = f"chmod 600 {pair.private_key}"
+        yield Finding(Grade.WARNING, f"key {pair.private_key}", "every user may read it", mend)
+
+
+def _password_files(settings: Settings) -> Iterator[Finding]:
+    for path in dict.fromkeys(r.password_file for r in settings.routes if r.password_file):
+        subject = f"password_file {path}"
+        try:
+            empty = not path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            words = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            mend = "let the user that serves read it, and nobody else"
+            yield Finding(Grade.FAULT, subject, words.lower(), mend)
+            continue
+        if empty:
+            yield Finding(Grade.FAULT, subject, "it is empty", "write the password into it")
+        elif _others_may_read(path):
+            yield Finding(Grade.WARNING, subject, "every user may read it", f"chmod 600 {path}")
+        else:
+            yield Finding(Grade.FINE, subject, "readable")
+
+
+def _data_dir(data_dir: Path) -> Iterator[Finding]:
+    subject = f"data_dir {data_dir}"
+    try:
+        with tempfile.TemporaryFile(dir=data_dir):
+            pass
+    except FileNotFoundError:
+        mend = f'make it: mkdir -m 700 {data_dir} (or "gatepost init")'
+        yield Finding(Grade.FAULT, subject, "there is no such directory", mend)
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        mend = "give it to the user that serves, and check as that user"
+        yield Finding(Grade.FAULT, subject, f"it cannot be written: {words}", mend)
+    else:
+        yield Finding(Grade.FINE, subject, "writable")
+        if _others_may_read(data_dir):
+            mend = f"chmod 700 {data_dir}"
+            yield Finding(Grade.WARNING, subject, "every user may look into it", mend)
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    ours = is_served(settings.data_dir)
+    for listener in settings.listeners:
+        subject = f"{listener.role.value} {listener.address}"
+        problem = _cannot_bind(listener.address)
+        if problem is None:
+            yield Finding(Grade.FINE, subject, "free")
+        elif problem.errno == errno.EADDRINUSE and ours:
+            yield Finding(Grade.FINE, subject, "in use, by the server that runs on this data_dir")
+        elif problem.errno == errno.EADDRINUSE:
+            mend = "stop the program that holds it, or choose another port"
+            yield Finding(Grade.FAULT, subject, "in use by another program", mend)
+        elif problem.errno == errno.EACCES:
+            mend = f"start as root or with CAP_NET_BIND_SERVICE, or go above {_UNPRIVILEGED}"
+            yield Finding(Grade.WARNING, subject, "this user may not open it", mend)
+        else:
+            words = (problem.strerror or str(problem)).lower()
+            yield Finding(Grade.FAULT, subject, words, "is it an address of this machine?")
+
+
+def _relaying(settings: Settings, prove: Prove) -> Iterator[Finding]:
+    proof = prove(settings)
+    for door in proof.open_doors:
+        what = f"OPEN RELAY: {door.door}: answered {door.reply}"
+        yield Finding(Grade.NO, "relaying", what, "do not serve this; report it as our fault")
+    if not proof.open_doors:
+        what = f"{proof.tried} ways tried without a login, none relays"
+        yield Finding(Grade.FINE, "relaying", what)
+    takes_mx = any(listener.role is Role.MX for listener in settings.listeners)
+    if takes_mx and not settings.local_domains:
+        what = "there is an mx listener, and no domain that it takes mail for"
+        yield Finding(Grade.WARNING, "local_domains", what, "add [[local_domains]], or remove it")
+
+
+def is_served(data_dir: Path) -> bool:
+    """Tell whether a server runs on this state directory."""
+    try:
+        lock = os.open(data_dir / _SERVER_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _cannot_bind(address: str) -> OSError | None:
+    """Open and close a port, as the server would; return what stands in the way."""
+    where = parse_host_port(address)
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((where.host, where.port))
+    except OSError as error:
+        return error
+    return None
+
+
+def _others_may_read(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IXOTH))
+    except OSError:
+        return False

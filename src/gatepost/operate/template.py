@@ -1,0 +1,74 @@
+"""The commented gatepost.toml that `init` writes: every option there is, and none that is not.
+
+An option that is commented out shows its default, or an example where it has none. A test reads
+it with every option switched on, and compares its keys with the settings.
+"""
+
+from typing import Final
+
+TEMPLATE: Final = """\
+# Gatepost. "gatepost check" names every fault in here with its line and how to mend it.
+# Relative paths are relative to this file. Durations: "30 s", "5 min", "4 h", "5 d"; sizes: "25 MiB".
+
+# The name by which this server greets others; it should have an A or AAAA and a PTR record.
+hostname = "{hostname}"
+data_dir = "state"                 # accounts, queue, journal; owned by the user that serves
+#store = "sqlite"
+#workers = 0                       # processes; 0 = one per core
+#postmaster = "ops@relay.example"  # who reads mail for postmaster; else a maildir in data_dir
+
+[tls]
+certificate = "cert.pem"           # the chain, the server's own certificate first
+private_key = "key.pem"
+# Further certificates, chosen by the name that a client asks for (SNI):
+#[[tls.more]]
+#certificate = "other-cert.pem"
+#private_key = "other-key.pem"
+
+{listeners}
+#[auth]
+#mechanisms = ["PLAIN", "LOGIN"]
+
+#[limits]                          # for the whole node
+#message_size = "25 MiB"
+#recipients = 1000                 # of one message
+#connections = 10000
+#connections_per_address = 100
+#idle = "5 min"                    # between commands
+#handshake = "30 s"                # TLS
+#session = "1 h"                   # a whole connection
+#minimum_rate = "100 B/s"          # of content, after 30 s
+#authentication_failures = 10      # per address in 10 min; then locked out, longer each time
+
+# Domains whose mail the mx listener takes without login:
+#[[local_domains]]
+#name = "local.test"
+#mailboxes = ["alice", "bob"]      # ["*"] takes all
+#deliver_to = "maildir:mail"       # in data_dir; or "lmtp:HOST:PORT", "smtp:HOST:PORT"
+
+# Recipient domains that go another way than to their own MX; the first match wins:
+#[[routes]]
+#match = ["example", "*.example"]  # "*" for all
+#via = "smtp:smart.example:587"    # or "lmtp:HOST:PORT", "mx", "capture", "discard", "hold"
+#tls = "required"                  # "opportunistic", "never", "implicit"
+#username = "me@smart.example"     # needs TLS
+#password_file = "smart-host.password"
+#mechanism = "PLAIN"               # "LOGIN"; else what the other side offers
+
+#[retry]
+#first = "5 min"                   # the first wait; it doubles
+#longest = "4 h"
+#give_up = "5 d"
+#warn = "4 h"                      # when the sender is told of the delay
+
+#[retention]
+#content = "0 s"                   # after the last delivery is settled
+#captured = "7 d"
+#events = "30 d"
+
+#[dns]
+#resolvers = ["127.0.0.1:53"]      # else the system's
+
+#[log]
+#format = "text"                   # "json"
+"""
