@@ -206,15 +206,18 @@ def _names(command: Any) -> list[str]:
 
 
 def _argument(parameter: Any) -> str:
-    name = parameter.metavar or str(parameter.name).upper()
-    name = name if parameter.required else f"[{name}]"
+    name = str(parameter.metavar or parameter.name.upper())
+    name = name if parameter.required or name.startswith("[") else f"[{name}]"
     return f"{name}…" if parameter.nargs == -1 else name
 
 
 def _metavar(parameter: Any) -> str:
     if parameter.is_flag:
         return ""
-    return str(parameter.metavar or parameter.type.name).upper()
+    if parameter.metavar:
+        return str(parameter.metavar)
+    default = "" if parameter.default is None else f", {parameter.default} without it"
+    return f"{parameter.name.upper()}{default}"
 
 
 def _paragraphs(text: str | None) -> str:
@@ -248,9 +251,8 @@ def rfc_index(words: Mapping[str, Any]) -> str:
     parts = [f"# RFC sections\n\n{HEAD}\n{words['pages']['rfc'].strip()}\n"]
     titles: Mapping[str, str] = words["rfc"]["titles"]
     for number in sorted({int(s.partition("#")[0]) for s in (*shown, *partly)}):
-        if str(number) not in titles:
-            raise DriftError(f"words.toml has no title for RFC {number}")
-        parts.append(f"\n## RFC {number}: {titles[str(number)]}\n")
+        title = f": {titles[str(number)]}" if str(number) in titles else ""
+        parts.append(f"\n## RFC {number}{title}\n")
         sections = [s for s in shown if s.startswith(f"{number}#")]
         more = [s for s in partly if s.startswith(f"{number}#") and s not in shown]
         rows = [
@@ -258,7 +260,7 @@ def rfc_index(words: Mapping[str, Any]) -> str:
                 f"§{section.partition('#')[2]}",
                 _rooms(shown.get(section, [])),
                 _status(section, shown, partly),
-                "<br>".join(_test(name) for name in shown.get(section, [])),
+                "<br>".join(_files(shown.get(section, []))),
             )
             for section in sections + more
         ]
@@ -292,9 +294,8 @@ def _rooms(tests: Sequence[str]) -> str:
     return ", ".join(sorted({name.split("/")[1] for name in tests}))
 
 
-def _test(name: str) -> str:
-    path, _, rest = name.partition("::")
-    return f"`{path.removeprefix('tests/')}` {rest.replace('::', ' ').replace('_', ' ')}"
+def _files(tests: Sequence[str]) -> list[str]:
+    return sorted({f"`{name.partition('::')[0].removeprefix('tests/')}`" for name in tests})
 
 
 # ---- all -------------------------------------------------------------------------------------
