@@ -278,9 +278,9 @@ class ServerSession:
         """Deal with what waits without CRLF; True when something was decided."""
         waiting = len(self._lines)
         if waiting > limits.AUTH_LINE + 2:
-            self._lines.take()
+            beginning = self._lines.take()
             if not self._skipping:
-                self._refuse_long_line()
+                self._refuse_long_line(beginning)
                 self._skipping = True
             return True
         if waiting and not self._skipping and self._lines.holds_bare_line_ending:
@@ -289,11 +289,11 @@ class ServerSession:
             return True
         return False
 
-    def _refuse_long_line(self) -> None:
+    def _refuse_long_line(self, beginning: bytes) -> None:
         if self.state is State.IN_EXCHANGE:
             self._give_up_exchange(replies.AUTH_LINE_TOO_LONG)
         else:
-            self._say(replies.LINE_TOO_LONG, self.state)
+            self._say(_too_long(beginning) or replies.LINE_TOO_LONG, self.state)
 
     def _read_command(self, line: bytes) -> None:
         command: Command | Reply

@@ -1,0 +1,1 @@
+"""The composition root: settings -> sockets, contexts, a supervisor and its workers."""

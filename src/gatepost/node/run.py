@@ -1,0 +1,238 @@
+"""From settings to a running node: everything that can be wrong is said before a port opens."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatepost.model.ids import WorkerId
+from gatepost.model.settings import Settings
+from gatepost.net.certificate import Certificate, CertificateError, read_certificates
+from gatepost.net.clock import now
+from gatepost.net.counters import Counters
+from gatepost.net.tls import FrontContexts
+from gatepost.node.logs import set_up_logs
+from gatepost.node.privileges import become, worker_identity
+from gatepost.node.sockets import OpenListener, close_listeners, open_listeners
+from gatepost.node.supervisor import Child, Supervisor
+from gatepost.node.worker import WorkerPlace, work
+from gatepost.store.sqlite import open_sqlite
+
+_log = logging.getLogger(__name__)
+
+
+class CannotServeError(Exception):
+    """The node cannot start; the words say why, and the mend."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """What the supervisor's callbacks share. Replaced settings reach workers born later."""
+
+    settings: Settings
+    reload_settings: Callable[[], Settings | None]
+    certificates: tuple[Certificate, ...]
+    fronts: FrontContexts
+    listeners: list[OpenListener]
+    counters: Counters
+    dead: list[str]
+    stamps: tuple[tuple[str, int], ...]
+
+    def work(self, index: int, region: int, pipe: socket.socket) -> int:
+        """Be a worker: in the child."""
+        mine = []
+        for listener in self.listeners:
+            for number, sock in enumerate(listener.sockets):
+                if number == index:
+                    mine.append((listener.settings, sock))
+                else:
+                    sock.close()
+        if identity := worker_identity(self.settings.data_dir):
+            become(identity)
+        place = WorkerPlace(
+            index=index,
+            name=worker_id(self.settings, index, os.getpid()),
+            pipe=pipe,
+            listeners=tuple(mine),
+            fronts=self.fronts,
+            counters=self.counters.worker(region),
+            dead=tuple(WorkerId(name) for name in self.dead),
+        )
+        return work(self.settings, place)
+
+    def bury(self, child: Child) -> None:
+        """Give back what a dead worker counted; its successor frees its leases."""
+        self.counters.clear(child.region)
+        self.dead.append(worker_id(self.settings, child.index, child.pid))
+        del self.dead[:-64]
+
+    def reload(self) -> bool:
+        """Read the file again at SIGHUP; True when workers must be born anew for it."""
+        fresh = self.reload_settings()
+        if fresh is None or fresh == self.settings:
+            return False
+        fixed = ("listeners", "data_dir", "store", "workers")
+        if any(getattr(fresh, key) != getattr(self.settings, key) for key in fixed):
+            _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(fixed))
+        kept = {key: getattr(self.settings, key) for key in fixed}
+        self.settings = fresh.model_copy(update=kept)
+        self.stamps = ()
+        _log.info("configuration reloaded: workers take it over one by one")
+        return True
+
+    def watch(self) -> dict[str, object] | None:
+        """Look whether a certificate file has changed; what to tell the workers then."""
+        stamps = _stamps(self.settings)
+        if stamps == self.stamps:
+            return None
+        self.stamps = stamps
+        try:
+            fresh = read_certificates(self.settings.tls)
+            self.fronts.replace(fresh)
+        except CertificateError as problem:
+            _log.error("certificate not taken over, the former one stays: %s", problem)
+            return None
+        if fresh == self.certificates:
+            return None
+        self.certificates = fresh
+        _log.info("certificates reloaded")
+        return {
+            "certificates": [
+                {"chain": c.chain.decode(), "key": c.key.decode(), "file": c.file} for c in fresh
+            ]
+        }
+
+
+def worker_id(settings: Settings, index: int, pid: int) -> WorkerId:
+    """Name a worker: node/index/pid."""
+    return WorkerId(f"{settings.hostname}/{index}/{pid}")
+
+
+def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> int:
+    """Serve until told to stop; returns the exit status.
+
+    Args:
+        settings: what to serve.
+        reload_settings: reads the file again at SIGHUP; None when it is faulty (and was said).
+
+    Raises:
+        CannotServeError: before anything was opened or changed.
+        CertificateError, PortUnavailableError, NewerDatabaseError: likewise.
+
+    """
+    set_up_logs(settings.log.format)
+    workers = settings.workers or os.cpu_count() or 1
+    certificates = read_certificates(settings.tls)
+    for certificate in certificates:
+        if warning := certificate.warning(now()):
+            _log.warning("%s", warning)
+    lock = _sole_server(settings.data_dir)
+    listeners = open_listeners(settings.listeners, workers)
+    try:
+        _prepare_store(settings, workers)
+        fronts = FrontContexts(certificates)
+        for listener in settings.listeners:
+            fronts.front_context(listener)
+        node = _Node(
+            settings=settings,
+            reload_settings=reload_settings,
+            certificates=certificates,
+            fronts=fronts,
+            listeners=listeners,
+            # twice: a retiring worker and its successor
+            counters=Counters.create(2 * workers),
+            dead=[],
+            stamps=_stamps(settings),
+        )
+        for listener in settings.listeners:
+            _log.info("%s on %s", listener.role.value, listener.address)
+        supervisor = Supervisor(
+            workers, node.work, on_death=node.bury, on_reload=node.reload, watch=node.watch
+        )
+        return supervisor.run()
+    finally:
+        close_listeners(listeners)
+        os.close(lock)
+
+
+def _sole_server(data_dir: Path) -> int:
+    """Lock the state directory: two servers on one state would fight.
+
+    Raises:
+        CannotServeError: another one runs, or the directory cannot be written.
+
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        words = f"cannot write to {data_dir}: {(problem.strerror or str(problem)).lower()}"
+        raise CannotServeError(f"{words}; give it to the user who runs gatepost") from None
+    owner = data_dir.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.fchown(lock, owner.st_uid, owner.st_gid)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise CannotServeError(
+            f"another gatepost serves {data_dir}; stop it, or use another data_dir"
+        ) from None
+    return lock
+
+
+def _prepare_store(settings: Settings, workers: int) -> None:
+    """Open the store once, in a process of its own (decision 9: opened after the fork): it is
+    made, brought up to date, and what former workers had leased becomes due.
+
+    Raises:
+        CannotServeError: it cannot be opened; the words say why.
+
+    """
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read_end)
+        words = _try_store(settings)
+        os.write(write_end, words.encode()[:4000])
+        os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        words = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if words or status:
+        raise CannotServeError(words or "the store could not be opened")
+
+
+def _try_store(settings: Settings) -> str:
+    """Return why the store cannot be used, "" when it can."""
+    if identity := worker_identity(settings.data_dir):
+        become(identity)
+
+    async def prepare() -> None:
+        store = await open_sqlite(settings.data_dir, worker_id(settings, 0, os.getpid()))
+        await store.write(lambda transaction: transaction.free_leases(""))
+        await store.close()
+
+    try:
+        asyncio.run(prepare())
+    except Exception as problem:  # noqa: BLE001 - the top of a process: said, not raised
+        return str(problem) or type(problem).__name__
+    return ""
+
+
+def _stamps(settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Return what shows that a certificate file was changed: path, time, inode."""
+    stamps = []
+    for pair in (settings.tls, *settings.tls.more):
+        for path in (pair.certificate, pair.private_key):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            stamps.append((f"{path}:{status.st_ino}", status.st_mtime_ns))
+    return tuple(stamps)

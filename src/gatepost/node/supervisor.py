@@ -1,0 +1,257 @@
+"""Start, watch, restart and drain workers: nothing more (design §5, decision 1).
+
+The supervisor never speaks SMTP, opens no database and runs no event loop, so that it has nothing
+to fail at. It holds the listening sockets and the front TLS contexts, and forks.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final
+
+_log = logging.getLogger(__name__)
+
+#: Seconds that workers get to end their transactions, before SIGKILL.
+DRAIN: Final = 30.0
+#: A worker that lived shorter than this is restarted later and later, up to LONGEST_PAUSE.
+SHORT_LIFE: Final = 5.0
+LONGEST_PAUSE: Final = 10.0
+#: Seconds between two looks at the certificate files.
+WATCH: Final = 2.0
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+@dataclass(slots=True)
+class Child:
+    """One worker process. `pipe` is our end: closed, it tells the worker that we are gone.
+    `region` is its part of what processes share; nobody else has it while it lives.
+    """
+
+    index: int
+    pid: int
+    pipe: socket.socket
+    region: int
+    started_at: float
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One worker's place: who fills it, how often it failed at once, when to fill it again."""
+
+    child: Child | None = None
+    failures: int = 0
+    due_at: float = 0.0
+    retiring: list[Child] = field(default_factory=list)
+
+
+class Supervisor:
+    """Keeps `workers` processes alive until it is told to stop.
+
+    Args:
+        workers: how many.
+        work: what a worker runs, in the child: its index, its region, its end of the pipe;
+            returns the exit status.
+        on_death: told of a worker that died, before another takes its place.
+        on_reload: called at SIGHUP; True asks for a rolling restart of all workers.
+        watch: called every two seconds; returns a message for all workers, or None.
+
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        work: Callable[[int, int, socket.socket], int],
+        *,
+        on_death: Callable[[Child], None],
+        on_reload: Callable[[], bool],
+        watch: Callable[[], dict[str, object] | None],
+    ) -> None:
+        self._slots = [_Slot() for _ in range(workers)]
+        self._work = work
+        self._on_death = on_death
+        self._on_reload = on_reload
+        self._watch = watch
+        self._stopping_since: float | None = None
+        self._pending: list[int] = []
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._next_watch = 0.0
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT and all workers have ended; returns 0, or 1 when some had
+        to be killed.
+        """
+        self._take_signals()
+        clean = True
+        while self._stopping_since is None or self._living():
+            now = time.monotonic()
+            if self._stopping_since is None:
+                self._fill(now)
+                self._look(now)
+            elif now - self._stopping_since > DRAIN:
+                clean = False
+                self._signal_all(signal.SIGKILL)
+            self._wait(0.5)
+            self._reap()
+            self._obey()
+        return 0 if clean else 1
+
+    # -- children
+
+    def _fill(self, now: float) -> None:
+        for index, slot in enumerate(self._slots):
+            if slot.child is None and slot.due_at <= now:
+                slot.child = self._spawn(index)
+
+    def _spawn(self, index: int) -> Child:
+        ours, theirs = socket.socketpair()
+        region = self._free_region()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            return Child(index, pid, ours, region, time.monotonic())
+        status = 70  # EX_SOFTWARE, unless the worker says better
+        try:
+            self._become_child(ours)
+            status = self._work(index, region, theirs)
+        except BaseException:
+            _log.exception("worker %d failed", index)
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+    def _free_region(self) -> int:
+        """Return the lowest region that no living worker has."""
+        taken = {child.region for child in self._living()}
+        return next(region for region in range(2 * len(self._slots)) if region not in taken)
+
+    def _become_child(self, ours: socket.socket) -> None:
+        """Let go of what belongs to the supervisor: its signals, its ends of all pipes."""
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all of us
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        ours.close()
+        self._wake_read.close()
+        self._wake_write.close()
+        for slot in self._slots:
+            for child in (slot.child, *slot.retiring):
+                if child is not None:
+                    child.pipe.close()
+
+    def _living(self) -> list[Child]:
+        return [child for s in self._slots for child in (s.child, *s.retiring) if child is not None]
+
+    def _reap(self) -> None:
+        for slot in self._slots:
+            for child in (slot.child, *slot.retiring):
+                if child is None:
+                    continue
+                pid, status = os.waitpid(child.pid, os.WNOHANG)
+                if pid:
+                    child.pipe.close()
+                    self._bury(slot, child, status)
+
+    def _bury(self, slot: _Slot, child: Child, status: int) -> None:
+        expected = self._stopping_since is not None or child in slot.retiring
+        self._on_death(child)
+        if child in slot.retiring:
+            slot.retiring.remove(child)
+            return
+        slot.child = None
+        if expected:
+            return
+        lived = time.monotonic() - child.started_at
+        slot.failures = slot.failures + 1 if lived < SHORT_LIFE else 0
+        pause = min(LONGEST_PAUSE, 0.1 * 2**slot.failures) if slot.failures else 0.0
+        slot.due_at = time.monotonic() + pause
+        _log.error(
+            "worker %d ended by %s; restarting%s",
+            child.index,
+            _how(status),
+            f" in {pause:.1f} s" if pause else "",
+        )
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for child in self._living():
+            os.kill(child.pid, number)
+
+    # -- signals
+
+    def _take_signals(self) -> None:
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        signal.set_wakeup_fd(self._wake_write.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self._pending.append(number)
+
+    def _wait(self, seconds: float) -> None:
+        select.select([self._wake_read], [], [], seconds)
+        with contextlib.suppress(BlockingIOError):
+            self._wake_read.recv(4096)
+
+    def _obey(self) -> None:
+        while self._pending:
+            number = self._pending.pop(0)
+            if number in {signal.SIGTERM, signal.SIGINT}:
+                self._stop()
+            elif number == signal.SIGHUP and self._stopping_since is None:
+                self._reload()
+
+    def _stop(self) -> None:
+        if self._stopping_since is None:
+            _log.info("stopping: transactions under way may end")
+            self._stopping_since = time.monotonic()
+            self._signal_all(signal.SIGTERM)
+        elif time.monotonic() - self._stopping_since > 1:
+            _log.warning("told twice: stopping at once")
+            self._signal_all(signal.SIGKILL)
+
+    def _reload(self) -> None:
+        """Restart one by one: each new worker takes the socket before the old one has drained."""
+        self._next_watch = 0.0
+        if any(slot.retiring for slot in self._slots):
+            _log.warning("still busy with the last reload; try again in %.0f s", DRAIN)
+            return
+        if not self._on_reload():
+            return
+        for index, slot in enumerate(self._slots):
+            if slot.child is not None:
+                old, slot.child = slot.child, None
+                slot.retiring.append(old)
+                slot.child = self._spawn(index)
+                os.kill(old.pid, signal.SIGTERM)
+
+    def _look(self, now: float) -> None:
+        if now < self._next_watch:
+            return
+        self._next_watch = now + WATCH
+        message = self._watch()
+        if message is not None:
+            line = json.dumps(message).encode() + b"\n"
+            for child in self._living():
+                try:
+                    child.pipe.sendall(line)
+                except OSError as problem:
+                    _log.warning("worker %d did not hear: %s", child.index, problem)
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"exit status {os.waitstatus_to_exitcode(status)}"

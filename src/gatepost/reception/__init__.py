@@ -1,0 +1,1 @@
+"""Rooms 1 to 4: listen, converse, authenticate, accept."""

@@ -1,0 +1,240 @@
+"""Room 4: may this message be sent? Complete its header, store it durably, and say 250.
+
+`judge` is `accept` without the storing: dry runs and the open-relay proof use it. Submissions by
+SMTP, by the API and our own returns all enter here.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from gatepost.model.account import Account
+from gatepost.model.delivery import Delivery, DeliveryState, Leased
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.submission import Origin, Submission
+from gatepost.net.clock import new_identifier, now
+from gatepost.reception.fixups import Completed, Facts, complete
+from gatepost.reception.ownership import judge_from
+from gatepost.store.protocols import (
+    DiskFullError,
+    Lease,
+    Store,
+    StoreUnavailableError,
+    Transaction,
+)
+from gatepost.wire.message.trace import Hop
+from gatepost.wire.smtp import replies
+from gatepost.wire.smtp.grammar import Mailbox
+from gatepost.wire.smtp.replies import Reply
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Origination:
+    """How a message reached us: what its trace field and its event tell."""
+
+    origin: Origin
+    client_name: str
+    client_address: str
+    protocol: str
+    tls_version: str = ""
+    tls_cipher: str = ""
+    account: Account | None = None
+    mechanism: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One message at the end of its content, before anything is decided about it."""
+
+    origination: Origination
+    reverse_path: str
+    forward_paths: tuple[Mailbox, ...]
+    pieces: Sequence[bytes]
+    size: int
+    eight_bit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that we may take: rows and content, ready to be stored."""
+
+    submission: Submission
+    deliveries: tuple[Delivery, ...]
+    pieces: tuple[bytes, ...]
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """How new mail goes straight to this worker's own deliveries (decision 5).
+
+    `lease` returns what to lease it with, or None while the worker has no room; `take` receives
+    what was leased, with the content, so that nobody reads it back.
+    """
+
+    lease: Callable[[], Lease | None]
+    take: Callable[[list[Leased], tuple[bytes, ...]], None]
+
+
+def _due(_: str) -> DeliveryState:
+    return DeliveryState.DUE
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What accepting needs of the world.
+
+    `placement` says in which state a delivery to a destination begins: held, where a route says so.
+    """
+
+    store: Store
+    hostname: str
+    message_size: int
+    give_up: timedelta
+    hand_over: HandOver | None = None
+    placement: Callable[[str], DeliveryState] = field(default=_due)
+
+
+async def accept(arrival: Arrival, to: Acceptance) -> Reply:
+    """Judge, store durably, hand over. 250 names the id only when the message would survive.
+
+    Raises nothing: trouble with the store is a reply (decision 27).
+    """
+    judged = judge(arrival, to, now())
+    if isinstance(judged, Reply):
+        return judged
+    try:
+        await keep(judged, to)
+    except DiskFullError:
+        return replies.DISK_NEARLY_FULL
+    except StoreUnavailableError as trouble:
+        _log.warning("message not stored: %s", trouble)
+        return replies.STORE_AWAY
+    return replies.QUEUED.say(f"Queued as {judged.submission.id}")
+
+
+def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
+    """Decide on a message at the end of its content, and complete it; nothing is stored."""
+    if arrival.size > to.message_size:
+        return replies.MESSAGE_TOO_LARGE.about(f"at most {to.message_size} octets")
+    identifier = SubmissionId(new_identifier())
+    facts = Facts(
+        hop=_hop(arrival, to.hostname, identifier, at),
+        is_submission=arrival.origination.origin is Origin.SUBMISSION,
+        reverse_path=arrival.reverse_path,
+    )
+    completed = complete(b"".join(arrival.pieces), facts)
+    if isinstance(completed, Reply):
+        return completed
+    if refusal := _judge_authors(arrival, completed):
+        return refusal
+    return _accepted(arrival, completed, to, identifier, at)
+
+
+async def keep(accepted: Accepted, to: Acceptance) -> None:
+    """Store one message durably and hand its deliveries over.
+
+    Raises:
+        StoreUnavailableError: nothing was stored.
+
+    """
+    lease = to.hand_over.lease() if to.hand_over else None
+
+    def job(transaction: Transaction) -> list[Leased]:
+        leased = transaction.add_deliveries(accepted.submission, accepted.deliveries, lease)
+        transaction.add_events((accepted.event,))
+        return leased
+
+    leased = await to.store.write(job, (accepted.submission.id, accepted.pieces))
+    if leased and to.hand_over:
+        to.hand_over.take(leased, accepted.pieces)
+
+
+def _judge_authors(arrival: Arrival, completed: Completed) -> Reply | None:
+    """From and Sender must be the account's own (RFC 6409 §6.1)."""
+    account = arrival.origination.account
+    if account is None:
+        return None
+    foreign = judge_from(account.senders, completed.from_addresses, completed.sender_addresses)
+    return foreign.reply if foreign else None
+
+
+def _hop(arrival: Arrival, hostname: str, identifier: str, at: datetime) -> Hop:
+    origination = arrival.origination
+    only = arrival.forward_paths[0].text if len(arrival.forward_paths) == 1 else None
+    return Hop(
+        client_name=origination.client_name,
+        client_address=origination.client_address,
+        hostname=hostname,
+        identifier=identifier,
+        at=at,
+        protocol=origination.protocol,
+        tls_version=origination.tls_version,
+        tls_cipher=origination.tls_cipher,
+        recipient=only,
+    )
+
+
+def _accepted(
+    arrival: Arrival, completed: Completed, to: Acceptance, identifier: SubmissionId, at: datetime
+) -> Accepted:
+    origination = arrival.origination
+    account = origination.account.name if origination.account else None
+    submission = Submission(
+        id=identifier,
+        reverse_path=arrival.reverse_path,
+        size=completed.size,
+        received_at=at,
+        origin=origination.origin,
+        account=account,
+        message_id=completed.message_id,
+        client=origination.client_address,
+        eight_bit=arrival.eight_bit or completed.eight_bit,
+    )
+    facts = _facts(arrival, submission)
+    return Accepted(
+        submission=submission,
+        deliveries=deliveries_for(submission, arrival.forward_paths, to, at),
+        pieces=completed.octets,
+        event=Event(EventKind.ACCEPTED, at, identifier, account=account, facts=facts),
+    )
+
+
+def deliveries_for(
+    submission: Submission, forward_paths: Sequence[Mailbox], to: Acceptance, at: datetime
+) -> tuple[Delivery, ...]:
+    """Return one Delivery per distinct recipient."""
+    expires_at = at + to.give_up
+    distinct = {mailbox.text: mailbox for mailbox in forward_paths}
+    return tuple(
+        Delivery(
+            id=DeliveryId(new_identifier()),
+            submission_id=submission.id,
+            forward_path=text,
+            destination=mailbox.domain,
+            next_attempt_at=at,
+            expires_at=expires_at,
+            state=to.placement(mailbox.domain),
+        )
+        for text, mailbox in distinct.items()
+    )
+
+
+def _facts(arrival: Arrival, submission: Submission) -> dict[str, Fact]:
+    origination = arrival.origination
+    facts: dict[str, Fact] = {
+        "from": submission.reverse_path,
+        "recipients": len(arrival.forward_paths),
+        "size": submission.size,
+        "message_id": submission.message_id,
+        "client": origination.client_address,
+    }
+    if origination.tls_version:
+        facts["tls"] = f"{origination.tls_version} {origination.tls_cipher}"
+    if origination.mechanism:
+        facts["mechanism"] = origination.mechanism
+    return facts

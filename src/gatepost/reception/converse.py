@@ -1,0 +1,303 @@
+"""Room 2: octets to the session, its questions to policy, the answers back to the peer.
+
+One coroutine per connection, no task, timer or log line per message: the connection's deadline
+is a number that one sweeper looks at.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from gatepost.model.account import Account, Principal
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.settings import Role
+from gatepost.model.submission import Origin
+from gatepost.net.clock import now
+from gatepost.net.counters import Metric
+from gatepost.net.transport import (
+    Connection,
+    ConnectionLostError,
+    DeadlineError,
+    TlsFailedError,
+)
+from gatepost.reception.accept import Arrival, Origination, accept
+from gatepost.reception.authenticate import authenticate
+from gatepost.reception.desk import GRACE, Desk, Door
+from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
+from gatepost.store.protocols import StoreUnavailableError
+from gatepost.wire.message.trace import transmission_type
+from gatepost.wire.smtp import replies
+from gatepost.wire.smtp.commands import Auth, Command, Mail, Rcpt, StartTls
+from gatepost.wire.smtp.extensions import Channel
+from gatepost.wire.smtp.replies import Reply
+from gatepost.wire.smtp.server import (
+    Asked,
+    Closed,
+    Content,
+    ContentEnded,
+    NeedOctets,
+    Responded,
+    ServerSession,
+    State,
+)
+
+_log = logging.getLogger(__name__)
+
+#: Seconds that a transaction under way gets when the worker stops.
+_LAST_TRANSACTION = 10.0
+
+
+class Conversation:
+    """One connection from its greeting to its end."""
+
+    __slots__ = (
+        "_account",
+        "_began",
+        "_connection",
+        "_content_began",
+        "_desk",
+        "_door",
+        "_pieces",
+        "_principal",
+        "_session",
+        "_size",
+        "_time",
+    )
+
+    def __init__(
+        self, connection: Connection, door: Door, desk: Desk, greeting: Reply | None
+    ) -> None:
+        channel = Channel.TLS if connection.tls else Channel.CLEAR
+        self._connection = connection
+        self._door = door
+        self._desk = desk
+        self._session = ServerSession(door.profile, channel, greeting)
+        self._principal: Principal | None = None
+        self._account: Account | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._time = asyncio.get_running_loop().time
+        self._began = self._time()
+        self._content_began = 0.0
+
+    async def run(self) -> None:
+        """Converse until either side ends it; every end says why where the peer can hear it."""
+        try:
+            await self._converse()
+        except DeadlineError:
+            self._session.close(self._lateness())
+        except (ConnectionLostError, TlsFailedError) as end:
+            _log.debug("%s: %s", self._connection.peer, end)
+            self._connection.abort()
+            return
+        finally:
+            self._let_go()
+        self._connection.deadline = self._time() + 5
+        self._connection.write(self._session.octets_to_send())
+        await self._connection.close()
+
+    def stop(self) -> None:
+        """Say 421 between transactions, because the worker stops; a transaction may end first.
+
+        Who waits for the peer is woken by the deadline, which now means this stop.
+        """
+        self._connection.deadline = self._time() + (_LAST_TRANSACTION if self._session.mail else 0)
+
+    # -- the pump
+
+    async def _converse(self) -> None:
+        session = self._session
+        while True:
+            match session.next_event():
+                case NeedOctets():
+                    await self._fetch()
+                case Content(octets):
+                    self._keep(octets)
+                case Asked(command):
+                    await self._on_question(command)
+                case ContentEnded():
+                    await self._on_content_ended()
+                case Closed():
+                    return
+                case Responded():
+                    session.exchange_over()
+
+    async def _fetch(self) -> None:
+        """Send what is due, then wait for more of the peer's octets."""
+        connection = self._connection
+        if out := self._session.octets_to_send():
+            connection.write(out)
+        if self._desk.stopping() and self._session.state is State.GREETED:
+            self._session.close(replies.STOPPING)
+            return
+        connection.deadline = self._deadline()
+        self._session.receive(await connection.read())
+
+    def _deadline(self) -> float:
+        """Idle, content too slow, or the whole connection too old: what comes first."""
+        limits = self._desk.limits
+        at = min(
+            self._time() + limits.idle.total_seconds(),
+            self._began + limits.session.total_seconds(),
+        )
+        if self._desk.stopping():
+            at = min(at, self._time() + _LAST_TRANSACTION)
+        if self._session.state is not State.IN_CONTENT:
+            return at
+        if not self._content_began:
+            self._content_began = self._time()
+        due = timedelta(seconds=self._size / max(1, limits.minimum_rate)) + GRACE
+        return min(at, self._content_began + due.total_seconds())
+
+    def _lateness(self) -> Reply:
+        if self._desk.stopping():
+            return replies.STOPPING
+        if self._time() - self._began >= self._desk.limits.session.total_seconds():
+            return replies.SESSION_TOO_LONG
+        in_content = self._session.state is State.IN_CONTENT
+        return replies.TOO_SLOW if in_content and self._size else replies.IDLE_TOO_LONG
+
+    # -- the questions
+
+    async def _on_question(self, command: Command) -> None:
+        match command:
+            case Mail():
+                self._session.answer(await self._on_mail(command))
+            case Rcpt():
+                self._session.answer(self._on_rcpt(command))
+            case Auth():
+                await self._on_auth(command)
+            case StartTls():
+                await self._on_starttls()
+            case _:
+                msg = f"the session asked about {command!r}"
+                raise TypeError(msg)
+
+    def _standing(self) -> Standing:
+        return Standing(self._door.role, self._session.channel, self._principal, self._account)
+
+    async def _on_mail(self, mail: Mail) -> Reply:
+        desk = self._desk
+        if desk.stopping():
+            return replies.STOPPING
+        try:
+            await self._look_again()
+        except StoreUnavailableError:
+            return replies.STORE_AWAY
+        refusal = judge_mail(
+            mail,
+            self._standing(),
+            message_size=self._door.profile.message_size,
+            room=Room(disk=desk.free_space(), memory=desk.memory.left),
+        )
+        if refusal:
+            self._record_refusal(refusal, mail.reverse_path.text if mail.reverse_path else "<>")
+        return refusal or replies.SENDER_OK
+
+    async def _look_again(self) -> None:
+        """Fetch the account as it is now: suspended meanwhile means no more mail (decision 5)."""
+        if self._principal is None:
+            return
+        directory, name = self._desk.directory, self._principal.account
+        entry = directory.cached(name) or await directory.find(name)
+        self._account = entry.account if entry else None
+
+    def _on_rcpt(self, rcpt: Rcpt) -> Reply:
+        refusal = judge_rcpt(
+            rcpt,
+            self._standing(),
+            self._desk.local,
+            already=len(self._session.forward_paths),
+            recipients=self._desk.limits.recipients,
+        )
+        if refusal:
+            self._record_refusal(refusal, rcpt.forward_path.text)
+        return refusal or replies.RECIPIENT_OK
+
+    def _keep(self, octets: bytes) -> None:
+        self._pieces.append(octets)
+        self._size += len(octets)
+        self._desk.memory.used += len(octets)
+
+    def _let_go(self) -> None:
+        self._desk.memory.used -= self._size
+        self._pieces, self._size, self._content_began = [], 0, 0.0
+
+    async def _on_content_ended(self) -> None:
+        session = self._session
+        if out := session.octets_to_send():
+            self._connection.write(out)
+        if session.too_large:
+            reply = replies.MESSAGE_TOO_LARGE.about(
+                f"at most {self._door.profile.message_size} octets"
+            )
+        else:
+            reply = await accept(self._arrival(), self._desk.acceptance)
+        self._let_go()
+        if reply.accepts:
+            self._desk.counters.add(Metric.ACCEPTED)
+        else:
+            self._record_refusal(reply, "")
+        session.answer(reply)
+
+    def _arrival(self) -> Arrival:
+        session = self._session
+        mail = session.mail
+        reverse_path = mail.reverse_path.text if mail and mail.reverse_path else ""
+        return Arrival(
+            origination=self._origination(),
+            reverse_path=reverse_path,
+            forward_paths=tuple(rcpt.forward_path for rcpt in session.forward_paths),
+            pieces=self._pieces,
+            size=self._size,
+            eight_bit=bool(mail and mail.eight_bit),
+        )
+
+    def _origination(self) -> Origination:
+        principal = self._principal
+        tls = self._connection.tls
+        return Origination(
+            origin=Origin.MX if self._door.role is Role.MX else Origin.SUBMISSION,
+            client_name=self._session.client_name,
+            client_address=self._connection.peer.host,
+            protocol=transmission_type(
+                extended=self._session.extended,
+                tls=tls is not None,
+                authenticated=principal is not None,
+            ),
+            tls_version=tls.version if tls else "",
+            tls_cipher=tls.cipher if tls else "",
+            account=self._account,
+            mechanism=principal.mechanism if principal else "",
+        )
+
+    async def _on_auth(self, auth: Auth) -> None:
+        self._principal = await authenticate(auth, self._session, self._connection, self._desk)
+
+    async def _on_starttls(self) -> None:
+        connection, session = self._connection, self._session
+        session.answer(replies.START_TLS)
+        connection.write(session.octets_to_send())
+        if connection.unread:
+            # It would have been refused inside the session, had it come in the same segment.
+            _log.info("%s: octets behind STARTTLS", connection.peer)
+            session.close(replies.TLS_INJECTION)
+            return
+        handshake = self._desk.limits.handshake.total_seconds()
+        connection.deadline = self._time() + handshake
+        await connection.start_tls(self._door.tls, server_side=True)
+        session.tls_established()
+
+    def _record_refusal(self, reply: Reply, about: str) -> None:
+        facts: dict[str, Fact] = {
+            "code": reply.code,
+            "status": reply.status or "",
+            "text": reply.text,
+            "client": self._connection.peer.host,
+        }
+        if about:
+            facts["address"] = about
+        account = self._principal.account if self._principal else None
+        self._desk.recorder.record(
+            Event(EventKind.REFUSED_AT_DOOR, now(), account=account, facts=facts)
+        )

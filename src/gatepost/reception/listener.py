@@ -1,0 +1,98 @@
+"""Room 1: take connections, count them, refuse those beyond the caps, shake hands on 465."""
+
+import asyncio
+import logging
+import socket
+from dataclasses import dataclass
+
+from gatepost.model.settings import Role
+from gatepost.net.counters import ConnectionCount
+from gatepost.net.transport import (
+    Connection,
+    ConnectionLostError,
+    DeadlineError,
+    Deadlines,
+    Port,
+    TlsFailedError,
+    serve,
+)
+from gatepost.reception.converse import Conversation
+from gatepost.reception.desk import Desk, Door
+from gatepost.wire.smtp import replies
+from gatepost.wire.smtp.replies import Reply
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Listener:
+    """One open port of this worker, and the conversations that came in by it."""
+
+    door: Door
+    desk: Desk
+    port: Port | None = None
+    _conversations: set[Conversation] | None = None
+
+    async def open(self, sock: socket.socket, deadlines: Deadlines) -> None:
+        """Begin to accept."""
+        self._conversations = set()
+        self.port = await serve(sock, self._welcome, deadlines=deadlines)
+
+    async def stop(self, within: float) -> None:
+        """Accept no more, let conversations end their transaction, at most `within` seconds."""
+        if self.port is None or self._conversations is None:
+            return
+        self.port.stop_accepting()
+        for conversation in list(self._conversations):
+            conversation.stop()
+        try:
+            async with asyncio.timeout(within):
+                await self.port.wait_empty()
+        except TimeoutError:
+            _log.warning("%d conversations were cut short", len(self.port))
+        await self.port.stop()
+
+    async def _welcome(self, connection: Connection) -> None:
+        """Hold one connection from accept to close."""
+        host = connection.peer.host
+        load = self.desk.counters.connection_opened(host)
+        try:
+            greeting = self._refusal(load)
+            if greeting is None and not await self._shake_hands(connection):
+                return
+            await self._hold(Conversation(connection, self.door, self.desk, greeting))
+        finally:
+            self.desk.counters.connection_closed(host)
+
+    def _refusal(self, load: ConnectionCount) -> Reply | None:
+        """Judge a new connection by how many there are on this node, itself included."""
+        limits = self.desk.limits
+        if self.desk.stopping():
+            return replies.STOPPING
+        if load.total > limits.connections or load.from_address > limits.connections_per_address:
+            return replies.TOO_MANY_CONNECTIONS
+        return None
+
+    async def _shake_hands(self, connection: Connection) -> bool:
+        """TLS from the first octet on 465; False when that failed, and the connection is gone."""
+        if self.door.role is not Role.SUBMISSIONS:
+            return True
+        handshake = self.desk.limits.handshake.total_seconds()
+        connection.deadline = asyncio.get_running_loop().time() + handshake
+        try:
+            await connection.start_tls(self.door.tls, server_side=True)
+        except (TlsFailedError, ConnectionLostError, DeadlineError) as end:
+            _log.debug("%s: %s", connection.peer, end)
+            connection.abort()
+            return False
+        return True
+
+    async def _hold(self, conversation: Conversation) -> None:
+        conversations = self._conversations
+        if conversations is None:
+            return
+        conversations.add(conversation)
+        try:
+            await conversation.run()
+        finally:
+            conversations.discard(conversation)

@@ -1,0 +1,199 @@
+"""A desk without a world: a conversation in memory, a store that only remembers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from gatepost.identity.authenticate import Cause, Verdict
+from gatepost.identity.directory import Entry
+from gatepost.identity.guessing import GuessingBook
+from gatepost.model.account import Account, AccountState
+from gatepost.model.delivery import Delivery, Leased
+from gatepost.model.event import Event
+from gatepost.model.ids import AccountName, CredentialId, SubmissionId
+from gatepost.model.settings import LimitSettings, LocalDomainSettings, Role
+from gatepost.model.submission import Submission
+from gatepost.net.address import SocketAddress
+from gatepost.net.tls_channel import TlsInfo
+from gatepost.reception.accept import Acceptance
+from gatepost.reception.converse import Conversation
+from gatepost.reception.desk import Desk, Door, Memory
+from gatepost.reception.relay import local_domains
+from gatepost.store.protocols import StoreUnavailableError
+from gatepost.wire.smtp.extensions import Profile
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+APP = AccountName("app@sender.test")
+PASSWORD = "correct horse"
+TLS = TlsInfo(
+    version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256, server_name=None,
+    peer_certificate=None, resumed=False,
+)  # fmt: skip
+
+
+class RememberingStore:
+    """Only what accepting needs; `fault` is raised by the next writes."""
+
+    def __init__(self) -> None:
+        self.submissions: list[Submission] = []
+        self.deliveries: list[Delivery] = []
+        self.contents: dict[SubmissionId, bytes] = {}
+        self.events: list[Event] = []
+        self.fault: StoreUnavailableError | None = None
+
+    async def write(
+        self, job: Callable[[Any], Any], content: tuple[SubmissionId, Sequence[bytes]] | None = None
+    ) -> Any:
+        if self.fault:
+            raise self.fault
+        if content:
+            self.contents[content[0]] = b"".join(content[1])
+        return job(self)
+
+    def add_deliveries(
+        self, submission: Submission, deliveries: Sequence[Delivery], lease: object
+    ) -> list[Leased]:
+        self.submissions.append(submission)
+        self.deliveries += deliveries
+        return []
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+
+class OneAccount:
+    """A directory and an authenticator with APP in them."""
+
+    def __init__(self) -> None:
+        self.account = Account(APP, (APP, "@brand.test"), NOON)
+        self.cause: Cause | None = None
+        self.checked: list[str] = []
+
+    def cached(self, name: str) -> Entry | None:
+        return Entry(self.account, ()) if name == APP else None
+
+    async def find(self, name: str) -> Entry | None:
+        return self.cached(name)
+
+    async def check_password(self, name: str, password: str) -> Verdict:
+        self.checked.append(name)
+        if self.cause:
+            return Verdict(AccountName(name), self.cause)
+        if name != APP:
+            return Verdict(AccountName(name), Cause.UNKNOWN_ACCOUNT)
+        if password != PASSWORD:
+            return Verdict(APP, Cause.WRONG_PASSWORD, self.account)
+        if self.account.state is AccountState.SUSPENDED:
+            return Verdict(APP, Cause.SUSPENDED, self.account)
+        return Verdict(APP, None, self.account, CredentialId("c1"))
+
+
+class Records(list[Event]):
+    record = list.append
+
+
+class MemoryConnection:
+    """What a Conversation talks to; also the script's end (tests.support.dialogue.Line)."""
+
+    def __init__(self, *, tls: bool) -> None:
+        self.peer = SocketAddress("192.0.2.7", 40000)
+        self.local = SocketAddress("127.0.0.1", 587)
+        self.tls: TlsInfo | None = TLS if tls else None
+        self.deadline: float | None = None
+        self.unread = 0
+        self._in: asyncio.Queue[bytes] = asyncio.Queue()
+        self._out = bytearray()
+        self._changed = asyncio.Event()
+        self.closed = False
+
+    async def read(self) -> bytes:
+        return await self._in.get()
+
+    def write(self, octets: bytes) -> None:
+        self._out += octets
+        self._changed.set()
+
+    async def start_tls(self, context: object = None, *, server_side: bool = False) -> None:
+        self.tls = TLS
+
+    async def close(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        self.closed = True
+        self._changed.set()
+
+    async def send(self, octets: bytes) -> None:
+        await self._in.put(octets)
+
+    async def reply_line(self) -> str | None:
+        async with asyncio.timeout(5):
+            while b"\r\n" not in self._out:
+                if self.closed:
+                    return None
+                self._changed.clear()
+                await self._changed.wait()
+        line, _, rest = bytes(self._out).partition(b"\r\n")
+        self._out[:] = rest
+        return line.decode("latin-1")
+
+
+class Scene:
+    """A desk whose parts a test may turn."""
+
+    def __init__(self, role: str = "submission", *, message_size: int = 10_000) -> None:
+        self.store = RememberingStore()
+        self.people = OneAccount()
+        self.records = Records()
+        self.stopping = False
+        self.exposed: list[str] = []
+        self.free = 1 << 40
+        self.memory = Memory(1 << 30)
+        self.guessing = GuessingBook(3)
+        self.role = Role(role)
+        self.connection = MemoryConnection(tls=self.role is Role.SUBMISSIONS)
+        self.profile = Profile(
+            hostname="relay.test",
+            message_size=message_size,
+            mechanisms=() if self.role is Role.MX else ("PLAIN", "LOGIN"),
+        )
+
+    def desk(self) -> Desk:
+        async def note_exposed(name: str) -> None:
+            self.exposed.append(name)
+
+        people: Any = self.people
+        store: Any = self.store
+        counters: Any = SimpleNamespace(add=lambda *_: None)
+        records: Any = self.records
+        return Desk(
+            local=local_domains(
+                (
+                    LocalDomainSettings(
+                        name="local.test", mailboxes=("alice",), deliver_to="maildir:m"
+                    ),
+                    LocalDomainSettings(name="all.test", deliver_to="maildir:a"),
+                )
+            ),
+            limits=LimitSettings(recipients=100),
+            acceptance=Acceptance(
+                store, "relay.test", self.profile.message_size, timedelta(days=5)
+            ),
+            authenticator=people,
+            directory=people,
+            guessing=self.guessing,
+            mechanisms=frozenset(self.profile.mechanisms),
+            note_exposed=note_exposed,
+            recorder=records,
+            counters=counters,
+            memory=self.memory,
+            free_space=lambda: self.free,
+            stopping=lambda: self.stopping,
+        )
+
+    def conversation(self) -> Conversation:
+        tls: Any = None
+        connection: Any = self.connection
+        return Conversation(connection, Door(self.role, self.profile, tls), self.desk(), None)
