@@ -14,7 +14,9 @@ _OCTETS: Final[Mapping[str, int]] = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30,
 }  # fmt: skip
 #: Twelve digits are 31 000 years or a terabyte: more is a slip, and would overflow a timedelta.
-_QUANTITY: Final = re.compile(r"\s*(\d{1,12}(?:\.\d{1,12})?)\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
+_QUANTITY: Final = re.compile(
+    r"\s*(\d{1,12}(?:\.\d{1,12})?)\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE
+)
 _LONGEST: Final = timedelta(days=36_500)
 
 _A_DURATION: Final = 'a duration such as "30 s", "5 min", "4 h", "5 d"'

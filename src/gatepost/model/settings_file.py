@@ -115,7 +115,7 @@ def read_settings(
     try:
         settings = Settings.model_validate(overridden.values)
     except ValidationError as error:
-        for found in error.errors(include_url=False):
+        for found in _without_echoes(error.errors(include_url=False)):
             faults += document.faults_of(found)
         raise SettingsError(_in_order(faults)) from None
     if faults:
@@ -162,6 +162,15 @@ class _Document:
         path: settings_lines.Path = tuple(error["loc"])
         for found in _wrongs(error, path):
             yield self.fault((*path, *found.at), found.what, found.mend)
+
+
+def _without_echoes(errors: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Drop "too short" where pydantic says it only because it does not count faulty elements."""
+    places = [tuple(error["loc"]) for error in errors]
+    for error, place in zip(errors, places, strict=True):
+        inner = any(p[: len(place)] == place and p != place for p in places)
+        if not (error["type"] == "too_short" and inner):
+            yield error
 
 
 def _wrongs(error: ErrorDetails, path: settings_lines.Path) -> tuple[Wrong, ...]:
