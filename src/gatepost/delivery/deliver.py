@@ -1,0 +1,90 @@
+"""Puts rooms 5 to 7 together for one worker: what `node` calls."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gatepost.delivery.attempts import Attempts
+from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.link import Contexts, Surroundings
+from gatepost.delivery.lookup import SMTP_PORT, Lookup, Ourselves
+from gatepost.delivery.parcel import Item
+from gatepost.delivery.pool import Pool, SiteQueue
+from gatepost.delivery.routing import Routing
+from gatepost.delivery.scheduler import Parts, Scheduler
+from gatepost.delivery.transfer import Courier, Room7
+from gatepost.model.ids import WorkerId
+from gatepost.net.clock import Entropy, now
+from gatepost.net.deadlines import Deadlines
+from gatepost.net.resolver import Resolver
+from gatepost.returns.settle import Settler
+from gatepost.store.protocols import Store
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySetup:
+    """What delivery needs of a worker.
+
+    `contexts(verified)` returns a client's TLS context, `files` runs what blocks (maildirs).
+    `mx_port` differs from 25 in tests and rehearsals only.
+    """
+
+    store: Store
+    worker: WorkerId
+    routing: Routing
+    resolver: Resolver
+    ourselves: Ourselves
+    settler: Settler
+    deadlines: Deadlines
+    contexts: Contexts
+    files: Executor
+    bounds: Bounds = field(default_factory=Bounds)
+    mx_port: int = SMTP_PORT
+    now: Callable[[], datetime] = now
+    entropy: Entropy = field(default_factory=Entropy)
+
+
+def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Scheduler:
+    """Return the scheduler, with everything behind it. `time` is the event loop's clock.
+
+    Call it on the loop; then `run` it as a task, and `stop` it.
+    """
+    attempts = Attempts(setup.store)
+    bounds = setup.bounds
+    scheduler: Scheduler | None = None
+
+    def release(items: list[Item], reason: str) -> None:
+        if scheduler is not None:
+            scheduler.release(items, reason)
+
+    room = Room7(
+        store=setup.store,
+        attempts=attempts,
+        around=Surroundings(setup.ourselves, bounds, setup.deadlines, setup.contexts),
+        files=setup.files,
+        chance=setup.entropy.generator(),
+        settle=setup.settler.settle,
+        release=lambda items, reason: release(list(items), reason),
+    )
+
+    async def serve(queue: SiteQueue) -> None:
+        await Courier(queue, room).run()
+
+    scheduler = Scheduler(
+        Parts(
+            store=setup.store,
+            worker=setup.worker,
+            routing=setup.routing,
+            lookup=Lookup(
+                setup.resolver, setup.ourselves, bounds, time=time, mx_port=setup.mx_port
+            ),
+            pool=Pool(bounds, serve),
+            attempts=attempts,
+            settler=setup.settler,
+            bounds=bounds,
+            now=setup.now,
+            spread=setup.entropy.fraction,
+        )
+    )
+    return scheduler

@@ -1,0 +1,196 @@
+"""Room 6, its world: from a hop to a site with its hosts and addresses (RFC 5321 §5.1, RFC 7505).
+
+What was found is kept for some seconds, so that a burst to one destination is one question; how
+long DNS itself believes an answer is the resolver's affair.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.routing import Hop
+from gatepost.delivery.site import Host, Kind, Site, without_us
+from gatepost.model.delivery import Outcome
+from gatepost.model.route import TlsMode, Via, ViaLmtp, ViaMaildir, ViaMx, ViaSmtp
+from gatepost.net.address import SocketAddress
+from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError, Resolver
+from gatepost.returns.outcome import (
+    DNS_TROUBLE,
+    LOOP,
+    NO_ROUTE,
+    NO_SUCH_DOMAIN,
+    NULL_MX,
+    deferred,
+    refused,
+)
+from gatepost.wire.smtp.grammar import literal_address
+
+SMTP_PORT: Final = 25
+#: More destinations than that and the oldest are forgotten.
+_MOST_KEPT: Final = 20_000
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Ourselves:
+    """How we would recognise ourselves at the other end of a connection."""
+
+    hostname: str
+    listeners: frozenset[SocketAddress]
+
+    @classmethod
+    def listening_on(cls, hostname: str, listeners: Iterable[SocketAddress]) -> "Ourselves":
+        """Return the value; `hostname` is compared in lower case."""
+        return cls(hostname.lower().rstrip("."), frozenset(listeners))
+
+    def is_named(self, name: str) -> bool:
+        """Tell whether a host has our name."""
+        return name.lower().rstrip(".") == self.hostname
+
+    def listens_on(self, host: Host) -> bool:
+        """Tell whether a listener of ours has an address and the port of a host."""
+        return any(SocketAddress(ip, host.port) in self.listeners for ip in host.addresses)
+
+    def answers(self, local: SocketAddress, peer: SocketAddress) -> bool:
+        """Tell whether a connection that was made leads back to us: to this machine, and a port
+        on which we listen at all its addresses."""
+        if peer in self.listeners:
+            return True
+        return local.host == peer.host and any(
+            SocketAddress(wildcard, peer.port) in self.listeners for wildcard in _WILDCARDS
+        )
+
+
+class Lookup:
+    """Finds sites."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        ourselves: Ourselves,
+        bounds: Bounds,
+        *,
+        time: Callable[[], float],
+        mx_port: int = SMTP_PORT,
+    ) -> None:
+        self._resolver = resolver
+        self._ourselves = ourselves
+        self._life = bounds.site_life
+        self._time = time
+        self._mx_port = mx_port
+        self._kept: dict[tuple[Via, str], tuple[float, Site | Outcome]] = {}
+
+    def known(self, hop: Hop) -> Site | Outcome | None:
+        """Return what was found a moment ago, or needs no search; None: ask `find`."""
+        if isinstance(hop.via, ViaMaildir):
+            directory = hop.via.directory
+            return Site(f"maildir:{directory}", Kind.MAILDIR, directory=directory)
+        kept = self._kept.get(key_of(hop))
+        if kept is None or kept[0] < self._time():
+            return None
+        return kept[1]
+
+    async def find(self, hop: Hop) -> Site | Outcome:
+        """Return the site, or why there is none."""
+        found = await self._find(hop)
+        if len(self._kept) >= _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key_of(hop)] = (self._time() + self._life, found)
+        return found
+
+    async def _find(self, hop: Hop) -> Site | Outcome:
+        via = hop.via
+        try:
+            match via:
+                case ViaMx():
+                    return await self._mx_site(hop.destination, via.tls)
+                case ViaSmtp():
+                    host = await self._given(via.host, via.port)
+                    user = via.login.username if via.login else ""
+                    key = f"smtp:{via.host}:{via.port}:{via.tls}:{user}"
+                    return self._checked(Site(key, Kind.SMTP, (host,), via.tls, via.login))
+                case ViaLmtp():
+                    host = await self._given(via.host, via.port)
+                    return Site(f"lmtp:{via.host}:{via.port}", Kind.LMTP, (host,))
+        except DnsTemporaryError as trouble:
+            return deferred(DNS_TROUBLE, f"DNS trouble: {trouble}")
+        msg = f"{via} has no site"
+        raise TypeError(msg)
+
+    async def _mx_site(self, domain: str, tls: TlsMode) -> Site | Outcome:
+        if domain.startswith("["):
+            ip = literal_address(domain)
+            if ip is None:
+                return refused(NO_SUCH_DOMAIN, f"{domain} is no address")
+            return self._checked(
+                Site(f"mx:{ip}:{tls}", Kind.SMTP, (Host(ip, 0, (ip,), self._mx_port),), tls)
+            )
+        try:
+            answer = await self._resolver.mx(domain)
+            if answer.null_mx:
+                return refused(NULL_MX, f"{domain} takes no mail (Null MX)")
+        except NoSuchDomainError:
+            return refused(NO_SUCH_DOMAIN, f"the domain {domain} does not exist")
+        hosts = await self._with_addresses([(r.host, r.preference) for r in answer.records])
+        if not hosts and answer.implicit:
+            return refused(NO_SUCH_DOMAIN, f"{domain} has neither an MX nor an address")
+        if not hosts:
+            return refused(NO_ROUTE, f"none of the MX hosts of {domain} has an address")
+        names = ",".join(sorted({h.name for h in hosts}))
+        return self._checked(Site(f"mx:{names}:{tls}", Kind.SMTP, tuple(hosts), tls))
+
+    async def _with_addresses(self, wanted: Sequence[tuple[str, int]]) -> list[Host]:
+        """Return those that have addresses.
+
+        Raises:
+            DnsTemporaryError: none has, and at least one might.
+
+        """
+        found = await asyncio.gather(
+            *(self._resolver.addresses(name) for name, _ in wanted), return_exceptions=True
+        )
+        hosts, trouble = list[Host](), None
+        for (name, preference), addresses in zip(wanted, found, strict=True):
+            if isinstance(addresses, DnsTemporaryError):
+                trouble = addresses
+            elif isinstance(addresses, NoSuchDomainError):
+                continue
+            elif isinstance(addresses, BaseException):
+                raise addresses
+            elif addresses:
+                hosts.append(Host(name.lower(), preference, tuple(addresses), self._mx_port))
+        if not hosts and trouble is not None:
+            raise trouble
+        return hosts
+
+    async def _given(self, name: str, port: int) -> Host:
+        """Return a host that the settings name: what is wrong with it can be mended."""
+        try:
+            return Host(name, 0, (str(ip_address(name)),), port)
+        except ValueError:
+            pass
+        try:
+            addresses = await self._resolver.addresses(name)
+        except NoSuchDomainError:
+            addresses = ()
+        if not addresses:
+            raise DnsTemporaryError(f"the next hop {name} has no address")
+        return Host(name, 0, tuple(addresses), port)
+
+    def _checked(self, site: Site) -> Site | Outcome:
+        """Refuse what would come back to us."""
+        us = self._ourselves
+        hosts = without_us(
+            site.hosts, [us.is_named(h.name) or us.listens_on(h) for h in site.hosts]
+        )
+        if not hosts:
+            return refused(LOOP, "mail loop: the best host for it are we ourselves")
+        return Site(site.key, site.kind, hosts, site.tls, site.login)
+
+
+def key_of(hop: Hop) -> tuple[Via, str]:
+    """Return what two hops with the same site by settings share."""
+    return hop.via, hop.destination if isinstance(hop.via, ViaMx) else ""

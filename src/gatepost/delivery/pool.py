@@ -1,0 +1,218 @@
+"""Who serves a site: its queue of parcels and a bounded number of connections, each one task.
+
+Connections appear while parcels wait and the bounds allow it, take parcels until nothing is left,
+wait a while for more, and go. Nothing here belongs to one message: no task, no timer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+
+from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.parcel import Item, Parcel
+from gatepost.delivery.site import Kind, Site
+from gatepost.model.ids import SubmissionId
+from gatepost.net.address import SocketAddress
+
+#: Serves one connection of a site until there is nothing left to do.
+Serve = Callable[["SiteQueue"], Coroutine[None, None, None]]
+
+
+class SiteQueue:
+    """What waits for one site, and the connections that serve it."""
+
+    def __init__(self, site: Site, bounds: Bounds) -> None:
+        self.site = site
+        self.bounds = bounds
+        #: Addresses whose STARTTLS does not work: they get clear text for as long as we talk.
+        self.without_tls: set[SocketAddress] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        #: Connections that are not up yet.
+        self.dialling = 0
+        #: Parcels taken out since the last look (`Pool.slow_sites`).
+        self.taken_lately = 0
+        self._parcels: deque[Parcel] = deque()
+        self._open: dict[SubmissionId, Parcel] = {}
+        self._idle: deque[tuple[asyncio.Future[None], float]] = deque()
+        self.closing = False
+
+    def __len__(self) -> int:
+        return len(self._parcels)
+
+    @property
+    def is_deserted(self) -> bool:
+        """True when nothing waits and nobody serves."""
+        return not self._parcels and not self.tasks
+
+    def add(self, item: Item, pieces: Sequence[bytes] | None) -> Parcel | None:
+        """Queue one delivery, beside others of the same submission; return a parcel it began."""
+        submission = item.leased.submission
+        parcel = self._open.get(submission.id)
+        if parcel is not None:
+            parcel.items.append(item)
+            if len(parcel.items) >= self._recipients():
+                del self._open[submission.id]
+            return None
+        parcel = Parcel(submission, [item], pieces)
+        if self._recipients() > 1:
+            self._open[submission.id] = parcel
+        self._parcels.append(parcel)
+        return parcel
+
+    def put_back(self, parcel: Parcel) -> None:
+        """Queue a parcel in front, to be tried again at once."""
+        self._parcels.appendleft(parcel)
+
+    def claim(self) -> list[Parcel]:
+        """Take the next parcels: a fair share, so that connections work side by side."""
+        share = len(self._parcels) // max(1, len(self.tasks))
+        count = min(len(self._parcels), self.bounds.claim, max(1, share))
+        self.taken_lately += count
+        return [self._pop() for _ in range(count)]
+
+    def claim_all(self) -> list[Parcel]:
+        """Take everything that waits."""
+        return [self._pop() for _ in range(len(self._parcels))]
+
+    def claim_last(self, count: int) -> list[Parcel]:
+        """Take the `count` youngest that wait."""
+        taken = [self._parcels.pop() for _ in range(min(count, len(self._parcels)))]
+        for parcel in taken:
+            self._close(parcel)
+        return taken
+
+    async def wait(self) -> bool:
+        """Wait until something may be claimed; False when it took too long, or all is to end."""
+        if self.closing:
+            return False
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+        self._idle.append((woken, loop.time() + self.bounds.session_idle))
+        await woken
+        return bool(self._parcels) and not self.closing
+
+    def wake(self) -> bool:
+        """Wake one idle connection, the one that was busy last; False when there is none."""
+        while self._idle:
+            woken, _ = self._idle.pop()
+            if not woken.done():
+                woken.set_result(None)
+                return True
+        return False
+
+    def end_idle(self, now: float) -> None:
+        """Send home those that have waited long enough."""
+        while self._idle and self._idle[0][1] <= now:
+            woken, _ = self._idle.popleft()
+            if not woken.done():
+                woken.set_result(None)
+
+    def _pop(self) -> Parcel:
+        parcel = self._parcels.popleft()
+        self._close(parcel)
+        return parcel
+
+    def _close(self, parcel: Parcel) -> None:
+        if self._open.get(parcel.submission.id) is parcel:
+            del self._open[parcel.submission.id]
+
+    def _recipients(self) -> int:
+        return self.bounds.recipients
+
+
+class Pool:
+    """All sites that this worker has to do with.
+
+    Args:
+        bounds: see there.
+        serve: what a connection's task runs.
+
+    """
+
+    def __init__(self, bounds: Bounds, serve: Serve) -> None:
+        self._bounds = bounds
+        self._serve = serve
+        self._sites: dict[str, SiteQueue] = {}
+        self._connections = 0
+        self._waiting_for_room: deque[SiteQueue] = deque()
+
+    @property
+    def connections(self) -> int:
+        """How many connections' tasks there are."""
+        return self._connections
+
+    def add(self, site: Site, item: Item, pieces: Sequence[bytes] | None) -> Parcel | None:
+        """Queue one delivery for a site; return the parcel, if it began one."""
+        queue = self._sites.get(site.key)
+        if queue is None:
+            queue = self._sites[site.key] = SiteQueue(site, self._bounds)
+        elif not queue.tasks:
+            queue.site = site  # hosts as they are now
+        parcel = queue.add(item, pieces)
+        self.rouse(queue)
+        return parcel
+
+    def rouse(self, queue: SiteQueue) -> None:
+        """See to it that what waits is served: wake a connection, or make one."""
+        if not len(queue) or queue.wake():
+            return
+        if len(queue.tasks) >= self._most(queue) or len(queue) <= queue.dialling * 2:
+            return
+        if self._connections >= self._bounds.connections:
+            if queue not in self._waiting_for_room:
+                self._waiting_for_room.append(queue)
+            return
+        self._connections += 1
+        task = asyncio.get_running_loop().create_task(self._serve(queue))
+        queue.tasks.add(task)
+        task.add_done_callback(lambda t: self._ended(queue, t))
+
+    def end_idle(self, now: float) -> None:
+        """Send home idle connections; `now` in loop time."""
+        for queue in list(self._sites.values()):
+            queue.end_idle(now)
+
+    def slow_sites(self, least: int) -> list[tuple[SiteQueue, int]]:
+        """Return sites that hold more than they will send soon, and how many parcels too many.
+
+        Too many is more than three times what went since the last look; `least` may always wait.
+        """
+        found = []
+        for queue in self._sites.values():
+            surplus = len(queue) - max(least, 3 * queue.taken_lately)
+            queue.taken_lately = 0
+            if surplus > 0:
+                found.append((queue, surplus))
+        return found
+
+    def close(self) -> list[Parcel]:
+        """Let no connection take on more; return what waits."""
+        waiting: list[Parcel] = []
+        for queue in self._sites.values():
+            queue.closing = True
+            waiting.extend(queue.claim_all())
+            queue.end_idle(float("inf"))
+        return waiting
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Return the tasks of all connections."""
+        return [task for queue in self._sites.values() for task in queue.tasks]
+
+    def _most(self, queue: SiteQueue) -> int:
+        if queue.site.kind is Kind.MAILDIR:
+            return self._bounds.maildir_writers
+        return self._bounds.connections_per_site
+
+    def _ended(self, queue: SiteQueue, task: asyncio.Task[None]) -> None:
+        self._connections -= 1
+        queue.tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a delivery task failed", "exception": fault, "task": task}
+            )
+        if len(queue) and not queue.closing:
+            self.rouse(queue)  # what came while it took its leave
+        elif queue.is_deserted:
+            self._sites.pop(queue.site.key, None)
+        if self._waiting_for_room:
+            self.rouse(self._waiting_for_room.popleft())

@@ -1,0 +1,129 @@
+"""Where a delivery goes next, by settings alone: local domains, then routes, then MX (decision 25).
+
+Pure: names are looked up by `lookup`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gatepost.model.delivery import DeliveryState
+from gatepost.model.route import TlsMode, UpstreamLogin, Via, ViaHold, ViaMaildir, ViaMx
+from gatepost.model.secret import Secret
+from gatepost.model.settings import RouteSettings, Settings
+from gatepost.model.via import parse_delivery_target, parse_pattern, parse_via
+from gatepost.wire.smtp.grammar import parse_path
+
+_POSTMASTER: Final = "postmaster"
+_TO_MX: Final = ViaMx()
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The next step of one delivery.
+
+    `forward_path` is what to say there (another than the delivery's own for a postmaster that is
+    settled elsewhere), `destination` its domain, `mailbox` the folder's name for a maildir.
+    """
+
+    via: Via
+    forward_path: str
+    destination: str
+    mailbox: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The settings that choose. `routes` in their order; names in lower-case A-labels."""
+
+    local: Mapping[str, Via]
+    routes: tuple[tuple[str, Via], ...]
+    postmaster: str | None
+    postmaster_directory: str
+
+    def hop(self, forward_path: str, destination: str) -> Hop:
+        """Return where a delivery goes.
+
+        A route "hold" does not count here: it holds when a message is accepted (`placement`), and
+        what is due nevertheless was released by the operator.
+        """
+        if self._is_for_postmaster(forward_path, destination):
+            return self._postmaster_hop()
+        return self._plain_hop(forward_path, destination)
+
+    def placement(self, destination: str) -> DeliveryState:
+        """Return the state in which a new delivery to `destination` begins."""
+        via = self.local.get(destination) or self._route(destination, holds=True)
+        return DeliveryState.HELD if isinstance(via, ViaHold) else DeliveryState.DUE
+
+    def _plain_hop(self, forward_path: str, destination: str) -> Hop:
+        via = self.local.get(destination)
+        if via is None:
+            return Hop(self._route(destination), forward_path, destination)
+        mailbox = _mailbox(forward_path) if isinstance(via, ViaMaildir) else ""
+        return Hop(via, forward_path, destination, mailbox)
+
+    def _is_for_postmaster(self, forward_path: str, destination: str) -> bool:
+        """Decision 26: <postmaster>, and postmaster at each local domain."""
+        if destination and destination not in self.local:
+            return False
+        return _mailbox(forward_path) == _POSTMASTER
+
+    def _postmaster_hop(self) -> Hop:
+        if self.postmaster is not None:
+            local_part, _, domain = self.postmaster.rpartition("@")
+            domain = domain.lower()
+            ours = domain in self.local and local_part.lower() == _POSTMASTER
+            if not ours:  # else it would be led to itself for ever
+                return self._plain_hop(f"{local_part}@{domain}", domain)
+        via = ViaMaildir(self.postmaster_directory)
+        return Hop(via, _POSTMASTER, "", _POSTMASTER)
+
+    def _route(self, destination: str, *, holds: bool = False) -> Via:
+        for pattern, via in self.routes:
+            if (holds or not isinstance(via, ViaHold)) and _matches(pattern, destination):
+                return via
+        return _TO_MX
+
+
+def build_routing(
+    settings: Settings, read: Callable[[Path], str] = lambda path: path.read_text("utf-8")
+) -> Routing:
+    """Read the settings once; `read` fetches the text of a password file.
+
+    Raises:
+        WrongValueError: a route or target that means nothing.
+        OSError: a password file cannot be read.
+
+    """
+    data_dir = settings.data_dir
+    local = {d.name.lower(): parse_delivery_target(d.deliver_to) for d in settings.local_domains}
+    for name, via in local.items():
+        if isinstance(via, ViaMaildir):
+            local[name] = ViaMaildir(str(data_dir / via.directory))
+    routes: list[tuple[str, Via]] = []
+    for route in settings.routes:
+        via = _via(route, read)
+        routes.extend((parse_pattern(text), via) for text in route.match)
+    return Routing(local, tuple(routes), settings.postmaster, str(data_dir))
+
+
+def _via(route: RouteSettings, read: Callable[[Path], str]) -> Via:
+    login = None
+    if route.username is not None and route.password_file is not None:
+        password = Secret(read(route.password_file).removesuffix("\n").removesuffix("\r"))
+        login = UpstreamLogin(route.username, password, route.mechanism)
+    return parse_via(route.via, tls=TlsMode(route.tls) if route.tls else None, login=login)
+
+
+def _matches(pattern: str, destination: str) -> bool:
+    if pattern.startswith("*."):
+        return destination.endswith(pattern[1:])
+    return pattern in {"*", destination}
+
+
+def _mailbox(forward_path: str) -> str:
+    """Return the local part as it is meant, in lower case."""
+    mailbox = parse_path(forward_path)
+    return mailbox.name.lower() if mailbox is not None else ""

@@ -1,0 +1,341 @@
+"""Room 5: what is due comes into this worker's hands, goes on its way, and is never forgotten.
+
+New mail is handed over by the worker that accepted it (`lease`, `take`); all other mail is leased
+from the store when it falls due (decision 5). What is held is bounded, leases are renewed while
+they are needed, and what cannot be sent before the worker stops is given back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gatepost.delivery.attempts import Attempts
+from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.lookup import Lookup, key_of
+from gatepost.delivery.parcel import Item, Shelf
+from gatepost.delivery.pool import Pool
+from gatepost.delivery.routing import Hop, Routing
+from gatepost.delivery.site import Site
+from gatepost.model.delivery import Leased, Outcome, OutcomeKind
+from gatepost.model.ids import DeliveryId, WorkerId
+from gatepost.model.route import Via, ViaCapture, ViaDiscard
+from gatepost.queue.expiry import is_expired
+from gatepost.returns.settle import Settler, earliest_retry
+from gatepost.returns.settlement import Result
+from gatepost.store.protocols import Held, Lease, Settlement, Store, StoreUnavailableError
+
+_log = logging.getLogger(__name__)
+
+#: So many parcels of one site may wait in memory, however slow it is.
+_LEAST_WAITING = 50
+#: What a slow site gives back is due again after so long, more or less.
+_SLOW_PAUSE = timedelta(seconds=60)
+#: How often idle connections are looked at, in seconds.
+_TIDY = 1.0
+
+_SETTLED_AT_ONCE = {
+    ViaCapture: Outcome(OutcomeKind.CAPTURED, status="2.0.0", text="captured"),
+    ViaDiscard: Outcome(OutcomeKind.DISCARDED, status="2.0.0", text="discarded"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a scheduler is made of. `now` is UTC, `spread` a new number from 0.0 to 1.0."""
+
+    store: Store
+    worker: WorkerId
+    routing: Routing
+    lookup: Lookup
+    pool: Pool
+    attempts: Attempts
+    settler: Settler
+    bounds: Bounds
+    now: Callable[[], datetime]
+    spread: Callable[[], float]
+
+
+class Scheduler:
+    """The deliveries of one worker."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._worker = parts.worker
+        #: Replaced when settings are read again.
+        self.routing = parts.routing
+        self._lookup = parts.lookup
+        self._pool = parts.pool
+        self._attempts = parts.attempts
+        self._settler = parts.settler
+        self._bounds = parts.bounds
+        self._now = parts.now
+        self._spread = parts.spread
+        self._loop = asyncio.get_running_loop()
+        self._items: dict[DeliveryId, Item] = {}
+        self._octets = 0
+        self._resolving: dict[tuple[Via, str], list[tuple[Item, Sequence[bytes] | None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._wake = asyncio.Event()
+        #: There may be due mail that we had no room for.
+        self._missed = True
+        self._due_at: datetime | None = None
+        self._settler.listen(self._written)
+
+    # -- what comes in
+
+    @property
+    def held(self) -> int:
+        """How many deliveries are in our hands."""
+        return len(self._items)
+
+    def room(self) -> bool:
+        """Tell whether more may be handed over."""
+        return len(self._items) < self._bounds.held and not self._stopping.is_set()
+
+    def lease(self) -> Lease | None:
+        """Return what new mail is leased with to be handed over, None where there is no room."""
+        if not self.room():
+            self._missed = True
+            return None
+        return self._lease()
+
+    def take(self, leased: Sequence[Leased], pieces: Sequence[bytes] | None) -> None:
+        """Take deliveries that are leased to us; `pieces` is their content, if it is at hand.
+
+        With pieces they are of one submission.
+        """
+        shelf = None
+        if pieces is not None and leased:
+            size = leased[0].submission.size
+            if self._octets + size <= self._bounds.content:
+                self._octets += size
+                shelf = Shelf(size, len(leased))
+            else:
+                pieces = None
+        until = self._loop.time() + self._bounds.lease
+        for one in leased:
+            delivery = one.delivery
+            item = Item(one, self.routing.hop(delivery.forward_path, delivery.destination), until)
+            item.shelf = shelf
+            if (former := self._items.get(item.id)) is not None:
+                former.is_ours = False
+                self._unshelve(former)
+            self._items[item.id] = item
+            self._place(item, pieces)
+
+    def _place(self, item: Item, pieces: Sequence[bytes] | None) -> None:
+        """Room 6: settle it here, queue it for its site, or find out which that is."""
+        if is_expired(item.leased.delivery, self._now()):
+            self._settler.settle(Result(item.leased, None, attempted=False, expired=True))
+            return
+        if (outcome := _SETTLED_AT_ONCE.get(type(item.hop.via))) is not None:
+            self._settler.settle(Result(item.leased, outcome, attempted=False))
+            return
+        found = self._lookup.known(item.hop)
+        if isinstance(found, Site):
+            self._pool.add(found, item, pieces)
+            return
+        key = key_of(item.hop)
+        waiting = self._resolving.get(key)
+        if waiting is not None:
+            waiting.append((item, pieces))
+            return
+        self._resolving[key] = [(item, pieces)]
+        self._spawn(self._resolve(item.hop))
+
+    async def _resolve(self, hop: Hop) -> None:
+        found = self._lookup.known(hop) or await self._lookup.find(hop)
+        waiting = self._resolving.pop(key_of(hop), [])
+        if isinstance(found, Site):
+            for item, pieces in waiting:
+                self._pool.add(found, item, pieces)
+            return
+        items = [item for item, _ in waiting]
+        counted = found.kind is OutcomeKind.DEFERRED
+        if counted:  # a name that cannot be found now is a try that failed: it waits ever longer
+            try:
+                await self._attempts.begin([i.held for i in items])
+            except StoreUnavailableError:
+                self.release(items, "")
+                return
+        for item in items:
+            self._settler.settle(Result(item.leased, found, attempted=counted))
+
+    # -- what goes out
+
+    def release(self, items: Sequence[Item], reason: str, after: timedelta | None = None) -> None:
+        """Let go of deliveries that came to nothing; with a reason they are given back."""
+        for item in items:
+            if self._items.get(item.id) is item:
+                del self._items[item.id]
+            self._unshelve(item)
+        ours = [i.held for i in items if i.is_ours]
+        if reason and ours:
+            at = self._now() + (after or timedelta(0))
+            self._spawn(self._give_back(ours, at, reason))
+
+    async def _give_back(self, held: list[Held], at: datetime, reason: str) -> None:
+        try:
+            await self._store.write(lambda transaction: transaction.give_back(held, at, reason))
+        except StoreUnavailableError as trouble:
+            _log.warning("%d deliveries wait for their leases to end: %s", len(held), trouble)
+            return
+        self._due_by(at)
+
+    def _written(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
+        for one in settlements:
+            item = self._items.get(one.held.id)
+            if item is not None and item.leased.fence == one.held.fence:
+                del self._items[one.held.id]
+                self._unshelve(item)
+        if (at := earliest_retry(settlements)) is not None:
+            self._due_by(at)
+        if self._missed and self.room():
+            self._wake.set()
+
+    def _unshelve(self, item: Item) -> None:
+        if item.shelf is not None:
+            self._octets -= item.shelf.take_one()
+            item.shelf = None
+
+    def _due_by(self, at: datetime) -> None:
+        if self._due_at is None or at < self._due_at:
+            self._due_at = at
+
+    # -- what never ends while the worker runs
+
+    async def run(self) -> None:
+        """Look for due mail, keep leases, tidy up; until `stop`."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            group.create_task(self._repeat(self._keep_leases, self._bounds.renew_after / 4))
+            group.create_task(self._repeat(self._tidy, _TIDY))
+            group.create_task(self._repeat(self._be_fair, self._bounds.fairness))
+
+    async def stop(self, grace: float) -> None:
+        """Stop within about `grace` seconds: end transactions under way, give back the rest."""
+        self._stopping.set()
+        self._wake.set()
+        waiting = [item for parcel in self._pool.close() for item in parcel.items]
+        waiting += [item for group in self._resolving.values() for item, _ in group]
+        self._resolving.clear()
+        self.release(waiting, "the worker that held it stopped")
+        if tasks := self._pool.tasks():
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        try:
+            async with asyncio.timeout(max(grace, 1.0)):
+                await self._settler.flush()
+                self.release(list(self._items.values()), "the worker that held it stopped")
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+        except TimeoutError:
+            _log.warning("%d deliveries wait for their leases to end", len(self._items))
+
+    async def _watch(self) -> None:
+        """Take due mail from the store, when a neighbour wrote or something falls due."""
+        version: int | None = None
+        anyway_at = 0.0
+        while not self._stopping.is_set():
+            try:
+                seen = await self._store.data_version()
+                anyway = self._loop.time() >= anyway_at
+                due = self._due_at is not None and self._due_at <= self._now()
+                if self.room() and (seen != version or anyway or due or self._missed):
+                    if anyway:
+                        anyway_at = self._loop.time() + self._bounds.look_anyway
+                    version = seen
+                    await self._take_due(anyway=anyway)
+            except StoreUnavailableError as trouble:
+                _log.warning("cannot look for due mail: %s", trouble)
+            await self._pause()
+
+    async def _take_due(self, *, anyway: bool) -> None:
+        self._missed = False
+        self._due_at = await self._store.read(lambda store: store.next_due_at())
+        now = self._now()
+        if not anyway and (self._due_at is None or self._due_at > now):
+            return
+        limit = min(self._bounds.held - len(self._items), self._bounds.take_at_once)
+        lease = self._lease()
+        leased = await self._store.write(lambda t: t.lease_due(now, lease, limit=limit))
+        if len(leased) >= limit:
+            self._missed = True
+            self._wake.set()
+        elif leased:
+            self._due_at = await self._store.read(lambda store: store.next_due_at())
+        self.take(leased, None)
+
+    async def _pause(self) -> None:
+        """Wait a little, less if something calls."""
+        try:
+            async with asyncio.timeout(self._bounds.look):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _keep_leases(self) -> None:
+        old = self._loop.time() + self._bounds.lease - self._bounds.renew_after
+        items = [i for i in self._items.values() if i.until < old and i.is_ours]
+        if not items:
+            return
+        lease = self._lease()
+        until = self._loop.time() + self._bounds.lease
+        held = [i.held for i in items]
+        ours = await self._store.write(lambda t: t.renew(held, lease.until))
+        for item in items:
+            if item.id in ours:
+                item.until = until
+            else:
+                item.is_ours = False
+
+    async def _tidy(self) -> None:
+        self._pool.end_idle(self._loop.time())
+
+    async def _be_fair(self) -> None:
+        """Where the room grows short, slow sites give back what they will not send soon."""
+        slow = self._pool.slow_sites(_LEAST_WAITING)
+        if len(self._items) * 2 < self._bounds.held:
+            return
+        for queue, surplus in slow:
+            items = [i for parcel in queue.claim_last(surplus) for i in parcel.items]
+            host = queue.site.hosts[0].name if queue.site.hosts else queue.site.key
+            self.release(
+                items, f"waits for its turn at {host}", _SLOW_PAUSE * (0.5 + self._spread())
+            )
+
+    async def _repeat(
+        self, what: Callable[[], Coroutine[None, None, None]], seconds: float
+    ) -> None:
+        while not self._stopping.is_set():
+            try:
+                await what()
+            except StoreUnavailableError as trouble:
+                _log.warning("the store is away: %s", trouble)
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+    # -- small things
+
+    def _lease(self) -> Lease:
+        return Lease(self._worker, self._now() + timedelta(seconds=self._bounds.lease))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._loop.call_exception_handler(
+                {"message": "a delivery task failed", "exception": fault, "task": task}
+            )

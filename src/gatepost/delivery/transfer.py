@@ -1,0 +1,289 @@
+"""Room 7: dial or reuse, one pipelined transaction, an outcome for each recipient.
+
+One `Courier` task serves one connection of a site: it claims parcels, has their attempts counted
+durably, and carries one after the other.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from random import Random
+
+from gatepost.delivery import maildir
+from gatepost.delivery.attempts import Attempts
+from gatepost.delivery.link import Link, LinkFailedError, Surroundings, open_link
+from gatepost.delivery.parcel import Item, Parcel
+from gatepost.delivery.pool import SiteQueue
+from gatepost.delivery.site import Kind, Target, targets
+from gatepost.model.delivery import Outcome, OutcomeKind
+from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.route import TlsMode
+from gatepost.returns.outcome import (
+    CONTENT_DAMAGED,
+    NO_CONNECTION,
+    deferred,
+    refused,
+    says_too_many_recipients,
+)
+from gatepost.returns.settlement import Result
+from gatepost.store.protocols import ContentDamagedError, Reading, Store, StoreUnavailableError
+from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase, Verdict
+from gatepost.wire.smtp.reply_reader import ServerReply
+
+#: What is known of a submission's content: its pieces, or why it is gone for good.
+Content = Sequence[bytes] | str
+
+_AFTER_THE_FACT = frozenset({Phase.CONTENT, Phase.FINAL_DOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Room7:
+    """What couriers share. `release` is told of items that end without an outcome."""
+
+    store: Store
+    attempts: Attempts
+    around: Surroundings
+    files: Executor
+    chance: Random
+    settle: Callable[[Result], None]
+    release: Callable[[Sequence[Item], str], None]
+
+
+class Courier:
+    """Serves one connection of one site."""
+
+    def __init__(self, queue: SiteQueue, room: Room7) -> None:
+        self._queue = queue
+        self._room = room
+        self._link: Link | None = None
+        self._carried = 0
+        self._is_dialling = False
+
+    async def run(self) -> None:
+        """Work until there is nothing left to do."""
+        queue = self._queue
+        queue.dialling += 1
+        self._is_dialling = True
+        try:
+            while True:
+                parcels = queue.claim()
+                if not parcels:
+                    if self._link is None or not await queue.wait():
+                        break
+                    continue
+                await self._carry_all(parcels)
+            if self._link is not None:
+                await self._link.close()
+        finally:
+            self._dialled()
+            if self._link is not None:
+                self._link.abort()
+
+    def _dialled(self) -> None:
+        if self._is_dialling:
+            self._is_dialling = False
+            self._queue.dialling -= 1
+
+    async def _carry_all(self, parcels: list[Parcel]) -> None:
+        ready = await self._prepare(parcels)
+        for position, (parcel, content) in enumerate(ready):
+            if self._queue.closing:
+                rest = [i for p, _ in ready[position:] for i in p.items]
+                self._room.release(rest, "this worker is stopping")
+                return
+            if isinstance(content, str):
+                self._settle(parcel.items, refused(CONTENT_DAMAGED, content))
+                continue
+            try:
+                if self._queue.site.kind is Kind.MAILDIR:
+                    await self._store_in_maildirs(parcel, content)
+                else:
+                    await self._transfer(parcel, content)
+            except LinkFailedError as failure:
+                await self._fail([p for p, _ in ready[position:]], failure.outcome)
+                return
+
+    async def _prepare(self, parcels: list[Parcel]) -> list[tuple[Parcel, Content]]:
+        """Count attempts and fetch contents; drop what is no longer ours."""
+        store_away = "the store is away"
+        try:
+            await self._count([i for p in parcels for i in p.items if not i.counted])
+            missing = [p.submission.id for p in parcels if p.pieces is None and p.items]
+            contents = await self._room.store.read(_reader(missing)) if missing else {}
+        except StoreUnavailableError:
+            self._room.release([i for p in parcels for i in p.items], store_away)
+            return []
+        ready = []
+        for parcel in parcels:
+            lost = [i for i in parcel.items if not i.is_ours]
+            if lost:
+                self._room.release(lost, "")
+                parcel.items = [i for i in parcel.items if i.is_ours]
+            if parcel.items:
+                pieces = parcel.pieces
+                ready.append((parcel, contents[parcel.submission.id] if pieces is None else pieces))
+        return ready
+
+    async def _count(self, items: list[Item]) -> None:
+        ours: set[DeliveryId] = await self._room.attempts.begin([i.held for i in items])
+        for item in items:
+            item.counted = True
+            item.is_ours = item.is_ours and item.id in ours
+
+    # -- SMTP and LMTP
+
+    async def _transfer(self, parcel: Parcel, content: Sequence[bytes]) -> None:
+        link = await self._usable_link(fresh=parcel.fresh)
+        reused = link.transactions > 0
+        verdicts = await link.verdicts(_envelope(parcel), content, lambda: _is_ours(parcel))
+        if reused and not parcel.fresh and not link.is_usable and _came_to_nothing(verdicts):
+            # The other side had hung up before it read a word: that is no failure (RFC 5321
+            # §4.5.3.2.7), and the attempt has been counted.
+            parcel.fresh = True
+            self._queue.put_back(parcel)
+            return
+        self._carried += 1
+        again = self._settle_each(parcel, verdicts, link)
+        if again:
+            parcel.items = again
+            for item in again:
+                item.counted = False
+            self._queue.put_back(parcel)
+
+    def _settle_each(self, parcel: Parcel, verdicts: Sequence[Verdict], link: Link) -> list[Item]:
+        """Settle each recipient; return those that only lacked room in this transaction."""
+        again: list[Item] = []
+        took_some = any(isinstance(v, ServerReply) and v.code // 100 == 2 for v in verdicts)
+        for item, verdict in zip(parcel.items, verdicts, strict=True):
+            if took_some and isinstance(verdict, ServerReply) and says_too_many_recipients(verdict):
+                again.append(item)
+            else:
+                self._room.settle(Result(item.leased, link.outcome(verdict)))
+        return again
+
+    async def _usable_link(self, *, fresh: bool) -> Link:
+        link = self._link
+        if link is not None:
+            worn = self._carried >= self._queue.bounds.messages_per_session
+            if link.is_usable and not worn and not fresh:
+                return link
+            self._link = None
+            self._carried = 0
+            await link.close()
+        self._link = link = await self._dial()
+        self._dialled()
+        return link
+
+    async def _dial(self) -> Link:
+        """Return a session with the first host that grants one.
+
+        Raises:
+            LinkFailedError: none does. A temporary reason outweighs a permanent one.
+
+        """
+        site = self._queue.site
+        failure: LinkFailedError | None = None
+        for target in targets(site.hosts, self._room.chance, self._queue.bounds.addresses):
+            try:
+                return await self._dial_one(target)
+            except LinkFailedError as this:
+                if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
+                    failure = this
+        raise failure or LinkFailedError(deferred(NO_CONNECTION, "no address to call"))
+
+    async def _dial_one(self, target: Target) -> Link:
+        queue = self._queue
+        use_tls = queue.site.tls is not TlsMode.NEVER and target.address not in queue.without_tls
+        if queue.site.kind is Kind.LMTP:
+            use_tls = False
+        try:
+            return await open_link(queue.site, target, self._room.around, use_tls=use_tls)
+        except LinkFailedError as failure:
+            if not failure.tls_only:
+                raise
+        # Opportunistic: any delivery is better than none (RFC 7435), on a connection of its own.
+        link = await open_link(queue.site, target, self._room.around, use_tls=False)
+        queue.without_tls.add(target.address)
+        return link
+
+    async def _fail(self, parcels: list[Parcel], outcome: Outcome) -> None:
+        """No session is to be had: that was the attempt of all that wait, not only of these.
+
+        Else each of them would dial in vain.
+        """
+        waiting = self._queue.claim_all()
+        try:
+            await self._count([i for p in waiting for i in p.items if not i.counted])
+        except StoreUnavailableError:
+            self._room.release([i for p in waiting for i in p.items], "the store is away")
+            waiting = []
+        for parcel in (*parcels, *waiting):
+            self._settle(parcel.items, outcome)
+
+    def _settle(self, items: Sequence[Item], outcome: Outcome) -> None:
+        for item in items:
+            if item.is_ours:
+                self._room.settle(Result(item.leased, outcome))
+            else:
+                self._room.release((item,), "")
+
+    # -- maildirs
+
+    async def _store_in_maildirs(self, parcel: Parcel, content: Sequence[bytes]) -> None:
+        loop = asyncio.get_running_loop()
+        self._dialled()
+        hostname = self._room.around.ourselves.hostname
+        for item in parcel.items:
+            lines = maildir.header_lines(
+                parcel.submission.reverse_path, item.leased.delivery.forward_path
+            )
+            name = f"{item.id}.{hostname}"
+            outcome = await loop.run_in_executor(
+                self._room.files,
+                maildir.deliver,
+                self._queue.site.directory,
+                item.hop.mailbox,
+                name,
+                lines,
+                content,
+            )
+            self._settle((item,), outcome)
+
+
+def _is_ours(parcel: Parcel) -> bool:
+    """Tell, before the final dot, whether anybody's lease still lasts (decision 10)."""
+    now = asyncio.get_running_loop().time()
+    return any(i.is_ours and now < i.until for i in parcel.items)
+
+
+def _envelope(parcel: Parcel) -> Envelope:
+    submission = parcel.submission
+    paths = [i.hop.forward_path for i in parcel.items]
+    return Envelope(submission.reverse_path, paths, submission.size, submission.eight_bit)
+
+
+def _came_to_nothing(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether a session ended before it had seen any content."""
+    return all(
+        (isinstance(v, Fault) and v.kind is FaultKind.LOST and v.phase not in _AFTER_THE_FACT)
+        or (isinstance(v, ServerReply) and v.code == 421)
+        for v in verdicts
+    )
+
+
+def _reader(
+    wanted: Sequence[SubmissionId],
+) -> Callable[[Reading], dict[SubmissionId, Content]]:
+    def read(store: Reading) -> dict[SubmissionId, Content]:
+        found: dict[SubmissionId, Content] = {}
+        for identifier in wanted:
+            try:
+                octets = store.content(identifier)
+            except ContentDamagedError as damage:
+                found[identifier] = f"the stored content is damaged: {damage}"
+                continue
+            found[identifier] = "the stored content is gone" if octets is None else (octets,)
+        return found
+
+    return read

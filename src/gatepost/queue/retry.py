@@ -1,0 +1,33 @@
+"""When to try again, and when to give up (RFC 5321 §4.5.4.1)."""
+
+from datetime import datetime
+from typing import Final
+
+from gatepost.model.settings import RetrySettings
+
+#: Doubling stops here, long after any `longest`: 2 to this power still fits a timedelta.
+_MOST_DOUBLINGS: Final = 16
+
+
+def next_attempt(
+    attempts: int, expires_at: datetime, now: datetime, settings: RetrySettings, spread: float
+) -> datetime | None:
+    """Return when to try again, or None when it is time to give up.
+
+    RFC 5321 §4.5.4.1: wait at least 30 minutes (SHOULD), give up after 4-5 days. The defaults
+    wait less three times (5, 10, 20 minutes), because greylisting is over sooner; then they keep
+    it.
+
+    Args:
+        attempts: how many were made, the failed one included.
+        expires_at: when the delivery's time is over.
+        now: UTC.
+        settings: delays double from `first` up to `longest`.
+        spread: 0.0-1.0 from Entropy; moves the answer by at most a twentieth either way, so that
+            a burst does not come back as a burst.
+
+    """
+    doublings = min(max(attempts - 1, 0), _MOST_DOUBLINGS)
+    delay = min(settings.first * 2**doublings, settings.longest)
+    at = now + delay * (0.95 + spread / 10)
+    return at if at < expires_at else None

@@ -1,0 +1,211 @@
+"""Tells senders what became of their mail: returns and delay notices (RFC 3464, RFC 5321 §6.1).
+
+Settling leaves a note that a sender is owed one (decision 11); here it is composed, and enters by
+the same door as any message. The return's id derives from the deliveries' ids, so that a crash
+between accepting it and striking out the note does no harm.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from gatepost.model.delivery import DeliveryState, Outcome, OutcomeKind
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.submission import Submission
+from gatepost.store.protocols import (
+    ContentDamagedError,
+    DueNotice,
+    Reading,
+    Settlement,
+    Store,
+    StoreUnavailableError,
+    Transaction,
+)
+from gatepost.wire.message.dsn import Action, Report, ReportedRecipient, compose
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+#: Looked at in any case so often, in seconds: a neighbour may have died with notes of its own.
+_LOOK = 30.0
+_STORE_PAUSE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnMessage:
+    """A report that is to be accepted: null reverse-path, one forward-path."""
+
+    submission_id: SubmissionId
+    forward_path: str
+    content: bytes
+
+
+#: Accepts a return durably; False: it can never be accepted. Accepting one id twice is harmless.
+#: Raises StoreUnavailableError where it is worth trying again.
+AcceptReturn = Callable[[ReturnMessage], Awaitable[bool]]
+
+
+class Notifier:
+    """Sends what is owed.
+
+    Args:
+        store: where the notes are.
+        hostname: ours.
+        accept: see AcceptReturn.
+        now: the time, UTC.
+
+    """
+
+    def __init__(
+        self, store: Store, hostname: str, accept: AcceptReturn, *, now: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._hostname = hostname
+        self._accept = accept
+        self._now = now
+        self._wake = asyncio.Event()
+
+    def heard(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
+        """Listen to a Settler: look for notes soon."""
+        if any(s.return_due or s.warning_due for s in settlements):
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Send what is owed, for ever."""
+        while True:
+            pause = _LOOK
+            self._wake.clear()
+            try:
+                while await self.send_due():
+                    pass
+            except StoreUnavailableError as trouble:
+                _log.warning("returns wait for the store: %s", trouble)
+                pause = _STORE_PAUSE
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def send_due(self) -> bool:
+        """Send some; True when there may be more.
+
+        Raises:
+            StoreUnavailableError: the rest stays owed.
+
+        """
+        due = await self._store.read(lambda store: store.notices_due(limit=_AT_ONCE))
+        for notices in grouped(due):
+            await self._send(notices)
+        return len(due) == _AT_ONCE
+
+    async def _send(self, notices: Sequence[DueNotice]) -> None:
+        wanted = [n for n in notices if is_wanted(n)]
+        sent = False
+        identifier = SubmissionId("")
+        if wanted:
+            submission = wanted[0].submission
+            original = await self._store.read(lambda store: _original(store, submission.id))
+            identifier = return_id(wanted)
+            report = report_on(wanted, identifier, original, self._hostname, self._now())
+            message = ReturnMessage(identifier, submission.reverse_path, compose(report))
+            sent = await self._accept(message)
+        kind = EventKind.RETURNED if sent else EventKind.RETURN_DROPPED
+        events = [_event(n, kind, self._now(), identifier) for n in wanted]
+
+        def strike_out(transaction: Transaction) -> None:
+            for notice in notices:
+                transaction.clear_notice(notice.delivery.id, is_warning=notice.is_warning)
+            transaction.add_events(events)
+
+        await self._store.write(strike_out)
+
+
+def is_wanted(notice: DueNotice) -> bool:
+    """Tell whether a notice is still to be sent: never for the null reverse-path (RFC 5321 §6.1),
+    and no delay notice for what has come to its end meanwhile."""
+    if not notice.submission.reverse_path:
+        return False
+    return not (notice.is_warning and notice.delivery.state.is_final)
+
+
+def grouped(notices: Iterable[DueNotice]) -> list[list[DueNotice]]:
+    """Return what may share one report: recipients of one submission that failed together."""
+    groups: dict[tuple[SubmissionId, bool], list[DueNotice]] = {}
+    for notice in notices:
+        groups.setdefault((notice.submission.id, notice.is_warning), []).append(notice)
+    return list(groups.values())
+
+
+def return_id(notices: Sequence[DueNotice]) -> SubmissionId:
+    """Return the id of a return, in the form of all ids (RFC 9562 §5.7) and as old as the first
+    of its deliveries."""
+    names = sorted(n.delivery.id for n in notices)
+    kind = "warning" if notices[0].is_warning else "return"
+    digest = sha256(":".join((kind, *names)).encode()).hexdigest()
+    variant = "89ab"[int(digest[3], 16) & 3]
+    return SubmissionId(f"{names[0][:12]}7{digest[:3]}{variant}{digest[4:19]}")
+
+
+def report_on(
+    notices: Sequence[DueNotice],
+    identifier: SubmissionId,
+    original: bytes,
+    hostname: str,
+    at: datetime,
+) -> Report:
+    """Return the report for notices of one submission."""
+    submission: Submission = notices[0].submission
+    return Report(
+        hostname=hostname,
+        to=submission.reverse_path,
+        identifier=identifier,
+        at=at,
+        boundary=f"report{identifier}",
+        recipients=[_recipient(n, at) for n in notices],
+        original=original,
+        arrived_at=submission.received_at,
+    )
+
+
+def _recipient(notice: DueNotice, at: datetime) -> ReportedRecipient:
+    delivery = notice.delivery
+    outcome = delivery.last_outcome or Outcome(OutcomeKind.DEFERRED)
+    if notice.is_warning:
+        action, status = Action.DELAYED, outcome.status
+    elif delivery.state is DeliveryState.EXPIRED:
+        # RFC 3463 §3.5: the code of the actual trouble is better than X.4.7, made permanent.
+        action, status = Action.EXPIRED, f"5{outcome.status[1:]}" if outcome.status else "5.4.7"
+    else:
+        action, status = Action.FAILED, outcome.status
+    return ReportedRecipient(
+        forward_path=delivery.forward_path,
+        action=action,
+        status=status,
+        diagnostic=outcome.words if outcome.code else outcome.text,
+        remote_host=outcome.host if outcome.code else "",
+        retry_until=delivery.expires_at if notice.is_warning else None,
+        last_attempt_at=at if not notice.is_warning else None,
+    )
+
+
+def _event(notice: DueNotice, kind: EventKind, at: datetime, identifier: SubmissionId) -> Event:
+    facts: dict[str, Fact] = {
+        "recipient": notice.delivery.forward_path,
+        "to": notice.submission.reverse_path,
+        "return": identifier,
+        "warning": notice.is_warning,
+    }
+    submission = notice.submission
+    return Event(kind, at, submission.id, notice.delivery.id, submission.account, facts)
+
+
+def _original(store: Reading, submission_id: SubmissionId) -> bytes:
+    try:
+        return store.content(submission_id) or b""
+    except ContentDamagedError:
+        return b""  # the report says what became of it; its header section is lost

@@ -1,0 +1,151 @@
+"""What an attempt came to: replies, faults and failures of the other side -> `Outcome`.
+
+RFC 5321 §4.2.1: 2yz done, 4yz try again, 5yz do not. Where nobody answered the codes are ours
+(RFC 3463), and always temporary: a network, a certificate or a name server can be mended.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from gatepost.model.delivery import Outcome, OutcomeKind
+from gatepost.wire.smtp.client_events import Fault, FaultKind, Phase, Verdict
+from gatepost.wire.smtp.reply_reader import ServerReply
+
+#: Words for a person, without what a reply should not hold; logs and reports keep lines short.
+_LONGEST_TEXT: Final = 500
+
+#: RFC 3463: temporary where nothing was said.
+NO_CONNECTION: Final = "4.4.1"
+CONNECTION_LOST: Final = "4.4.2"
+DNS_TROUBLE: Final = "4.4.3"
+PROTOCOL: Final = "4.5.0"
+TLS_MISSING: Final = "4.7.4"
+TLS_FAILED: Final = "4.7.5"
+LOGIN_FAILED: Final = "4.7.0"
+LOCAL_TROUBLE: Final = "4.3.0"
+DISK_FULL: Final = "4.3.1"
+#: And permanent.
+NO_SUCH_DOMAIN: Final = "5.1.2"
+NULL_MX: Final = "5.1.10"
+LOOP: Final = "5.4.6"
+NO_ROUTE: Final = "5.4.4"
+TOO_LARGE: Final = "5.3.4"
+NEEDS_EIGHT_BIT: Final = "5.6.3"
+CONTENT_DAMAGED: Final = "5.3.0"
+BAD_ADDRESS: Final = "5.1.3"
+
+_DUPLICATE_POSSIBLE: Final = (
+    "connection lost after the final dot: it may have arrived, and is sent again"
+)
+_SPOKEN: Final = {
+    Phase.GREETING: "before the greeting",
+    Phase.HELLO: "after EHLO",
+    Phase.START_TLS: "after STARTTLS",
+    Phase.AUTH: "while logging in",
+    Phase.RESET: "after RSET",
+    Phase.MAIL: "after MAIL",
+    Phase.RCPT: "after RCPT",
+    Phase.DATA: "after DATA",
+    Phase.CONTENT: "in the content",
+    Phase.FINAL_DOT: "after the final dot",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Whom we spoke to: name of the host, "ip:port", "TLSv1.3 TLS_AES_256_GCM_SHA384" or ""."""
+
+    host: str = ""
+    address: str = ""
+    tls: str = ""
+
+
+def deferred(status: str, text: str, to: Spoken | None = None) -> Outcome:
+    """Return our own "not now"."""
+    return _ours(OutcomeKind.DEFERRED, status, text, to)
+
+
+def refused(status: str, text: str, to: Spoken | None = None) -> Outcome:
+    """Return our own "never"."""
+    return _ours(OutcomeKind.REFUSED, status, text, to)
+
+
+def delivered(text: str, to: Spoken | None = None) -> Outcome:
+    """Return our own "done" (a maildir)."""
+    return _ours(OutcomeKind.DELIVERED, "2.0.0", text, to)
+
+
+def from_verdict(verdict: Verdict, to: Spoken, *, slow: bool = False) -> Outcome:
+    """Return what a client session's verdict means for one recipient.
+
+    `slow`: what looks like a lost connection was our patience running out.
+    """
+    if isinstance(verdict, ServerReply):
+        return from_reply(verdict, to)
+    return _from_fault(verdict, to, slow=slow)
+
+
+def from_reply(reply: ServerReply, to: Spoken) -> Outcome:
+    """Return what a reply means for a recipient."""
+    if reply.code // 100 == 2:
+        kind = OutcomeKind.DELIVERED
+    elif reply.code >= 500 and not says_too_many_recipients(reply):
+        kind = OutcomeKind.REFUSED
+    else:
+        kind = OutcomeKind.DEFERRED
+    status = reply.status or f"{reply.code // 100}.0.0"
+    return Outcome(
+        kind, reply.code, status, reply.text[:_LONGEST_TEXT], to.host, to.address, to.tls
+    )
+
+
+def from_session_reply(reply: ServerReply, to: Spoken, about: str) -> Outcome:
+    """Return what a refused greeting or EHLO means for all that waited for the session."""
+    outcome = from_reply(reply, to)
+    if outcome.kind is OutcomeKind.DELIVERED:  # a good code in the wrong place
+        return deferred(PROTOCOL, f"{about}: {reply.words}", to)
+    return outcome
+
+
+def from_login_refusal(reply: ServerReply | None, to: Spoken) -> Outcome:
+    """Return what a refused login means: our settings are wrong, not the message. It waits."""
+    if reply is None:
+        return deferred(LOGIN_FAILED, "the next hop offers no way to log in that we know", to)
+    return deferred(LOGIN_FAILED, f"the next hop refused our login: {reply.words}", to)
+
+
+def says_too_many_recipients(reply: ServerReply) -> bool:
+    """Tell whether a recipient was refused only for want of room in this transaction.
+
+    RFC 5321 §4.5.3.1.10: 452, and of old 552, which a mailbox over quota says too: the enhanced
+    code must not contradict.
+    """
+    if reply.code == 452:
+        return reply.status in {"4.5.3", ""}
+    return reply.code == 552 and reply.status == "5.5.3"
+
+
+def _from_fault(fault: Fault, to: Spoken, *, slow: bool) -> Outcome:
+    where = _SPOKEN.get(fault.phase, "")
+    match fault.kind:
+        case FaultKind.NEEDS_EIGHT_BIT:
+            return refused(NEEDS_EIGHT_BIT, "the next hop does not take 8-bit content", to)
+        case FaultKind.TOO_LARGE:
+            return refused(TOO_LARGE, f"the next hop says: {fault.text}", to)
+        case FaultKind.GARBAGE:
+            return deferred(PROTOCOL, f"the next hop speaks no SMTP {where}: {fault.text}", to)
+        case FaultKind.LOST:
+            if slow:
+                return deferred(CONNECTION_LOST, f"no reply in time {where}{_doubt(fault)}", to)
+            if fault.phase is Phase.FINAL_DOT:
+                return deferred(CONNECTION_LOST, _DUPLICATE_POSSIBLE, to)
+            return deferred(CONNECTION_LOST, f"connection lost {where}", to)
+
+
+def _doubt(fault: Fault) -> str:
+    return ": it may have arrived, and is sent again" if fault.phase is Phase.FINAL_DOT else ""
+
+
+def _ours(kind: OutcomeKind, status: str, text: str, to: Spoken | None) -> Outcome:
+    to = to or Spoken()
+    return Outcome(kind, 0, status, text[:_LONGEST_TEXT], to.host, to.address, to.tls)

@@ -1,0 +1,118 @@
+"""One outcome -> one settlement with its events: the rule of room 8, pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gatepost.model.delivery import DeliveryState, Leased, Outcome, OutcomeKind
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.settings import RetrySettings
+from gatepost.queue.expiry import is_delay_notice_due
+from gatepost.queue.retry import next_attempt
+from gatepost.store.protocols import Held, Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one attempt (or the decision not to make one) came to.
+
+    `attempted`: an attempt was counted for it. `expired`: there was no time left for one.
+    """
+
+    leased: Leased
+    outcome: Outcome | None
+    attempted: bool = True
+    expired: bool = False
+
+
+_FINAL: Final = {
+    OutcomeKind.DELIVERED: (DeliveryState.DELIVERED, EventKind.DELIVERED),
+    OutcomeKind.CAPTURED: (DeliveryState.CAPTURED, EventKind.CAPTURED),
+    OutcomeKind.DISCARDED: (DeliveryState.DELIVERED, EventKind.DISCARDED),
+    OutcomeKind.REFUSED: (DeliveryState.REFUSED, EventKind.REFUSED),
+}
+
+
+def settlement(result: Result, at: datetime, settings: RetrySettings, spread: float) -> Settlement:
+    """Return what is to be written.
+
+    Args:
+        result: whose, and what.
+        at: now, UTC.
+        settings: `[retry]`.
+        spread: 0.0-1.0, see `next_attempt`.
+
+    """
+    outcome = result.outcome
+    if result.expired or outcome is None:
+        return _given_up(result, at)
+    if outcome.kind is not OutcomeKind.DEFERRED:
+        state, kind = _FINAL[outcome.kind]
+        return _final(result, at, state, kind)
+    delivery = result.leased.delivery
+    attempts = delivery.attempts + result.attempted
+    again = next_attempt(attempts, delivery.expires_at, at, settings, spread)
+    if again is None:
+        return _given_up(result, at)
+    return _again(result, at, again, settings)
+
+
+def _final(result: Result, at: datetime, state: DeliveryState, kind: EventKind) -> Settlement:
+    leased = result.leased
+    failed = state in {DeliveryState.REFUSED, DeliveryState.EXPIRED}
+    events = [_event(result, kind, at)]
+    if failed and not leased.submission.reverse_path:
+        # RFC 5321 §6.1: a return that cannot be delivered is told to nobody.
+        events.append(_event(result, EventKind.RETURN_DROPPED, at))
+    return Settlement(
+        held=Held(leased.delivery.id, leased.fence),
+        state=state,
+        outcome=result.outcome or leased.delivery.last_outcome,
+        events=events,
+        return_due=failed and bool(leased.submission.reverse_path),
+    )
+
+
+def _given_up(result: Result, at: datetime) -> Settlement:
+    return _final(result, at, DeliveryState.EXPIRED, EventKind.EXPIRED)
+
+
+def _again(result: Result, at: datetime, again: datetime, settings: RetrySettings) -> Settlement:
+    leased = result.leased
+    reason = result.outcome.words if result.outcome else ""
+    warn = is_delay_notice_due(leased.delivery, leased.submission, at, settings)
+    deferral = _event(result, EventKind.DEFERRED, at, next_attempt_at=again.isoformat())
+    events = [deferral]
+    if warn:
+        events.append(_event(result, EventKind.DELAYED, at, next_attempt_at=again.isoformat()))
+    return Settlement(
+        held=Held(leased.delivery.id, leased.fence),
+        state=DeliveryState.DUE,
+        outcome=result.outcome,
+        events=events,
+        next_attempt_at=again,
+        reason=reason,
+        warning_due=warn,
+    )
+
+
+def _event(result: Result, kind: EventKind, at: datetime, **more: Fact) -> Event:
+    delivery, submission = result.leased.delivery, result.leased.submission
+    facts: dict[str, Fact] = {
+        "recipient": delivery.forward_path,
+        "attempt": delivery.attempts + result.attempted,
+    }
+    outcome = result.outcome or delivery.last_outcome
+    if outcome is not None:
+        if outcome.code:
+            facts["code"] = outcome.code
+        said = {
+            "status": outcome.status,
+            "text": outcome.text,
+            "host": outcome.host,
+            "address": outcome.address,
+            "tls": outcome.tls,
+        }
+        facts.update({name: value for name, value in said.items() if value})
+    facts.update(more)
+    return Event(kind, at, submission.id, delivery.id, submission.account, facts)
