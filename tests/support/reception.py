@@ -161,7 +161,7 @@ class Scene:
         )
 
     def desk(self) -> Desk:
-        async def note_exposed(name: str) -> None:
+        async def note_exposed(name: str, client_address: str) -> None:
             self.exposed.append(name)
 
         people: Any = self.people

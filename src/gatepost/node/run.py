@@ -133,7 +133,7 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
     lock = _sole_server(settings.data_dir)
     listeners = open_listeners(settings.listeners, workers)
     try:
-        _prepare_store(settings, workers)
+        _prepare_store(settings)
         fronts = FrontContexts(certificates)
         for listener in settings.listeners:
             fronts.front_context(listener)
@@ -185,7 +185,7 @@ def _sole_server(data_dir: Path) -> int:
     return lock
 
 
-def _prepare_store(settings: Settings, workers: int) -> None:
+def _prepare_store(settings: Settings) -> None:
     """Open the store once, in a process of its own (decision 9: opened after the fork): it is
     made, brought up to date, and what former workers had leased becomes due.
 

@@ -124,7 +124,7 @@ class Supervisor:
         try:
             self._become_child(ours)
             status = self._work(index, region, theirs)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the top of a process
             _log.exception("worker %d failed", index)
         finally:
             logging.shutdown()

@@ -159,7 +159,8 @@ async def _note_exposed(knock: _Knock) -> None:
         return
     message = (decode_response(knock.auth.initial) or b"").split(b"\0")
     if len(message) == 3:
-        await knock.desk.note_exposed(message[1].decode("utf-8", "replace"))
+        name = message[1].decode("utf-8", "replace")
+        await knock.desk.note_exposed(name, knock.connection.peer.host)
 
 
 def _flush(knock: _Knock) -> None:

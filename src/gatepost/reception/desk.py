@@ -48,7 +48,7 @@ class Desk:
     """What every conversation of a worker uses.
 
     `mechanisms` are those that are offered; `note_exposed` takes the name of an account whose
-    password came in clear; `free_space` returns the octets that may still be written; `stopping`
+    password came in clear, and the client's address; `free_space` returns the octets that may still be written; `stopping`
     tells that the worker is about to end.
     """
 
@@ -59,7 +59,7 @@ class Desk:
     directory: Directory
     guessing: GuessingBook
     mechanisms: frozenset[str]
-    note_exposed: Callable[[str], Awaitable[None]]
+    note_exposed: Callable[[str, str], Awaitable[None]]
     recorder: Recorder
     counters: WorkerCounters
     memory: Memory

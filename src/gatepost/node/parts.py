@@ -1,0 +1,144 @@
+"""The parts of one worker, put together from settings: what each room needs of the others."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from gatepost.delivery.deliver import DeliverySetup, set_up_delivery
+from gatepost.delivery.lookup import Ourselves
+from gatepost.delivery.routing import Routing, build_routing
+from gatepost.delivery.scheduler import Scheduler
+from gatepost.events.record import Recorder
+from gatepost.identity.authenticate import Authenticator, build_authenticator
+from gatepost.identity.directory import Directory
+from gatepost.identity.exposure import flag_exposed
+from gatepost.identity.guessing import GuessingBook
+from gatepost.model.ids import WorkerId
+from gatepost.model.settings import ListenerSettings, Role, Settings
+from gatepost.net.address import parse_socket_address
+from gatepost.net.clock import Entropy, now
+from gatepost.net.counters import WorkerCounters
+from gatepost.net.resolver import Resolver
+from gatepost.net.tls import FrontContexts, client_context
+from gatepost.net.transport import Deadlines
+from gatepost.reception.accept import Acceptance, HandOver
+from gatepost.reception.desk import Desk, Door, Memory
+from gatepost.reception.relay import local_domains
+from gatepost.returns.settle import Settler
+from gatepost.store.protocols import Store, StoreUnavailableError
+from gatepost.wire.smtp.extensions import Profile
+
+#: Octets of content under way that a worker holds at most, or four messages of full size.
+_CONTENT_MEMORY: Final = 256 * 2**20
+_MAILDIR_THREADS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker is made of."""
+
+    store: Store
+    directory: Directory
+    authenticator: Authenticator
+    recorder: Recorder
+    settler: Settler
+    scheduler: Scheduler
+    acceptance: Acceptance
+    deadlines: Deadlines
+
+
+def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
+    """Put a worker's parts together. Call it on the event loop."""
+    directory = Directory(store)
+    entropy = Entropy()
+    settler = Settler(store, settings.retry, now=now, spread=entropy.fraction)
+    deadlines = Deadlines()
+    routing = build_routing(settings)
+    scheduler = set_up_delivery(
+        DeliverySetup(
+            store=store,
+            worker=worker,
+            routing=routing,
+            resolver=Resolver([parse_socket_address(r) for r in settings.dns.resolvers]),
+            ourselves=Ourselves.listening_on(
+                settings.hostname, [parse_socket_address(x.address) for x in settings.listeners]
+            ),
+            settler=settler,
+            deadlines=deadlines,
+            contexts=lambda verified: client_context("required" if verified else "opportunistic"),
+            files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
+            entropy=entropy,
+        ),
+        asyncio.get_running_loop().time,
+    )
+    return Parts(
+        store=store,
+        directory=directory,
+        authenticator=build_authenticator(directory),
+        recorder=Recorder(store),
+        settler=settler,
+        scheduler=scheduler,
+        acceptance=_acceptance(settings, store, scheduler, routing),
+        deadlines=deadlines,
+    )
+
+
+def _acceptance(
+    settings: Settings, store: Store, scheduler: Scheduler, routing: Routing
+) -> Acceptance:
+    return Acceptance(
+        store=store,
+        hostname=settings.hostname,
+        message_size=settings.limits.message_size,
+        give_up=settings.retry.give_up,
+        hand_over=HandOver(scheduler.lease, scheduler.take),
+        placement=routing.placement,
+    )
+
+
+def build_desk(
+    settings: Settings,
+    parts: Parts,
+    counters: WorkerCounters,
+    *,
+    free_space: Callable[[], int],
+    stopping: Callable[[], bool],
+) -> Desk:
+    """Return what all conversations of a worker share."""
+    limits = settings.limits
+    return Desk(
+        local=local_domains(settings.local_domains),
+        limits=limits,
+        acceptance=parts.acceptance,
+        authenticator=parts.authenticator,
+        directory=parts.directory,
+        guessing=GuessingBook(limits.authentication_failures),
+        mechanisms=frozenset(settings.auth.mechanisms),
+        note_exposed=_note_exposed(parts.store),
+        recorder=parts.recorder,
+        counters=counters,
+        memory=Memory(max(_CONTENT_MEMORY, 4 * limits.message_size)),
+        free_space=free_space,
+        stopping=stopping,
+    )
+
+
+def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontContexts) -> Door:
+    """Return one listener as its conversations see it."""
+    profile = Profile(
+        hostname=settings.hostname,
+        message_size=settings.limits.message_size,
+        mechanisms=() if listener.role is Role.MX else settings.auth.mechanisms,
+    )
+    return Door(listener.role, profile, fronts.front_context(listener))
+
+
+def _note_exposed(store: Store) -> Callable[[str, str], Awaitable[None]]:
+    async def note(name: str, client_address: str) -> None:
+        with contextlib.suppress(StoreUnavailableError):
+            await flag_exposed(store, name, client_address, now())
+
+    return note
