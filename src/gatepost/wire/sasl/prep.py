@@ -58,7 +58,9 @@ def prepare_name(text: str, *, stored: bool = False) -> str:
     if text.isascii() and text.isprintable():
         folded = text.lower()
     else:
-        folded = normalize("NFKC", saslprep(text, stored=stored).casefold())
+        folded = saslprep(text, stored=stored)
+        for _ in range(2):  # normalising can bring forth letters that are to be folded again
+            folded = normalize("NFKC", folded.casefold())
     if not folded:
         msg = "an empty name"
         raise ValueError(msg)
