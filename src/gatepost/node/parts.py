@@ -24,9 +24,10 @@ from gatepost.net.counters import WorkerCounters
 from gatepost.net.resolver import Resolver
 from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
-from gatepost.reception.accept import Acceptance, HandOver
+from gatepost.reception.accept import Acceptance, HandOver, accept_return
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.relay import local_domains
+from gatepost.returns.notify import Notifier
 from gatepost.returns.settle import Settler
 from gatepost.store.protocols import Store, StoreUnavailableError
 from gatepost.wire.smtp.extensions import Profile
@@ -46,6 +47,7 @@ class Parts:
     recorder: Recorder
     settler: Settler
     scheduler: Scheduler
+    notifier: Notifier
     acceptance: Acceptance
     deadlines: Deadlines
 
@@ -74,6 +76,11 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         ),
         asyncio.get_running_loop().time,
     )
+    acceptance = _acceptance(settings, store, scheduler, routing)
+    notifier = Notifier(
+        store, settings.hostname, lambda message: accept_return(message, acceptance), now=now
+    )
+    settler.listen(notifier.heard)
     return Parts(
         store=store,
         directory=directory,
@@ -81,7 +88,8 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         recorder=Recorder(store),
         settler=settler,
         scheduler=scheduler,
-        acceptance=_acceptance(settings, store, scheduler, routing),
+        notifier=notifier,
+        acceptance=acceptance,
         deadlines=deadlines,
     )
 

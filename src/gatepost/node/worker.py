@@ -125,6 +125,7 @@ class Worker:
         retention = settings.retention.events
         return [
             ("recorder", parts.recorder.run()),
+            ("notifier", parts.notifier.run()),
             ("look", self._look(parts)),
             ("measure", self._every(_MEASURE, lambda: self._measure(store))),
             ("tidy", self._every(_TIDY, lambda: store.tidy(now()))),

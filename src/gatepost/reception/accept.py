@@ -17,6 +17,7 @@ from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import new_identifier, now
 from gatepost.reception.fixups import Completed, Facts, complete
 from gatepost.reception.ownership import judge_from
+from gatepost.returns.notify import ReturnMessage
 from gatepost.store.protocols import (
     DiskFullError,
     Lease,
@@ -26,7 +27,7 @@ from gatepost.store.protocols import (
 )
 from gatepost.wire.message.trace import Hop
 from gatepost.wire.smtp import replies
-from gatepost.wire.smtp.grammar import Mailbox
+from gatepost.wire.smtp.grammar import Mailbox, parse_mailbox
 from gatepost.wire.smtp.replies import Reply
 
 _log = logging.getLogger(__name__)
@@ -145,6 +146,10 @@ async def keep(accepted: Accepted, to: Acceptance) -> None:
     lease = to.hand_over.lease() if to.hand_over else None
 
     def job(transaction: Transaction) -> list[Leased]:
+        if accepted.submission.origin is Origin.RETURN and transaction.submission(
+            accepted.submission.id
+        ):
+            return []  # accepted before a crash
         leased = transaction.add_deliveries(accepted.submission, accepted.deliveries, lease)
         transaction.add_events((accepted.event,))
         return leased
@@ -152,6 +157,37 @@ async def keep(accepted: Accepted, to: Acceptance) -> None:
     leased = await to.store.write(job, (accepted.submission.id, accepted.pieces))
     if leased and to.hand_over:
         to.hand_over.take(leased, accepted.pieces)
+
+
+async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
+    """Store a return of ours, under the id it brings: accepting one twice changes nothing.
+
+    Returns False when its forward-path is none, so that it can never be accepted.
+
+    Raises:
+        StoreUnavailableError: nothing was stored.
+
+    """
+    mailbox = parse_mailbox(message.forward_path)
+    if mailbox is None:
+        return False
+    at = now()
+    submission = Submission(
+        id=message.submission_id,
+        reverse_path="",
+        size=len(message.content),
+        received_at=at,
+        origin=Origin.RETURN,
+    )
+    facts: dict[str, Fact] = {"from": "", "recipients": 1, "size": submission.size}
+    accepted = Accepted(
+        submission=submission,
+        deliveries=deliveries_for(submission, (mailbox,), to, at),
+        pieces=(message.content,),
+        event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
+    )
+    await keep(accepted, to)
+    return True
 
 
 def _judge_authors(arrival: Arrival, completed: Completed) -> Reply | None:
