@@ -220,6 +220,14 @@ def test_normalised_line_ends_are_clean_and_stay(content: bytes) -> None:
         assert clean == content
 
 
+@pytest.mark.parametrize("flaw", [b"", b"\r", b"\n", b"\n\r", b"a\rb", b"a\nb"])
+def test_large_content_is_judged_like_small(flaw: bytes) -> None:
+    line = b"a" * 76 + b"\r\n"
+    for count in (1, 3000):
+        assert has_clean_line_ends(line * count + flaw + line) is not bool(flaw)
+        assert has_clean_line_ends(flaw + line * count) is not bool(flaw)
+
+
 @given(st.lists(st.integers(0, 1300), max_size=6), st.booleans())
 def test_long_lines_are_found(lengths: list[int], ended: bool) -> None:
     content = b"\r\n".join(b"a" * n for n in lengths) + (b"\r\n" if ended else b"")

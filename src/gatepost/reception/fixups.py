@@ -27,6 +27,11 @@ from gatepost.wire.message.trace import Hop, is_looping, received_field
 from gatepost.wire.smtp.replies import BAD_CONTENT, MAIL_LOOP, Reply
 
 _CRLF: Final = b"\r\n"
+_BARE_CR: Final = re.compile(rb"\r(?!\n)")
+_BARE_LF: Final = re.compile(rb"\n(?<!\r\n)")
+#: Below, two searches: 11 µs for an ordinary 10 KB, where counting takes 20 µs. But for nothing
+#: but line ends they take 18 ms a MB, counting 3 ms: large content is counted.
+_LARGE: Final = 128 * 1024
 _MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{1,900}>")
 #: Fields that name recipients who shall stay unknown (RFC 5322 §3.6.3, §3.6.6).
 _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
@@ -98,7 +103,9 @@ def complete(content: bytes, facts: Facts) -> Completed | Reply:
 
 def has_clean_line_ends(content: bytes) -> bool:
     """Tell whether CR and LF occur only together, as CRLF (RFC 5321 §2.3.8)."""
-    return content.count(b"\r") == content.count(b"\n") == content.count(_CRLF)
+    if len(content) > _LARGE:
+        return content.count(b"\r") == content.count(b"\n") == content.count(_CRLF)
+    return _BARE_CR.search(content) is None and _BARE_LF.search(content) is None
 
 
 def with_clean_line_ends(content: bytes) -> bytes:
