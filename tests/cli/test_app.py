@@ -1,0 +1,240 @@
+"""The command line as a whole: help that is quick, faults that are words, statuses of the contract."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gatepost import __version__
+from gatepost.cli import app as cli
+from gatepost.cli.context import visible
+
+_COMMANDS = ["init", "check", "serve", "account", "queue", "trace", "send"]
+#: What no command needs before it is called (decision 32).
+_HEAVY = {
+    "pydantic",
+    "dns",
+    "cryptography",
+    "apsw",
+    "argon2",
+    "rich",
+    "asyncio",
+    "ssl",
+    "structlog",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in [v for v in os.environ if v.startswith("GATEPOST_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+
+
+def gatepost(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gatepost", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | more,
+        timeout=60,
+    )
+
+
+def test_help_names_every_command_and_the_statuses() -> None:
+    done = CliRunner().invoke(cli.app, ["--help"])
+    assert done.exit_code == 0
+    assert all(f"\n  {command} " in done.output for command in _COMMANDS)
+    assert "Exit status: 0 fine" in done.output
+    assert "--install-completion" in done.output
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_every_command_has_its_help(command: str) -> None:
+    done = CliRunner().invoke(cli.app, [command, "--help"])
+    assert done.exit_code == 0
+    assert "Usage:" in done.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gatepost", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
+    }
+    assert imported & _HEAVY == set()
+
+
+def test_help_takes_less_than_150_ms_more_than_python_itself() -> None:
+    """Measured against bare Python, best of five, so that a busy machine does not decide."""
+
+    def best(*arguments: str) -> float:
+        times = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+            times.append(time.perf_counter() - begin)
+        return min(times)
+
+    bare = best("-c", "pass")
+    # 150 ms on a quiet machine; a busy one shows itself in the bare start too.
+    assert best("-m", "gatepost", "--help") - bare < 0.150 * max(1.0, bare / 0.020)
+
+
+def test_the_version_is_printed() -> None:
+    done = CliRunner().invoke(cli.app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"gatepost {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["--nonsense"],
+        ["queue", "nonsense"],
+        ["queue", "list", "--limit", "x"],
+        ["send"],
+    ],
+)
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(cli.app, arguments).exit_code == 2
+
+
+def test_a_missing_configuration_is_2_and_says_how_to_make_one() -> None:
+    done = gatepost("-c", "none.toml", "queue", "list")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "none.toml: there is no such file - make one with" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_fault_of_a_configuration_is_a_line_on_standard_error(tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.toml"
+    path.write_text("hostnam = 'x'\n[tls]\n")
+    done = gatepost("check")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == (
+        f'{path}:1: hostnam: there is no such key - did you mean "hostname"?'
+    )
+    assert len(done.stderr.splitlines()) == 5
+    assert gatepost("-c", str(path), "check", GATEPOST_CONFIG="/none").stderr == done.stderr
+
+
+def test_a_fault_of_ours_says_so_and_shows_a_traceback_only_when_asked() -> None:
+    code = (
+        "import sys; from gatepost.cli import app; from gatepost import __main__ as m\n"
+        "def broken(*a, **k): raise ValueError('surprise')\n"
+        "m.app = broken; sys.argv = ['gatepost', *sys.argv[1:]]; m.main()"
+    )
+    for arguments, shown in (([], False), (["--debug"], True)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert "this is a fault of ours: ValueError: surprise" in done.stderr
+        assert ("Traceback" in done.stderr) is shown
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_shells(shell: str) -> None:
+    done = gatepost("--show-completion", shell)
+    assert done.returncode == 0
+    assert "_GATEPOST_COMPLETE" in done.stdout
+
+
+def test_completion_knows_the_commands() -> None:
+    done = gatepost(_GATEPOST_COMPLETE="complete_bash", COMP_WORDS="gatepost qu", COMP_CWORD="1")
+    assert done.stdout.split() == ["queue"]
+
+
+def test_control_characters_of_others_do_not_reach_the_terminal() -> None:
+    assert visible("a\x1b[31mb\x9bc\r\nd\te") == "a\\x1b[31mb\\x9bc\\x0d\nd\te"
+
+
+# -- init, check
+
+
+def test_init_makes_a_set_up_that_check_finds_good(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli.app, ["init", "here", "--hostname", "relay.example"])
+    assert done.exit_code == 0
+    assert "gatepost -c here/gatepost.toml serve" in done.output
+    path = tmp_path / "here" / "gatepost.toml"
+    path.write_text(path.read_text().replace(":25", ":0 #").replace(":24", ":0 #"))
+    path.write_text("\n".join(_with_any_port(path.read_text())))
+    checked = CliRunner().invoke(cli.app, ["-c", str(path), "check", "--json"])
+    assert checked.exit_code == 0
+    found = json.loads(checked.output)
+    assert {"grade", "subject", "what", "mend"} == set(found[0])
+    assert any(f["subject"] == "relaying" and f["grade"] == "fine" for f in found)
+
+
+def _with_any_port(text: str) -> list[str]:
+    return [
+        'address = "127.0.0.1:0"' if line.startswith("address") else line
+        for line in text.splitlines()
+    ]
+
+
+def test_init_does_not_overwrite() -> None:
+    assert CliRunner().invoke(cli.app, ["init"]).exit_code == 0
+    done = CliRunner().invoke(cli.app, ["init"])
+    assert done.exit_code == 2
+    assert "is there already" in done.stderr
+
+
+def test_init_wants_a_full_name() -> None:
+    done = CliRunner().invoke(cli.app, ["init", "--hostname", "relay"])
+    assert done.exit_code == 2
+    assert "not a full domain name" in done.stderr
+    assert not Path("gatepost.toml").exists()
+
+
+def test_check_is_2_when_a_certificate_is_missing(tmp_path: Path) -> None:
+    CliRunner().invoke(cli.app, ["init", "--hostname", "relay.example"])
+    path = tmp_path / "gatepost.toml"
+    path.write_text("\n".join(_with_any_port(path.read_text())))
+    (tmp_path / "cert.pem").unlink()
+    done = CliRunner().invoke(cli.app, ["check"])
+    assert done.exit_code == 2
+    assert "BAD   certificate" in done.output
+
+
+# -- send, before a server is asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tls", "tsl"], 'there is no "--tls tsl"'),
+        (["--password-stdin"], "--password-stdin without --user"),
+        (["--user", "app"], "there is no password"),
+        (["--server", "a b"], "not a domain name"),
+        (["nofile.eml"], "cannot be read"),
+    ],
+)
+def test_send_says_what_is_wrong_before_it_calls(arguments: list[str], words: str) -> None:
+    if "--server" not in arguments:
+        arguments = [*arguments, "--server", "127.0.0.1:1"]
+    done = CliRunner().invoke(
+        cli.app, ["send", "--from", "a@b.example", "--to", "c@d.example", *arguments]
+    )
+    assert done.exit_code == 2
+    assert words in done.stderr
+
+
+def test_send_is_1_when_nobody_answers() -> None:
+    done = CliRunner().invoke(
+        cli.app,
+        ["send", "--server", "127.0.0.1:1", "--from", "<>", "--to", "c@d.example"],
+    )
+    assert done.exit_code == 1
+    assert "connection refused" in done.stderr

@@ -1,0 +1,153 @@
+"""`check`: what would keep a configuration from serving, and the proof, as findings."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gatepost.model.settings import (
+    ListenerSettings,
+    LocalDomainSettings,
+    Role,
+    RouteSettings,
+    Settings,
+)
+from gatepost.operate import init
+from gatepost.operate.check import Finding, Grade, OpenDoor, Proof, check, is_served
+from gatepost.operate.configuration import load
+
+NOW = datetime.now(UTC)
+
+
+def closed(_settings: Settings) -> Proof:
+    return Proof(3, ())
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    made = init.init(tmp_path, "relay.example")
+    local = LocalDomainSettings(name="local.test", deliver_to="maildir:mail")
+    listeners = (ListenerSettings(address="127.0.0.1:0", role=Role.MX),)
+    return load(made.config, {}).model_copy(
+        update={"listeners": listeners, "local_domains": (local,)}
+    )
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield "127.0.0.1:{1}".format(*server.getsockname())
+
+
+def bad(found: list[Finding]) -> list[Finding]:
+    return [f for f in found if f.grade is not Grade.FINE]
+
+
+def test_a_fresh_set_up_has_nothing_wrong(settings: Settings) -> None:
+    found = check(settings, closed, NOW)
+    assert bad(found) == []
+    assert {f.subject.split()[0] for f in found} == {
+        "hostname", "certificate", "data_dir", "mx", "relaying",
+    }  # fmt: skip
+
+
+def test_an_open_door_is_the_answer_no(settings: Settings) -> None:
+    proof = Proof(3, (OpenDoor("mx, percent hack", "250 OK"),))
+    (finding,) = bad(check(settings, lambda _: proof, NOW))
+    assert finding.grade is Grade.NO
+    assert "OPEN RELAY: mx, percent hack: answered 250 OK" in finding.what
+
+
+def test_localhost_is_a_name_to_be_warned_of(settings: Settings) -> None:
+    (finding,) = bad(check(settings.model_copy(update={"hostname": "localhost"}), closed, NOW))
+    assert (finding.grade, finding.subject) == (Grade.WARNING, "hostname")
+
+
+def test_a_missing_certificate_is_a_fault_that_names_the_file(settings: Settings) -> None:
+    settings.tls.certificate.unlink()
+    (finding,) = bad(check(settings, closed, NOW))
+    assert finding.grade is Grade.FAULT
+    assert str(settings.tls.certificate) in finding.subject
+    assert finding.mend
+
+
+@pytest.mark.parametrize(
+    ("days", "grade", "words"),
+    [(2000, Grade.NO, "it expired on"), (820, Grade.WARNING, "expires on")],
+)
+def test_dates_of_a_certificate_count(
+    settings: Settings, days: int, grade: Grade, words: str
+) -> None:
+    (finding,) = bad(check(settings, closed, NOW + timedelta(days=days)))
+    assert finding.grade is grade
+    assert words in finding.what
+    assert finding.mend == "renew it"
+
+
+def test_a_key_that_everybody_may_read_is_warned_of(settings: Settings) -> None:
+    settings.tls.private_key.chmod(0o644)
+    (finding,) = bad(check(settings, closed, NOW))
+    assert finding.grade is Grade.WARNING
+    assert finding.mend.startswith("chmod 600")
+
+
+def test_a_missing_state_directory_is_a_fault(settings: Settings) -> None:
+    settings.data_dir.rmdir()
+    (finding,) = bad(check(settings, closed, NOW))
+    assert finding.grade is Grade.FAULT
+    assert "mkdir" in finding.mend
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "grade"),
+    [(None, 0o600, Grade.FAULT), ("", 0o600, Grade.FAULT), ("x", 0o644, Grade.WARNING),
+     ("x", 0o600, None)],
+)  # fmt: skip
+def test_a_password_file_is_there_full_and_private(
+    settings: Settings, tmp_path: Path, content: str | None, mode: int, grade: Grade | None
+) -> None:
+    path = tmp_path / "password"
+    if content is not None:
+        path.write_text(content)
+        path.chmod(mode)
+    route = RouteSettings(
+        match=("*",), via="smtp:smart.example:587", username="me", password_file=path
+    )
+    found = bad(check(settings.model_copy(update={"routes": (route,)}), closed, NOW))
+    assert [f.grade for f in found] == ([grade] if grade else [])
+
+
+def with_listener(settings: Settings, address: str) -> Settings:
+    listener = ListenerSettings(address=address, role=Role.SUBMISSION)
+    return settings.model_copy(update={"listeners": (listener,)})
+
+
+def test_a_port_of_another_program_is_a_fault(settings: Settings, taken: str) -> None:
+    (finding,) = bad(check(with_listener(settings, taken), closed, NOW))
+    assert finding.grade is Grade.FAULT
+    assert finding.subject == f"submission {taken}"
+    assert "another program" in finding.what
+
+
+def test_a_port_of_the_running_server_is_fine(settings: Settings, taken: str) -> None:
+    lock = os.open(settings.data_dir / "serve.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert is_served(settings.data_dir)
+    assert bad(check(with_listener(settings, taken), closed, NOW)) == []
+    os.close(lock)
+    assert not is_served(settings.data_dir)
+
+
+def test_an_address_of_another_machine_is_a_fault(settings: Settings) -> None:
+    (finding,) = bad(check(with_listener(settings, "192.0.2.1:2587"), closed, NOW))
+    assert finding.grade is Grade.FAULT
+    assert "address of this machine" in finding.mend
+
+
+def test_an_mx_listener_without_a_domain_is_warned_of(settings: Settings) -> None:
+    (finding,) = bad(check(settings.model_copy(update={"local_domains": ()}), closed, NOW))
+    assert (finding.grade, finding.subject) == (Grade.WARNING, "local_domains")
