@@ -18,7 +18,6 @@ from gatepost.wire.message.header import (
     repeated,
     scan,
     spell,
-    unfold,
     value_of,
 )
 from gatepost.wire.message.identifiers import format_date, message_id
@@ -158,11 +157,12 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
 
 def _to_cut(content: bytes, header: Header) -> list[Field]:
     """Return the fields that must not go out: Bcc, and a Date or Message-ID with nothing in it."""
-    suspects = [i for i, name in enumerate(header.names) if name in _BLIND or name in _ADDED]
+    starts = header.starts
     return [
-        field
-        for field in map(header.field, suspects)
-        if field.name in _BLIND or not unfold(value_of(content, field))
+        header.field(i)
+        for i, name in enumerate(header.names)
+        if name in _BLIND
+        or (name in _ADDED and content[starts[i] + len(name) + 1 : starts[i + 1]].isspace())
     ]
 
 
@@ -203,8 +203,8 @@ def _listed(content: bytes, header: Header, name: bytes) -> tuple[str, ...] | He
 def _message_id_of(content: bytes, header: Header) -> str:
     if b"message-id" not in header.names:
         return ""
-    value = value_of(content, header.field(header.names.index(b"message-id")))
-    found = _MESSAGE_ID.search(value)
+    index = header.names.index(b"message-id")
+    found = _MESSAGE_ID.search(content, header.starts[index], header.starts[index + 1])
     return found[0].decode("ascii") if found else ""
 
 
