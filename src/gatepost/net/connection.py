@@ -177,6 +177,9 @@ class Connection(asyncio.Protocol):
             finally:
                 self._drainer = None
         self._check_lost()
+        # Between a failed write and connection_lost(): who writes in a loop must not spin there.
+        if self._transport.is_closing():
+            raise ConnectionLostError("the connection is closed")
 
     async def start_tls(
         self,

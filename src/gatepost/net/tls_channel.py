@@ -88,7 +88,15 @@ class NamedSslObject(ssl.SSLObject):
 class TlsChannel:
     """One side of one TLS session. `ended`: the peer has said close_notify."""
 
-    __slots__ = ("_incoming", "_outgoing", "_server_hostname", "_server_side", "_session", "ended")
+    __slots__ = (
+        "_failed",
+        "_incoming",
+        "_outgoing",
+        "_server_hostname",
+        "_server_side",
+        "_session",
+        "ended",
+    )
 
     def __init__(
         self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None
@@ -97,6 +105,7 @@ class TlsChannel:
         self._outgoing = ssl.MemoryBIO()
         self._server_side = server_side
         self._server_hostname = server_hostname
+        self._failed = ""
         self.ended = False
         try:
             self._session = context.wrap_bio(
@@ -140,35 +149,39 @@ class TlsChannel:
 
         """
         read, incoming = self._session.read, self._incoming
+        if self._failed:
+            raise TlsFailedError(self._failed)
         pieces: list[bytes] = []
-        size = 0
         try:
-            while not self.ended:
-                # With records of at most 16 KiB and no read-ahead, nothing is left inside the
-                # session once its BIO is empty: no need to run into SSLWantReadError to know.
-                if not incoming.pending:
-                    if not received or size >= _ENOUGH:
-                        break
-                    self._feed(received)
-                try:
-                    piece = read(_RECORD)
-                except ssl.SSLWantReadError:
-                    if not received:
-                        break
-                    self._feed(received)
-                    continue
-                if piece:
-                    pieces.append(piece)
-                    size += len(piece)
-                else:
-                    self.ended = True
+            self._read_records(received, pieces)
         except ssl.SSLError as problem:
+            # The good octets before the bad ones are handed out first; the next call raises.
+            self._failed = _words(problem)
             if not pieces:
-                raise TlsFailedError(_words(problem)) from None
-            # OpenSSL repeats a fatal error: the next call raises, after these good octets.
+                raise TlsFailedError(self._failed) from None
         if self._outgoing.pending > _MOST_OWED:
             raise TlsFailedError("too many key updates")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_records(self, received: deque[bytes | memoryview], pieces: list[bytes]) -> None:
+        read, incoming = self._session.read, self._incoming
+        size = 0
+        while not self.ended:
+            # With records of at most 16 KiB and no read-ahead, nothing is left inside the session
+            # once its BIO is empty: no need to run into SSLWantReadError to know.
+            if not incoming.pending:
+                if not received or size >= _ENOUGH:
+                    return
+                self._feed(received)
+            try:
+                piece = read(_RECORD)
+            except ssl.SSLWantReadError:
+                continue  # it has emptied the BIO and keeps a part of a record
+            if piece:
+                pieces.append(piece)
+                size += len(piece)
+            else:
+                self.ended = True
 
     def encrypt(self, octets: bytes) -> list[bytes]:
         """Return the records that carry `octets`, behind what else is owed.

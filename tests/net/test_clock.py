@@ -1,0 +1,45 @@
+import os
+from datetime import timedelta
+from itertools import islice, pairwise
+
+from gatepost.model.ids import time_of
+from gatepost.net.clock import Entropy, new_identifier, now
+
+
+def test_time_is_in_utc():
+    assert now().utcoffset() == timedelta(0)
+
+
+def test_identifiers_rise_even_within_a_millisecond():
+    names = [new_identifier() for _ in range(20_000)]
+    assert all(a < b for a, b in pairwise(names))
+    assert all(len(name) == 32 for name in names)
+
+
+def test_an_identifier_carries_its_time():
+    before = now().timestamp() * 1000
+    # An earlier test may have borrowed from milliseconds to come.
+    assert before - 1 <= time_of(new_identifier()) <= now().timestamp() * 1000 + 100
+
+
+def test_a_fork_does_not_repeat_its_parents_chance():
+    chance = Entropy()
+    chance.octets(8)
+    new_identifier()
+    reading, writing = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.write(writing, chance.octets(16).hex().encode() + new_identifier()[-15:].encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writing)
+    told = os.read(reading, 100).decode()
+    os.close(reading)
+    assert told[:32] != chance.octets(16).hex()
+    assert told[32:] != new_identifier()[-15:]
+
+
+def test_fractions_lie_between_0_and_1():
+    fractions = list(islice(Entropy().fractions(), 5000))
+    assert all(0 <= f < 1 for f in fractions)
+    assert 0.45 < sum(fractions) / len(fractions) < 0.55
+    assert len(set(fractions)) == 5000

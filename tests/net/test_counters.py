@@ -1,0 +1,96 @@
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatepost.net.counters import Counters, Metric
+
+
+def test_a_connection_is_counted_in_and_out():
+    table = Counters.create(2)
+    one, two = table.worker(0), table.worker(1)
+    assert one.connection_opened("192.0.2.1").from_address == 1
+    count = two.connection_opened("192.0.2.1")
+    assert (count.total, count.from_address) == (2, 2)
+    assert two.connection_opened("192.0.2.2").total == 3
+    one.connection_closed("192.0.2.1")
+    assert table.connections_from("192.0.2.1") == 1
+    assert table.total(Metric.CONNECTIONS) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("", "192.0.2.1", False),
+    ],
+)
+def test_ipv6_is_counted_by_its_64(one: str, other: str, same: bool):
+    table = Counters.create(1)
+    table.worker(0).connection_opened(one)
+    assert table.connections_from(other) == int(same)
+
+
+def test_the_estimate_is_never_too_low_and_seldom_too_high():
+    table = Counters.create(4)
+    workers = [table.worker(i) for i in range(4)]
+    for n in range(10_000):
+        workers[n % 4].connection_opened(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}")
+    counts = [
+        table.connections_from(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(10_000)
+    ]
+    assert min(counts) >= 1
+    assert max(counts) <= 6
+    assert sum(c > 2 for c in counts) < 1500
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=60))
+def test_all_that_came_and_went_leaves_zero(moves: list[tuple[int, int]]):
+    table = Counters.create(3)
+    for worker, host in moves:
+        table.worker(worker).connection_opened(f"192.0.2.{host}")
+    for worker, host in moves:
+        table.worker(worker).connection_closed(f"192.0.2.{host}")
+    assert table.total(Metric.CONNECTIONS) == 0
+    assert not any(table.connections_from(f"192.0.2.{host}") for host in range(21))
+
+
+def test_closing_more_than_was_opened_stays_at_zero():
+    worker = Counters.create(1).worker(0)
+    worker.connection_closed("192.0.2.1")
+    assert worker.connection_opened("192.0.2.1").from_address == 1
+
+
+def test_forked_workers_see_each_other_and_a_dead_ones_region_is_cleared():
+    table = Counters.create(2)
+    table.worker(0).connection_opened("192.0.2.1")
+    if (pid := os.fork()) == 0:
+        hand = table.worker(1)
+        count = hand.connection_opened("192.0.2.1")
+        hand.add(Metric.ACCEPTED, 2**40)
+        os._exit(0 if (count.total, count.from_address) == (2, 2) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert table.connections_from("192.0.2.1") == 2
+    assert table.snapshot()[Metric.ACCEPTED] == 2**40
+    table.clear(1)
+    assert table.connections_from("192.0.2.1") == 1
+    assert table.total(Metric.ACCEPTED) == 0
+    assert table.total(Metric.CONNECTIONS) == 1
+
+
+def test_metrics_are_summed_over_workers():
+    table = Counters.create(3)
+    for index in range(table.workers):
+        table.worker(index).add(Metric.DELIVERED, index)
+    assert table.total(Metric.DELIVERED) == 3
+    assert table.worker(2).value(Metric.DELIVERED) == 2
+
+
+def test_a_node_has_a_worker():
+    with pytest.raises(ValueError):
+        Counters.create(0)

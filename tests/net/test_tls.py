@@ -1,0 +1,260 @@
+"""Contexts: certificates by name, reload, resumption over forks, versions, verification."""
+
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from gatepost.model.settings import ListenerSettings, Role
+from gatepost.net.certificate import Certificate, make_self_signed, parse_certificate
+from gatepost.net.tls import FrontContexts, client_context, iana_cipher_name
+
+
+def self_signed(*names: str, kind: str = "EC") -> Certificate:
+    key = (
+        ec.generate_private_key(ec.SECP256R1())
+        if kind == "EC"
+        else rsa.generate_private_key(65537, 2048)
+    )
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return parse_certificate(
+        made.public_bytes(pem),
+        key.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    )  # fmt: skip
+
+
+def shake(
+    server: ssl.SSLContext,
+    client: ssl.SSLContext | None = None,
+    name: str | None = "relay.test",
+    session: ssl.SSLSession | None = None,
+) -> ssl.SSLObject:
+    """Let two memory ends agree, pass one octet back (so that tickets arrive), return the client."""
+    client = client or client_context("opportunistic")
+    a, b = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(a, b, server_hostname=name, session=session)
+    theirs = server.wrap_bio(b, a, server_side=True)
+    for _ in range(4):
+        for end in (ours, theirs):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    theirs.write(b"x")
+    assert ours.read(1) == b"x"
+    return ours
+
+
+def shown(fronts: FrontContexts, name: str | None, ciphers: str = "") -> bytes:
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    if ciphers:
+        client.maximum_version = ssl.TLSVersion.TLSv1_2
+        client.set_ciphers(ciphers)
+    der = shake(fronts.new_context(), client, name).getpeercert(binary_form=True)
+    assert der is not None
+    return der
+
+
+def der_of(certificate: Certificate) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(certificate.chain.decode())
+
+
+FIRST = self_signed("mail.one.test", "one.test")
+WILD = self_signed("*.two.test")
+EXACT = self_signed("special.two.test")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (None, FIRST),
+        ("mail.one.test", FIRST),
+        ("MAIL.One.test", FIRST),
+        ("a.two.test", WILD),
+        ("special.two.test", EXACT),
+        ("b.a.two.test", FIRST),  # a wildcard is one label
+        ("two.test", FIRST),
+        ("unknown.test", FIRST),
+        ("localhost", FIRST),
+    ],
+)
+def test_the_certificate_is_chosen_by_server_name(name: str | None, expected: Certificate):
+    assert shown(FrontContexts([FIRST, WILD, EXACT]), name) == der_of(expected)
+
+
+def test_with_two_kinds_of_key_the_client_gets_the_one_it_can_check():
+    one, other = self_signed("relay.test"), self_signed("relay.test", kind="RSA")
+    fronts = FrontContexts([one, other])
+    assert shown(fronts, "relay.test", "ECDHE-ECDSA-AES128-GCM-SHA256") == der_of(one)
+    assert shown(fronts, "relay.test", "ECDHE-RSA-AES128-GCM-SHA256") == der_of(other)
+    assert shown(fronts, None, "ECDHE-RSA-AES128-GCM-SHA256") == der_of(other)
+
+
+def test_a_listeners_context_is_the_same_for_life():
+    fronts = FrontContexts([FIRST])
+    one = ListenerSettings(address="127.0.0.1:25", role=Role.MX)
+    other = ListenerSettings(address="127.0.0.1:587", role=Role.SUBMISSION)
+    assert fronts.front_context(one) is fronts.front_context(one)
+    assert fronts.front_context(one) is not fronts.front_context(other)
+
+
+def test_a_replaced_certificate_is_shown_and_tickets_stay_good():
+    fronts = FrontContexts([FIRST])
+    front = fronts.new_context()
+    client = client_context("opportunistic")
+    before = shake(front, client)
+    fronts.replace([WILD])
+    after = shake(front, client)
+    assert after.getpeercert(binary_form=True) == der_of(WILD)
+    assert shake(front, client, session=before.session).session_reused
+
+
+def test_tls_1_2_resumes_as_well():
+    front = FrontContexts([FIRST]).new_context()
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    first = shake(front, client)
+    again = shake(front, client, session=first.session)
+    assert again.session_reused
+    assert again.version() == "TLSv1.2"
+
+
+def test_older_than_tls_1_2_is_not_spoken():
+    front = FrontContexts([FIRST]).new_context()
+    assert front.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert front.num_tickets == 1
+    assert client_context("required").minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def serve_blocking(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """A worker: handshake, say who I am, until killed."""
+    while True:
+        sock, _ = listener.accept()
+        with context.wrap_socket(sock, server_side=True) as tls:
+            tls.recv(1)
+            tls.sendall(b"%d %d" % (os.getpid(), tls.session_reused or False))
+
+
+@pytest.fixture
+def fork() -> "Callable[[Callable[[], None]], int]":
+    children: list[int] = []
+
+    def start(run: Callable[[], None]) -> int:
+        if (pid := os.fork()) == 0:
+            try:
+                run()
+            finally:
+                os._exit(0)
+        children.append(pid)
+        return pid
+
+    yield start
+    for pid in children:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_begun_with_one_worker_is_resumed_by_another(fork, version: ssl.TLSVersion):
+    front = FrontContexts([FIRST]).new_context()
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    pids = [fork(lambda s=s: serve_blocking(s, front)) for s in listeners]
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.maximum_version = version
+    session = None
+    heard = []
+    for listener in (*listeners, *listeners):
+        sock = socket.create_connection(listener.getsockname(), timeout=10)
+        with client.wrap_socket(sock, session=session) as tls:
+            tls.sendall(b"?")
+            pid, reused = tls.recv(100).split()
+            session = tls.session
+            heard.append((int(pid), bool(int(reused)), tls.session_reused))
+    for listener in listeners:
+        listener.close()
+    assert [pid for pid, _, _ in heard] == [*pids, *pids]
+    assert [(ours, theirs) for _, theirs, ours in heard] == [(False, False)] + [(True, True)] * 3
+
+
+def test_a_required_client_verifies_chain_and_name(tmp_path: Path):
+    chain, key = make_self_signed(["relay.test"])
+    fronts = FrontContexts([parse_certificate(chain, key)])
+    authorities = tmp_path / "ca.pem"
+    authorities.write_bytes(chain)
+    client = client_context("required", authorities)
+    assert shake(fronts.new_context(), client, "relay.test").version() == "TLSv1.3"
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+        shake(fronts.new_context(), client, "other.test")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake(fronts.new_context(), client_context("required"), "relay.test")
+
+
+def test_an_opportunistic_client_takes_any_certificate():
+    assert shake(FrontContexts([WILD]).new_context(), name="whoever.test").version() == "TLSv1.3"
+
+
+def test_contexts_of_clients_are_shared():
+    assert client_context("opportunistic") is client_context("opportunistic")
+    with pytest.raises(ValueError):
+        client_context("sometimes")
+
+
+def test_a_front_needs_a_certificate():
+    with pytest.raises(ValueError):
+        FrontContexts([])
+
+
+@pytest.mark.rfc("8314#4.3")
+@pytest.mark.parametrize(
+    ("openssl", "iana"),
+    [
+        ("TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
+        ("ECDHE-RSA-AES128-GCM-SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+        ("ECDHE-ECDSA-AES256-GCM-SHA384", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+        ("ECDHE-ECDSA-CHACHA20-POLY1305", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"),
+        ("ECDHE-RSA-AES256-SHA384", "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"),
+        ("ECDHE-RSA-AES256-SHA", "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"),
+        ("DHE-RSA-AES128-SHA256", "TLS_DHE_RSA_WITH_AES_128_CBC_SHA256"),
+        ("AES128-GCM-SHA256", "TLS_RSA_WITH_AES_128_GCM_SHA256"),
+        ("AES256-SHA", "TLS_RSA_WITH_AES_256_CBC_SHA"),
+        ("ECDHE-ECDSA-AES128-CCM8", "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8"),
+        ("NO-SUCH-CIPHER", ""),
+        ("", ""),
+    ],
+)
+def test_cipher_suites_have_their_registered_names(openssl: str, iana: str):
+    assert iana_cipher_name(openssl) == iana
+
+
+def test_every_suite_that_our_contexts_offer_has_a_registered_name():
+    for context in (FrontContexts([FIRST]).new_context(), client_context("opportunistic")):
+        for cipher in context.get_ciphers():
+            name = iana_cipher_name(cipher["name"])
+            assert name.startswith("TLS_"), cipher["name"]
+            assert name.replace("_", "").isalnum()
