@@ -1,0 +1,251 @@
+"""Group commit: one writer thread that makes all waiting jobs durable together.
+
+While one batch is synced the next one gathers by itself, so nobody waits for company. A batch goes
+through three phases: its contents are kept (outside any lock), its jobs are run and committed
+(under the lock that processes share), and all its callers are told by one hand-over to the loop.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from gatepost.model.ids import SubmissionId
+from gatepost.store.protocols import StoreUnavailableError, Transaction
+from gatepost.store.segments import Place
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Bounds of a batch: what waits behind it, and its time under the lock, must stay short.
+MOST_JOBS: Final = 256
+MOST_OCTETS: Final = 16 * 2**20
+#: Seconds after which a caller is told that the store is away.
+DEADLINE: Final = 30.0
+_SWEEP: Final = 1.0
+
+Content = tuple[SubmissionId, Sequence[bytes]]
+Run = Callable[[Transaction], Any]
+
+
+class Keeper(Protocol):
+    """What the writer thread works with. All of it is called in that thread only."""
+
+    def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Place]:
+        """Make contents durable. Raises StoreUnavailableError."""
+        ...
+
+    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Place]) -> list[Any]:
+        """Run jobs and commit them together; return what they returned.
+
+        Raises:
+            StoreUnavailableError: nothing was written, whatever the jobs are.
+            Exception: one of the jobs raised it; nothing was written.
+
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections. Never raises."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One call of `write` (or of `peek`: no transaction, `run` takes nothing)."""
+
+    run: Callable[..., Any]
+    content: Content | None
+    future: asyncio.Future[Any]
+    asked_at: float
+    is_peek: bool = False
+    #: Set by the writer thread when it begins, by the loop when the caller has given up waiting.
+    taken: bool = False
+    given_up: bool = False
+    result: Any = None
+    error: Exception | None = None
+
+
+class GroupCommit:
+    """The writer thread and its queue. Made and used on one event loop."""
+
+    def __init__(self, keeper: Keeper, *, name: str = "store", deadline: float = DEADLINE) -> None:
+        self._keeper = keeper
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting: deque[_Job] = deque()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._ended = self._loop.create_future()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name=f"{name}-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, run: Run, content: Content | None = None) -> asyncio.Future[Any]:
+        """Hand a job in; the future ends when it is durable or has failed."""
+        return self._put(_Job(run, content, self._loop.create_future(), self._loop.time()))
+
+    def peek(self, run: Callable[[], T]) -> asyncio.Future[T]:
+        """Run a function in the writer thread, outside any transaction."""
+        future = self._loop.create_future()
+        return self._put(_Job(run, None, future, self._loop.time(), is_peek=True))
+
+    async def close(self) -> None:
+        """Finish what was handed in, then end the thread."""
+        if not self._closing:
+            self._closing = True
+            self._jobs.put(None)
+        await asyncio.shield(self._ended)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def _put(self, job: _Job) -> asyncio.Future[Any]:
+        if self._closing:
+            job.future.set_exception(StoreUnavailableError("the store is closed"))
+            return job.future
+        self._waiting.append(job)
+        self._jobs.put(job)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+        return job.future
+
+    # -- on the loop
+    def _hand_back(self, jobs: Sequence[_Job]) -> None:
+        for job in jobs:
+            if job.future.done():
+                continue
+            if job.error is None:
+                job.future.set_result(job.result)
+            else:
+                job.future.set_exception(job.error)
+        waiting = self._waiting
+        while waiting and waiting[0].future.done():
+            waiting.popleft()
+
+    def _sweep(self) -> None:
+        """Fail jobs that have waited too long: a neighbour may sit on the lock, a disk may hang."""
+        self._sweeper = None
+        oldest = self._loop.time() - self._deadline
+        while self._waiting and (
+            self._waiting[0].future.done() or self._waiting[0].asked_at < oldest
+        ):
+            job = self._waiting.popleft()
+            if job.future.done():
+                continue
+            job.given_up = True
+            words = "while it was written" if job.taken else "before it was written"
+            msg = f"no answer within {self._deadline:g} s, {words}"
+            _log.error("store: %s", msg)
+            job.future.set_exception(StoreUnavailableError(msg))
+        if self._waiting:
+            self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    # -- in the writer thread
+    def _work(self) -> None:
+        going_on = True
+        while going_on:
+            batch, going_on = self._next_batch()
+            try:
+                self._commit_batch(batch)
+            except Exception as error:  # noqa: BLE001 - the top of the thread: it never dies
+                _log.exception("store: the writer failed")
+                _fail(batch, StoreUnavailableError(f"the writer failed: {error!r}"))
+            self._tell(self._hand_back, batch)
+        self._keeper.close()
+        self._tell(self._end)
+
+    def _tell(self, what: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(what, *arguments)
+        except RuntimeError:
+            _log.debug("store: the loop ended before its jobs")
+
+    def _next_batch(self) -> tuple[list[_Job], bool]:
+        """Return what waits, at least one job; False with it when it is the last."""
+        job = self._jobs.get()
+        batch: list[_Job] = []
+        octets = 0
+        while job is not None:
+            batch.append(job)
+            if job.content is not None:
+                octets += sum(map(len, job.content[1]))
+            if len(batch) >= MOST_JOBS or octets >= MOST_OCTETS:
+                return batch, True
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return batch, True
+        return batch, False
+
+    def _commit_batch(self, batch: list[_Job]) -> None:
+        _look(batch)
+        jobs = [job for job in batch if not job.is_peek and not job.given_up]
+        contents = [job.content for job in jobs if job.content is not None]
+        places: Mapping[SubmissionId, Place] = {}
+        if contents:
+            try:
+                places = self._keeper.keep(contents)
+            except StoreUnavailableError as error:
+                # What brings no content may still be written: settling frees room.
+                _fail((job for job in jobs if job.content is not None), error)
+                jobs = [job for job in jobs if job.content is None]
+        taken = _take(jobs)
+        if not taken:
+            return
+        try:
+            self._commit(taken, places)
+        except StoreUnavailableError as error:
+            _fail(taken, error)
+        except Exception as error:  # noqa: BLE001 - a job is foreign code
+            self._commit_singly(taken, places, error)
+
+    def _commit_singly(
+        self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Place], error: Exception
+    ) -> None:
+        """One of them raised and nothing was written: let each stand for itself."""
+        if len(jobs) == 1:
+            _fail(jobs, error)
+            return
+        for job in jobs:
+            try:
+                self._commit([job], places)
+            except Exception as own:  # noqa: BLE001 - a job is foreign code
+                _fail([job], own)
+
+    def _commit(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Place]) -> None:
+        results = self._keeper.commit([job.run for job in jobs], places)
+        for job, result in zip(jobs, results, strict=True):
+            job.result = result
+
+
+def _look(batch: list[_Job]) -> None:
+    for job in batch:
+        if job.is_peek:
+            try:
+                job.result = job.run()
+            except Exception as error:  # noqa: BLE001 - handed to the caller
+                job.error = error
+
+
+def _take(jobs: Sequence[_Job]) -> list[_Job]:
+    taken = []
+    for job in jobs:
+        job.taken = True
+        # In this order: the loop sets given_up first and looks at taken for its words only.
+        if not job.given_up:
+            taken.append(job)
+    return taken
+
+
+def _fail(jobs: Iterable[_Job], error: Exception) -> None:
+    for job in jobs:
+        job.error = error

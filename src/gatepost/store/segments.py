@@ -1,0 +1,290 @@
+"""Content in append-only segments: files of one directory, each written by one worker.
+
+A segment `data_dir/content/NAME.seg` is octets and nothing else; what they are is told by rows
+that hold a `Place`. Order makes this safe: octets are synced before their rows are committed
+(an orphan is garbage, never a loss), and a segment goes after the commit that dropped its last row.
+
+Whoever appends holds an flock on the segment, so that "nobody writes here any more" is one system
+call, and a dead worker needs no register. No segment is ever appended to by a second process: a
+torn tail stays garbage.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gatepost.store.protocols import ContentDamagedError, DiskFullError, StoreUnavailableError
+
+#: A writer turns to a new segment when the present one has grown to this.
+SEGMENT_OCTETS: Final = 64 * 2**20
+_SUFFIX: Final = ".seg"
+_UNBORN: Final = ".new"
+#: pwritev takes at most IOV_MAX buffers; 1024 on Linux and macOS.
+_BUFFERS: Final = 1024
+#: zlib gives up the GIL above 5 KiB. For content of a few pieces that size the two hand-overs cost
+#: more than the sum itself; above it, let other threads run.
+_HELD_PIECE: Final = 5 * 1024
+_HELD_CONTENT: Final = 64 * 1024
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class SegmentGoneError(Exception):
+    """The row was read before its content moved on: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where content lies: segment name, offset and length in octets, CRC-32."""
+
+    segment: str
+    offset: int
+    length: int
+    crc: int
+
+
+def disk_trouble(error: OSError) -> StoreUnavailableError:
+    """Return an operating system error as what the store raises."""
+    if error.errno in _FULL:
+        return DiskFullError(str(error))
+    return StoreUnavailableError(str(error))
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory that only its owner enters, durably. Raises OSError."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make names in a directory durable. Raises OSError."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+class SegmentWriter:
+    """Appends to this process's own segment. Used from one thread.
+
+    Creates a segment with the first content, so that a process that only looks leaves no trace.
+    """
+
+    def __init__(self, directory: Path, *, segment_octets: int = SEGMENT_OCTETS) -> None:
+        self._directory = directory
+        self._segment_octets = segment_octets
+        self._file: int | None = None
+        self._name = ""
+        self._offset = 0
+        self._left: list[int] = []
+
+    def append(self, contents: Sequence[Sequence[bytes]]) -> list[Place]:
+        """Append contents, each given as pieces, with one sync for all; return where they are.
+
+        Raises:
+            DiskFullError: no room; nothing is kept.
+            StoreUnavailableError: other trouble; nothing is kept.
+
+        """
+        try:
+            file = self._open()
+            places, buffers = self._lay_out(contents)
+            end = _write(file, buffers, self._offset)
+        except OSError as error:
+            self._cut()
+            raise disk_trouble(error) from error
+        try:
+            os.fdatasync(file)
+        except OSError as error:
+            # The kernel may have dropped the pages: never trust this file's cache again.
+            self._leave()
+            raise disk_trouble(error) from error
+        self._offset = end
+        return places
+
+    def committed(self) -> None:
+        """Let go of segments that were left: the rows of what they took are committed."""
+        while self._left:
+            os.close(self._left.pop())
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._leave()
+        self.committed()
+
+    def _open(self) -> int:
+        if self._file is not None and self._offset >= self._segment_octets:
+            self._leave()
+        if self._file is None:
+            self._name = f"{time.time_ns():016x}{secrets.token_hex(2)}"
+            self._file = _create(self._directory, self._name)
+            self._offset = 0
+        return self._file
+
+    def _leave(self) -> None:
+        # Its lock is kept until the rows are committed: a compactor that got the lock before
+        # would find a segment without rows, and remove it.
+        if self._file is not None:
+            self._left.append(self._file)
+            self._file = None
+
+    def _cut(self) -> None:
+        """Give back what a failed append took; the next one begins at the same offset."""
+        if self._file is not None:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._offset)
+
+    def _lay_out(self, contents: Sequence[Sequence[bytes]]) -> tuple[list[Place], list[bytes]]:
+        places = []
+        buffers: list[bytes] = []
+        offset = self._offset
+        for pieces in contents:
+            length = sum(map(len, pieces))
+            places.append(Place(self._name, offset, length, _crc(pieces, length)))
+            buffers += pieces
+            offset += length
+        return places, buffers
+
+
+def read_content(directory: Path, place: Place) -> bytes:
+    """Return content.
+
+    Raises:
+        SegmentGoneError: there is no such segment (any more).
+        ContentDamagedError: the checksum does not hold.
+        StoreUnavailableError: it cannot be read.
+
+    """
+    try:
+        file = os.open(_path(directory, place.segment), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise SegmentGoneError(place.segment) from error
+    except OSError as error:
+        raise disk_trouble(error) from error
+    try:
+        octets = _read(file, place.offset, place.length)
+    except OSError as error:
+        raise disk_trouble(error) from error
+    finally:
+        os.close(file)
+    if len(octets) != place.length or zlib.crc32(octets) != place.crc:
+        msg = f"segment {place.segment}, {place.length} octets at {place.offset}"
+        raise ContentDamagedError(msg)
+    return octets
+
+
+def segments(directory: Path) -> list[str]:
+    """Return the names of all segments, oldest first; none where there is no directory."""
+    if not directory.is_dir():
+        return []
+    return sorted(path.stem for path in directory.iterdir() if path.suffix == _SUFFIX)
+
+
+@contextmanager
+def abandoned(directory: Path, segment: str) -> Iterator[int | None]:
+    """Hold a segment that no process writes to, and give its size in octets; None if one does.
+
+    While it is held, no row for it can appear.
+    """
+    try:
+        file = os.open(_path(directory, segment), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        yield None
+    else:
+        yield os.fstat(file).st_size
+    finally:
+        os.close(file)
+
+
+def age(directory: Path, segment: str) -> float:
+    """Return the seconds since a segment was last written to; 0 when it is gone."""
+    try:
+        return time.time() - _path(directory, segment).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def remove(directory: Path, segment: str) -> None:
+    """Remove a segment that is held by `abandoned` and has no rows. Raises OSError."""
+    _path(directory, segment).unlink(missing_ok=True)
+
+
+def remove_unborn(directory: Path, older_than: float) -> None:
+    """Remove what a crash left between making a segment and naming it; age in seconds."""
+    if not directory.is_dir():
+        return
+    for path in directory.glob(f"*{_UNBORN}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > older_than:
+                path.unlink()
+
+
+def _path(directory: Path, segment: str) -> Path:
+    return directory / f"{segment}{_SUFFIX}"
+
+
+def _create(directory: Path, name: str) -> int:
+    """Make a segment that is locked from the moment when others can see it."""
+    make_directory(directory)
+    unborn = directory / f"{name}{_UNBORN}"
+    file = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unborn.rename(_path(directory, name))
+        sync_directory(directory)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _write(file: int, buffers: list[bytes], offset: int) -> int:
+    """Write all buffers at an offset and return the offset behind them."""
+    for start in range(0, len(buffers), _BUFFERS):
+        some = buffers[start : start + _BUFFERS]
+        wanted = sum(map(len, some))
+        written = os.pwritev(file, some, offset)
+        if written < wanted:
+            # A short write says nothing of its cause: the next one does.
+            rest = memoryview(b"".join(some))[written:]
+            while rest:
+                done = os.pwrite(file, rest, offset + wanted - len(rest))
+                rest = rest[done:]
+        offset += wanted
+    return offset
+
+
+def _read(file: int, offset: int, length: int) -> bytes:
+    octets = os.pread(file, length, offset)
+    while len(octets) < length:
+        more = os.pread(file, length - len(octets), offset + len(octets))
+        if not more:
+            break
+        octets += more
+    return octets
+
+
+def _crc(pieces: Sequence[bytes], length: int) -> int:
+    crc = 0
+    for piece in pieces:
+        if length > _HELD_CONTENT or len(piece) <= _HELD_PIECE:
+            crc = zlib.crc32(piece, crc)
+            continue
+        view = memoryview(piece)
+        for start in range(0, len(view), _HELD_PIECE):
+            crc = zlib.crc32(view[start : start + _HELD_PIECE], crc)
+    return crc

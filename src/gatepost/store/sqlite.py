@@ -1,0 +1,232 @@
+"""The store of one node: rows in SQLite, content in segments, shared by its processes.
+
+One writer thread commits in groups (`group_commit`), a few threads read, one copies the WAL.
+Everything is opened after the fork: neither connections nor locks survive one.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import apsw
+
+from gatepost.model.ids import SubmissionId, WorkerId
+from gatepost.store.group_commit import DEADLINE, GroupCommit
+from gatepost.store.protocols import (
+    ContentDamagedError,
+    Reading,
+    StoreUnavailableError,
+    Transaction,
+)
+from gatepost.store.segments import SegmentGoneError, disk_trouble, make_directory
+from gatepost.store.sqlite_checkpoint import Checkpointer
+from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
+from gatepost.store.sqlite_pending import Keeping
+from gatepost.store.sqlite_queries import SqliteReading
+from gatepost.store.sqlite_schema import migrate
+from gatepost.store.sqlite_tidy import Housekeeper
+from gatepost.store.sqlite_writer import CONTENT, DATABASE, SqliteWriter, free_space, store_lock
+
+if TYPE_CHECKING:
+    from gatepost.model.settings import RetentionSettings
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_READERS: Final = 2
+#: How often a query is run again because content moved on meanwhile.
+_TRIES: Final = 3
+_TIDY_LOCK: Final = "tidy.lock"
+#: Seconds for which an answer about free space is good.
+_SPACE_KNOWN: Final = 0.5
+
+
+async def open_sqlite(
+    data_dir: Path,
+    worker: WorkerId,
+    retention: "RetentionSettings | None" = None,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> "SqliteStore":
+    """Open the store in `data_dir`, making or migrating it when needed. Call it after the fork.
+
+    `retention` defaults to the settings' defaults; `clock` dates what is settled.
+
+    Raises:
+        NewerDatabaseError: a newer Gatepost wrote it; nothing was touched.
+        StoreUnavailableError: it cannot be used, or SQLite is too old.
+
+    """
+    if retention is None:
+        from gatepost.model.settings import RetentionSettings  # noqa: PLC0415 - decision 32
+
+        retention = RetentionSettings()
+    await asyncio.to_thread(prepare, data_dir)
+    return SqliteStore(data_dir, worker, retention, clock)
+
+
+def prepare(data_dir: Path) -> None:
+    """Make or migrate the database. Raises as `open_sqlite` does."""
+    refuse_old_sqlite()
+    try:
+        make_directory(data_dir)
+        old_mask = os.umask(0o077)
+        try:
+            with store_lock(data_dir):
+                connection = connect(data_dir / DATABASE)
+                try:
+                    migrate(connection)
+                finally:
+                    connection.close()
+        finally:
+            os.umask(old_mask)
+    except OSError as error:
+        raise disk_trouble(error) from error
+    except apsw.Error as error:
+        raise (store_trouble(error) or StoreUnavailableError(str(error))) from error
+
+
+class SqliteStore:
+    """`Store` over SQLite and segments. Made by `open_sqlite`, used from one event loop."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        worker: WorkerId,
+        retention: "RetentionSettings",
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.data_dir = data_dir
+        self._retention = retention
+        self._checkpointer = Checkpointer(data_dir)
+        keeping = Keeping(retention.content, retention.captured)
+        self._writer = SqliteWriter(data_dir, keeping, clock, self._checkpointer.grown)
+        self._commits = GroupCommit(self._writer, name=f"store {worker}")
+        self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._reader = threading.local()
+        self._connections: list[apsw.Connection] = []
+        self._space = 0
+        self._space_until = 0.0
+        self._is_closed = False
+
+    async def write(
+        self,
+        job: Callable[[Transaction], T],
+        content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+    ) -> T:
+        """Run a job, committed with its neighbours, and return what it returned once durable."""
+        result: T = await self._commits.write(job, content)
+        return result
+
+    async def read(self, query: Callable[[Reading], T]) -> T:
+        """Run a query on a consistent snapshot, off the event loop."""
+        return await self._in_reader(query)
+
+    async def inspect(self, query: Callable[[SqliteReading], T]) -> T:
+        """Run a query that knows SQLite (`verify`)."""
+        return await self._in_reader(query)
+
+    async def data_version(self) -> int:
+        """Return a number that changes when another process has committed."""
+        try:
+            return await self._commits.peek(self._writer.data_version)
+        except apsw.Error as error:
+            raise StoreUnavailableError(str(error)) from error
+
+    async def free_space(self) -> int:
+        """Return the octets that may still be written before DiskFullError."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._space_until:
+            self._space = free_space(self.data_dir)
+            self._space_until = now + _SPACE_KNOWN
+        return self._space
+
+    async def tidy(self, now: datetime) -> None:
+        """Do the node's housekeeping if no neighbour does."""
+        try:
+            lock = os.open(self.data_dir / _TIDY_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise disk_trouble(error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            await Housekeeper(
+                directory=self.data_dir / CONTENT,
+                retention=self._retention.events,
+                ask=self._in_reader,
+                change=self._commits.write,
+            ).tidy(now)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise disk_trouble(error) from error
+        finally:
+            os.close(lock)
+
+    async def close(self) -> None:
+        """Finish what was given, then close."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self._commits.close()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._readers.shutdown()
+        for connection in self._connections:
+            connection.close(force=True)
+        self._checkpointer.close()
+
+    # -- reading
+    async def _in_reader(self, query: Callable[[Any], T]) -> T:
+        loop = asyncio.get_running_loop()
+        if self._is_closed:
+            msg = "the store is closed"
+            raise StoreUnavailableError(msg)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await loop.run_in_executor(self._readers, self._query, query)
+        except TimeoutError as error:
+            msg = f"no answer within {DEADLINE:g} s"
+            raise StoreUnavailableError(msg) from error
+
+    def _query(self, query: Callable[[Any], T]) -> T:
+        try:
+            for _ in range(_TRIES):
+                try:
+                    return self._query_once(query)
+                except SegmentGoneError as error:
+                    gone = error
+            msg = f"segment {gone} is missing"
+            raise ContentDamagedError(msg)
+        except apsw.Error as error:
+            trouble = store_trouble(error)
+            if trouble is None:
+                raise
+            raise trouble from error
+
+    def _query_once(self, query: Callable[[Any], T]) -> T:
+        connection = self._reading()
+        connection.execute("BEGIN")
+        try:
+            return query(SqliteReading(connection, self.data_dir / CONTENT))
+        finally:
+            connection.execute("ROLLBACK")
+
+    def _reading(self) -> apsw.Connection:
+        connection: apsw.Connection | None = getattr(self._reader, "connection", None)
+        if connection is None:
+            if not (self.data_dir / DATABASE).exists():
+                msg = f"{self.data_dir / DATABASE} is missing"
+                raise StoreUnavailableError(msg)
+            connection = connect(self.data_dir / DATABASE, readable_only=True)
+            self._reader.connection = connection
+            self._connections.append(connection)
+        return connection

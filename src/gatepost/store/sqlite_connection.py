@@ -1,0 +1,65 @@
+"""Connections to SQLite by apsw, and its errors in the store's words."""
+
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+
+#: Before 3.51.3 a WAL reset may lose committed pages when several connections checkpoint.
+_OLDEST_SQLITE: Final = (3, 51, 3)
+#: Milliseconds. Our own lock makes writers wait in turn; this is for foreign ones and recovery.
+_BUSY: Final = 5000
+_STATEMENTS: Final = 256
+
+#: Trouble of the database as a whole. Everything else is the fault of a statement, so of a job.
+_TROUBLE: Final = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+    apsw.ReadOnlyError,
+    apsw.ConnectionClosedError,
+)
+
+
+def store_trouble(error: apsw.Error) -> StoreUnavailableError | None:
+    """Return the store's word for an error; None where a statement is at fault."""
+    if isinstance(error, apsw.FullError):
+        return DiskFullError(str(error))
+    if isinstance(error, _TROUBLE):
+        return StoreUnavailableError(f"{type(error).__name__}: {error}")
+    return None
+
+
+def refuse_old_sqlite(version: str | None = None) -> None:
+    """Raise StoreUnavailableError when SQLite is older than is safe."""
+    version = version or apsw.sqlite_lib_version()
+    if tuple(map(int, version.split(".")[:3])) < _OLDEST_SQLITE:
+        oldest = ".".join(map(str, _OLDEST_SQLITE))
+        msg = f"SQLite {version} is too old, {oldest} is needed: update the package apsw"
+        raise StoreUnavailableError(msg)
+
+
+def connect(path: Path, *, readable_only: bool = False) -> apsw.Connection:
+    """Open a connection with our settings. Raises apsw.Error.
+
+    Checkpoints are nobody's by-work: a thread of their own does them (`sqlite_checkpoint`).
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENTS)
+    connection.set_busy_timeout(_BUSY)
+    connection.wal_autocheckpoint(0)
+    # FULL: a commit in WAL mode is synced before it is told (NORMAL would not sync it).
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA mmap_size = 0")
+    if readable_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection

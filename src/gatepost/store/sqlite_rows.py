@@ -1,0 +1,209 @@
+"""Rows of SQLite <-> the nouns of `model`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from gatepost.model.account import Account, AccountState, Credential, CredentialKind
+from gatepost.model.delivery import Delivery, DeliveryState, Outcome, OutcomeKind
+from gatepost.model.event import Event, EventKind
+from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.secret import Secret
+from gatepost.model.submission import Origin, Submission
+from gatepost.store.protocols import StoredEvent
+
+Row = Sequence[Any]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: Numbers are for ever: append only. 4 stands in an index (`sqlite_schema`).
+STATES: Final = (
+    DeliveryState.DUE,
+    DeliveryState.LEASED,
+    DeliveryState.HELD,
+    DeliveryState.DELIVERED,
+    DeliveryState.CAPTURED,
+    DeliveryState.REFUSED,
+    DeliveryState.EXPIRED,
+    DeliveryState.CANCELLED,
+)
+NUMBERS: Final[Mapping[DeliveryState, int]] = {state: n for n, state in enumerate(STATES)}
+DUE, LEASED, HELD = 0, 1, 2
+
+SUBMISSION_COLUMNS: Final = (
+    "id, reverse_path, size, received_at, origin, account, message_id, client, eight_bit"
+)
+DELIVERY_COLUMNS: Final = (
+    "id, submission_id, forward_path, destination, next_attempt_at, expires_at, state, attempts,"
+    " leases, outcome, reason, warned"
+)
+DELIVERY_WIDTH: Final = 12
+
+_ORIGINS: Final = {origin.value: origin for origin in Origin}
+_KINDS: Final = {kind.value: kind for kind in EventKind}
+
+# One encoder for all: json.dumps makes one anew whenever it is given an option.
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def as_json(value: object) -> str:
+    """Return compact JSON, ASCII only (so that no lone surrogate reaches SQLite)."""
+    return _encode(value)
+
+
+def microseconds(at: datetime) -> int:
+    """Return a time as microseconds since the Unix epoch, exactly."""
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def moment(number: int) -> datetime:
+    """Return microseconds since the Unix epoch as a time in UTC, exactly."""
+    return _EPOCH + timedelta(microseconds=number)
+
+
+def outcome_json(outcome: Outcome | None) -> str | None:
+    """Return an outcome as its column."""
+    if outcome is None:
+        return None
+    return _encode(
+        (
+            outcome.kind.value,
+            outcome.code,
+            outcome.status,
+            outcome.text,
+            outcome.host,
+            outcome.address,
+            outcome.tls,
+        )
+    )
+
+
+def submission_row(submission: Submission) -> Row:
+    """Return the values of SUBMISSION_COLUMNS."""
+    return (
+        submission.id,
+        submission.reverse_path,
+        submission.size,
+        microseconds(submission.received_at),
+        submission.origin.value,
+        submission.account,
+        submission.message_id,
+        submission.client,
+        int(submission.eight_bit),
+    )
+
+
+def submission_of(row: Row) -> Submission:
+    """Return the submission that begins a row."""
+    return Submission(
+        row[0],
+        row[1],
+        row[2],
+        moment(row[3]),
+        _ORIGINS[row[4]],
+        row[5],
+        row[6],
+        row[7],
+        bool(row[8]),
+    )
+
+
+def delivery_of(row: Row) -> Delivery:
+    """Return the delivery that begins a row."""
+    return Delivery(
+        DeliveryId(row[0]),
+        SubmissionId(row[1]),
+        row[2],
+        row[3],
+        moment(row[4]),
+        moment(row[5]),
+        STATES[row[6]],
+        row[7],
+        row[8],
+        _outcome_of(row[9]),
+        row[10],
+        bool(row[11]),
+    )
+
+
+def _outcome_of(column: str | None) -> Outcome | None:
+    if column is None:
+        return None
+    kind, *rest = json.loads(column)
+    return Outcome(OutcomeKind(kind), *rest)
+
+
+def event_row(position: int, event: Event) -> Row:
+    """Return the values of an event's row."""
+    return (
+        position,
+        event.kind.value,
+        microseconds(event.at),
+        event.submission_id,
+        event.delivery_id,
+        event.account,
+        _encode(event.facts if isinstance(event.facts, dict) else dict(event.facts)),
+    )
+
+
+def event_of(row: Row) -> StoredEvent:
+    """Return the event of a row."""
+    facts = json.loads(row[6])
+    event = Event(_KINDS[row[1]], moment(row[2]), row[3], row[4], row[5], facts)
+    return StoredEvent(row[0], event)
+
+
+def account_row(account: Account) -> Row:
+    """Return the values of an account's row."""
+    exposed_at = account.exposed_at
+    return (
+        account.name,
+        _encode(account.senders),
+        microseconds(account.created_at),
+        account.state.value,
+        None if exposed_at is None else microseconds(exposed_at),
+    )
+
+
+def account_of(row: Row) -> Account:
+    """Return the account of a row."""
+    return Account(
+        row[0],
+        tuple(json.loads(row[1])),
+        moment(row[2]),
+        AccountState(row[3]),
+        None if row[4] is None else moment(row[4]),
+    )
+
+
+def credential_row(credential: Credential) -> Row:
+    """Return the values of a credential's row."""
+    used_at = credential.last_used_at
+    return (
+        credential.id,
+        credential.account,
+        credential.kind.value,
+        credential.verifier.reveal(),
+        microseconds(credential.created_at),
+        credential.label,
+        None if used_at is None else microseconds(used_at),
+        credential.last_mechanism,
+        credential.last_tls,
+    )
+
+
+def credential_of(row: Row) -> Credential:
+    """Return the credential of a row."""
+    return Credential(
+        row[0],
+        row[1],
+        CredentialKind(row[2]),
+        Secret(row[3]),
+        moment(row[4]),
+        row[5],
+        None if row[6] is None else moment(row[6]),
+        row[7],
+        row[8],
+    )

@@ -1,0 +1,137 @@
+"""The tables in SQLite, by version, and the daily ones.
+
+Live tables (delivery, content, notice) hold what is not finished and stay small. What is finished
+goes to tables of a day (delivery_20260131, event_20260131), so that retention drops whole tables:
+deleting millions of rows would stall everybody.
+
+Times are microseconds since the Unix epoch, states are numbers (`sqlite_rows`).
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Final
+
+import apsw
+
+from gatepost.store.protocols import NewerDatabaseError
+
+#: "Gate", so that file(1) can tell whose database it is.
+_APPLICATION_ID: Final = 0x47617465
+
+_FIRST: Final = """
+CREATE TABLE submission (
+    id TEXT PRIMARY KEY, reverse_path TEXT NOT NULL, size INTEGER NOT NULL,
+    received_at INTEGER NOT NULL, origin TEXT NOT NULL, account TEXT, message_id TEXT NOT NULL,
+    client TEXT NOT NULL, eight_bit INTEGER NOT NULL, finished_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE content (
+    submission_id TEXT PRIMARY KEY, segment TEXT NOT NULL, offset INTEGER NOT NULL,
+    length INTEGER NOT NULL, crc INTEGER NOT NULL, keep_until INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX content_kept ON content (keep_until) WHERE keep_until IS NOT NULL;
+
+-- ready_at: when a worker may take it: next_attempt_at when due, the lease's end when leased,
+-- NULL when held. leases is also the fence: it rises with every lease.
+CREATE TABLE delivery (
+    id TEXT PRIMARY KEY, submission_id TEXT NOT NULL, forward_path TEXT NOT NULL,
+    destination TEXT NOT NULL, next_attempt_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    state INTEGER NOT NULL, attempts INTEGER NOT NULL, leases INTEGER NOT NULL, outcome TEXT,
+    reason TEXT NOT NULL, warned INTEGER NOT NULL, ready_at INTEGER, worker TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_of_submission ON delivery (submission_id);
+CREATE INDEX delivery_ready ON delivery (state, ready_at);
+
+CREATE TABLE notice (
+    delivery_id TEXT NOT NULL, is_warning INTEGER NOT NULL, submission_id TEXT NOT NULL,
+    PRIMARY KEY (delivery_id, is_warning)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notice_of_submission ON notice (submission_id);
+
+CREATE TABLE account (
+    name TEXT PRIMARY KEY, senders TEXT NOT NULL, created_at INTEGER NOT NULL,
+    state TEXT NOT NULL, exposed_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE credential (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, verifier TEXT NOT NULL,
+    created_at INTEGER NOT NULL, label TEXT NOT NULL, last_used_at INTEGER, last_mechanism TEXT,
+    last_tls TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX credential_of_account ON credential (account);
+
+-- "event": the highest position given out; "reader/NAME": how far a reader has come.
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO counter VALUES ('event', 0);
+"""
+
+#: One script per version; a new version is appended, never edited.
+MIGRATIONS: Final[Sequence[str]] = (_FIRST,)
+
+_DAILY_DELIVERY: Final = """
+CREATE TABLE IF NOT EXISTS delivery_{day} (
+    id TEXT PRIMARY KEY, submission_id TEXT NOT NULL, forward_path TEXT NOT NULL,
+    destination TEXT NOT NULL, next_attempt_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    state INTEGER NOT NULL, attempts INTEGER NOT NULL, leases INTEGER NOT NULL, outcome TEXT,
+    reason TEXT NOT NULL, warned INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delivery_{day}_of_submission ON delivery_{day} (submission_id);
+CREATE INDEX IF NOT EXISTS delivery_{day}_captured ON delivery_{day} (id) WHERE state = 4;
+"""
+_DAILY_EVENT: Final = """
+CREATE TABLE IF NOT EXISTS event_{day} (
+    position INTEGER PRIMARY KEY, kind TEXT NOT NULL, at INTEGER NOT NULL, submission_id TEXT,
+    delivery_id TEXT, account TEXT, facts TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS event_{day}_of_submission ON event_{day} (submission_id)
+    WHERE submission_id IS NOT NULL;
+"""
+_DAILY: Final = {"delivery": _DAILY_DELIVERY, "event": _DAILY_EVENT}
+_DAY_TABLE: Final = re.compile(r"(delivery|event)_(\d{8})", re.ASCII)
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Bring a database to the present version, all or nothing. Called under the store's lock.
+
+    Raises:
+        NewerDatabaseError: it is beyond the present version; nothing was touched.
+        apsw.Error: trouble.
+
+    """
+    version = connection.execute("PRAGMA user_version").get
+    if version > len(MIGRATIONS):
+        msg = f"the database has version {version}, this program knows {len(MIGRATIONS)}"
+        raise NewerDatabaseError(msg)
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("PRAGMA journal_mode = WAL")
+    with connection:
+        for script in MIGRATIONS[version:]:
+            connection.execute(script)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def day_of(microseconds: int) -> str:
+    """Return the day (UTC) of a time as its tables are named: "20260131"."""
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y%m%d")
+
+
+def make_day_table(connection: apsw.Connection, kind: str, day: str) -> None:
+    """Make a daily table ("delivery" or "event") if it is not there."""
+    connection.execute(_DAILY[kind].format(day=day))
+
+
+def day_tables(connection: apsw.Connection, kind: str) -> list[str]:
+    """Return the names of the daily tables of a kind, oldest first."""
+    names = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name > ? AND name < ? ORDER BY 1",
+        (f"{kind}_", f"{kind}`"),
+    )
+    return [name for (name,) in names if _DAY_TABLE.fullmatch(name)]
+
+
+def table_day(table: str) -> date:
+    """Return which day a daily table is for."""
+    return datetime.strptime(table[-8:], "%Y%m%d").replace(tzinfo=UTC).date()

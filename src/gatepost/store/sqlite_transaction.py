@@ -1,0 +1,326 @@
+"""The changes that a job may make, in SQLite's words.
+
+What needs no answer waits in `Pending`; whatever asks sees it, because asking writes it first.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from gatepost.model.account import Account, Credential
+from gatepost.model.delivery import Delivery, DeliveryState, Leased
+from gatepost.model.event import Event
+from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
+from gatepost.model.submission import Submission
+from gatepost.store.protocols import (
+    ContentDamagedError,
+    Held,
+    Lease,
+    QueueFilter,
+    Settlement,
+)
+from gatepost.store.segments import Place, SegmentGoneError
+from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
+from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_row
+from gatepost.store.sqlite_rows import (
+    DUE,
+    LEASED,
+    NUMBERS,
+    Row,
+    account_row,
+    as_json,
+    credential_row,
+    microseconds,
+    outcome_json,
+    submission_row,
+)
+
+_READY: Final = (
+    f"SELECT {QUEUE_COLUMNS} FROM delivery AS d CROSS JOIN submission AS s"  # noqa: S608
+    " ON s.id = d.submission_id WHERE d.state = ? AND d.ready_at <= ?"
+    " ORDER BY d.ready_at LIMIT ?"
+)
+_LEASE: Final = (
+    "UPDATE delivery SET state = 1, leases = leases + 1, ready_at = ?, worker = ?"
+    " WHERE id IN (SELECT value FROM json_each(?))"
+)
+#: One row for any number of ids: a list of (id, submission id) in JSON.
+_STILL_HELD: Final = (
+    "SELECT json_group_array(json_array(d.id, d.submission_id)) FROM json_each(?) AS j"
+    " CROSS JOIN delivery AS d ON d.id = j.key WHERE d.state = 1 AND d.leases = j.value"
+)
+_BEGIN_ONE: Final = (
+    "UPDATE delivery SET attempts = attempts + 1 WHERE id = ? AND state = 1 AND leases = ?"
+)
+_BEGIN_ALL: Final = (
+    "UPDATE delivery SET attempts = attempts + 1 WHERE id IN (SELECT value FROM json_each(?))"
+)
+_RENEW: Final = "UPDATE delivery SET ready_at = ? WHERE id IN (SELECT value FROM json_each(?))"
+_FREE: Final = (
+    "UPDATE delivery SET state = 0, ready_at = next_attempt_at, worker = NULL"
+    " WHERE state = 1 AND substr(worker, 1, ?) = ?"
+)
+_HOLD: Final = (
+    "UPDATE delivery SET state = 2, ready_at = NULL, worker = NULL, reason = 'held by an operator'"
+    " WHERE id IN (SELECT value FROM json_each(?))"
+)
+_RELEASE: Final = (
+    "UPDATE delivery SET state = 0, ready_at = ?1, next_attempt_at = ?1, worker = NULL, reason = ''"
+    " WHERE id IN (SELECT value FROM json_each(?2))"
+)
+_KNOWN: Final = (
+    "SELECT json_group_array(id) FROM submission WHERE id IN (SELECT value FROM json_each(?))"
+)
+
+#: From which states an operator's verb leads to a state.
+_FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
+    DeliveryState.HELD: (DeliveryState.DUE, DeliveryState.LEASED),
+    DeliveryState.DUE: (DeliveryState.HELD, DeliveryState.DUE),
+    DeliveryState.CANCELLED: (DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD),
+}
+#: More than any queue holds.
+_ALL: Final = 2**31
+
+
+class SqliteTransaction(SqliteReading):
+    """`Transaction` for all jobs of one batch. `places` says where their contents are."""
+
+    def __init__(
+        self, directory: Path, pending: Pending, places: Mapping[SubmissionId, Place]
+    ) -> None:
+        super().__init__(pending.connection, directory)
+        self._pending = pending
+        self._places = places
+        self._known: set[str] = set()
+        if places:
+            known = next(self._rows(_KNOWN, (as_json(list(places)),)))
+            self._known = set(json.loads(known[0]))
+
+    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
+        self._pending.flush()
+        return super()._rows(sql, bindings)
+
+    def flush(self) -> None:
+        """Write what waits. Raises apsw.Error."""
+        self._pending.flush()
+
+    def content(self, submission_id: SubmissionId) -> bytes | None:
+        """Return the stored octets. Raises ContentDamagedError."""
+        try:
+            return super().content(submission_id)
+        except SegmentGoneError as error:
+            msg = f"segment {error} is missing"
+            raise ContentDamagedError(msg) from error
+
+    # -- rooms 4 and 5
+    def add_deliveries(
+        self, submission: Submission, deliveries: Sequence[Delivery], lease: Lease | None = None
+    ) -> list[Leased]:
+        """Add a submission with its deliveries; hand the due ones over with `lease`."""
+        if self._is_known(submission.id):
+            return []
+        self._known.add(submission.id)
+        pending = self._pending
+        pending.add_submission(submission_row(submission), self._places.get(submission.id))
+        until = None if lease is None else microseconds(lease.until)
+        leased = []
+        for delivery in deliveries:
+            outcome = outcome_json(delivery.last_outcome)
+            if lease is not None and delivery.state is DeliveryState.DUE:
+                row = new_delivery_row(delivery, outcome, until, lease.worker)
+                leased.append(_leased(delivery, submission))
+            else:
+                row = new_delivery_row(delivery, outcome, None, None)
+            pending.add_delivery(row, delivery.id)
+        return leased
+
+    def _is_known(self, submission_id: SubmissionId) -> bool:
+        if submission_id in self._known:
+            return True
+        if submission_id in self._places:
+            return False
+        return self.submission(submission_id) is not None
+
+    def lease_due(self, now: datetime, lease: Lease, *, limit: int) -> list[Leased]:
+        """Lease deliveries that are due, then such whose lease has ended."""
+        at = microseconds(now)
+        rows = list(self._rows(_READY, (DUE, at, limit)))
+        if len(rows) < limit:
+            rows += self._rows(_READY, (LEASED, at, limit - len(rows)))
+        if not rows:
+            return []
+        ids = as_json([row[0] for row in rows])
+        self._rows(_LEASE, (microseconds(lease.until), lease.worker, ids))
+        found = map(queue_row, rows)
+        return [_leased(row.delivery, row.submission) for row in found]
+
+    def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
+        """Count an attempt for each delivery still held."""
+        wanted = list(held)
+        if len(wanted) == 1 and wanted[0].id not in self._pending.touched:
+            one = wanted[0]
+            self._connection.execute(_BEGIN_ONE, (one.id, one.fence))
+            return {one.id} if self._connection.changes() else set()
+        ids = set(self._still_held(wanted))
+        self._change(_BEGIN_ALL, ids)
+        return ids
+
+    def renew(self, held: Iterable[Held], until: datetime) -> set[DeliveryId]:
+        """Prolong leases."""
+        ids = set(self._still_held(held))
+        self._change(_RENEW, ids, microseconds(until))
+        return ids
+
+    def give_back(self, held: Iterable[Held], at: datetime, reason: str) -> None:
+        """Hand deliveries back unattempted."""
+        due_at = microseconds(at)
+        for delivery_id in self._still_held(held):
+            self._pending.again((delivery_id, DUE, due_at, None, reason, 0), delivery_id)
+
+    def free_leases(self, worker_prefix: str) -> int:
+        """Make due what workers whose id begins so held."""
+        self._rows(_FREE, (len(worker_prefix), worker_prefix))
+        return self._connection.changes()
+
+    def settle(self, settlements: Iterable[Settlement]) -> set[DeliveryId]:
+        """Write outcomes with their events."""
+        by_id = {settlement.held.id: settlement for settlement in settlements}
+        held = self._still_held(settlement.held for settlement in by_id.values())
+        for delivery_id, submission_id in held.items():
+            self._settle_one(by_id[delivery_id], submission_id)
+        return set(held)
+
+    def _settle_one(self, settlement: Settlement, submission_id: SubmissionId) -> None:
+        pending, delivery_id = self._pending, settlement.held.id
+        outcome, reason = outcome_json(settlement.outcome), settlement.reason
+        number, warned = NUMBERS[settlement.state], int(settlement.warning_due)
+        if settlement.state.is_final:
+            row: Row = (delivery_id, number, outcome, reason, warned)
+            captured = settlement.state is DeliveryState.CAPTURED
+            pending.finish(row, delivery_id, submission_id, captured=captured)
+        else:
+            at = settlement.next_attempt_at
+            due_at = None if at is None else microseconds(at)
+            row = (delivery_id, number, due_at, outcome, reason, warned)
+            pending.again(row, delivery_id)
+        if settlement.return_due:
+            pending.notice(delivery_id, submission_id, is_warning=False)
+        if settlement.warning_due:
+            pending.notice(delivery_id, submission_id, is_warning=True)
+        pending.add_events(settlement.events)
+
+    def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
+        wanted = {one.id: one.fence for one in held}
+        if not wanted:
+            return {}
+        if not self._pending.touched.isdisjoint(wanted):
+            self._pending.flush()
+        row = next(self._connection.execute(_STILL_HELD, (as_json(wanted),)))
+        return dict(json.loads(row[0]))
+
+    def _change(self, sql: str, ids: Iterable[DeliveryId], *first: int) -> None:
+        wanted = list(ids)
+        if wanted:
+            self._connection.execute(sql, (*first, as_json(wanted)))
+
+    def clear_notice(self, delivery_id: DeliveryId, *, is_warning: bool) -> None:
+        """Strike an owed return or warning; content that waited for it may go."""
+        sql = "DELETE FROM notice WHERE delivery_id = ? AND is_warning = ? RETURNING submission_id"
+        for (submission_id,) in list(self._rows(sql, (delivery_id, int(is_warning)))):
+            self._pending.let_go(submission_id)
+
+    # -- operator verbs on the queue
+    def change_queue(
+        self, which: QueueFilter, to: DeliveryState, now: datetime
+    ) -> list[DeliveryId]:
+        """Hold, release, retry or cancel matching deliveries; return which changed."""
+        wanted = which.states or _FROM[to]
+        states = tuple(state for state in _FROM[to] if state in wanted)
+        if not states:
+            return []
+        rows = self.deliveries(replace(which, states=states), limit=_ALL)
+        ids = [row.delivery.id for row in rows]
+        if to is DeliveryState.HELD:
+            self._change(_HOLD, ids)
+        elif to is DeliveryState.DUE:
+            self._change(_RELEASE, ids, microseconds(now))
+        else:
+            for row in rows:
+                delivery = row.delivery
+                self._pending.finish(
+                    (delivery.id, NUMBERS[to], None, "cancelled by an operator", 0),
+                    delivery.id,
+                    delivery.submission_id,
+                    captured=False,
+                )
+        return ids
+
+    # -- accounts
+    def put_account(self, account: Account) -> None:
+        """Insert or replace."""
+        insert_rows(
+            self._connection, "INSERT OR REPLACE INTO account VALUES ", [account_row(account)]
+        )
+
+    def remove_account(self, name: AccountName) -> bool:
+        """Remove with all its credentials."""
+        self._connection.execute("DELETE FROM credential WHERE account = ?", (name,))
+        self._connection.execute("DELETE FROM account WHERE name = ?", (name,))
+        return self._connection.changes() > 0
+
+    def put_credential(self, credential: Credential) -> None:
+        """Insert or replace."""
+        head = "INSERT OR REPLACE INTO credential VALUES "
+        insert_rows(self._connection, head, [credential_row(credential)])
+
+    def remove_credential(self, credential_id: CredentialId) -> bool:
+        """Remove one."""
+        self._connection.execute("DELETE FROM credential WHERE id = ?", (credential_id,))
+        return self._connection.changes() > 0
+
+    # -- events
+    def add_events(self, events: Iterable[Event]) -> None:
+        """Append to the outbox."""
+        self._pending.add_events(events)
+
+    def set_position(self, reader: str, position: int) -> None:
+        """Remember how far a reader has come."""
+        row: Row = (f"reader/{reader}", position)
+        insert_rows(self._connection, "INSERT OR REPLACE INTO counter VALUES ", [row])
+
+    # -- housekeeping
+    def move_content(self, submission_id: SubmissionId, old: Place) -> None:
+        """Point at the copy that came with this job, if the row still points at `old`."""
+        new = self._places[submission_id]
+        sql = (
+            "UPDATE content SET segment = ?, offset = ? WHERE submission_id = ?"
+            " AND segment = ? AND offset = ?"
+        )
+        self._rows(sql, (new.segment, new.offset, submission_id, old.segment, old.offset))
+
+    def execute(self, sql: str, bindings: Iterable[Any] = ()) -> int:
+        """Run a statement of housekeeping; return how many rows it changed."""
+        self._rows(sql, bindings)
+        return self._connection.changes()
+
+
+def _leased(delivery: Delivery, submission: Submission) -> Leased:
+    fence = delivery.leases + 1
+    held = Delivery(
+        delivery.id,
+        delivery.submission_id,
+        delivery.forward_path,
+        delivery.destination,
+        delivery.next_attempt_at,
+        delivery.expires_at,
+        DeliveryState.LEASED,
+        delivery.attempts,
+        fence,
+        delivery.last_outcome,
+        delivery.reason,
+        delivery.warned,
+    )
+    return Leased(held, submission, fence)

@@ -1,0 +1,194 @@
+"""The writer's hands: its segment, its connection, and the lock that processes share.
+
+Contents are synced before the lock is taken; the lock is held for the row commit only. The lock is
+a file of its own (`store.lock`): waiting writers sleep in the kernel and are woken in turn, where
+SQLite's own busy handler would poll.
+"""
+
+import fcntl
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from gatepost.model.ids import SubmissionId
+from gatepost.store.group_commit import Content, Run
+from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.segments import Place, SegmentWriter, disk_trouble
+from gatepost.store.sqlite_connection import connect, store_trouble
+from gatepost.store.sqlite_pending import Keeping, Pending
+from gatepost.store.sqlite_rows import microseconds
+from gatepost.store.sqlite_transaction import SqliteTransaction
+
+_log = logging.getLogger(__name__)
+
+DATABASE: Final = "gatepost.db"
+LOCK: Final = "store.lock"
+CONTENT: Final = "content"
+#: What is left to the rest of the machine, and to settling, which frees room: this much, or a
+#: sixteenth of a small disk.
+_RESERVE: Final = 64 * 2**20
+_RESERVE_SHARE: Final = 16
+
+
+def free_space(directory: Path) -> int:
+    """Return the octets that may be written before the reserve begins; 0 without inodes.
+
+    Raises:
+        StoreUnavailableError: the directory is gone.
+
+    """
+    try:
+        found = os.statvfs(directory)
+    except OSError as error:
+        raise disk_trouble(error) from error
+    reserve = min(_RESERVE, found.f_blocks * found.f_frsize // _RESERVE_SHARE)
+    if found.f_files and not found.f_favail:
+        return 0
+    return max(0, found.f_bavail * found.f_frsize - reserve)
+
+
+@contextmanager
+def store_lock(data_dir: Path) -> Iterator[None]:
+    """Hold the store's lock; for what is no batch of the writer. Raises StoreUnavailableError."""
+    try:
+        file = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise disk_trouble(error) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    except OSError as error:
+        raise disk_trouble(error) from error
+    finally:
+        os.close(file)
+
+
+class SqliteWriter:
+    """`Keeper` over SQLite and segments. Opens what it needs with its first batch."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        keeping: Keeping,
+        clock: Callable[[], datetime],
+        on_commit: Callable[[int], None],
+    ) -> None:
+        """`on_commit` is told how many pages wait in the WAL; called in the writer thread."""
+        self._data_dir = data_dir
+        self._keeping = keeping
+        self._clock = clock
+        self._on_commit = on_commit
+        self._segment = SegmentWriter(data_dir / CONTENT)
+        self._lock: int | None = None
+        self._connection: apsw.Connection | None = None
+        self._connections = 0
+        self._known_tables: set[str] = set()
+
+    # -- phase 1
+    def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Place]:
+        """Append contents with one sync. Raises StoreUnavailableError."""
+        if free_space(self._data_dir) <= 0:
+            msg = "less disk space is left than the reserve"
+            raise DiskFullError(msg)
+        places = self._segment.append([pieces for _, pieces in contents])
+        return {content[0]: place for content, place in zip(contents, places, strict=True)}
+
+    # -- phase 2
+    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Place]) -> list[Any]:
+        """Run jobs in one transaction. Raises StoreUnavailableError, or what a job raised."""
+        try:
+            with self._locked() as connection:
+                results = self._commit(connection, runs, places)
+        except apsw.Error as error:
+            trouble = store_trouble(error)
+            if trouble is None:
+                raise
+            self._forget()
+            raise trouble from error
+        self._segment.committed()
+        return results
+
+    def _commit(
+        self,
+        connection: apsw.Connection,
+        runs: Sequence[Run],
+        places: Mapping[SubmissionId, Place],
+    ) -> list[Any]:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            now = microseconds(self._clock())
+            pending = Pending(connection, self._known_tables, now, self._keeping)
+            transaction = SqliteTransaction(self._data_dir / CONTENT, pending, places)
+            results = [run(transaction) for run in runs]
+            transaction.flush()
+            connection.execute("COMMIT")
+        except BaseException:
+            self._known_tables.clear()
+            # SQLite itself rolls back at some errors (a full disk among them).
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return results
+
+    def data_version(self) -> int:
+        """Return a number that changes when another process has committed.
+
+        Asked of the connection that writes: its own commits do not count. Raises apsw.Error.
+        """
+        version: int = self._open().execute("PRAGMA data_version").get
+        return self._connections << 32 | version
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._segment.close()
+        self._forget()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @contextmanager
+    def _locked(self) -> Iterator[apsw.Connection]:
+        connection = self._open()
+        try:
+            if self._lock is None:
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                self._lock = os.open(self._data_dir / LOCK, flags, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise disk_trouble(error) from error
+        try:
+            yield connection
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _open(self) -> apsw.Connection:
+        if self._connection is None:
+            path = self._data_dir / DATABASE
+            if not path.exists():
+                # SQLite would make an empty one, and mail would seem to be gone.
+                msg = f"{path} is missing"
+                raise StoreUnavailableError(msg)
+            self._connection = connect(path)
+            self._connection.setwalhook(self._wal_grew)
+            self._connections += 1
+        return self._connection
+
+    def _wal_grew(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self._on_commit(pages)
+        return apsw.SQLITE_OK
+
+    def _forget(self) -> None:
+        """Close a connection that has had trouble: the next batch opens another."""
+        connection, self._connection = self._connection, None
+        self._known_tables.clear()
+        if connection is not None:
+            try:
+                connection.close(force=True)
+            except apsw.Error as error:
+                _log.warning("store: closing the database: %s", error)
