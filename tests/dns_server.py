@@ -56,7 +56,7 @@ class DnsServer:
     def __post_init__(self) -> None:
         self.address = SocketAddress("127.0.0.1", 0)
         self._records: dict[tuple[str, str], dns.rrset.RRset] = {}
-        self._by_name: dict[str, Behaviour] = {}
+        self._special: dict[str, Behaviour] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,7 +76,11 @@ class DnsServer:
 
     def for_name(self, name: str) -> Behaviour:
         """Return the behaviour for one name, to be changed."""
-        return self._by_name.setdefault(f"{name.lower().rstrip('.')}.", Behaviour())
+        return self._special.setdefault(f"{name.lower().rstrip('.')}.", Behaviour())
+
+    def for_kind(self, kind: str) -> Behaviour:
+        """Return the behaviour for one record type, to be changed."""
+        return self._special.setdefault(kind, Behaviour())
 
     @property
     def count(self) -> int:
@@ -122,7 +126,7 @@ class DnsServer:
         self.queries[(owner.rstrip("."), kind)] += 1
         self.by_tcp += tcp
         self.with_edns += query.edns >= 0
-        how = self._by_name.get(owner, self.behaviour)
+        how = self._special.get(owner) or self._special.get(kind) or self.behaviour
         if how.delay:
             await asyncio.sleep(how.delay)
         if how.silent or (how.silent_udp and not tcp):
@@ -130,11 +134,13 @@ class DnsServer:
         reply = self._reply(query, owner, kind, how)
         if how.cut and not tcp:
             reply.flags |= dns.flags.TC
-            return [reply.to_wire()[:-3]]
-        if how.truncate and not tcp:
+            return [reply.to_wire(max_size=65535)[:-3]]
+        found = [reply.to_wire(max_size=65535)]
+        room = query.payload if query.edns >= 0 else 512
+        if not tcp and (how.truncate or len(found[0]) > room):
             reply.answer.clear()
             reply.flags |= dns.flags.TC
-        found = [reply.to_wire()]
+            found = [reply.to_wire()]
         return [*self._noise(query), *found] if how.garbage and not tcp else found
 
     def _reply(

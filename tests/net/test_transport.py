@@ -546,6 +546,16 @@ async def test_a_handshake_that_is_none_fails_with_a_reason(
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+def _old(context: ssl.SSLContext) -> None:
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+
+def _only(context: ssl.SSLContext, cipher: str) -> None:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(cipher)
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -585,16 +595,6 @@ async def test_a_client_without_common_ground_is_told(
     heard = await asyncio.to_thread(attempt)
     assert await asyncio.wait_for(outcome, 5) == reason
     assert "ALERT" in heard
-
-
-def _old(context: ssl.SSLContext) -> None:
-    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
-
-
-def _only(context: ssl.SSLContext, cipher: str) -> None:
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(cipher)
 
 
 async def test_garbage_within_tls_breaks_the_connection(

@@ -148,7 +148,6 @@ class TlsChannel:
             TlsFailedError: the octets are not what the other side encrypted.
 
         """
-        read, incoming = self._session.read, self._incoming
         if self._failed:
             raise TlsFailedError(self._failed)
         pieces: list[bytes] = []
