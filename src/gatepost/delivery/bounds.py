@@ -1,7 +1,7 @@
 """How much, how many, how long, on the way out: each figure once, settable in tests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gatepost.wire.smtp.client_events import Phase
@@ -66,4 +66,4 @@ class Bounds:
     #: How often slow sites are made to give back what they hold of the common room.
     fairness: float = 10.0
     maildir_writers: int = 4
-    patience: Mapping[Phase, float] = PATIENCE
+    patience: Mapping[Phase, float] = field(default_factory=lambda: PATIENCE)

@@ -166,13 +166,13 @@ def report_on(
         identifier=identifier,
         at=at,
         boundary=f"report{identifier}",
-        recipients=[_recipient(n, at) for n in notices],
+        recipients=[_recipient(n) for n in notices],
         original=original,
         arrived_at=submission.received_at,
     )
 
 
-def _recipient(notice: DueNotice, at: datetime) -> ReportedRecipient:
+def _recipient(notice: DueNotice) -> ReportedRecipient:
     delivery = notice.delivery
     outcome = delivery.last_outcome or Outcome(OutcomeKind.DEFERRED)
     if notice.is_warning:
@@ -189,7 +189,6 @@ def _recipient(notice: DueNotice, at: datetime) -> ReportedRecipient:
         diagnostic=outcome.words if outcome.code else outcome.text,
         remote_host=outcome.host if outcome.code else "",
         retry_until=delivery.expires_at if notice.is_warning else None,
-        last_attempt_at=at if not notice.is_warning else None,
     )
 
 

@@ -1,0 +1,191 @@
+"""A store that forgets everything at the end of a test: for rooms that need one beside them."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from gatepost.model.delivery import Delivery, DeliveryState, Leased
+from gatepost.model.event import Event, EventKind
+from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.submission import Submission
+from gatepost.store.protocols import (
+    ContentDamagedError,
+    DueNotice,
+    Held,
+    Lease,
+    Settlement,
+    StoreUnavailableError,
+)
+
+
+class MemoryTransaction:
+    """Reads and changes the tables at once; a job that raises is not undone."""
+
+    def __init__(self) -> None:
+        self.submission_rows: dict[SubmissionId, Submission] = {}
+        self.delivery_rows: dict[DeliveryId, Delivery] = {}
+        self.leases: dict[DeliveryId, tuple[int, datetime]] = {}
+        self.contents: dict[SubmissionId, bytes] = {}
+        self.damaged: set[SubmissionId] = set()
+        self.event_rows: list[Event] = []
+        self.notices: dict[tuple[DeliveryId, bool], None] = {}
+        self.fence = 0
+        self.calls: list[tuple[str, int]] = []
+
+    # -- reading
+
+    def content(self, submission_id: SubmissionId) -> bytes | None:
+        if submission_id in self.damaged:
+            raise ContentDamagedError("checksum")
+        return self.contents.get(submission_id)
+
+    def next_due_at(self) -> datetime | None:
+        due = [d.next_attempt_at for d in self.delivery_rows.values() if d.state == "due"]
+        return min(due, default=None)
+
+    def notices_due(self, *, limit: int) -> list[DueNotice]:
+        rows = []
+        for identifier, is_warning in list(self.notices)[:limit]:
+            delivery = self.delivery_rows[identifier]
+            rows.append(
+                DueNotice(delivery, self.submission_rows[delivery.submission_id], is_warning)
+            )
+        return rows
+
+    # -- changing
+
+    def add_deliveries(
+        self, submission: Submission, deliveries: Sequence[Delivery], lease: Lease | None = None
+    ) -> list[Leased]:
+        if submission.id in self.submission_rows:
+            return []
+        self.submission_rows[submission.id] = submission
+        for delivery in deliveries:
+            self.delivery_rows[delivery.id] = delivery
+        due = [d.id for d in deliveries if d.state is DeliveryState.DUE]
+        return [self._lease(i, lease) for i in due] if lease else []
+
+    def lease_due(self, now: datetime, lease: Lease, *, limit: int) -> list[Leased]:
+        self.calls.append(("lease_due", limit))
+        due = [
+            d.id
+            for d in sorted(self.delivery_rows.values(), key=lambda d: d.next_attempt_at)
+            if (d.state is DeliveryState.DUE and d.next_attempt_at <= now)
+            or (d.state is DeliveryState.LEASED and self.leases[d.id][1] <= now)
+        ]
+        return [self._lease(i, lease) for i in due[:limit]]
+
+    def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
+        ours = [h.id for h in held if self._holds(h)]
+        self.calls.append(("begin_attempts", len(ours)))
+        for identifier in ours:
+            row = self.delivery_rows[identifier]
+            self.delivery_rows[identifier] = replace(row, attempts=row.attempts + 1)
+        return set(ours)
+
+    def renew(self, held: Iterable[Held], until: datetime) -> set[DeliveryId]:
+        ours = [h for h in held if self._holds(h)]
+        self.calls.append(("renew", len(ours)))
+        for h in ours:
+            self.leases[h.id] = (h.fence, until)
+        return {h.id for h in ours}
+
+    def give_back(self, held: Iterable[Held], at: datetime, reason: str) -> None:
+        for h in held:
+            if self._holds(h):
+                self._change(h.id, DeliveryState.DUE, next_attempt_at=at, reason=reason)
+
+    def settle(self, settlements: Iterable[Settlement]) -> set[DeliveryId]:
+        ours = set()
+        settlements = list(settlements)
+        self.calls.append(("settle", len(settlements)))
+        for s in settlements:
+            if not self._holds(s.held):
+                continue
+            ours.add(s.held.id)
+            row = self.delivery_rows[s.held.id]
+            self._change(
+                s.held.id,
+                s.state,
+                last_outcome=s.outcome,
+                reason=s.reason,
+                next_attempt_at=s.next_attempt_at or row.next_attempt_at,
+                warned=row.warned or s.warning_due,
+            )
+            self.event_rows.extend(s.events)
+            if s.return_due:
+                self.notices[s.held.id, False] = None
+            if s.warning_due:
+                self.notices[s.held.id, True] = None
+        return ours
+
+    def clear_notice(self, delivery_id: DeliveryId, *, is_warning: bool) -> None:
+        self.notices.pop((delivery_id, is_warning), None)
+
+    def add_events(self, events: Iterable[Event]) -> None:
+        self.event_rows.extend(events)
+
+    def take_away(self, identifier: DeliveryId) -> None:
+        """Let a neighbour take a lease."""
+        self.fence += 1
+        self.leases[identifier] = (self.fence, self.leases[identifier][1])
+
+    def _lease(self, identifier: DeliveryId, lease: Lease) -> Leased:
+        self.fence += 1
+        self.leases[identifier] = (self.fence, lease.until)
+        row = self.delivery_rows[identifier]
+        self._change(identifier, DeliveryState.LEASED, leases=row.leases + 1)
+        row = self.delivery_rows[identifier]
+        return Leased(row, self.submission_rows[row.submission_id], self.fence)
+
+    def _holds(self, held: Held) -> bool:
+        row = self.delivery_rows[held.id]
+        return row.state is DeliveryState.LEASED and self.leases[held.id][0] == held.fence
+
+    def _change(self, identifier: DeliveryId, state: DeliveryState, **more: Any) -> None:
+        row = self.delivery_rows[identifier]
+        self.delivery_rows[identifier] = replace(row, state=state, **more)
+
+
+class MemoryStore:
+    """The part of `Store` that deliveries need."""
+
+    def __init__(self) -> None:
+        self.tables = MemoryTransaction()
+        self.away = False
+        self.version = 0
+        self._changed = asyncio.Condition()
+
+    async def write(
+        self,
+        job: Callable[[Any], Any],
+        content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+    ) -> Any:
+        await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailableError("away")
+        if content is not None:
+            self.tables.contents[content[0]] = b"".join(content[1])
+        result = job(self.tables)
+        async with self._changed:
+            self._changed.notify_all()
+        return result
+
+    async def read(self, query: Callable[[Any], Any]) -> Any:
+        await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailableError("away")
+        return query(self.tables)
+
+    async def data_version(self) -> int:
+        return self.version
+
+    async def until(self, holds: Callable[[], bool], timeout: float = 15.0) -> None:
+        """Wait for a condition on what was written."""
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(holds)
+
+    def kinds(self) -> list[EventKind]:
+        return [e.kind for e in self.tables.event_rows]
