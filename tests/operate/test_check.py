@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.model.ids import WorkerId
 from gatepost.model.settings import (
     ListenerSettings,
     LocalDomainSettings,
@@ -19,6 +20,9 @@ from gatepost.model.settings import (
 from gatepost.operate import init
 from gatepost.operate.check import Finding, Grade, OpenDoor, Proof, check, is_served
 from gatepost.operate.configuration import load
+from gatepost.store.sqlite import open_sqlite
+from gatepost.store.sqlite_connection import connect
+from gatepost.store.sqlite_writer import DATABASE
 
 NOW = datetime.now(UTC)
 
@@ -51,7 +55,7 @@ def test_a_fresh_set_up_has_nothing_wrong(settings: Settings) -> None:
     found = check(settings, closed, NOW)
     assert bad(found) == []
     assert {f.subject.split()[0] for f in found} == {
-        "hostname", "certificate", "data_dir", "mx", "relaying",
+        "hostname", "certificate", "data_dir", "mx", "relaying", "store",
     }  # fmt: skip
 
 
@@ -99,7 +103,31 @@ def test_a_missing_state_directory_is_a_fault(settings: Settings) -> None:
     settings.data_dir.rmdir()
     (finding,) = bad(check(settings, closed, NOW))
     assert finding.grade is Grade.FAULT
-    assert "mkdir" in finding.mend
+    assert "gatepost init" in finding.mend
+
+
+async def test_a_store_is_looked_at_and_not_changed(settings: Settings) -> None:
+    store = await open_sqlite(settings.data_dir, WorkerId("test/0/0"))
+    await store.close()
+    assert bad(check(settings, closed, NOW)) == []
+
+
+async def test_a_newer_store_is_a_fault(settings: Settings) -> None:
+    store = await open_sqlite(settings.data_dir, WorkerId("test/0/0"))
+    await store.close()
+    connection = connect(settings.data_dir / DATABASE)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    (finding,) = bad(check(settings, closed, NOW))
+    assert finding.grade is Grade.FAULT
+    assert "a newer Gatepost wrote it (version 999" in finding.what
+
+
+def test_a_file_that_is_no_database_is_a_fault(settings: Settings) -> None:
+    (settings.data_dir / DATABASE).write_bytes(b"something else" * 1000)
+    (finding,) = bad(check(settings, closed, NOW))
+    assert finding.grade is Grade.FAULT
+    assert finding.subject.startswith("store")
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from gatepost.model.domain_name import parse_host_port
 from gatepost.model.settings import CertificateSettings, Role, Settings
 from gatepost.net.certificate import CertificateError, read_certificate
+from gatepost.operate.ownership import OwnershipError, become_owner
+from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
+from gatepost.store.sqlite_schema import MIGRATIONS
+from gatepost.store.sqlite_writer import DATABASE
 
 #: The running server holds a lock on it.
 _SERVER_LOCK: Final = "serve.lock"
@@ -76,9 +83,10 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
         *_hostname(settings),
         *_certificates(settings, now),
         *_password_files(settings),
-        *_data_dir(settings.data_dir),
         *_ports(settings),
         *_relaying(settings, prove),
+        # Last: from here on, root is the owner of data_dir.
+        *_data_dir(settings.data_dir),
     ]
 
 
@@ -137,20 +145,45 @@ def _password_files(settings: Settings) -> Iterator[Finding]:
 def _data_dir(data_dir: Path) -> Iterator[Finding]:
     subject = f"data_dir {data_dir}"
     try:
+        become_owner(data_dir)
         with tempfile.TemporaryFile(dir=data_dir):
             pass
-    except FileNotFoundError:
-        mend = f'make it: mkdir -m 700 {data_dir} (or "gatepost init")'
-        yield Finding(Grade.FAULT, subject, "there is no such directory", mend)
+    except OwnershipError as error:
+        yield Finding(Grade.FAULT, subject, error.what, error.mend)
+        return
     except OSError as error:
         words = (error.strerror or str(error)).lower()
-        mend = "give it to the user that serves, and check as that user"
+        mend = "give it to the user that serves"
         yield Finding(Grade.FAULT, subject, f"it cannot be written: {words}", mend)
-    else:
-        yield Finding(Grade.FINE, subject, "writable")
-        if _others_may_read(data_dir):
-            mend = f"chmod 700 {data_dir}"
-            yield Finding(Grade.WARNING, subject, "every user may look into it", mend)
+        return
+    yield Finding(Grade.FINE, subject, "writable")
+    if _others_may_read(data_dir):
+        mend = f"chmod 700 {data_dir}"
+        yield Finding(Grade.WARNING, subject, "every user may look into it", mend)
+    yield _store(data_dir)
+
+
+def _store(data_dir: Path) -> Finding:
+    """Look at the database without changing it: an older one is brought up to date by `serve`."""
+    path = data_dir / DATABASE
+    subject = f"store {path}"
+    try:
+        refuse_old_sqlite()
+        if not path.exists():
+            return Finding(
+                Grade.FINE, subject, 'it will be made by the first "account add" or serve'
+            )
+        connection = connect(path, readable_only=True)
+        try:
+            version = connection.execute("PRAGMA user_version").get
+        finally:
+            connection.close()
+    except (StoreUnavailableError, apsw.Error) as error:
+        return Finding(Grade.FAULT, subject, str(error), "see whether it is a database of Gatepost")
+    if version > len(MIGRATIONS):
+        what = f"a newer Gatepost wrote it (version {version}, this one knows {len(MIGRATIONS)})"
+        return Finding(Grade.FAULT, subject, what, "update this Gatepost")
+    return Finding(Grade.FINE, subject, "readable")
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
