@@ -1,0 +1,163 @@
+"""TLS on the way out: opportunistic, required, implicit, never; and logins inside it."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from gatepost.model.delivery import DeliveryState
+from gatepost.model.event import EventKind
+from gatepost.model.route import TlsMode, UpstreamLogin, ViaMx, ViaSmtp
+from gatepost.model.secret import Secret
+from gatepost.net.tls import Verification, client_context
+from tests.delivery.rig import Rig, routing
+from tests.sink import Sink
+
+DELIVERED = DeliveryState.DELIVERED
+
+
+class Authority:
+    """Makes servers' contexts, and clients that trust them."""
+
+    def __init__(self, path: Path) -> None:
+        self._ca = trustme.CA()
+        self._file = path / "ca.pem"
+        self._ca.cert_pem.write_to_path(self._file)
+
+    def server(self, *names: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._ca.issue_cert(*names).configure_cert(context)
+        return context
+
+    def client(self) -> ssl.SSLContext:
+        return client_context(Verification.REQUIRED, self._file)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def broken() -> ssl.SSLContext:
+    """A server that no client agrees with: it has no certificate."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+def to_mx(rig: Rig) -> None:
+    rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+
+
+async def test_tls_is_used_where_it_is_offered_whoever_certifies_it(authority: Authority) -> None:
+    async with Sink(tls=authority.server("other.example")) as sink, Rig(sink.port) as rig:
+        to_mx(rig)
+        (row,) = await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert sink.messages[0].tls
+        assert [c.split()[0] for c in sink.commands[0][:4]] == ["EHLO", "STARTTLS", "EHLO", "MAIL"]
+        assert row.last_outcome is not None
+        assert row.last_outcome.tls.startswith("TLSv1.3 TLS_")
+
+
+@pytest.mark.rfc("7435#3")
+async def test_where_the_handshake_fails_clear_text_is_used_on_a_new_connection() -> None:
+    async with Sink(tls=broken()) as sink, Rig(sink.port) as rig:
+        to_mx(rig)
+        await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert sink.sessions == 2
+        assert (sink.messages[0].session, sink.messages[0].tls) == (1, False)
+
+
+async def test_where_starttls_is_refused_the_session_goes_on(authority: Authority) -> None:
+    server = authority.server("mx.y.example")
+    async with Sink({"STARTTLS": ["454 not now"]}, tls=server) as sink, Rig(sink.port) as rig:
+        to_mx(rig)
+        await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert (sink.messages[0].session, sink.messages[0].tls) == (0, False)
+
+
+async def test_never_means_never(authority: Authority) -> None:
+    routes = routing(routes=[("*", ViaMx(TlsMode.NEVER))])
+    async with Sink(tls=authority.server("x")) as sink, Rig(sink.port, routes=routes) as rig:
+        to_mx(rig)
+        await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert not sink.messages[0].tls
+
+
+REQUIRED = routing(routes=[("*", ViaMx(TlsMode.REQUIRED))])
+
+
+async def test_required_tls_checks_the_name(authority: Authority) -> None:
+    server = authority.server("mx.y.example")
+    async with (
+        Sink(tls=server) as sink,
+        Rig(sink.port, routes=REQUIRED, authorities=authority.client()) as rig,
+    ):
+        to_mx(rig)
+        await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert sink.messages[0].tls
+
+
+@pytest.mark.parametrize(
+    ("names", "script", "status"),
+    [
+        (["other.example"], {}, "4.7.5"),
+        (["mx.y.example"], {"STARTTLS": ["454 no"] * 9}, "4.7.4"),
+        ([], {}, "4.7.4"),
+    ],
+)
+async def test_required_tls_that_is_not_to_be_had_sends_nothing(
+    authority: Authority, names: list[str], script: dict[str, list[str]], status: str
+) -> None:
+    server = authority.server(*names) if names else None
+    async with (
+        Sink(script, tls=server) as sink,
+        Rig(sink.port, routes=REQUIRED, authorities=authority.client()) as rig,
+    ):
+        to_mx(rig)
+        await rig.submit("b@y.example")
+        event = await rig.until_event(EventKind.DEFERRED)
+        assert event.facts["status"] == status
+        assert sink.messages == []
+        assert not any("MAIL" in c for said in sink.commands.values() for c in said)
+
+
+async def test_required_tls_distrusts_unknown_authorities(
+    authority: Authority, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path)
+    async with (
+        Sink(tls=stranger.server("mx.y.example")) as sink,
+        Rig(sink.port, routes=REQUIRED, authorities=authority.client()) as rig,
+    ):
+        to_mx(rig)
+        await rig.submit("b@y.example")
+        event = await rig.until_event(EventKind.DEFERRED)
+        assert "certificate not accepted" in str(event.facts["text"])
+
+
+def upstream(port: int, password: str, tls: TlsMode, mechanism: str | None = None) -> ViaSmtp:
+    return ViaSmtp("localhost", port, tls, UpstreamLogin("u", Secret(password), mechanism))
+
+
+@pytest.mark.parametrize("mechanism", [None, "LOGIN"])
+@pytest.mark.parametrize("tls", [TlsMode.REQUIRED, TlsMode.IMPLICIT])
+async def test_we_log_in_at_a_smart_host(
+    authority: Authority, tls: TlsMode, mechanism: str | None
+) -> None:
+    server = authority.server("localhost")
+    implicit = tls is TlsMode.IMPLICIT
+    async with Sink(tls=server, implicit=implicit, login=("u", "secret")) as sink:
+        routes = routing(routes=[("*", upstream(sink.port, "secret", tls, mechanism))])
+        async with Rig(routes=routes, authorities=authority.client()) as rig:
+            await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+            assert sink.messages[0].user == "u"
+
+
+async def test_a_refused_login_is_our_fault_and_the_mail_waits(authority: Authority) -> None:
+    async with Sink(tls=authority.server("localhost"), login=("u", "secret")) as sink:
+        routes = routing(routes=[("*", upstream(sink.port, "wrong", TlsMode.REQUIRED))])
+        async with Rig(routes=routes, authorities=authority.client()) as rig:
+            await rig.submit("b@y.example")
+            event = await rig.until_event(EventKind.DEFERRED)
+            assert "refused our login: 535" in str(event.facts["text"])
+            assert sink.messages == []

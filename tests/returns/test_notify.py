@@ -1,0 +1,136 @@
+"""Who is told, what, and once."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gatepost.model.delivery import Delivery, DeliveryState, Outcome, OutcomeKind
+from gatepost.model.event import EventKind
+from gatepost.model.ids import DeliveryId, SubmissionId, identifier
+from gatepost.model.submission import Submission
+from gatepost.returns.notify import Notifier, ReturnMessage, grouped, is_wanted, return_id
+from gatepost.store.protocols import DueNotice, StoreUnavailableError
+from tests.memory_store import MemoryStore
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SUBMISSION = Submission(SubmissionId("s"), "a@x.example", 10, NOON)
+OUTCOME = Outcome(OutcomeKind.REFUSED, 550, "5.1.1", "no such user", "mx.y.example")
+
+
+def notice(
+    number: int, state: DeliveryState = DeliveryState.REFUSED, *, warning: bool = False
+) -> DueNotice:
+    delivery = Delivery(
+        id=DeliveryId(identifier(1_700_000_000_000, number, number)),
+        submission_id=SUBMISSION.id,
+        forward_path=f"r{number}@y.example",
+        destination="y.example",
+        next_attempt_at=NOON,
+        expires_at=NOON + timedelta(days=5),
+        state=state,
+        last_outcome=OUTCOME,
+    )
+    return DueNotice(delivery, SUBMISSION, warning)
+
+
+@pytest.mark.parametrize(
+    ("state", "warning", "reverse_path", "wanted"),
+    [
+        (DeliveryState.REFUSED, False, "a@x.example", True),
+        (DeliveryState.REFUSED, False, "", False),
+        (DeliveryState.DUE, True, "a@x.example", True),
+        (DeliveryState.DELIVERED, True, "a@x.example", False),
+    ],
+)
+def test_wanted(state: DeliveryState, warning: bool, reverse_path: str, wanted: bool) -> None:
+    submission = replace(SUBMISSION, reverse_path=reverse_path)
+    assert is_wanted(replace(notice(1, state, warning=warning), submission=submission)) is wanted
+
+
+def test_the_id_of_a_return_derives_from_its_deliveries() -> None:
+    one, two = notice(1), notice(2)
+    found = return_id([one, two])
+    assert found == return_id([two, one])
+    assert found != return_id([one])
+    assert found != return_id([replace(one, is_warning=True), replace(two, is_warning=True)])
+    assert found[:12] == one.delivery.id[:12]
+    assert re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", found)
+
+
+def test_what_failed_together_shares_a_report() -> None:
+    late = notice(3, DeliveryState.DUE, warning=True)
+    assert [len(g) for g in grouped([notice(1), late, notice(2)])] == [2, 1]
+
+
+class Desk:
+    """Accepts returns, or not."""
+
+    def __init__(self, answer: bool | Exception = True) -> None:
+        self.answer = answer
+        self.taken: list[ReturnMessage] = []
+
+    async def accept(self, message: ReturnMessage) -> bool:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        self.taken.append(message)
+        return self.answer
+
+
+def store_with(*notices: DueNotice) -> MemoryStore:
+    store = MemoryStore()
+    for n in notices:
+        store.tables.submission_rows[n.submission.id] = n.submission
+        store.tables.delivery_rows[n.delivery.id] = n.delivery
+        store.tables.notices[n.delivery.id, n.is_warning] = None
+    store.tables.contents[SUBMISSION.id] = b"Subject: hi\r\n\r\nbody\r\n"
+    return store
+
+
+def notifier(store: MemoryStore, desk: Desk) -> Notifier:
+    return Notifier(store, "relay.test", desk.accept, now=lambda: NOON)
+
+
+@pytest.mark.rfc("3464#2")
+async def test_one_report_for_two_recipients() -> None:
+    store, desk = store_with(notice(1), notice(2)), Desk()
+    await notifier(store, desk).send_due()
+    (message,) = desk.taken
+    assert message.forward_path == "a@x.example"
+    assert message.content.count(b"Final-Recipient: rfc822; r") == 2
+    assert b"Diagnostic-Code: smtp; 550 5.1.1 no such user" in message.content
+    assert b"Subject: hi" in message.content
+    assert store.tables.notices == {}
+    assert store.kinds() == [EventKind.RETURNED] * 2
+
+
+async def test_a_delay_notice_says_until_when() -> None:
+    store, desk = store_with(notice(1, DeliveryState.DUE, warning=True)), Desk()
+    await notifier(store, desk).send_due()
+    assert b"Action: delayed" in desk.taken[0].content
+    assert b"Will-Retry-Until: Tue, 06 Jan 2026 12:00:00" in desk.taken[0].content
+
+
+async def test_a_return_that_can_never_be_accepted_is_dropped_with_an_event() -> None:
+    store = store_with(notice(1))
+    await notifier(store, Desk(answer=False)).send_due()
+    assert store.tables.notices == {}
+    assert store.kinds() == [EventKind.RETURN_DROPPED]
+
+
+async def test_a_return_waits_for_the_store() -> None:
+    store = store_with(notice(1))
+    with pytest.raises(StoreUnavailableError):
+        await notifier(store, Desk(StoreUnavailableError("away"))).send_due()
+    assert len(store.tables.notices) == 1
+
+
+async def test_expired_is_permanent_to_a_program() -> None:
+    late = notice(1, DeliveryState.EXPIRED)
+    outcome = Outcome(OutcomeKind.DEFERRED, 0, "4.4.1", "no connection: no answer", "mx.y.example")
+    late = replace(late, delivery=replace(late.delivery, last_outcome=outcome))
+    desk = Desk()
+    await notifier(store_with(late), desk).send_due()
+    assert b"Status: 5.4.1" in desk.taken[0].content
+    assert b"Remote-MTA" not in desk.taken[0].content

@@ -1,0 +1,87 @@
+"""What replies and faults of the other side mean."""
+
+import pytest
+
+from gatepost.model.delivery import OutcomeKind
+from gatepost.returns.outcome import (
+    Spoken,
+    from_login_refusal,
+    from_session_reply,
+    from_verdict,
+    says_too_many_recipients,
+)
+from gatepost.wire.smtp.client_events import Fault, FaultKind, Phase
+from gatepost.wire.smtp.reply_reader import ServerReply
+
+TO = Spoken("mx.y.example", "192.0.2.1:25", "TLSv1.3 TLS_AES_256_GCM_SHA384")
+D, W, R = OutcomeKind.DELIVERED, OutcomeKind.DEFERRED, OutcomeKind.REFUSED
+
+REPLIES = [
+    (250, "2.0.0", D, "2.0.0"),
+    (250, "", D, "2.0.0"),
+    (451, "4.3.0", W, "4.3.0"),
+    (421, "", W, "4.0.0"),
+    (354, "", W, "3.0.0"),
+    (550, "5.1.1", R, "5.1.1"),
+    (554, "", R, "5.0.0"),
+    (550, "4.2.2", R, "4.2.2"),
+    (552, "5.2.2", R, "5.2.2"),
+    (552, "", R, "5.0.0"),
+    (552, "5.5.3", W, "5.5.3"),
+    (452, "4.5.3", W, "4.5.3"),
+]
+
+
+@pytest.mark.rfc("5321#4.2.1")
+@pytest.mark.parametrize(("code", "status", "kind", "said"), REPLIES)
+def test_reply(code: int, status: str, kind: OutcomeKind, said: str) -> None:
+    outcome = from_verdict(ServerReply(code, status, ("words",)), TO)
+    assert (outcome.kind, outcome.code, outcome.status) == (kind, code, said)
+    assert (outcome.host, outcome.address, outcome.tls) == (TO.host, TO.address, TO.tls)
+
+
+MAY_HAVE_ARRIVED = " after the final dot: it may have arrived, and is sent again"
+FAULTS = [
+    (FaultKind.LOST, Phase.MAIL, False, W, "4.4.2", "connection lost after MAIL"),
+    (FaultKind.LOST, Phase.CONTENT, False, W, "4.4.2", "connection lost in the content"),
+    (FaultKind.LOST, Phase.FINAL_DOT, False, W, "4.4.2", "connection lost" + MAY_HAVE_ARRIVED),
+    (FaultKind.LOST, Phase.FINAL_DOT, True, W, "4.4.2", "no reply in time" + MAY_HAVE_ARRIVED),
+    (FaultKind.GARBAGE, Phase.RCPT, False, W, "4.5.0", "the next hop speaks no SMTP after RCPT: x"),
+    (FaultKind.NEEDS_EIGHT_BIT, Phase.MAIL, False, R, "5.6.3",
+     "the next hop does not take 8-bit content"),
+    (FaultKind.TOO_LARGE, Phase.MAIL, False, R, "5.3.4", "the next hop says: x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "phase", "slow", "outcome", "status", "text"), FAULTS)
+def test_fault(
+    kind: FaultKind, phase: Phase, slow: bool, outcome: OutcomeKind, status: str, text: str
+) -> None:
+    found = from_verdict(Fault(kind, phase, "x"), TO, slow=slow)
+    assert (found.kind, found.code, found.status, found.text) == (outcome, 0, status, text)
+
+
+@pytest.mark.rfc("5321#4.5.3.1.10")
+@pytest.mark.parametrize(
+    ("code", "status", "says"),
+    [(452, "4.5.3", True), (452, "", True), (452, "4.2.2", False), (552, "5.5.3", True),
+     (552, "", False), (450, "4.5.3", False)],
+)  # fmt: skip
+def test_too_many_recipients(code: int, status: str, says: bool) -> None:
+    assert says_too_many_recipients(ServerReply(code, status, ("x",))) is says
+
+
+def test_a_refused_login_never_refuses_the_mail() -> None:
+    outcome = from_login_refusal(ServerReply(535, "5.7.8", ("no",)), TO)
+    assert outcome.kind is W
+    assert "535 5.7.8 no" in outcome.text
+    assert from_login_refusal(None, TO).kind is W
+
+
+@pytest.mark.parametrize(("code", "kind"), [(250, W), (450, W), (554, R)])
+def test_a_greeting_that_is_none(code: int, kind: OutcomeKind) -> None:
+    assert from_session_reply(ServerReply(code, "", ("x",)), TO, "greeting").kind is kind
+
+
+def test_long_texts_are_cut() -> None:
+    assert len(from_verdict(ServerReply(550, "", ("x" * 4000,)), TO).text) == 500
