@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from tests.support.node import Node, wait_until
 
@@ -42,15 +43,26 @@ def letter(node: Node) -> Letter:
 
 def assert_arrived(node: Node, sent: Letter) -> None:
     """Wait until the letter is captured, and hold its content against what was sent."""
-    wait_until(lambda: len(node.captured(sent.recipient)) == 1, f"mail for {sent.recipient}")
-    row = node.captured(sent.recipient)[0]
-    text = node.content(row).replace(b"\r\n", b"\n").decode()
+    rows = _captured(node, sent)
+    assert len(rows) == 1
+    text = node.content(rows[0]).replace(b"\r\n", b"\n").decode()
     header, _, body = text.partition("\n\n")
     assert f"Subject: {sent.subject}" in header
     assert "\nReceived: " in f"\n{header}"
     assert "ESMTPSA" in header
     assert node.password not in text
     assert body.rstrip("\n") == sent.body.rstrip("\n")
+
+
+def _captured(node: Node, sent: Letter) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+
+    def is_there() -> bool:
+        rows.extend(node.captured(sent.recipient))
+        return bool(rows)
+
+    wait_until(is_there, f"mail for {sent.recipient}")
+    return rows
 
 
 def assert_nothing_arrived(node: Node, sent: Letter) -> None:
