@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 ALL = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "scripts").glob("*.py"))]
 CATALOGUE = ROOT / "src/gatepost/wire/smtp/replies.py"
-LONGEST = 450
+#: Lines of a file; a table of cases may be longer than what it tests.
+LONGEST, LONGEST_TEST = 450, 700
 REPLY = re.compile(rb"[245][0-9][0-9][ -]")
 
 
@@ -21,8 +22,13 @@ def name(path: Path) -> str:
 
 def test_a_file_has_one_subject() -> None:
     forbidden = {"utils", "helpers", "manager", "base", "common", "misc"}
-    assert [name(p) for p in ALL if len(p.read_text().splitlines()) > LONGEST] == []
+    assert [name(p) for p in ALL if _length(p) > LONGEST_TEST] == []
+    assert [name(p) for p in SOURCES if _length(p) > LONGEST] == []
     assert [name(p) for p in ALL if p.stem in forbidden] == []
+
+
+def _length(path: Path) -> int:
+    return len(path.read_text().splitlines())
 
 
 def test_a_module_says_what_it_is() -> None:
