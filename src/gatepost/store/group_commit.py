@@ -63,6 +63,7 @@ class _Job:
     content: Content | None
     future: asyncio.Future[Any]
     asked_at: float
+    octets: int = 0
     is_peek: bool = False
     #: Set by the writer thread when it begins, by the loop when the caller has given up waiting.
     taken: bool = False
@@ -88,7 +89,9 @@ class GroupCommit:
 
     def write(self, run: Run, content: Content | None = None) -> asyncio.Future[Any]:
         """Hand a job in; the future ends when it is durable or has failed."""
-        return self._put(_Job(run, content, self._loop.create_future(), self._loop.time()))
+        octets = 0 if content is None else sum(map(len, content[1]))
+        future = self._loop.create_future()
+        return self._put(_Job(run, content, future, self._loop.time(), octets))
 
     def peek(self, run: Callable[[], T]) -> asyncio.Future[T]:
         """Run a function in the writer thread, outside any transaction."""
@@ -176,8 +179,7 @@ class GroupCommit:
         octets = 0
         while job is not None:
             batch.append(job)
-            if job.content is not None:
-                octets += sum(map(len, job.content[1]))
+            octets += job.octets
             if len(batch) >= MOST_JOBS or octets >= MOST_OCTETS:
                 return batch, True
             try:

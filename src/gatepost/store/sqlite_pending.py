@@ -37,9 +37,11 @@ _INSERT_EVENT: Final = "INSERT INTO event_{day} VALUES "
 _INSERT_NOTICE: Final = "INSERT OR REPLACE INTO notice VALUES "
 
 _AGAIN: Final = """
-UPDATE delivery SET state = j.state, ready_at = iif(j.state = 2, NULL, coalesce(j.at, next_attempt_at)),
-    next_attempt_at = coalesce(j.at, next_attempt_at), outcome = coalesce(j.outcome, outcome),
-    reason = j.reason, warned = max(warned, j.warned), worker = NULL
+UPDATE delivery SET state = j.state,
+    ready_at = iif(j.state = 2, NULL, coalesce(j.at, delivery.next_attempt_at)),
+    next_attempt_at = coalesce(j.at, delivery.next_attempt_at),
+    outcome = coalesce(j.outcome, delivery.outcome), reason = j.reason,
+    warned = max(delivery.warned, j.warned), worker = NULL
 FROM (SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS at, value ->> 3 AS outcome,
     value ->> 4 AS reason, value ->> 5 AS warned FROM json_each(?)) AS j
 WHERE delivery.id = j.id

@@ -32,7 +32,7 @@ from gatepost.store.sqlite_rows import (
     moment,
     submission_of,
 )
-from gatepost.store.sqlite_schema import day_tables
+from gatepost.store.sqlite_schema import DAY_TABLES, day_tables
 
 #: The shortest beginning of an id that may stand for it.
 _SHORTEST: Final = 8
@@ -48,7 +48,7 @@ class SqliteReading:
 
     def __init__(self, connection: apsw.Connection, directory: Path) -> None:
         self._connection = connection
-        self._directory = directory
+        self.directory = directory
 
     def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
         return self._connection.execute(sql, tuple(bindings))
@@ -62,7 +62,7 @@ class SqliteReading:
 
     def days(self, kind: str) -> list[str]:
         """Return the daily tables of a kind ("delivery" or "event"), oldest first."""
-        return day_tables(self._connection, kind)
+        return day_tables(self._rows(DAY_TABLES, (f"{kind}_", f"{kind}`")))
 
     def account(self, name: AccountName) -> Account | None:
         """Return one account."""
@@ -99,7 +99,7 @@ class SqliteReading:
             live = any(not state.is_final for state in which.states)
             finished = any(state.is_final for state in which.states)
         tables = ["delivery"] if live else []
-        return tables + (day_tables(self._connection, "delivery") if finished else [])
+        return tables + (self.days("delivery") if finished else [])
 
     def _delivery_rows(
         self, table: str, which: QueueFilter, limit: int, after: DeliveryId | None
@@ -124,7 +124,7 @@ class SqliteReading:
         for state, count in self._rows(sql):
             depth[STATES[state]] = count
         captured = 0
-        for table in day_tables(self._connection, "delivery"):
+        for table in self.days("delivery"):
             sql = f"SELECT count(*) FROM {table} WHERE state = {_CAPTURED}"  # noqa: S608
             captured += next(self._rows(sql))[0]
         return depth | {DeliveryState.CAPTURED: captured}
@@ -145,7 +145,7 @@ class SqliteReading:
 
         """
         place = self.place(submission_id)
-        return None if place is None else read_content(self._directory, place)
+        return None if place is None else read_content(self.directory, place)
 
     def place(self, submission_id: SubmissionId) -> Place | None:
         """Return where content lies."""
@@ -165,7 +165,7 @@ class SqliteReading:
         if submission_id is not None:
             condition, bindings = "submission_id = ? AND", (submission_id, after, limit)  # type: ignore[assignment]
         pages = []
-        for table in day_tables(self._connection, "event"):
+        for table in self.days("event"):
             sql = (
                 f"SELECT * FROM {table} WHERE {condition} position > ?"  # noqa: S608
                 " ORDER BY position LIMIT ?"
@@ -183,7 +183,7 @@ class SqliteReading:
         sql = "SELECT id FROM submission WHERE message_id = ? ORDER BY id DESC LIMIT ?"
         found.update(row[0] for row in self._rows(sql, (text, limit)))
         if "@" in text:
-            tables = ["delivery", *day_tables(self._connection, "delivery")[::-1]]
+            tables = ["delivery", *self.days("delivery")[::-1]]
             for table in tables:
                 sql = (
                     f"SELECT submission_id FROM {table} WHERE forward_path = ? COLLATE NOCASE"  # noqa: S608
@@ -212,7 +212,7 @@ class SqliteReading:
         owed = list(self._rows(sql, (limit,)))
         if not owed:
             return []
-        tables = ["delivery", *day_tables(self._connection, "delivery")[::-1]]
+        tables = ["delivery", *self.days("delivery")[::-1]]
         notices = []
         for delivery_id, is_warning, *submission in owed:
             delivery = self._delivery(tables, delivery_id)

@@ -8,7 +8,7 @@ Times are microseconds since the Unix epoch, states are numbers (`sqlite_rows`).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -88,6 +88,10 @@ CREATE INDEX IF NOT EXISTS event_{day}_of_submission ON event_{day} (submission_
     WHERE submission_id IS NOT NULL;
 """
 _DAILY: Final = {"delivery": _DAILY_DELIVERY, "event": _DAILY_EVENT}
+#: Bound to "KIND_" and "KIND`" (the character behind "_"); oldest first.
+DAY_TABLES: Final = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name > ? AND name < ? ORDER BY name"
+)
 _DAY_TABLE: Final = re.compile(r"(delivery|event)_(\d{8})", re.ASCII)
 
 
@@ -123,12 +127,8 @@ def make_day_table(connection: apsw.Connection, kind: str, day: str) -> None:
     connection.execute(_DAILY[kind].format(day=day))
 
 
-def day_tables(connection: apsw.Connection, kind: str) -> list[str]:
-    """Return the names of the daily tables of a kind, oldest first."""
-    names = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name > ? AND name < ? ORDER BY 1",
-        (f"{kind}_", f"{kind}`"),
-    )
+def day_tables(names: Iterable[Sequence[str]]) -> list[str]:
+    """Return the daily tables among the rows of DAY_TABLES."""
     return [name for (name,) in names if _DAY_TABLE.fullmatch(name)]
 
 

@@ -89,6 +89,7 @@ class SqliteWriter:
         self._connection: apsw.Connection | None = None
         self._connections = 0
         self._known_tables: set[str] = set()
+        self._schema_version = 0
 
     # -- phase 1
     def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Place]:
@@ -122,6 +123,7 @@ class SqliteWriter:
     ) -> list[Any]:
         connection.execute("BEGIN IMMEDIATE")
         try:
+            self._look_at_schema(connection)
             now = microseconds(self._clock())
             pending = Pending(connection, self._known_tables, now, self._keeping)
             transaction = SqliteTransaction(self._data_dir / CONTENT, pending, places)
@@ -135,6 +137,13 @@ class SqliteWriter:
                 connection.execute("ROLLBACK")
             raise
         return results
+
+    def _look_at_schema(self, connection: apsw.Connection) -> None:
+        """Forget which daily tables are there when somebody has made or dropped one."""
+        version = connection.execute("PRAGMA schema_version").get
+        if version != self._schema_version:
+            self._known_tables.clear()
+            self._schema_version = version
 
     def data_version(self) -> int:
         """Return a number that changes when another process has committed.

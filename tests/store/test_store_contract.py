@@ -1,0 +1,597 @@
+"""What every Store promises. A new kind of store is tested by being added to OPENERS."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gatepost.model.account import Account, AccountState, Credential, CredentialKind
+from gatepost.model.delivery import DeliveryState
+from gatepost.model.event import EventKind
+from gatepost.model.ids import AccountName, CredentialId, WorkerId
+from gatepost.model.secret import Secret
+from gatepost.store.protocols import Held, QueueFilter, Store
+from gatepost.store.sqlite import open_sqlite
+from gatepost.store.verify import verify
+from tests.store.makers import (
+    ACCEPTED,
+    CONTENT,
+    LATER,
+    NOON,
+    REFUSED,
+    delivery,
+    event,
+    held,
+    lease,
+    new_id,
+    settled,
+    submission,
+)
+
+MINUTE = timedelta(minutes=1)
+Opener = Callable[[Path], Awaitable[Store]]
+
+
+async def sqlite(directory: Path) -> Store:
+    return await open_sqlite(directory, WorkerId("node/1/0"), clock=lambda: NOON)
+
+
+OPENERS: list[Opener] = [sqlite]
+
+
+@pytest.fixture(params=OPENERS, ids=lambda opener: opener.__name__)
+def opener(request: pytest.FixtureRequest) -> Opener:
+    return request.param
+
+
+@pytest.fixture
+async def store(opener: Opener, tmp_path: Path):
+    opened = await opener(tmp_path)
+    yield opened
+    await opened.close()
+
+
+async def put(store: Store, *recipients: str, lease=None, content=CONTENT, of=None, **changes):
+    message = of or submission()
+    ways = [delivery(message, name, **changes) for name in recipients or ("bob@y.example",)]
+
+    def job(transaction):
+        return transaction.add_deliveries(message, ways, lease)
+
+    leased = await store.write(job, (message.id, (content,)))
+    return message, ways, leased
+
+
+async def do(store: Store, name: str, *arguments, **more):
+    return await store.write(lambda transaction: getattr(transaction, name)(*arguments, **more))
+
+
+async def ask(store: Store, name: str, *arguments, **more):
+    return await store.read(lambda reading: getattr(reading, name)(*arguments, **more))
+
+
+async def take(store: Store, at=NOON, minutes: int = 2, limit: int = 10, worker="node/1/0"):
+    return await do(store, "lease_due", at, lease(worker, minutes), limit=limit)
+
+
+async def one(store: Store, delivery_id: str):
+    (row,) = await ask(store, "deliveries", QueueFilter(id=delivery_id), limit=9)
+    return row.delivery
+
+
+# -- accepting
+
+
+async def test_what_was_accepted_comes_back_as_it_was(store):
+    message, (way,), leased = await put(store)
+    assert leased == []
+    assert await ask(store, "submission", message.id) == message
+    (row,) = await ask(store, "deliveries", QueueFilter(), limit=9)
+    assert (row.delivery, row.submission) == (way, message)
+    assert await ask(store, "content", message.id) == CONTENT
+
+
+async def test_content_is_its_pieces_in_order(store):
+    message = submission()
+    pieces = (b"", b"A" * 10_000, b"", b"B" * 300_000, b"C")
+    job = lambda transaction: transaction.add_deliveries(message, [delivery(message)])  # noqa: E731
+    await store.write(job, (message.id, pieces))
+    assert await ask(store, "content", message.id) == b"".join(pieces)
+
+
+async def test_empty_content_is_no_missing_content(store):
+    message, _, _ = await put(store, content=b"")
+    assert await ask(store, "content", message.id) == b""
+
+
+async def test_accepting_with_a_lease_hands_over_what_is_due(store):
+    message = submission()
+    due, kept = delivery(message), delivery(message, state=DeliveryState.HELD)
+    job = lambda transaction: transaction.add_deliveries(message, [due, kept], lease())  # noqa: E731
+    (leased,) = await store.write(job, (message.id, (CONTENT,)))
+    assert leased.delivery == replace(due, state=DeliveryState.LEASED, leases=1)
+    assert leased.submission == message
+    assert await one(store, due.id) == leased.delivery
+    assert await one(store, kept.id) == kept
+    assert await take(store) == []
+    assert await do(store, "begin_attempts", [held(leased)]) == {due.id}
+
+
+async def test_accepting_twice_changes_nothing(store):
+    message, (way,), _ = await put(store)
+    for _ in range(2):
+        again = delivery(message, "other@y.example")
+        job = lambda t, again=again: t.add_deliveries(message, [again], lease())  # noqa: E731
+        assert await store.write(job, (message.id, (b"other",))) == []
+    assert await do(store, "add_deliveries", message, [delivery(message)]) == []
+    assert await ask(store, "content", message.id) == CONTENT
+    assert [row.delivery for row in await ask(store, "deliveries", QueueFilter(), limit=9)] == [way]
+    assert await verify(store) == []
+
+
+async def test_accepting_twice_at_once_takes_one(store):
+    message = submission()
+
+    def job(transaction):
+        return transaction.add_deliveries(message, [delivery(message)], lease())
+
+    calls = [store.write(job, (message.id, (CONTENT,))) for _ in range(5)]
+    assert sorted(len(leased) for leased in await asyncio.gather(*calls)) == [0, 0, 0, 0, 1]
+    assert await ask(store, "content", message.id) == CONTENT
+    assert await verify(store) == []
+
+
+# -- leases
+
+
+async def test_leases_are_exclusive(store):
+    await put(store, *(f"{n}@y.example" for n in range(6)))
+    first, second = await asyncio.gather(take(store, limit=4), take(store, limit=4))
+    ids = [leased.delivery.id for leased in first + second]
+    assert len(ids) == len(set(ids)) == 6
+    assert await take(store) == []
+
+
+async def test_oldest_due_first_and_nothing_before_its_time(store):
+    for minutes in (-1, -2, 1):
+        await put(store, f"{minutes}@y.example", next_attempt_at=NOON + minutes * MINUTE)
+    found = await take(store)
+    assert [leased.delivery.forward_path for leased in found] == ["-2@y.example", "-1@y.example"]
+
+
+async def test_a_lease_that_ended_is_leased_again_and_counted(store):
+    await put(store)
+    (first,) = await take(store, minutes=2)
+    assert await take(store, at=NOON + MINUTE) == []
+    (second,) = await take(store, at=NOON + 2 * MINUTE, minutes=5, worker="node/2/0")
+    assert (second.delivery.leases, second.delivery.attempts) == (2, 0)
+    assert second.fence != first.fence
+    assert await do(store, "begin_attempts", [held(first)]) == set()
+    assert await do(store, "renew", [held(first)], NOON + 9 * MINUTE) == set()
+    assert await do(store, "settle", [settled(first)]) == set()
+    assert await do(store, "settle", [settled(second)]) == {second.delivery.id}
+
+
+async def test_renewing_prolongs(store):
+    await put(store)
+    (leased,) = await take(store, minutes=2)
+    assert await do(store, "renew", [held(leased)], NOON + 10 * MINUTE) == {leased.delivery.id}
+    assert await take(store, at=NOON + 9 * MINUTE) == []
+    assert len(await take(store, at=NOON + 10 * MINUTE)) == 1
+
+
+async def test_attempts_are_counted_for_what_is_held_only(store):
+    await put(store, "a@y.example", "b@y.example")
+    first, second = await take(store)
+    lost = Held(second.delivery.id, second.fence + 1)
+    assert await do(store, "begin_attempts", [held(first), lost]) == {first.delivery.id}
+    assert (await one(store, first.delivery.id)).attempts == 1
+    assert (await one(store, second.delivery.id)).attempts == 0
+
+
+async def test_giving_back_is_no_attempt(store):
+    _, (way,), _ = await put(store)
+    (leased,) = await take(store)
+    at = NOON + 3 * MINUTE
+    await do(store, "give_back", [held(leased)], at, "waits for its turn")
+    found = await one(store, way.id)
+    assert found == replace(
+        way, leases=1, next_attempt_at=at, reason="waits for its turn", state=DeliveryState.DUE
+    )
+    assert await ask(store, "next_due_at") == at
+
+
+async def test_leases_of_a_dead_worker_are_freed(store):
+    await put(store, "a@y.example", "b@y.example")
+    await take(store, limit=1, worker="node/1/0")
+    await take(store, limit=1, worker="node/1/7")
+    assert await do(store, "free_leases", "node/1/7") == 1
+    (found,) = await take(store)
+    assert found.delivery.leases == 2
+
+
+async def test_next_due_is_the_first_of_queue_and_leases(store):
+    assert await ask(store, "next_due_at") is None
+    await put(store, next_attempt_at=NOON + 5 * MINUTE)
+    assert await ask(store, "next_due_at") == NOON + 5 * MINUTE
+    await put(store)
+    assert await ask(store, "next_due_at") == NOON
+    await take(store, minutes=3)
+    assert await ask(store, "next_due_at") == NOON + 3 * MINUTE
+
+
+# -- settling
+
+
+async def test_deferred_is_due_again_with_its_outcome(store):
+    message, (way,), (leased,) = await put(store, lease=lease())
+    await do(store, "begin_attempts", [held(leased)])
+    at = NOON + 5 * MINUTE
+    deferred = event(EventKind.DEFERRED, message, text="later")
+    settlement = settled(
+        leased,
+        DeliveryState.DUE,
+        LATER,
+        next_attempt_at=at,
+        reason="451 later",
+        events=(deferred,),
+    )
+    assert await do(store, "settle", [settlement]) == {way.id}
+    assert await one(store, way.id) == replace(
+        way, attempts=1, leases=1, next_attempt_at=at, last_outcome=LATER, reason="451 later"
+    )
+    assert [stored.event for stored in await ask(store, "events")] == [deferred]
+    assert await ask(store, "content", message.id) == CONTENT
+    assert await take(store) == []
+    (again,) = await take(store, at=at, minutes=9)
+    assert again.delivery.leases == 2
+
+
+async def test_content_goes_with_the_last_delivery(store):
+    message, _, (first, second) = await put(store, "a@y.example", "b@y.example", lease=lease())
+    await do(store, "settle", [settled(first)])
+    assert await ask(store, "content", message.id) == CONTENT
+    await do(store, "settle", [settled(second, DeliveryState.CANCELLED, None)])
+    assert await ask(store, "content", message.id) is None
+    assert await ask(store, "submission", message.id) == message
+    assert await verify(store) == []
+
+
+async def test_all_recipients_settled_by_neighbours_let_content_go(store):
+    message, _, leased = await put(store, *(f"{n}@y.example" for n in range(9)), lease=lease())
+    await asyncio.gather(*(do(store, "settle", [settled(one)]) for one in leased))
+    assert await ask(store, "content", message.id) is None
+    assert await verify(store) == []
+
+
+async def test_captured_content_is_kept_for_a_while(store):
+    message, (way,), (leased,) = await put(store, lease=lease())
+    await do(store, "settle", [settled(leased, DeliveryState.CAPTURED)])
+    assert await ask(store, "content", message.id) == CONTENT
+    assert (await ask(store, "queue_depth"))[DeliveryState.CAPTURED] == 1
+    states = (DeliveryState.CAPTURED,)
+    (row,) = await ask(store, "deliveries", QueueFilter(states=states), limit=9)
+    assert row.delivery.id == way.id
+    await store.tidy(NOON + timedelta(days=6))
+    assert await ask(store, "content", message.id) == CONTENT
+    await store.tidy(NOON + timedelta(days=7))
+    assert await ask(store, "content", message.id) is None
+    assert await verify(store) == []
+
+
+async def test_a_lost_lease_changes_nothing_and_tells_nothing(store):
+    _, (way,), (leased,) = await put(store, lease=lease())
+    lost = settled(leased, events=(event(),))
+    lost = replace(lost, held=replace(lost.held, fence=7), return_due=True)
+    assert await do(store, "settle", [lost]) == set()
+    assert (await one(store, way.id)).state is DeliveryState.LEASED
+    assert await ask(store, "events") == []
+    assert await ask(store, "notices_due", limit=9) == []
+
+
+async def test_settling_twice_in_one_batch_counts_once(store):
+    _, (way,), (leased,) = await put(store, lease=lease())
+    twice = [do(store, "settle", [settled(leased, events=(event(),))]) for _ in range(2)]
+    assert sorted(map(len, await asyncio.gather(*twice))) == [0, 1]
+    assert len(await ask(store, "events")) == 1
+    assert (await one(store, way.id)).state is DeliveryState.DELIVERED
+
+
+async def test_an_outcome_without_words_keeps_the_last_one(store):
+    _, (way,), (leased,) = await put(store, lease=lease())
+    await do(store, "settle", [settled(leased, DeliveryState.DUE, LATER, next_attempt_at=NOON)])
+    (leased,) = await take(store)
+    await do(store, "settle", [settled(leased, DeliveryState.EXPIRED, None)])
+    found = await one(store, way.id)
+    assert (found.state, found.last_outcome) == (DeliveryState.EXPIRED, LATER)
+
+
+# -- notices
+
+
+async def test_a_return_is_owed_until_it_is_struck_and_content_waits_for_it(store):
+    message, (way,), (leased,) = await put(store, lease=lease())
+    await do(store, "settle", [settled(leased, DeliveryState.REFUSED, REFUSED, return_due=True)])
+    (notice,) = await ask(store, "notices_due", limit=9)
+    assert (notice.delivery.id, notice.submission, notice.is_warning) == (way.id, message, False)
+    assert notice.delivery.last_outcome == REFUSED
+    assert await ask(store, "content", message.id) == CONTENT
+    assert await verify(store) == []
+    await do(store, "clear_notice", way.id, is_warning=True)
+    assert len(await ask(store, "notices_due", limit=9)) == 1
+    await do(store, "clear_notice", way.id, is_warning=False)
+    assert await ask(store, "notices_due", limit=9) == []
+    assert await ask(store, "content", message.id) is None
+    assert await verify(store) == []
+
+
+async def test_a_warning_marks_the_delivery_and_keeps_it_in_the_queue(store):
+    message, (way,), (leased,) = await put(store, lease=lease())
+    later = settled(leased, DeliveryState.DUE, LATER, next_attempt_at=NOON, warning_due=True)
+    await do(store, "settle", [later])
+    (notice,) = await ask(store, "notices_due", limit=9)
+    assert notice.is_warning
+    assert notice.delivery.warned
+    await do(store, "clear_notice", way.id, is_warning=True)
+    assert (await one(store, way.id)).warned
+    assert await ask(store, "content", message.id) == CONTENT
+
+
+# -- operator verbs
+
+
+async def test_hold_release_and_what_a_worker_held_is_lost(store):
+    _, (way,), (leased,) = await put(store, lease=lease())
+    everything = QueueFilter()
+    assert await do(store, "change_queue", everything, DeliveryState.HELD, NOON) == [way.id]
+    assert await do(store, "settle", [settled(leased)]) == set()
+    assert await take(store, at=NOON + 9 * MINUTE) == []
+    assert await do(store, "change_queue", everything, DeliveryState.HELD, NOON) == []
+    assert await do(store, "change_queue", everything, DeliveryState.DUE, NOON) == [way.id]
+    (again,) = await take(store)
+    assert again.fence != leased.fence
+    assert await verify(store) == []
+
+
+async def test_retry_makes_due_now_and_leaves_leased_alone(store):
+    at = NOON + 60 * MINUTE
+    _, (way,), _ = await put(store, next_attempt_at=at)
+    await put(store, lease=lease())
+    assert await do(store, "change_queue", QueueFilter(), DeliveryState.DUE, NOON) == [way.id]
+    assert (await one(store, way.id)).next_attempt_at == NOON
+
+
+async def test_cancel_is_final_and_lets_content_go(store):
+    message, (way,), _ = await put(store)
+    which = QueueFilter(id=way.id)
+    assert await do(store, "change_queue", which, DeliveryState.CANCELLED, NOON) == [way.id]
+    assert (await one(store, way.id)).state is DeliveryState.CANCELLED
+    assert await ask(store, "content", message.id) is None
+    assert await do(store, "change_queue", which, DeliveryState.CANCELLED, NOON) == []
+
+
+async def test_a_verb_reaches_the_states_that_the_filter_names_only(store):
+    await put(store)
+    which = QueueFilter(states=(DeliveryState.HELD,))
+    assert await do(store, "change_queue", which, DeliveryState.DUE, NOON) == []
+
+
+@pytest.mark.parametrize(
+    ("which", "found"),
+    [
+        (QueueFilter(), {"a@x.example", "b@y.example", "c@y.example"}),
+        (QueueFilter(destination="Y.example"), {"b@y.example", "c@y.example"}),
+        (QueueFilter(recipient="b@y.example"), {"b@y.example"}),
+        (QueueFilter(account=AccountName("other")), {"c@y.example"}),
+        (QueueFilter(account=AccountName("nobody")), set()),
+        (QueueFilter(states=(DeliveryState.HELD,)), {"a@x.example"}),
+        (QueueFilter(states=(DeliveryState.HELD, DeliveryState.DELIVERED)), {"a@x.example", "d@y.example"}),
+        (QueueFilter(states=()), set()),
+    ],
+)  # fmt: skip
+async def test_a_listing_shows_what_the_filter_means(store, which, found):
+    await put(store, "a@x.example", state=DeliveryState.HELD)
+    await put(store, "b@y.example")
+    await put(store, "c@y.example", of=submission(account=AccountName("other")))
+    _, _, (done,) = await put(store, "d@y.example", lease=lease())
+    await do(store, "settle", [settled(done)])
+    rows = await ask(store, "deliveries", which, limit=9)
+    assert {row.delivery.forward_path for row in rows} == found
+
+
+async def test_a_listing_pages_in_order_of_ids_over_finished_and_waiting(store):
+    ways = []
+    for n in range(6):
+        _, (way,), leased = await put(store, lease=lease() if n % 2 else None)
+        ways.append(way.id)
+        await do(store, "settle", [settled(one) for one in leased])
+    which = QueueFilter(states=tuple(DeliveryState))
+    seen, after = [], None
+    while rows := await ask(store, "deliveries", which, limit=4, after=after):
+        seen += [row.delivery.id for row in rows]
+        after = seen[-1]
+    assert seen == ways
+
+
+async def test_an_id_or_its_beginning_finds_message_and_delivery_finished_or_not(store):
+    message, (first, second), (leased, _) = await put(
+        store, "a@y.example", "b@y.example", lease=lease()
+    )
+    await do(store, "settle", [settled(leased)])
+    for name, found in [
+        (message.id, [first.id, second.id]),
+        (message.id[:31], [first.id, second.id]),
+        (first.id, [first.id]),
+        (second.id, [second.id]),
+        (first.id[:7], []),
+        ("ffffffff", []),
+    ]:
+        rows = await ask(store, "deliveries", QueueFilter(id=name), limit=9)
+        assert [row.delivery.id for row in rows] == found
+
+
+async def test_depth_counts_what_is_not_finished(store):
+    await put(store, "a@y.example", "b@y.example", state=DeliveryState.HELD)
+    await put(store)
+    await put(store, lease=lease())
+    assert await ask(store, "queue_depth") == {
+        DeliveryState.DUE: 1,
+        DeliveryState.LEASED: 1,
+        DeliveryState.HELD: 2,
+        DeliveryState.CAPTURED: 0,
+    }
+
+
+async def test_messages_are_found_by_id_message_id_and_recipient_newest_first(store):
+    old, _, (leased,) = await put(store, "Bob@y.example", lease=lease())
+    await do(store, "settle", [settled(leased)])
+    new, _, _ = await put(store, "bob@y.example", of=submission(message_id="<2@example.com>"))
+    assert await ask(store, "find_submissions", "bob@y.example") == [new.id, old.id]
+    assert await ask(store, "find_submissions", "bob@y.example", limit=1) == [new.id]
+    assert await ask(store, "find_submissions", "<2@example.com>") == [new.id]
+    assert await ask(store, "find_submissions", old.id) == [old.id]
+    assert await ask(store, "find_submissions", new.id[:10]) == [new.id, old.id]
+    assert await ask(store, "find_submissions", "nobody@y.example") == []
+
+
+# -- accounts, events, positions
+
+ACCOUNT = Account(AccountName("app@example.com"), ("app@example.com", "@b.example"), NOON)
+CREDENTIAL = Credential(
+    CredentialId("c1"), ACCOUNT.name, CredentialKind.PASSWORD, Secret("$argon2id$x"), NOON, "main"
+)
+
+
+async def test_accounts_and_credentials_come_back_are_replaced_and_removed(store):
+    await do(store, "put_account", ACCOUNT)
+    await do(store, "put_credential", CREDENTIAL)
+    assert await ask(store, "account", ACCOUNT.name) == ACCOUNT
+    assert await ask(store, "credentials", ACCOUNT.name) == [CREDENTIAL]
+    changed = replace(ACCOUNT, state=AccountState.SUSPENDED, exposed_at=NOON)
+    used = replace(CREDENTIAL, last_used_at=NOON, last_mechanism="PLAIN", last_tls="TLSv1.3")
+    await do(store, "put_account", changed)
+    await do(store, "put_credential", used)
+    assert await ask(store, "accounts") == [changed]
+    assert await ask(store, "credentials", ACCOUNT.name) == [used]
+    assert await do(store, "remove_credential", CREDENTIAL.id)
+    assert not await do(store, "remove_credential", CREDENTIAL.id)
+    await do(store, "put_credential", CREDENTIAL)
+    assert await do(store, "remove_account", ACCOUNT.name)
+    assert not await do(store, "remove_account", ACCOUNT.name)
+    assert await ask(store, "credentials", ACCOUNT.name) == []
+
+
+async def test_event_positions_rise_over_days_and_never_come_again(store):
+    days = [NOON + timedelta(days=n) for n in (0, 2, 1)]
+    told = [replace(event(text=str(at), code=250, ok=True, ratio=0.5), at=at) for at in days]
+    await do(store, "add_events", told)
+    stored = await ask(store, "events")
+    assert [one.event for one in stored] == told
+    positions = [one.position for one in stored]
+    assert positions == sorted(set(positions))
+    assert await ask(store, "events", after=positions[0], limit=1) == [stored[1]]
+    await store.tidy(NOON + timedelta(days=90))
+    assert await ask(store, "events") == []
+    await do(store, "add_events", [event()])
+    assert (await ask(store, "events"))[0].position > positions[-1]
+
+
+async def test_events_of_one_message(store):
+    message = submission()
+    mine = event(EventKind.ACCEPTED, message)
+    await do(store, "add_events", [event(), mine, event(of=submission())])
+    found = await ask(store, "events", submission_id=message.id)
+    assert [stored.event for stored in found] == [mine]
+
+
+async def test_a_readers_position_is_remembered(store):
+    assert await ask(store, "position", "journal") == 0
+    await do(store, "set_position", "journal", 7)
+    await do(store, "set_position", "journal", 9)
+    assert await ask(store, "position", "journal") == 9
+
+
+# -- jobs
+
+
+async def test_a_job_sees_what_it_wrote(store):
+    message = submission()
+
+    def job(transaction):
+        transaction.add_deliveries(message, [delivery(message)])
+        transaction.add_events([event(of=message)])
+        (leased,) = transaction.lease_due(NOON, lease(), limit=9)
+        transaction.settle([settled(leased)])
+        (row,) = transaction.deliveries(QueueFilter(id=message.id), limit=9)
+        return row.delivery.state, len(transaction.events()), transaction.content(message.id)
+
+    found = await store.write(job, (message.id, (CONTENT,)))
+    assert found == (DeliveryState.DELIVERED, 1, None)
+
+
+async def test_a_bad_job_fails_alone_and_leaves_nothing(store):
+    def bad(transaction):
+        message = submission()
+        transaction.add_deliveries(message, [delivery(message)])
+        transaction.flush() if hasattr(transaction, "flush") else None
+        raise LookupError("mine")
+
+    good = [put(store) for _ in range(5)]
+    results = await asyncio.gather(
+        *good[:3], store.write(bad), *good[3:], store.write(bad), return_exceptions=True
+    )
+    assert [type(result).__name__ for result in results] == ["tuple"] * 3 + [
+        "LookupError", "tuple", "tuple", "LookupError",
+    ]  # fmt: skip
+    assert len(await ask(store, "deliveries", QueueFilter(), limit=99)) == 5
+    assert await verify(store) == []
+
+
+async def test_what_one_wrote_another_reads_and_hears_of(store, opener, tmp_path):
+    other = await opener(tmp_path)
+    before = await store.data_version()
+    await put(store)
+    assert await store.data_version() == before
+    message, _, _ = await put(other)
+    assert await store.data_version() != before
+    assert await ask(store, "content", message.id) == CONTENT
+    await other.close()
+
+
+async def test_closing_finishes_what_was_given(opener, tmp_path):
+    store = await opener(tmp_path)
+    calls = [asyncio.ensure_future(put(store)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await store.close()
+    await asyncio.gather(*calls)
+    store = await opener(tmp_path)
+    assert len(await ask(store, "deliveries", QueueFilter(), limit=99)) == 20
+    await store.close()
+
+
+async def test_retention_forgets_finished_messages_and_keeps_open_ones(store):
+    done, _, (leased,) = await put(store, lease=lease())
+    open_, _, _ = await put(store)
+    await do(store, "settle", [settled(leased, outcome=ACCEPTED)])
+    await store.tidy(NOON + timedelta(days=30))
+    assert await ask(store, "submission", done.id) == done
+    await store.tidy(NOON + timedelta(days=32))
+    assert await ask(store, "submission", done.id) is None
+    assert await ask(store, "deliveries", QueueFilter(id=done.id), limit=9) == []
+    assert await ask(store, "submission", open_.id) == open_
+    assert await ask(store, "content", open_.id) == CONTENT
+    assert await verify(store) == []
+
+
+async def test_there_is_room(store):
+    assert await store.free_space() > 0
+
+
+async def test_times_are_kept_to_the_microsecond(store):
+    at = NOON.replace(microsecond=999_999, year=2199)
+    _, (way,), _ = await put(store, next_attempt_at=at, expires_at=at)
+    assert await one(store, way.id) == way
+    assert new_id() != new_id()
