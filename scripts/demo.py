@@ -311,6 +311,8 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the timeline")
     chosen = parser.parse_args(arguments)
+    for name in [n for n in os.environ if n.startswith("GATEPOST_")]:
+        del os.environ[name]  # settings of another Gatepost are none of the demo's
     signal.signal(signal.SIGTERM, interrupt)
     try:
         run(once=chosen.once)

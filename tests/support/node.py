@@ -142,6 +142,7 @@ class Node:
             capture_output=True,
             text=True,
             timeout=PATIENCE * 2,
+            env=_environment(),
             check=False,
         )
         if check and done.returncode:
@@ -189,6 +190,7 @@ class Node:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=_environment(),
                 start_new_session=True,
             )
         ports = self.ports
@@ -243,9 +245,15 @@ class Node:
             [*_program(), "-c", str(self.config), "queue", "show", row["message"], "--content"],
             capture_output=True,
             timeout=PATIENCE * 2,
+            env=_environment(),
             check=True,
         )
         return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would override the node's own settings."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("GATEPOST_")}
 
 
 def _program() -> list[str]:

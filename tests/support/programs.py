@@ -25,7 +25,7 @@ _SYSTEM: Final = "/usr/sbin:/sbin"
 
 def missing(reason: str) -> None:
     """Skip with `reason`; where every program must be there (in CI), fail with it."""
-    if os.environ.get("GATEPOST_INTEROP_REQUIRED") == "1":
+    if os.environ.get("INTEROP_REQUIRED") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
 
