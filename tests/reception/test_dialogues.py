@@ -22,8 +22,8 @@ def set_scene(script: Script) -> Scene:
         scene.people.cause = Cause[script.scene["cause"]]
     if script.scene.get("disk") == "full":
         scene.free = 0
-    if script.scene.get("memory") == "full":
-        scene.memory.limit = 0
+    if "memory" in script.scene:
+        scene.memory.limit = int(script.scene["memory"])
     return scene
 
 

@@ -57,6 +57,7 @@ class Conversation:
         "_content_began",
         "_desk",
         "_door",
+        "_overflowed",
         "_pieces",
         "_principal",
         "_session",
@@ -76,6 +77,7 @@ class Conversation:
         self._account: Account | None = None
         self._pieces: list[bytes] = []
         self._size = 0
+        self._overflowed = False
         self._time = asyncio.get_running_loop().time
         self._began = self._time()
         self._content_began = 0.0
@@ -215,6 +217,11 @@ class Conversation:
         return refusal or replies.RECIPIENT_OK
 
     def _keep(self, octets: bytes) -> None:
+        """Keep a piece of content, while this worker has memory for it (decision 8)."""
+        if self._overflowed or self._desk.memory.left < len(octets):
+            self._let_go()
+            self._overflowed = True
+            return
         self._pieces.append(octets)
         self._size += len(octets)
         self._desk.memory.used += len(octets)
@@ -231,9 +238,12 @@ class Conversation:
             reply = replies.MESSAGE_TOO_LARGE.about(
                 f"at most {self._door.profile.message_size} octets"
             )
+        elif self._overflowed:
+            reply = replies.NO_MEMORY
         else:
             reply = await accept(self._arrival(), self._desk.acceptance)
         self._let_go()
+        self._overflowed = False
         if reply.accepts:
             self._desk.counters.add(Metric.ACCEPTED)
         else:
