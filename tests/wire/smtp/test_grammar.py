@@ -65,7 +65,9 @@ def test_any_text_is_a_path_or_none(text: str) -> None:
     assert found is None or found.local_part
 
 
-@given(st.from_regex(r"[a-z]{1,8}(\.[a-z]{1,8}){0,2}@[a-z]{1,9}(\.[a-z]{2,9}){1,3}", fullmatch=True))
+@given(
+    st.from_regex(r"[a-z]{1,8}(\.[a-z]{1,8}){0,2}@[a-z]{1,9}(\.[a-z]{2,9}){1,3}", fullmatch=True)
+)
 def test_an_ordinary_mailbox_reads_back(text: str) -> None:
     found = parse_mailbox(text)
     assert found is not None
