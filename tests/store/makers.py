@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind
-from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
-from gatepost.model.ids import identifier
+from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId, identifier
 from gatepost.model.submission import Submission
 from gatepost.store.protocols import Held, Lease, Settlement
 

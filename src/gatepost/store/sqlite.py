@@ -69,7 +69,12 @@ async def open_sqlite(
         from gatepost.model.settings import RetentionSettings  # noqa: PLC0415 - decision 32
 
         retention = RetentionSettings()
-    await asyncio.to_thread(prepare, data_dir)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.to_thread(prepare, data_dir)
+    except TimeoutError as error:
+        msg = f"the store's lock was not free within {DEADLINE:g} s"
+        raise StoreUnavailableError(msg) from error
     return SqliteStore(data_dir, worker, retention, clock)
 
 
@@ -210,6 +215,7 @@ class SqliteStore:
             trouble = store_trouble(error)
             if trouble is None:
                 raise
+            self._forget_reader()
             raise trouble from error
 
     def _query_once(self, query: Callable[[Any], T]) -> T:
@@ -218,7 +224,16 @@ class SqliteStore:
         try:
             return query(SqliteReading(connection, self.data_dir / CONTENT))
         finally:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _forget_reader(self) -> None:
+        """Close a connection that has had trouble: the next query opens another."""
+        connection: apsw.Connection | None = getattr(self._reader, "connection", None)
+        if connection is not None:
+            self._reader.connection = None
+            self._connections.remove(connection)
+            connection.close(force=True)
 
     def _reading(self) -> apsw.Connection:
         connection: apsw.Connection | None = getattr(self._reader, "connection", None)

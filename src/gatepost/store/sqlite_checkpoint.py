@@ -1,8 +1,8 @@
 """Checkpoints in a thread of their own: no commit ever waits for the copying.
 
 A passive checkpoint copies what the WAL holds while others write. It cannot begin the WAL anew as
-long as they do: when the WAL has grown long, a second one runs under the store's lock. That is
-short, because almost everything is copied by then.
+long as they do, so a second one follows under the store's lock. That one is short, because almost
+everything is copied by then.
 """
 
 import fcntl
@@ -21,9 +21,9 @@ from gatepost.store.sqlite_writer import DATABASE, store_lock
 _log = logging.getLogger(__name__)
 
 _LOCK: Final = "checkpoint.lock"
-#: Pages of 4 KiB in the WAL: when to copy, and when to begin it anew.
-_COPY: Final = 1024
-_RESTART: Final = 8192
+#: Pages of 4 KiB by which the WAL grows before it is copied. Pages that change all the time are
+#: copied once each time, so more is cheaper; readers search it, so much more is slower.
+_GROWTH: Final = 4096
 #: Milliseconds that readers get to end before a restart is put off.
 _PATIENCE: Final = 20
 
@@ -34,15 +34,17 @@ class Checkpointer:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._wake = threading.Event()
-        self._pages = 0
+        self._copied = 0
         self._ending = False
         self._thread = threading.Thread(target=self._work, name="store-checkpoint", daemon=True)
         self._thread.start()
 
     def grown(self, pages: int) -> None:
         """Hear how many pages the WAL holds. Called by the writer thread at each commit."""
-        self._pages = pages
-        if pages >= _COPY and not self._wake.is_set():
+        if pages < self._copied:
+            self._copied = 0  # it was begun anew
+        if pages - self._copied >= _GROWTH:
+            self._copied = pages
             self._wake.set()
 
     def close(self) -> None:
@@ -54,7 +56,7 @@ class Checkpointer:
     def _work(self) -> None:
         while self._has_work():
             try:
-                checkpoint(self._data_dir, restart=self._pages >= _RESTART)
+                checkpoint(self._data_dir)
             except (OSError, apsw.Error, StoreUnavailableError) as error:
                 _log.warning("store: checkpoint: %s", error)
             except Exception:  # noqa: BLE001 - the top of the thread: it never dies
@@ -66,7 +68,7 @@ class Checkpointer:
         return not self._ending
 
 
-def checkpoint(data_dir: Path, *, restart: bool) -> None:
+def checkpoint(data_dir: Path) -> None:
     """Copy what the WAL holds into the database, unless another process does.
 
     Raises:
@@ -79,10 +81,9 @@ def checkpoint(data_dir: Path, *, restart: bool) -> None:
         connection = connect(data_dir / DATABASE)
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            if restart:
-                connection.set_busy_timeout(_PATIENCE)
-                with store_lock(data_dir):
-                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            connection.set_busy_timeout(_PATIENCE)
+            with store_lock(data_dir):
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
         except apsw.BusyError:
             _log.debug("store: readers keep the WAL; the next checkpoint tries again")
         finally:

@@ -105,6 +105,8 @@ def migrate(connection: apsw.Connection) -> None:
     """
     version = connection.execute("PRAGMA user_version").get
     if version > len(MIGRATIONS):
+        # Else closing the last connection would copy its WAL.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         msg = f"the database has version {version}, this program knows {len(MIGRATIONS)}"
         raise NewerDatabaseError(msg)
     if version == len(MIGRATIONS):

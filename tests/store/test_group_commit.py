@@ -1,0 +1,176 @@
+"""Group commit: batches, bad jobs, trouble, deadlines."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+
+import pytest
+
+from gatepost.model.ids import SubmissionId
+from gatepost.store import group_commit
+from gatepost.store.group_commit import GroupCommit
+from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.segments import Place
+
+
+class FakeKeeper:
+    """Keeps in memory what a commit would; waits where a test wants it to."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.kept: list[int] = []
+        self.trouble: Exception | None = None
+        self.full = False
+        self.free = threading.Event()
+        self.free.set()
+        self.closed = False
+
+    def keep(self, contents) -> Mapping[SubmissionId, Place]:
+        if self.full:
+            raise DiskFullError("full")
+        self.kept.append(len(contents))
+        return {name: Place("s", 0, 0, 0) for name, _ in contents}
+
+    def commit(self, runs, places):
+        self.free.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        self.batches.append(len(runs))
+        return [run(places) for run in runs]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def keeper() -> FakeKeeper:
+    return FakeKeeper()
+
+
+@pytest.fixture
+async def commits(keeper):
+    made = GroupCommit(keeper, deadline=0.1)
+    yield made
+    keeper.free.set()
+    await made.close()
+    assert keeper.closed
+
+
+def content(name: str, octets: bytes = b"x"):
+    return (SubmissionId(name), (octets,))
+
+
+async def test_what_waits_is_committed_together(commits, keeper):
+    keeper.free.clear()
+    first = commits.write(lambda _: 0)
+    while commits._jobs.qsize():
+        await asyncio.sleep(0)
+    rest = [commits.write(lambda _, n=n: n, content(str(n))) for n in range(1, 50)]
+    keeper.free.set()
+    assert await asyncio.gather(first, *rest) == list(range(50))
+    assert sum(keeper.batches) == 50
+    assert len(keeper.batches) <= 3
+
+
+async def test_results_come_back_on_the_loop(commits):
+    thread = await commits.write(lambda _: threading.current_thread())
+    assert thread is not threading.current_thread()
+    assert asyncio.get_running_loop() is not None
+
+
+async def test_only_the_guilty_job_fails(commits, keeper):
+    def bad(_):
+        raise LookupError("mine")
+
+    jobs = [commits.write(lambda _, n=n: n) for n in range(3)]
+    jobs.insert(1, commits.write(bad))
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [str(result) for result in results] == ["0", "mine", "1", "2"]
+
+
+async def test_trouble_of_the_store_fails_all_and_passes(commits, keeper):
+    keeper.trouble = StoreUnavailableError("away")
+    jobs = [commits.write(lambda _: 1) for _ in range(3)]
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert {type(result) for result in results} == {StoreUnavailableError}
+    keeper.trouble = None
+    assert await commits.write(lambda _: 1) == 1
+
+
+async def test_a_full_disk_fails_what_brings_content_only(commits, keeper):
+    keeper.full = True
+    keeper.free.clear()
+    first = commits.write(lambda _: 0)
+    jobs = [commits.write(lambda _: 1, content("a")), commits.write(lambda _: 2)]
+    keeper.free.set()
+    results = await asyncio.gather(first, *jobs, return_exceptions=True)
+    assert (results[0], type(results[1]), results[2]) == (0, DiskFullError, 2)
+
+
+async def test_the_writer_survives_what_nobody_foresaw(commits, keeper, monkeypatch):
+    def broken(contents):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(keeper, "keep", broken)
+    with pytest.raises(StoreUnavailableError, match="ZeroDivisionError"):
+        await commits.write(lambda _: 1, content("a"))
+    assert await commits.write(lambda _: 1) == 1
+
+
+async def test_nobody_waits_for_ever(commits, keeper, monkeypatch):
+    monkeypatch.setattr(group_commit, "_SWEEP", 0.01)
+    ran = []
+    keeper.free.clear()
+    first = commits.write(lambda _: ran.append("first"))
+    while commits._jobs.qsize():
+        await asyncio.sleep(0)
+    second = commits.write(lambda _: ran.append("second"))
+    with pytest.raises(StoreUnavailableError, match="while it was written"):
+        await first
+    with pytest.raises(StoreUnavailableError, match="before it was written"):
+        await second
+    keeper.free.set()
+    await commits.write(lambda _: ran.append("third"))
+    # What its caller was told is not written was not.
+    assert ran == ["first", "third"]
+
+
+async def test_a_peek_runs_in_the_writer_outside_of_commits(commits, keeper):
+    assert await commits.peek(lambda: 7) == 7
+    assert keeper.batches == []
+
+    def bad():
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await commits.peek(bad)
+
+
+async def test_batches_are_bounded(commits, keeper, monkeypatch):
+    monkeypatch.setattr(group_commit, "MOST_JOBS", 10)
+    monkeypatch.setattr(group_commit, "MOST_OCTETS", 1000)
+    keeper.free.clear()
+    jobs = [commits.write(lambda _: 1) for _ in range(25)]
+    jobs += [commits.write(lambda _: 1, content(str(n), b"x" * 600)) for n in range(4)]
+    keeper.free.set()
+    await asyncio.gather(*jobs)
+    assert max(keeper.batches) <= 10
+    assert max(keeper.kept) <= 2
+
+
+async def test_a_caller_that_went_away_troubles_nobody(commits, keeper):
+    keeper.free.clear()
+    gone = commits.write(lambda _: 1)
+    stays = commits.write(lambda _: 2)
+    gone.cancel()
+    keeper.free.set()
+    assert await stays == 2
+
+
+async def test_after_closing_writes_are_refused(keeper):
+    commits = GroupCommit(keeper)
+    last = commits.write(lambda _: 1)
+    await commits.close()
+    assert await last == 1
+    with pytest.raises(StoreUnavailableError):
+        await commits.write(lambda _: 2)
