@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gatepost.model.ids import DeliveryId
-from gatepost.store.protocols import Held, Store, StoreUnavailableError
+from gatepost.store.protocols import Held, Store
 
 
 class Attempts:
@@ -47,7 +47,7 @@ class Attempts:
             ours = await self._store.write(
                 lambda transaction: transaction.begin_attempts(everybody)
             )
-        except StoreUnavailableError as trouble:
+        except Exception as trouble:  # noqa: BLE001 - the top of a task; the callers hear it
             for _, counted in batch:
                 if not counted.done():
                     counted.set_exception(trouble)

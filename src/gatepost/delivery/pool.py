@@ -29,8 +29,9 @@ class SiteQueue:
         self.tasks: set[asyncio.Task[None]] = set()
         #: Connections that are not up yet.
         self.dialling = 0
-        #: Parcels taken out since the last look (`Pool.slow_sites`).
+        #: Parcels taken out since the last look (`Pool.slow_sites`), and whether there was one.
         self.taken_lately = 0
+        self.looked_at = False
         self._parcels: deque[Parcel] = deque()
         self._open: dict[SubmissionId, Parcel] = {}
         self._idle: deque[tuple[asyncio.Future[None], float]] = deque()
@@ -175,13 +176,14 @@ class Pool:
     def slow_sites(self, least: int) -> list[tuple[SiteQueue, int]]:
         """Return sites that hold more than they will send soon, and how many parcels too many.
 
-        Too many is more than three times what went since the last look; `least` may always wait.
+        Too many is more than three times what went since the last look; `least` may always wait,
+        and what is new has not been slow yet.
         """
         found = []
         for queue in self._sites.values():
             surplus = len(queue) - max(least, 3 * queue.taken_lately)
-            queue.taken_lately = 0
-            if surplus > 0:
+            was_here, queue.looked_at, queue.taken_lately = queue.looked_at, True, 0
+            if surplus > 0 and was_here:
                 found.append((queue, surplus))
         return found
 

@@ -59,6 +59,7 @@ class Courier:
         self._link: Link | None = None
         self._carried = 0
         self._is_dialling = False
+        self._claimed: list[Parcel] = []
 
     async def run(self) -> None:
         """Work until there is nothing left to do."""
@@ -72,9 +73,15 @@ class Courier:
                     if self._link is None or not await queue.wait():
                         break
                     continue
+                self._claimed = parcels
                 await self._carry_all(parcels)
+                self._claimed = []
             if self._link is not None:
                 await self._link.close()
+        except Exception:
+            # A fault of ours: their leases will end, and then they are due again.
+            self._room.release([i for p in self._claimed for i in p.items], "")
+            raise
         finally:
             self._dialled()
             if self._link is not None:

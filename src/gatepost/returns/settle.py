@@ -7,6 +7,7 @@ deliveries as ended meanwhile, and no task for any of them.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from gatepost.model.delivery import DeliveryState
@@ -78,10 +79,21 @@ class Settler:
                 batch = self._waiting[:_MOST_AT_ONCE]
                 del self._waiting[: len(batch)]
                 self._writing = len(batch)
-                await self._write(batch)
+                try:
+                    await self._write(batch)
+                except Exception as fault:  # noqa: BLE001 - the top of a task: our own fault
+                    self._give_up(batch, fault)
                 self._writing = 0
         finally:
             self._task = None
+
+    def _give_up(self, batch: list[Settlement], fault: Exception) -> None:
+        """Let go of outcomes that cannot be written: their leases end, and they are tried again."""
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": f"outcomes of {len(batch)} deliveries were not written", "exception": fault}
+        )
+        for listener in self._listeners:
+            listener([replace(s, state=DeliveryState.LEASED) for s in batch], set())
 
     async def _write(self, batch: list[Settlement]) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 
 from gatepost.wire.smtp.extensions import Offers
 from gatepost.wire.smtp.reply_reader import ServerReply
@@ -15,8 +15,8 @@ class Dialect(Enum):
     LMTP = auto()
 
 
-class Phase(Enum):
-    """What is waited for."""
+class Phase(IntEnum):
+    """What is waited for. (An IntEnum: it is looked up several times a message, and hashes fast.)"""
 
     GREETING = auto()
     HELLO = auto()

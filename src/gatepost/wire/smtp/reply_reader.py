@@ -13,6 +13,7 @@ from typing import Final
 LONGEST_LINE: Final = 4096
 #: One reply in all: an EHLO list has about twenty lines, a refusal seldom ten.
 LONGEST_REPLY: Final = 65_536
+_MOST_KNOWN: Final = 32
 
 _LINE: Final = re.compile(
     rb"([2-5]\d\d)(?:([ -])(?:([245]\.\d{1,3}\.\d{1,3})(?:[ \t]+|$))?(.*))?", re.DOTALL
@@ -53,12 +54,16 @@ class ServerReply:
 class ReplyReader:
     """Feed it octets, take replies. After a fault it says the same fault for ever."""
 
-    __slots__ = ("_code", "_fault", "_length", "_lines", "_octets", "_position", "_status")
+    __slots__ = (
+        "_code", "_fault", "_known", "_length", "_lines", "_octets", "_position", "_status",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._octets = b""
         self._position = 0
         self._fault: ReplyFault | None = None
+        #: Replies of one line that were read before: servers repeat themselves.
+        self._known: dict[bytes, ServerReply] = {}
         self._code = b""
         self._status = ""
         self._lines: list[str] = []
@@ -93,6 +98,8 @@ class ReplyReader:
 
     def _take(self, line: bytes) -> ServerReply | None:
         """Take one line; return the reply that it ends."""
+        if not self._lines and (known := self._known.get(line)) is not None:
+            return known
         found = _LINE.fullmatch(line)
         self._length += len(line)
         if found is None:
@@ -110,6 +117,8 @@ class ReplyReader:
             self._lines.append(_printable(text or b""))
             if mark != b"-":
                 reply = ServerReply(int(code), self._status, tuple(self._lines))
+                if len(self._lines) == 1 and len(self._known) < _MOST_KNOWN:
+                    self._known[line] = reply
                 self._forget()
                 return reply
         return None
