@@ -104,6 +104,29 @@ class StoredEvent:
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class Guessed:
+    """What one subject of the guessing throttle did (`identity.guessing` says what a subject is):
+    when it failed within the window, how often it was locked, until when.
+    """
+
+    subject: str
+    failures: tuple[datetime, ...]
+    locks: int
+    locked_until: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A login that was granted: with which credential, when, how."""
+
+    credential: CredentialId
+    at: datetime
+    mechanism: str
+    tls: str
+
+
 class Reading(Protocol):
     """What can be asked of a store. Also the reading half of a Transaction."""
 
@@ -117,6 +140,24 @@ class Reading(Protocol):
 
     def credentials(self, account: AccountName) -> list[Credential]:
         """Return an account's credentials, oldest first."""
+        ...
+
+    def certificates(self) -> list[Credential]:
+        """Return the credentials of all accounts that are client certificates, oldest first."""
+        ...
+
+    def guessed(self, subject: str) -> Guessed | None:
+        """Return what one subject of the throttle did."""
+        ...
+
+    def guesses(self, since: datetime) -> list[Guessed]:
+        """Return the subjects of the throttle that changed at `since` or later, in that order."""
+        ...
+
+    def refused_logins(
+        self, since: datetime, *, tag: str | None = None, account: AccountName | None = None
+    ) -> list[Event]:
+        """Return the LOGIN_REFUSED events of one tag or of one account since then, oldest first."""
         ...
 
     def submission(self, submission_id: SubmissionId) -> Submission | None:
@@ -234,6 +275,19 @@ class Transaction(Reading, Protocol):
 
     def remove_credential(self, credential_id: CredentialId) -> bool:
         """Remove one; False when it was not there."""
+        ...
+
+    def note_uses(self, uses: Iterable[Use]) -> None:
+        """Write each credential's last use; one that is gone meanwhile changes nothing."""
+        ...
+
+    # -- the throttle of guessing
+    def put_guessed(self, guessed: Iterable[Guessed]) -> None:
+        """Insert or replace."""
+        ...
+
+    def forget_guessed(self, *, before: datetime) -> int:
+        """Remove subjects that changed last before then, a bounded number; how many."""
         ...
 
     # -- events

@@ -12,9 +12,10 @@ import apsw
 
 from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState
+from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
-from gatepost.store.protocols import DueNotice, QueueFilter, QueueRow, StoredEvent
+from gatepost.store.protocols import DueNotice, Guessed, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.segments import Place, read_content
 from gatepost.store.sqlite_rows import (
     DELIVERY_COLUMNS,
@@ -29,10 +30,12 @@ from gatepost.store.sqlite_rows import (
     credential_of,
     delivery_of,
     event_of,
+    guessing_of,
+    microseconds,
     moment,
     submission_of,
 )
-from gatepost.store.sqlite_schema import DAY_TABLES, day_tables
+from gatepost.store.sqlite_schema import DAY_TABLES, day_of, day_tables
 
 #: The shortest beginning of an id that may stand for it.
 _SHORTEST: Final = 8
@@ -77,6 +80,35 @@ class SqliteReading:
         """Return an account's credentials, oldest first."""
         sql = "SELECT * FROM credential WHERE account = ? ORDER BY created_at, id"
         return [credential_of(row) for row in self._rows(sql, (account,))]
+
+    def certificates(self) -> list[Credential]:
+        """Return all client certificates."""
+        sql = "SELECT * FROM credential WHERE kind = 'certificate' ORDER BY created_at, id"
+        return [credential_of(row) for row in self._rows(sql)]
+
+    def guessed(self, subject: str) -> Guessed | None:
+        """Return what one subject of the throttle did."""
+        row = self._row("SELECT * FROM guessing WHERE subject = ?", (subject,))
+        return None if row is None else guessing_of(row)
+
+    def guesses(self, since: datetime) -> list[Guessed]:
+        """Return the subjects of the throttle that changed since then."""
+        sql = "SELECT * FROM guessing WHERE changed_at >= ? ORDER BY changed_at"
+        return [guessing_of(row) for row in self._rows(sql, (microseconds(since),))]
+
+    def refused_logins(
+        self, since: datetime, *, tag: str | None = None, account: AccountName | None = None
+    ) -> list[Event]:
+        """Return the refused logins of one tag or one account since then."""
+        column, wanted = ("facts ->> 'tag'", tag) if tag is not None else ("account", account)
+        first = day_of(microseconds(since))
+        found: list[Row] = []
+        for table in self.days("event"):
+            if table[-8:] >= first:
+                sql = f"SELECT * FROM {table} WHERE kind = 'login.refused' AND {column} = ?"  # noqa: S608
+                found += self._rows(sql, (wanted,))
+        events = [event_of(row).event for row in sorted(found, key=itemgetter(0))]
+        return [event for event in events if event.at >= since]
 
     def submission(self, submission_id: SubmissionId) -> Submission | None:
         """Return one submission, finished ones too."""

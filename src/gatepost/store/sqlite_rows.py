@@ -11,7 +11,7 @@ from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.secret import Secret
 from gatepost.model.submission import Origin, Submission
-from gatepost.store.protocols import StoredEvent
+from gatepost.store.protocols import Guessed, StoredEvent
 
 Row = Sequence[Any]
 
@@ -164,6 +164,9 @@ def account_row(account: Account) -> Row:
         microseconds(account.created_at),
         account.state.value,
         None if exposed_at is None else microseconds(exposed_at),
+        account.salt,
+        account.iterations,
+        int(account.app_passwords_only),
     )
 
 
@@ -175,12 +178,15 @@ def account_of(row: Row) -> Account:
         moment(row[2]),
         AccountState(row[3]),
         None if row[4] is None else moment(row[4]),
+        row[5],
+        row[6],
+        bool(row[7]),
     )
 
 
 def credential_row(credential: Credential) -> Row:
     """Return the values of a credential's row."""
-    used_at = credential.last_used_at
+    used_at, expires_at = credential.last_used_at, credential.expires_at
     return (
         credential.id,
         credential.account,
@@ -191,6 +197,11 @@ def credential_row(credential: Credential) -> Row:
         None if used_at is None else microseconds(used_at),
         credential.last_mechanism,
         credential.last_tls,
+        None if credential.scram is None else credential.scram.reveal(),
+        None if credential.recoverable is None else credential.recoverable.reveal(),
+        None if expires_at is None else microseconds(expires_at),
+        _encode(credential.networks),
+        _encode(credential.senders),
     )
 
 
@@ -206,4 +217,26 @@ def credential_of(row: Row) -> Credential:
         None if row[6] is None else moment(row[6]),
         row[7],
         row[8],
+        None if row[9] is None else Secret(row[9]),
+        None if row[10] is None else Secret(row[10]),
+        None if row[11] is None else moment(row[11]),
+        tuple(json.loads(row[12])),
+        tuple(json.loads(row[13])),
     )
+
+
+def guessing_row(guessed: Guessed) -> Row:
+    """Return the values of a row of the throttle."""
+    return (
+        guessed.subject,
+        _encode([microseconds(at) for at in guessed.failures]),
+        guessed.locks,
+        microseconds(guessed.locked_until),
+        microseconds(guessed.changed_at),
+    )
+
+
+def guessing_of(row: Row) -> Guessed:
+    """Return what a row of the throttle says."""
+    failures = tuple(moment(at) for at in json.loads(row[1]))
+    return Guessed(row[0], failures, row[2], moment(row[3]), moment(row[4]))

@@ -66,8 +66,29 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WIT
 INSERT INTO counter VALUES ('event', 0);
 """
 
+#: 2: more about credentials, and the throttle of guessing. Columns are appended in the order in
+#: which `sqlite_rows` reads them. guessing.failures: a JSON list of times.
+_SECOND: Final = """
+ALTER TABLE account ADD COLUMN salt BLOB NOT NULL DEFAULT x'';
+ALTER TABLE account ADD COLUMN iterations INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE account ADD COLUMN app_passwords_only INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE credential ADD COLUMN scram TEXT;
+ALTER TABLE credential ADD COLUMN recoverable TEXT;
+ALTER TABLE credential ADD COLUMN expires_at INTEGER;
+ALTER TABLE credential ADD COLUMN networks TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE credential ADD COLUMN senders TEXT NOT NULL DEFAULT '[]';
+CREATE INDEX credential_certificate ON credential (verifier) WHERE kind = 'certificate';
+
+CREATE TABLE guessing (
+    subject TEXT PRIMARY KEY, failures TEXT NOT NULL, locks INTEGER NOT NULL,
+    locked_until INTEGER NOT NULL, changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX guessing_changed ON guessing (changed_at);
+"""
+
 #: One script per version; a new version is appended, never edited.
-MIGRATIONS: Final[Sequence[str]] = (_FIRST,)
+MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND)
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (
@@ -86,6 +107,10 @@ CREATE TABLE IF NOT EXISTS event_{day} (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS event_{day}_of_submission ON event_{day} (submission_id)
     WHERE submission_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_{day}_refused_login ON event_{day} (facts ->> 'tag')
+    WHERE kind = 'login.refused';
+CREATE INDEX IF NOT EXISTS event_{day}_refused_account ON event_{day} (account)
+    WHERE kind = 'login.refused';
 """
 _DAILY: Final = {"delivery": _DAILY_DELIVERY, "event": _DAILY_EVENT}
 #: Bound to "KIND_" and "KIND`" (the character behind "_"); oldest first.

@@ -17,10 +17,12 @@ from gatepost.model.ids import AccountName, CredentialId, DeliveryId, Submission
 from gatepost.model.submission import Submission
 from gatepost.store.protocols import (
     ContentDamagedError,
+    Guessed,
     Held,
     Lease,
     QueueFilter,
     Settlement,
+    Use,
 )
 from gatepost.store.segments import Place, SegmentGoneError
 from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
@@ -33,6 +35,7 @@ from gatepost.store.sqlite_rows import (
     account_row,
     as_json,
     credential_row,
+    guessing_row,
     microseconds,
     outcome_json,
     submission_row,
@@ -71,6 +74,12 @@ _RELEASE: Final = (
     "UPDATE delivery SET state = 0, ready_at = ?1, next_attempt_at = ?1, worker = NULL, reason = ''"
     " WHERE id IN (SELECT value FROM json_each(?2))"
 )
+_USED: Final = """
+UPDATE credential SET last_used_at = j.at, last_mechanism = j.mechanism, last_tls = j.tls
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS at, value ->> 2 AS mechanism, value ->> 3 AS tls
+    FROM json_each(?)) AS j
+WHERE credential.id = j.id AND coalesce(credential.last_used_at, 0) <= j.at
+"""
 _KNOWN: Final = (
     "SELECT json_group_array(id) FROM submission WHERE id IN (SELECT value FROM json_each(?))"
 )
@@ -280,6 +289,25 @@ class SqliteTransaction(SqliteReading):
         """Remove one."""
         self._connection.execute("DELETE FROM credential WHERE id = ?", (credential_id,))
         return self._connection.changes() > 0
+
+    def note_uses(self, uses: Iterable[Use]) -> None:
+        """Write each credential's last use."""
+        rows = [(use.credential, microseconds(use.at), use.mechanism, use.tls) for use in uses]
+        self._rows(_USED, (as_json(rows),))
+
+    # -- the throttle of guessing
+    def put_guessed(self, guessed: Iterable[Guessed]) -> None:
+        """Insert or replace."""
+        head = "INSERT OR REPLACE INTO guessing VALUES "
+        insert_rows(self._connection, head, [guessing_row(each) for each in guessed])
+
+    def forget_guessed(self, *, before: datetime) -> int:
+        """Remove subjects that changed last before then, a thousand at most."""
+        sql = (
+            "DELETE FROM guessing WHERE subject IN"
+            " (SELECT subject FROM guessing WHERE changed_at < ? LIMIT 1000)"
+        )
+        return self.execute(sql, (microseconds(before),))
 
     # -- events
     def add_events(self, events: Iterable[Event]) -> None:

@@ -76,7 +76,7 @@ _RULES: Final[Sequence[tuple[str, str]]] = (
     (
         (
             "SELECT submission_id FROM (SELECT submission_id, offset, lag(offset + length)"
-            " OVER (PARTITION BY segment ORDER BY offset) AS free_from FROM content)"
+            " OVER (PARTITION BY segment ORDER BY offset) AS free_from FROM content WHERE length > 0)"
             " WHERE offset < free_from"
         ),
         "content of {} overlaps another",
