@@ -16,6 +16,7 @@ from gatepost.reception.desk import Desk
 from gatepost.wire.sasl.exchange import (
     Answer,
     Challenge,
+    ChannelFacts,
     CheckPassword,
     Denied,
     Exchange,
@@ -66,7 +67,7 @@ async def authenticate(
     if refusal:
         session.answer(refusal)
         return None
-    exchange = MECHANISMS[auth.mechanism].start()
+    exchange = MECHANISMS[auth.mechanism].start(ChannelFacts())
     initial = decode_response(auth.initial) if auth.initial is not None else None
     try:
         return await _drive(exchange, initial, knock)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gatepost.wire.sasl.exchange import (
     Challenge,
+    ChannelFacts,
     CheckPassword,
     Denied,
     Exchange,
@@ -36,13 +37,13 @@ def play(exchange: Exchange, *responses: bytes) -> tuple[list[bytes], Verdict]:
 
 
 def plain(message: bytes) -> Verdict:
-    challenges, verdict = play(MECHANISMS["PLAIN"].start(), message)
+    challenges, verdict = play(MECHANISMS["PLAIN"].start(ChannelFacts()), message)
     assert challenges == [b""]
     return verdict
 
 
 def login(name: bytes, password: bytes) -> Verdict:
-    challenges, verdict = play(MECHANISMS["LOGIN"].start(), name, password)
+    challenges, verdict = play(MECHANISMS["LOGIN"].start(ChannelFacts()), name, password)
     assert challenges == [b"Username:", b"Password:"]
     return verdict
 

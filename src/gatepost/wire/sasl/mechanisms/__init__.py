@@ -1,24 +1,38 @@
-"""The SASL mechanisms, one file each; adding one is adding a file that exports MECHANISM."""
+"""The SASL mechanisms, one file each; adding one is adding a file.
+
+A file exports SERVER and CLIENT, or (one script under several names) SERVERS and CLIENTS.
+"""
 
 import pkgutil
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Final
 
-from gatepost.wire.sasl.exchange import Mechanism
+from gatepost.wire.sasl.exchange import ClientMechanism, Mechanism
 
 
-def _discover() -> Iterator[Mechanism]:
+def _discover() -> Iterator[ModuleType]:
     for found in pkgutil.iter_modules(__path__):
-        mechanism = import_module(f"{__name__}.{found.name}").MECHANISM
-        if not isinstance(mechanism, Mechanism):
-            msg = f"{found.name}.MECHANISM is no Mechanism"
-            raise TypeError(msg)
-        yield mechanism
+        yield import_module(f"{__name__}.{found.name}")
 
 
-#: By name, in upper case, as EHLO lists them (RFC 4422 §3.1).
-MECHANISMS: Final[Mapping[str, Mechanism]] = MappingProxyType(
-    {mechanism.name: mechanism for mechanism in _discover()}
+def _servers(files: tuple[ModuleType, ...]) -> Iterator[Mechanism]:
+    for file in files:
+        yield from getattr(file, "SERVERS", None) or (file.SERVER,)
+
+
+def _clients(files: tuple[ModuleType, ...]) -> Iterator[ClientMechanism]:
+    for file in files:
+        yield from getattr(file, "CLIENTS", None) or (file.CLIENT,)
+
+
+_FILES: Final = tuple(_discover())
+
+#: Server sides by name, in upper case, as EHLO lists them (RFC 4422 §3.1).
+MECHANISMS: Final[Mapping[str, Mechanism]] = MappingProxyType({m.name: m for m in _servers(_FILES)})
+
+#: Client sides by name, the strongest first.
+CLIENTS: Final[Mapping[str, ClientMechanism]] = MappingProxyType(
+    {m.name: m for m in sorted(_clients(_FILES), key=lambda m: -m.strength)}
 )

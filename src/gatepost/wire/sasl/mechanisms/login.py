@@ -3,11 +3,16 @@
 from typing import Final
 
 from gatepost.wire.sasl.exchange import (
+    ChannelFacts,
+    ClientCredentials,
+    ClientExchange,
+    ClientMechanism,
     Denied,
     Exchange,
     Fault,
     Granted,
     Mechanism,
+    Needs,
     challenge,
     check_password,
 )
@@ -18,7 +23,7 @@ NAME_ASKED: Final = b"Username:"
 PASSWORD_ASKED: Final = b"Password:"
 
 
-def login() -> Exchange:
+def login(_facts: ChannelFacts) -> Exchange:
     """Ask for the name, then for the password; an initial response is the name."""
     name = yield from challenge(NAME_ASKED)
     secret = yield from challenge(PASSWORD_ASKED)
@@ -33,4 +38,15 @@ def login() -> Exchange:
     return Granted(authcid)
 
 
-MECHANISM: Final = Mechanism("LOGIN", needs_tls=True, client_first=True, start=login)
+def respond(credentials: ClientCredentials, _facts: ChannelFacts) -> ClientExchange:
+    """Answer two questions whose words nobody agrees on: their order tells."""
+    yield None
+    yield credentials.authcid.encode()
+    yield credentials.password.encode()
+    return False
+
+
+SERVER: Final = Mechanism("LOGIN", needs_tls=True, client_first=True, start=login)
+CLIENT: Final = ClientMechanism(
+    "LOGIN", strength=10, needs_tls=True, needs=Needs.PASSWORD, respond=respond
+)

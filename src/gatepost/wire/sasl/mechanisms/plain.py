@@ -3,18 +3,23 @@
 from typing import Final
 
 from gatepost.wire.sasl.exchange import (
+    ChannelFacts,
+    ClientCredentials,
+    ClientExchange,
+    ClientMechanism,
     Denied,
     Exchange,
     Fault,
     Granted,
     Mechanism,
+    Needs,
     challenge,
     check_password,
 )
 from gatepost.wire.sasl.prep import prepare_name, saslprep
 
 
-def plain() -> Exchange:
+def plain(_facts: ChannelFacts) -> Exchange:
     """Message = [authzid] NUL authcid NUL passwd (RFC 4616 §2).
 
     An authzid must be empty or name the same account (decision 15). It is looked at last, so that
@@ -36,4 +41,13 @@ def plain() -> Exchange:
     return Granted(authcid)
 
 
-MECHANISM: Final = Mechanism("PLAIN", needs_tls=True, client_first=True, start=plain)
+def respond(credentials: ClientCredentials, _facts: ChannelFacts) -> ClientExchange:
+    """Say an empty authzid, authcid and password between NULs, as initial response."""
+    yield f"\0{credentials.authcid}\0{credentials.password}".encode()
+    return False
+
+
+SERVER: Final = Mechanism("PLAIN", needs_tls=True, client_first=True, start=plain)
+CLIENT: Final = ClientMechanism(
+    "PLAIN", strength=20, needs_tls=True, needs=Needs.PASSWORD, respond=respond
+)
