@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from gatepost.delivery.bounds import PATIENCE, Bounds
 from gatepost.delivery.deliver import DeliverySetup, set_up_delivery
@@ -27,6 +27,7 @@ from gatepost.net.resolver import Resolver
 from gatepost.net.tls import Verification, client_context
 from gatepost.returns.notify import Notifier, ReturnMessage
 from gatepost.returns.settle import Settler
+from gatepost.wire.smtp.client_events import Phase
 from tests.dns_server import DnsServer
 from tests.memory_store import MemoryStore
 
@@ -55,15 +56,16 @@ class Rig:
     bounds: Bounds = field(default_factory=lambda: Bounds(look=0.02, dial=5.0))
     authorities: ssl.SSLContext | None = None
     listeners: tuple[SocketAddress, ...] = ()
-    patience: dict[object, float] = field(default_factory=dict)
+    patience: dict[Phase, float] = field(default_factory=dict)
+    store: Any = field(default_factory=MemoryStore)
 
     async def __aenter__(self) -> Self:
         self.dns = await DnsServer().__aenter__()
-        self.store = MemoryStore()
         self.resolver = Resolver([self.dns.address], patience=0.5)
         self.settler = Settler(self.store, self.retry, now=now, spread=lambda: 0.5)
         self.files = ThreadPoolExecutor(2)
         self.returns: list[ReturnMessage] = []
+        self.returned = asyncio.Event()
         self.notifier = Notifier(self.store, "relay.test", self._accept_return, now=now)
         self.settler.listen(self.notifier.heard)
         bounds = replace(self.bounds, patience={**PATIENCE, **self.patience})
@@ -112,6 +114,7 @@ class Rig:
 
     async def _accept_return(self, message: ReturnMessage) -> bool:
         self.returns.append(message)
+        self.returned.set()
         return True
 
     def mx(self, domain: str, *hosts: tuple[int, str, str]) -> None:
@@ -156,8 +159,10 @@ class Rig:
         )
         if leased:
             self.scheduler.take(leased, (content,))
-        else:
+        elif isinstance(self.store, MemoryStore):
             self.store.version += 1
+        else:
+            self.scheduler.look()  # a write of this very process changes no data_version
         return [d.id for d in deliveries]
 
     def row(self, identifier: DeliveryId) -> Delivery:

@@ -102,6 +102,11 @@ class Scheduler:
             return None
         return self._lease()
 
+    def look(self) -> None:
+        """Look for due mail at once: this process has written some (a retry, a release)."""
+        self._missed = True
+        self._wake.set()
+
     def take(self, leased: Sequence[Leased], pieces: Sequence[bytes] | None) -> None:
         """Take deliveries that are leased to us; `pieces` is their content, if it is at hand.
 

@@ -1,0 +1,127 @@
+"""Where a delivery goes, by settings alone."""
+
+from pathlib import Path
+
+import pytest
+
+from gatepost.delivery.routing import Hop, Routing, build_routing
+from gatepost.model.delivery import DeliveryState
+from gatepost.model.route import (
+    TlsMode,
+    Via,
+    ViaCapture,
+    ViaDiscard,
+    ViaHold,
+    ViaLmtp,
+    ViaMaildir,
+    ViaMx,
+    ViaSmtp,
+)
+from gatepost.model.settings import Settings
+
+MAIL = ViaMaildir("/data/mail")
+LMTP = ViaLmtp("127.0.0.1", 24)
+SMART = ViaSmtp("smart.example", 587)
+ROUTING = Routing(
+    local={"local.test": MAIL, "lmtp.test": LMTP},
+    routes=(
+        ("one.example", ViaCapture()),
+        ("*.one.example", ViaDiscard()),
+        ("held.example", ViaHold()),
+        ("local.test", SMART),
+        ("two.example", SMART),
+    ),
+    postmaster=None,
+    postmaster_directory="/data",
+)
+
+CASES: list[tuple[str, str, Via, str, str]] = [
+    # forward-path, destination -> via, what is said, mailbox
+    ("a@local.test", "local.test", MAIL, "a@local.test", "a"),
+    ("A.B@local.test", "local.test", MAIL, "A.B@local.test", "a.b"),
+    ('"a b"@local.test', "local.test", MAIL, '"a b"@local.test', "a b"),
+    ("a@lmtp.test", "lmtp.test", LMTP, "a@lmtp.test", ""),
+    ("a@one.example", "one.example", ViaCapture(), "a@one.example", ""),
+    ("a@sub.one.example", "sub.one.example", ViaDiscard(), "a@sub.one.example", ""),
+    ("a@xone.example", "xone.example", ViaMx(), "a@xone.example", ""),
+    ("a@held.example", "held.example", ViaMx(), "a@held.example", ""),
+    ("a@two.example", "two.example", SMART, "a@two.example", ""),
+    ("a@[192.0.2.1]", "[192.0.2.1]", ViaMx(), "a@[192.0.2.1]", ""),
+    ("postmaster@two.example", "two.example", SMART, "postmaster@two.example", ""),
+]
+
+
+@pytest.mark.parametrize(("forward_path", "destination", "via", "said", "mailbox"), CASES)
+def test_local_domains_then_routes_then_mx(
+    forward_path: str, destination: str, via: Via, said: str, mailbox: str
+) -> None:
+    assert ROUTING.hop(forward_path, destination) == Hop(via, said, destination, mailbox)
+
+
+@pytest.mark.rfc("5321#4.5.1")
+@pytest.mark.parametrize(
+    ("forward_path", "destination"),
+    [
+        ("postmaster", ""),
+        ("PostMaster", ""),
+        ("postmaster@local.test", "local.test"),
+        ("Postmaster@lmtp.test", "lmtp.test"),
+        ('"postmaster"@lmtp.test', "lmtp.test"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("setting", "hop"),
+    [
+        (None, Hop(ViaMaildir("/data"), "postmaster", "", "postmaster")),
+        ("Ops@Local.test", Hop(MAIL, "Ops@local.test", "local.test", "ops")),
+        ("ops@two.example", Hop(SMART, "ops@two.example", "two.example")),
+        ("postmaster@lmtp.test", Hop(ViaMaildir("/data"), "postmaster", "", "postmaster")),
+    ],
+)
+def test_postmaster(forward_path: str, destination: str, setting: str | None, hop: Hop) -> None:
+    routing = Routing(ROUTING.local, ROUTING.routes, setting, "/data")
+    assert routing.hop(forward_path, destination) == hop
+
+
+def test_a_hold_route_holds_what_is_new() -> None:
+    assert ROUTING.placement("held.example") is DeliveryState.HELD
+    assert ROUTING.placement("one.example") is DeliveryState.DUE
+    assert ROUTING.placement("local.test") is DeliveryState.DUE
+
+
+def settings(tmp_path: Path, **more: object) -> Settings:
+    return Settings.model_validate(
+        {
+            "hostname": "relay.example",
+            "data_dir": tmp_path,
+            "tls": {"certificate": "c.pem", "private_key": "k.pem"},
+            "listeners": [{"address": "127.0.0.1:2525", "role": "mx"}],
+            **more,
+        }
+    )
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("se cret\n")
+    routing = build_routing(
+        settings(
+            tmp_path,
+            local_domains=[{"name": "local.test", "deliver_to": "maildir:mail"}],
+            routes=[
+                {"match": ["a.example", "*.a.example"], "via": "mx", "tls": "required"},
+                {
+                    "match": ["*"],
+                    "via": "smtp:smart.example:587",
+                    "username": "u",
+                    "password_file": tmp_path / "password",
+                },
+            ],
+        )
+    )
+    assert routing.hop("x@local.test", "local.test").via == ViaMaildir(str(tmp_path / "mail"))
+    assert routing.hop("x@b.a.example", "b.a.example").via == ViaMx(TlsMode.REQUIRED)
+    smart = routing.hop("x@other.example", "other.example").via
+    assert isinstance(smart, ViaSmtp)
+    assert smart.tls is TlsMode.REQUIRED
+    assert smart.login is not None
+    assert smart.login.password.reveal() == "se cret"
