@@ -597,6 +597,21 @@ async def test_a_client_without_common_ground_is_told(
     assert "ALERT" in heard
 
 
+async def test_a_ticket_does_not_wait_for_a_client_that_waits_for_it(
+    open_port: Serve, call: Call, fronts: FrontContexts
+):
+    # It acknowledges the client's last flight; with Nagle's algorithm on, the client says nothing
+    # before that, or for 40 ms.
+    connection = await call_tls(call, await open_port(tls_echo(fronts)))
+    assert connection._channel is not None
+    session = connection._channel._session
+
+    def has_ticket() -> bool:
+        return connection.unread == 0 and session.session.has_ticket
+
+    await until(has_ticket)
+
+
 async def test_garbage_within_tls_breaks_the_connection(
     open_port: Serve, call: Call, fronts: FrontContexts
 ):

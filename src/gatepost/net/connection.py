@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         "_loop",
         "_lost",
         "_on_made",
+        "_owing",
         "_plain",
         "_reader",
         "_reading_paused",
@@ -93,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._drainer: asyncio.Future[None] | None = None
         self._closer: asyncio.Future[None] | None = None
         self._handshaking = self._reading_paused = self._writing_paused = False
-        self._ended = self._lost = self._closing = self._expired = False
+        self._ended = self._lost = self._closing = self._expired = self._owing = False
         self._broken = ""
 
     # -- for the task that holds the dialogue
@@ -108,7 +109,7 @@ class Connection(asyncio.Protocol):
             DeadlineError: the deadline has passed.
 
         """
-        if self._writing:
+        if self._writing or self._owing:
             self.flush()
         if self._writing_paused and self._is_server:
             await self.drain()
@@ -138,9 +139,9 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send now what was written, as one flight."""
-        writing = self._writing
-        if not writing or self._handshaking:
+        if self._handshaking or not (self._writing or self._owing):
             return
+        writing = self._writing
         octets = writing[0] if len(writing) == 1 else b"".join(writing)
         writing.clear()
         self._writing_size = 0
@@ -150,10 +151,11 @@ class Connection(asyncio.Protocol):
             self._transport.write(octets)
             return
         try:
-            records = self._channel.encrypt(octets)
+            records = self._channel.encrypt(octets) if octets else [self._channel.owed()]
         except TlsFailedError as problem:
             self._break(problem.reason)
             return
+        self._owing = False
         if len(records) == 1:
             self._transport.write(records[0])
         else:
@@ -377,8 +379,11 @@ class Connection(asyncio.Protocol):
             self._broken = problem.reason
             done = False
         self._received_size = sum(map(len, self._received))
-        # A ticket (TLS 1.3) has time until our first octets: one write less.
-        if not (done and channel.may_hold_back) and (owed := channel.owed()) and not self._lost:
+        # A ticket (TLS 1.3) goes with what the task says next, a greeting perhaps; but at its next
+        # read at the latest, for it carries the acknowledgement that a client with Nagle's
+        # algorithm waits for before it speaks (40 ms).
+        self._owing = done and channel.may_hold_back
+        if not self._owing and not self._lost and (owed := channel.owed()):
             self._transport.write(owed)
         if done or self._broken:
             self._handshaking = False
