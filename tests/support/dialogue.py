@@ -4,6 +4,7 @@ A script is lines of `KEY: text`:
 
     C: sent with CRLF                  S: a reply line that must come (may hold * wildcards)
     R: Python bytes literal, sent raw  TLS: shake hands now (after STARTTLS)
+    N: COUNT OCTETS, sent so often     (a long line is a few R and N)
     CLOSED: the server must close      #: a comment; "# role: mx" and the like set the scene
 
 Header keys: role (submission, submissions, mx), mode (memory: only in memory, where the scene
@@ -69,6 +70,9 @@ async def play(script: Script, line: Line) -> list[str]:
             await line.send(text.encode("latin-1") + b"\r\n")
         elif key == "R":
             await line.send(ast.literal_eval(text.strip()))
+        elif key == "N":
+            count, _, octets = text.partition(" ")
+            await line.send(octets.encode("latin-1") * int(count))
         elif key == "TLS":
             await line.start_tls()
         elif key == "CLOSED":

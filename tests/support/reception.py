@@ -152,6 +152,7 @@ class Scene:
         self.free = 1 << 40
         self.memory = Memory(1 << 30)
         self.guessing = GuessingBook(3)
+        self.limits = LimitSettings(recipients=100)
         self.role = Role(role)
         self.connection = MemoryConnection(tls=self.role is Role.SUBMISSIONS)
         self.profile = Profile(
@@ -177,7 +178,7 @@ class Scene:
                     LocalDomainSettings(name="all.test", deliver_to="maildir:a"),
                 )
             ),
-            limits=LimitSettings(recipients=100),
+            limits=self.limits,
             acceptance=Acceptance(
                 store, "relay.test", self.profile.message_size, timedelta(days=5)
             ),

@@ -45,6 +45,7 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that a transaction under way gets when the worker stops.
 _LAST_TRANSACTION = 10.0
+_BETWEEN_TRANSACTIONS = (State.CONNECTED, State.GREETED)
 
 
 class Conversation:
@@ -92,6 +93,11 @@ class Conversation:
             _log.debug("%s: %s", self._connection.peer, end)
             self._connection.abort()
             return
+        except Exception:  # noqa: BLE001 - the top of the task, and said there
+            # A fault of ours ends this conversation, and no other.
+            _log.exception("%s: a conversation failed", self._connection.peer)
+            self._record_refusal(replies.INTERNAL_FAULT, "")
+            self._session.close(replies.INTERNAL_FAULT)
         finally:
             self._let_go()
         self._connection.deadline = self._time() + 5
@@ -129,7 +135,7 @@ class Conversation:
         connection = self._connection
         if out := self._session.octets_to_send():
             connection.write(out)
-        if self._desk.stopping() and self._session.state is State.GREETED:
+        if self._desk.stopping() and self._session.state in _BETWEEN_TRANSACTIONS:
             self._session.close(replies.STOPPING)
             return
         connection.deadline = self._deadline()
@@ -144,11 +150,11 @@ class Conversation:
         )
         if self._desk.stopping():
             at = min(at, self._time() + _LAST_TRANSACTION)
-        if self._session.state is not State.IN_CONTENT:
+        if self._session.state is not State.IN_CONTENT or not limits.minimum_rate:
             return at
         if not self._content_began:
             self._content_began = self._time()
-        due = timedelta(seconds=self._size / max(1, limits.minimum_rate)) + GRACE
+        due = timedelta(seconds=self._size / limits.minimum_rate) + GRACE
         return min(at, self._content_began + due.total_seconds())
 
     def _lateness(self) -> Reply:

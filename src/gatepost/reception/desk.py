@@ -48,8 +48,9 @@ class Desk:
     """What every conversation of a worker uses.
 
     `mechanisms` are those that are offered; `note_exposed` takes the name of an account whose
-    password came in clear, and the client's address; `free_space` returns the octets that may still be written; `stopping`
-    tells that the worker is about to end.
+    password came in clear, and the client's address; `free_space` returns the octets that may still
+    be written; `stopping` tells that the worker is about to end; `capacity` is how many connections
+    its open files allow.
     """
 
     local: LocalDomains
@@ -65,3 +66,4 @@ class Desk:
     memory: Memory
     free_space: Callable[[], int]
     stopping: Callable[[], bool]
+    capacity: int = 1 << 30

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 
 from gatepost.model.settings import Role
-from gatepost.net.counters import ConnectionCount
+from gatepost.net.counters import ConnectionCount, Metric
 from gatepost.net.transport import (
     Connection,
     ConnectionLostError,
@@ -58,6 +58,10 @@ class Listener:
         load = self.desk.counters.connection_opened(host)
         try:
             greeting = self._refusal(load)
+            if greeting and self.door.role is Role.SUBMISSIONS:
+                # Words in clear are no TLS, and a handshake is what there are too many of.
+                await connection.close()
+                return
             if greeting is None and not await self._shake_hands(connection):
                 return
             await self._hold(Conversation(connection, self.door, self.desk, greeting))
@@ -71,6 +75,8 @@ class Listener:
             return replies.STOPPING
         if load.total > limits.connections or load.from_address > limits.connections_per_address:
             return replies.TOO_MANY_CONNECTIONS
+        if self.desk.counters.value(Metric.CONNECTIONS) > self.desk.capacity:
+            return replies.OVERLOADED
         return None
 
     async def _shake_hands(self, connection: Connection) -> bool:

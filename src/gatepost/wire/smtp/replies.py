@@ -86,12 +86,11 @@ STORE_AWAY: Final           = Reply(451, "4.3.0",  "Storage is not available; tr
 DISK_NEARLY_FULL: Final     = Reply(452, "4.3.1",  "Not enough disk space; try again later", "5321#4.5.3.1.10")
 NO_MEMORY: Final            = Reply(452, "4.3.1",  "Too much content at once; try again soon", "5321#4.5.3.1.10")
 TOO_MANY_RECIPIENTS: Final  = Reply(452, "4.5.3",  "Too many recipients; send the rest in another message", "5321#4.5.3.1.10")
-TLS_NOT_AVAILABLE: Final    = Reply(454, "4.7.0",  "TLS is not available now; try again later", "3207#4")
 LOGIN_NOT_POSSIBLE: Final   = Reply(454, "4.7.0",  "Cannot check credentials now; try again later, they may be right", "4954#6")
 
 UNKNOWN_COMMAND: Final      = Reply(500, "5.5.2",  "Unknown command", "5321#4.2.4", offends=True)
 LINE_TOO_LONG: Final        = Reply(500, "5.5.2",  "Line too long", "5321#4.5.3.1.4", offends=True)
-BARE_LINE_ENDING_COMMAND: Final = Reply(500, "5.5.2", "Lines end with CRLF; this one has a bare CR or LF", "5321#2.3.8", offends=True)
+BARE_LINE_ENDING_COMMAND: Final = Reply(500, "5.5.2", "Lines end with CRLF and hold no bare CR, LF or NUL", "5321#2.3.8", offends=True)
 NOT_SMTP: Final             = Reply(500, "5.5.2",  "This is SMTP; closing", "5321#4.2.4", offends=True)
 AUTH_LINE_TOO_LONG: Final   = Reply(500, "5.5.6",  "Authentication exchange line is too long", "4954#4", offends=True)
 BAD_ARGUMENT: Final         = Reply(501, "5.5.4",  "Syntax error in the arguments", "5321#4.2.2", offends=True)
