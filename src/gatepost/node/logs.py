@@ -16,7 +16,12 @@ def set_up_logs(form: Literal["text", "json"], level: int = logging.INFO) -> Non
     ]
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if form == "text":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            # structlog's own choice shows local variables, and a password may be one.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     else:
         shared.append(structlog.processors.format_exc_info)
     formatter = structlog.stdlib.ProcessorFormatter(

@@ -114,8 +114,9 @@ def build_desk(
     *,
     free_space: Callable[[], int],
     stopping: Callable[[], bool],
+    capacity: int,
 ) -> Desk:
-    """Return what all conversations of a worker share."""
+    """Return what all conversations of a worker share; `capacity` is how many they may be."""
     limits = settings.limits
     return Desk(
         local=local_domains(settings.local_domains),
@@ -131,6 +132,7 @@ def build_desk(
         memory=Memory(max(_CONTENT_MEMORY, 4 * limits.message_size)),
         free_space=free_space,
         stopping=stopping,
+        capacity=capacity,
     )
 
 

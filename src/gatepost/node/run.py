@@ -15,6 +15,7 @@ from gatepost.net.certificate import Certificate, CertificateError, read_certifi
 from gatepost.net.clock import now
 from gatepost.net.counters import Counters
 from gatepost.net.tls import FrontContexts
+from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.logs import set_up_logs
 from gatepost.node.privileges import become, worker_identity
 from gatepost.node.sockets import OpenListener, close_listeners, open_listeners
@@ -130,13 +131,14 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
     for certificate in certificates:
         if warning := certificate.warning(now()):
             _log.warning("%s", warning)
+    fronts = FrontContexts(certificates)
+    for listener in settings.listeners:
+        fronts.front_context(listener)
+    _allow_connections(settings.limits.connections, workers)
     lock = _sole_server(settings.data_dir)
     listeners = open_listeners(settings.listeners, workers)
     try:
         _prepare_store(settings)
-        fronts = FrontContexts(certificates)
-        for listener in settings.listeners:
-            fronts.front_context(listener)
         node = _Node(
             settings=settings,
             reload_settings=reload_settings,
@@ -157,6 +159,20 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
     finally:
         close_listeners(listeners)
         os.close(lock)
+
+
+def _allow_connections(wanted: int, workers: int) -> None:
+    """Get the open files that connections need, or say that there are too few."""
+    open_files = raise_limit()
+    possible = workers * capacity(open_files)
+    if wanted > possible:
+        _log.warning(
+            "[limits] connections is %d, %d open files per process allow %d; "
+            "raise the limit (LimitNOFILE= in systemd)",
+            wanted,
+            open_files,
+            possible,
+        )
 
 
 def _sole_server(data_dir: Path) -> int:

@@ -24,6 +24,7 @@ from gatepost.net.certificate import CertificateError, parse_certificate
 from gatepost.net.clock import now
 from gatepost.net.counters import WorkerCounters
 from gatepost.net.tls import FrontContexts
+from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
 from gatepost.reception.listener import Listener
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -97,6 +98,7 @@ class Worker:
             place.counters,
             free_space=lambda: self._disk,
             stopping=self._stop.is_set,
+            capacity=capacity(raise_limit()),
         )
         listeners = []
         async with asyncio.TaskGroup() as group:
