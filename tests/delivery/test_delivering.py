@@ -120,6 +120,19 @@ async def test_no_more_connections_to_a_site_than_allowed(sink: Sink) -> None:
         assert sink.most_sessions <= 3
 
 
+async def test_a_site_that_takes_no_further_connection_is_busy_and_not_down(sink: Sink) -> None:
+    sink.said.script["GREETING"] = ["220 one is enough", *["421 4.7.0 too many"] * 50]
+    async with Rig(sink.port, bounds=Bounds(claim=1, look=0.02), retry=RetrySettings()) as rig:
+        one_mx(rig)
+        sink.go.clear()
+        sent = [await rig.submit(f"r{n}@y.example") for n in range(30)]
+        await sink.until(lambda: sink.sessions > 1)
+        sink.go.set()
+        await rig.until_state([i for ids in sent for i in ids], DELIVERED)
+        assert EventKind.DEFERRED not in rig.store.kinds()
+        assert {m.session for m in sink.messages} == {0}
+
+
 async def test_a_session_that_the_server_left_costs_no_failure(sink: Sink) -> None:
     sink.said.script["MAIL"] = ["250 ok", DROP]
     async with Rig(sink.port, bounds=Bounds(connections_per_site=1, look=0.02)) as rig:

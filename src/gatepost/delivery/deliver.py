@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
 from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.bounds import Bounds
@@ -26,7 +27,7 @@ from gatepost.store.protocols import Store
 class DeliverySetup:
     """What delivery needs of a worker.
 
-    `contexts(verified)` returns a client's TLS context, `files` runs what blocks (maildirs).
+    `contexts(verified)` returns a client's TLS context (asked once for each), `files` runs what blocks (maildirs).
     `mx_port` differs from 25 in tests and rehearsals only.
     """
 
@@ -61,7 +62,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
     room = Room7(
         store=setup.store,
         attempts=attempts,
-        around=Surroundings(setup.ourselves, bounds, setup.deadlines, setup.contexts),
+        around=Surroundings(setup.ourselves, bounds, setup.deadlines, cache(setup.contexts)),
         files=setup.files,
         chance=setup.entropy.generator(),
         settle=setup.settler.settle,

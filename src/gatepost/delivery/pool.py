@@ -29,6 +29,8 @@ class SiteQueue:
         self.tasks: set[asyncio.Task[None]] = set()
         #: Connections that are not up yet.
         self.dialling = 0
+        #: How many connections this site may have; less after it refused one beside others.
+        self.most = site_limit(site, bounds)
         #: Parcels taken out since the last look (`Pool.slow_sites`), and whether there was one.
         self.taken_lately = 0
         self.looked_at = False
@@ -74,6 +76,16 @@ class SiteQueue:
     def claim_all(self) -> list[Parcel]:
         """Take everything that waits."""
         return [self._pop() for _ in range(len(self._parcels))]
+
+    def leave_to_others(self) -> bool:
+        """Give up one connection for good where there are others; False for the last one.
+
+        A site that refuses a further connection is not down, only busy.
+        """
+        if len(self.tasks) < 2:
+            return False
+        self.most = max(1, min(self.most, len(self.tasks)) - 1)
+        return True
 
     def claim_last(self, count: int) -> list[Parcel]:
         """Take the `count` youngest that wait."""
@@ -157,7 +169,7 @@ class Pool:
         """See to it that what waits is served: wake a connection, or make one."""
         if not len(queue) or queue.wake():
             return
-        if len(queue.tasks) >= self._most(queue) or len(queue) <= queue.dialling * 2:
+        if len(queue.tasks) >= queue.most or len(queue) <= queue.dialling * 2:
             return
         if self._connections >= self._bounds.connections:
             if queue not in self._waiting_for_room:
@@ -200,11 +212,6 @@ class Pool:
         """Return the tasks of all connections."""
         return [task for queue in self._sites.values() for task in queue.tasks]
 
-    def _most(self, queue: SiteQueue) -> int:
-        if queue.site.kind is Kind.MAILDIR:
-            return self._bounds.maildir_writers
-        return self._bounds.connections_per_site
-
     def _ended(self, queue: SiteQueue, task: asyncio.Task[None]) -> None:
         self._connections -= 1
         queue.tasks.discard(task)
@@ -218,3 +225,8 @@ class Pool:
             self._sites.pop(queue.site.key, None)
         if self._waiting_for_room:
             self.rouse(self._waiting_for_room.popleft())
+
+
+def site_limit(site: Site, bounds: Bounds) -> int:
+    """Return how many connections a site may have."""
+    return bounds.maildir_writers if site.kind is Kind.MAILDIR else bounds.connections_per_site

@@ -59,6 +59,7 @@ class Courier:
         self._link: Link | None = None
         self._carried = 0
         self._is_dialling = False
+        self._is_over = False
         self._claimed: list[Parcel] = []
 
     async def run(self) -> None:
@@ -67,7 +68,7 @@ class Courier:
         queue.dialling += 1
         self._is_dialling = True
         try:
-            while True:
+            while not self._is_over:
                 parcels = queue.claim()
                 if not parcels:
                     if self._link is None or not await queue.wait():
@@ -215,10 +216,15 @@ class Courier:
         return link
 
     async def _fail(self, parcels: list[Parcel], outcome: Outcome) -> None:
-        """No session is to be had: that was the attempt of all that wait, not only of these.
+        """Leave it to the site's other connections; or, without any, settle all that wait.
 
-        Else each of them would dial in vain.
+        No session was to be had, for none of them: else each would dial in vain.
         """
+        if self._queue.leave_to_others():
+            for parcel in reversed(parcels):
+                self._queue.put_back(parcel)
+            self._is_over = True
+            return
         waiting = self._queue.claim_all()
         try:
             await self._count([i for p in waiting for i in p.items if not i.counted])
