@@ -58,8 +58,8 @@ class ClientSession:
 
     __slots__ = (
         "_accepted", "_answered", "_dialect", "_ended", "_envelope", "_events", "_extended",
-        "_login", "_lost", "_name", "_out", "_reader", "_said", "_spoiled", "_stuffer", "_unsaid",
-        "_verdicts", "channel", "greeted", "offers", "phase", "transactions",
+        "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said", "_spoiled", "_stuffer",
+        "_unsaid", "_verdicts", "channel", "greeted", "offers", "phase", "transactions",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +86,8 @@ class ClientSession:
         self._lost = False
         #: The server may still hold a transaction that came to nothing: RSET goes first.
         self._spoiled = False
+        #: The transaction ends with RSET, not with content.
+        self._rehearsing = False
         self._envelope: Envelope | None = None
         self._verdicts: list[Verdict | None] = []
         self._answered = 0
@@ -138,6 +140,20 @@ class ClientSession:
             ValueError: a path holds what must not stand in a command.
 
         """
+        self._open(envelope, Phase.DATA)
+
+    def rehearse(self, envelope: Envelope) -> None:
+        """Ask what would be said to an envelope: MAIL and RCPT, and RSET instead of DATA.
+
+        `TransactionEnded` follows, with the server's reply to each forward-path.
+
+        Raises:
+            RuntimeError, ValueError: as `begin`.
+
+        """
+        self._open(envelope, Phase.RESET)
+
+    def _open(self, envelope: Envelope, last: Phase) -> None:
         self._must_be_ready()
         paths = (envelope.reverse_path, *envelope.forward_paths)
         if not all(map(_is_fit, paths)):
@@ -148,6 +164,7 @@ class ClientSession:
         self._verdicts = [None] * len(envelope.forward_paths)
         self._accepted = []
         self._answered = 0
+        self._rehearsing = last is Phase.RESET
         if fault := self._cannot_carry(envelope):
             self._settle_all(fault)
             return
@@ -157,7 +174,7 @@ class ClientSession:
         self._unsaid.append((Phase.MAIL, self._mail(envelope)))
         for path in envelope.forward_paths:
             self._unsaid.append((Phase.RCPT, b"RCPT TO:<%b>\r\n" % path.encode("ascii")))
-        self._unsaid.append((Phase.DATA, b"DATA\r\n"))
+        self._unsaid.append((last, b"RSET\r\n" if self._rehearsing else b"DATA\r\n"))
         self._speak()
 
     def send_content(self, octets: bytes) -> None:
@@ -319,8 +336,10 @@ class ClientSession:
                 response = b"*"
         self._say(Phase.AUTH, response + b"\r\n")
 
-    def _hear_nothing_new(self, reply: ServerReply) -> None:
+    def _hear_nothing_new(self, _reply: ServerReply) -> None:
         """RSET, which cannot fail (RFC 5321 §4.1.1.5)."""
+        if self._rehearsing and self._envelope is not None and not (self._said or self._unsaid):
+            self._end_transaction()
 
     def _hear_mail(self, reply: ServerReply) -> None:
         if reply.code // 100 != 2:
@@ -333,6 +352,7 @@ class ClientSession:
         if self._verdicts[position] is None:  # else MAIL was refused already
             if reply.code // 100 == 2:
                 self._accepted.append(position)
+                self._verdicts[position] = reply if self._rehearsing else None
             else:
                 self._verdicts[position] = reply
         if self._answered == len(self._verdicts) and not self._accepted:
