@@ -161,11 +161,13 @@ class Node:
 
     # -- life
 
-    def set_up(self) -> None:
-        """Write configuration and certificate, and add the account."""
+    def set_up(self, *senders: str) -> None:
+        """Write configuration and certificate, and add the account; without `senders` it may send
+        as itself.
+        """
         self.run("init", str(self.directory))
         self.configure(self.settings)
-        self.add_account(self.account, self.password)
+        self.add_account(self.account, self.password, *senders)
 
     def configure(self, settings: str) -> None:
         """Replace the settings behind the listeners; a running node is not told."""
