@@ -46,6 +46,8 @@ class Bounds:
     addresses: int = 8
     #: Transactions that a connection takes on at once: their attempts are counted together.
     claim: int = 8
+    #: Octets of content that they may have together; a larger message goes alone.
+    claimed_content: int = 4 * 2**20
     #: Deliveries in this worker's hands.
     held: int = 4000
     #: Content kept in memory for deliveries that wait; beyond it, it is read again from the store.

@@ -70,8 +70,15 @@ class SiteQueue:
         """Take the next parcels: a fair share, so that connections work side by side."""
         share = len(self._parcels) // max(1, len(self.tasks))
         count = min(len(self._parcels), self.bounds.claim, max(1, share))
-        self.taken_lately += count
-        return [self._pop() for _ in range(count)]
+        taken: list[Parcel] = []
+        octets = 0
+        while len(taken) < count:
+            octets += self._parcels[0].submission.size
+            if taken and octets > self.bounds.claimed_content:
+                break  # their contents are read into memory together
+            taken.append(self._pop())
+        self.taken_lately += len(taken)
+        return taken
 
     def claim_all(self) -> list[Parcel]:
         """Take everything that waits."""
