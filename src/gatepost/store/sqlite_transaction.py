@@ -55,6 +55,9 @@ _STILL_HELD: Final = (
     "SELECT json_group_array(json_array(d.id, d.submission_id)) FROM json_each(?) AS j"
     " CROSS JOIN delivery AS d ON d.id = j.key WHERE d.state = 1 AND d.leases = j.value"
 )
+_STILL_HELD_ONE: Final = (
+    "SELECT submission_id FROM delivery WHERE id = ? AND state = 1 AND leases = ?"
+)
 _BEGIN_ONE: Final = (
     "UPDATE delivery SET attempts = attempts + 1 WHERE id = ? AND state = 1 AND leases = ?"
 )
@@ -227,6 +230,10 @@ class SqliteTransaction(SqliteReading):
             return {}
         if not self._pending.touched.isdisjoint(wanted):
             self._pending.flush()
+        if len(wanted) == 1:
+            ((name, fence),) = wanted.items()
+            found = next(self._connection.execute(_STILL_HELD_ONE, (name, fence)), None)
+            return {} if found is None else {name: found[0]}
         row = next(self._connection.execute(_STILL_HELD, (as_json(wanted),)))
         return dict(json.loads(row[0]))
 
