@@ -7,6 +7,7 @@ to fail at. It holds the listening sockets and the front TLS contexts, and forks
 import contextlib
 import json
 import logging
+import math
 import os
 import select
 import signal
@@ -34,7 +35,8 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 @dataclass(slots=True)
 class Child:
     """One worker process. `pipe` is our end: closed, it tells the worker that we are gone.
-    `region` is its part of what processes share; nobody else has it while it lives.
+    `region` is its part of what processes share; nobody else has it while it lives. `end_by` is
+    when one that was told to stop must have ended.
     """
 
     index: int
@@ -42,6 +44,7 @@ class Child:
     pipe: socket.socket
     region: int
     started_at: float
+    end_by: float = math.inf
 
 
 @dataclass(slots=True)
@@ -85,6 +88,7 @@ class Supervisor:
         self._pending: list[int] = []
         self._wake_read, self._wake_write = socket.socketpair()
         self._next_watch = 0.0
+        self._reload_wanted = False
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT and all workers have ended; returns 0, or 1 when some had
@@ -97,6 +101,7 @@ class Supervisor:
             if self._stopping_since is None:
                 self._fill(now)
                 self._look(now)
+                self._retire(now)
             elif now - self._stopping_since > DRAIN:
                 clean = False
                 self._signal_all(signal.SIGKILL)
@@ -226,16 +231,30 @@ class Supervisor:
         """Restart one by one: each new worker takes the socket before the old one has drained."""
         self._next_watch = 0.0
         if any(slot.retiring for slot in self._slots):
-            _log.warning("still busy with the last reload; try again in %.0f s", DRAIN)
+            self._reload_wanted = True
+            _log.info("the last reload is still under way; the next one follows it")
             return
+        self._reload_wanted = False
         if not self._on_reload():
             return
         for index, slot in enumerate(self._slots):
             if slot.child is not None:
                 old, slot.child = slot.child, None
+                old.end_by = time.monotonic() + DRAIN
                 slot.retiring.append(old)
                 slot.child = self._spawn(index)
                 os.kill(old.pid, signal.SIGTERM)
+
+    def _retire(self, now: float) -> None:
+        """See to it that a reload comes to its end, and that the next one begins then."""
+        retiring = [child for slot in self._slots for child in slot.retiring]
+        for child in retiring:
+            if child.end_by <= now:
+                _log.error("worker %d (the former one) does not end; killed", child.index)
+                child.end_by = math.inf
+                os.kill(child.pid, signal.SIGKILL)
+        if self._reload_wanted and not retiring:
+            self._reload()
 
     def _look(self, now: float) -> None:
         if now < self._next_watch:

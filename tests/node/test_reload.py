@@ -1,0 +1,109 @@
+"""SIGHUP takes a new configuration over while mail goes on; a faulty one changes nothing."""
+
+import signal
+import threading
+
+from tests.conftest import NodeMaker
+from tests.node.conftest import LOCAL
+from tests.node.talk import Talk
+from tests.support.node import Node, wait_until
+
+NEW_DOMAIN = """
+[[local_domains]]
+name = "new.test"
+deliver_to = "maildir:new"
+"""
+
+
+def rcpt(node: Node, address: str) -> str:
+    with Talk(node.ports.mx) as talk:
+        if not talk.reply().startswith("220"):
+            return ""
+        talk.ask("EHLO c.test")
+        talk.ask("MAIL FROM:<a@b.test>")
+        return talk.ask(f"RCPT TO:<{address}>")
+
+
+def logged_since(node: Node, begin: int, words: str) -> None:
+    wait_until(lambda: words in node.log.read_text()[begin:], words)
+
+
+def test_a_reload_is_taken_over_and_a_faulty_one_is_not(make_node: NodeMaker) -> None:
+    node = make_node(LOCAL, workers=2)
+    assert rcpt(node, "x@new.test").startswith("550 5.7.1")
+
+    # a faulty file: said with line and mend, the former one stays
+    begin = len(node.log.read_text())
+    node.configure(LOCAL + NEW_DOMAIN + '\n[limits]\nidel = "5 min"\n')
+    node.signal(signal.SIGHUP)
+    logged_since(node, begin, "the former configuration stays in force")
+    said = node.log.read_text()[begin:]
+    assert "idel" in said
+    assert "idle" in said  # did you mean
+    assert rcpt(node, "x@new.test").startswith("550 5.7.1")
+    assert rcpt(node, "alice@local.test").startswith("250")
+
+    # a good one, while a transaction is under way and others knock
+    with Talk(node.ports.mx) as under_way, Talk(node.ports.mx) as idle:
+        under_way.hello()
+        idle.hello()
+        under_way.must("MAIL FROM:<a@b.test>", "250")
+        under_way.must("RCPT TO:<alice@local.test>", "250")
+        stop = threading.Event()
+        refused: list[str] = []
+
+        def knock() -> None:
+            while not stop.is_set():
+                reply = rcpt(node, "alice@local.test")
+                if reply[:3] not in {"250", "421", ""}:
+                    refused.append(reply)
+
+        knocker = threading.Thread(target=knock)
+        knocker.start()
+        node.configure(LOCAL + NEW_DOMAIN)
+        node.signal(signal.SIGHUP)
+        node.signal(signal.SIGHUP)  # a second one is not lost, and does no harm
+        wait_until(
+            lambda: all(rcpt(node, "x@new.test").startswith("250") for _ in range(8)),
+            "both workers know the new domain",
+        )
+        stop.set()
+        knocker.join(30)
+        assert not refused
+        assert idle.reply().startswith("421 4.3.2 ")
+        under_way.must("DATA", "354")
+        assert under_way.message(b"Subject: a\r\n\r\n").startswith("250 2.0.0 Queued")
+        assert under_way.reply().startswith("421 4.3.2 ")
+        assert under_way.is_closed()
+    folder = node.data_dir / "local" / "alice" / "new"
+    wait_until(lambda: folder.is_dir() and len(list(folder.iterdir())) == 1, "mail for alice")
+
+
+def test_a_change_that_needs_a_restart_says_so_and_the_rest_is_taken_over(
+    make_node: NodeMaker,
+) -> None:
+    node = make_node(LOCAL, workers=1)
+    ports = node.ports
+    node.workers = 2
+    node.configure(LOCAL + NEW_DOMAIN)
+    begin = len(node.log.read_text())
+    node.signal(signal.SIGHUP)
+    logged_since(node, begin, "workers need a restart")
+    wait_until(lambda: rcpt(node, "x@new.test").startswith("250"), "the new domain")
+    assert node.ports == ports
+
+
+def test_a_reload_during_a_reload_follows_it(make_node: NodeMaker) -> None:
+    node = make_node(LOCAL, workers=1)
+    with Talk(node.ports.mx) as under_way:
+        under_way.hello()
+        under_way.must("MAIL FROM:<a@b.test>", "250")  # keeps the former worker busy
+        node.configure(LOCAL + "# one\n[limits]\nrecipients = 200\n")
+        node.signal(signal.SIGHUP)
+        wait_until(lambda: "configuration reloaded" in node.log.read_text(), "the first reload")
+        node.configure(LOCAL + NEW_DOMAIN)
+        node.signal(signal.SIGHUP)
+        wait_until(lambda: "the next one follows it" in node.log.read_text(), "the second")
+        assert rcpt(node, "x@new.test").startswith("550")
+        under_way.must("QUIT", "221")
+    wait_until(lambda: rcpt(node, "x@new.test").startswith("250"), "the new domain")
