@@ -19,8 +19,8 @@ class ChannelFacts:
 
     `tls_version` is "TLSv1.3", "" in clear. `exporter` is the channel binding "tls-exporter" (RFC
     9266), `end_point` "tls-server-end-point" (RFC 5929 §4); None: not to be had. `offers_plus`: the
-    server offered the PLUS variant of the mechanism that is spoken. `nonce` is printable ASCII
-    without a comma, never used before. `hostname` is the server's name, `at` in seconds since 1970.
+    server offered a mechanism with channel binding. `nonce` is printable ASCII without a comma,
+    never used before. `hostname` is the server's name, `at` in seconds since 1970.
     """
 
     tls_version: str = ""
