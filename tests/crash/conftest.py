@@ -1,0 +1,165 @@
+"""A node of two workers between a load and a sink, all of them in processes that may be killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.crash import processes
+from tests.crash.ledger import Arrivals, Findings, Kill, judge, read_journal
+from tests.crash.load import Load
+from tests.support.node import Node, wait_until
+
+WORKERS = 2
+SETTINGS = """
+[[routes]]
+match = ["*"]
+via = "smtp:127.0.0.1:{port}"
+tls = "never"
+
+[retry]
+first = "200 ms"
+longest = "1 s"
+"""
+
+
+@dataclass
+class SinkProcess:
+    """tests/crash/sink.py at work; born anew it has the same port and journal."""
+
+    journal: Path
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self, *, cut_every: int = 0, drop_every: int = 0) -> None:
+        script = Path(__file__).with_name("sink.py")
+        words = [self.port, self.journal, cut_every, drop_every]
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
+
+    def arrivals(self) -> Arrivals:
+        return read_journal(self.journal)
+
+
+@dataclass
+class Rig:
+    """Load, node and sink; what was killed, and when the node was away."""
+
+    node: Node
+    sink: SinkProcess
+    load: Load
+    seed: int
+    chance: random.Random
+    kills: list[Kill] = field(default_factory=list)
+    #: Monotonic times between which nobody could listen.
+    away: list[tuple[float, float]] = field(default_factory=list)
+
+    def workers(self) -> list[int]:
+        assert self.node.process is not None
+        return processes.children(self.node.process.pid)
+
+    def kill_worker(self) -> int:
+        """Kill any worker; return which."""
+        victim = self.chance.choice(self.workers())
+        self.kills.append(Kill("worker", time.monotonic()))
+        os.kill(victim, signal.SIGKILL)
+        return victim
+
+    def wait_for_workers(self, dead: int, *, patience: float = 15.0) -> None:
+        """Wait until all workers are there again, without the dead one."""
+
+        def reborn() -> bool:
+            workers = self.workers()
+            return len(workers) == WORKERS and dead not in workers
+
+        wait_until(reborn, f"a successor of worker {dead}", patience=patience)
+
+    def kill_node(self) -> None:
+        """Kill the supervisor and all workers, and start anew."""
+        workers = self.workers()
+        began = time.monotonic()
+        self.kills.append(Kill("node", began))
+        self.node.kill()
+        wait_until(lambda: not any(map(processes.is_alive, workers)), "the node's end")
+        self.node.start()
+        self.away.append((began, time.monotonic()))
+
+    def kill_sink(self, *, cut_every: int = 0, drop_every: int = 0) -> None:
+        """Kill the sink; its successor may be ill-tempered."""
+        self.kills.append(Kill("sink", time.monotonic()))
+        self.sink.kill()
+        self.sink.start(cut_every=cut_every, drop_every=drop_every)
+
+    def refused(self) -> list[str]:
+        """Return the connections that were not granted although the node was there."""
+        return [
+            refusal.why
+            for refusal in self.load.refusals
+            if not any(begin <= refusal.at <= end for begin, end in self.away)
+        ]
+
+    def wait_until_empty(self, *, patience: float = 60.0) -> None:
+        """Wait until the queue holds nothing more."""
+        list_one = ("queue", "list", "--limit", "1")
+        wait_until(lambda: not self.node.json(*list_one), "an empty queue", patience=patience)
+
+    def settle_accounts(self) -> Findings:
+        """End the load, let the queue run empty, and hold what was sent against what arrived."""
+        self.load.stop()
+        self.wait_until_empty()
+        assert self.node.json("queue", "verify") == []
+        found = judge(self.load.sent, self.sink.arrivals(), self.kills)
+        found.counts["sessions granted"] = self.load.sessions["granted"]
+        found.counts["sessions lost before login"] = self.load.sessions["broken"]
+        found.counts["refused while the node was away"] = len(self.load.refusals) - len(
+            self.refused()
+        )
+        found.counts["refused else"] = len(self.refused())
+        return found
+
+
+@pytest.fixture
+def seed() -> int:
+    """What all chance comes from: CRASH_SEED of the environment, or a new one."""
+    return int(os.environ.get("CRASH_SEED") or random.randrange(10**6))
+
+
+@pytest.fixture
+def rig(tmp_path: Path, seed: int) -> Iterator[Rig]:
+    """A running node with a sink behind it; the load is ready and waits for `start`."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("needs /proc (Linux)")
+    sink = SinkProcess(tmp_path / "journal")
+    sink.start()
+    node = Node(tmp_path / "node", SETTINGS.format(port=sink.port), WORKERS)
+    load = None
+    try:
+        node.set_up()
+        node.start()
+        load = Load(node, seed)
+        yield Rig(node, sink, load, seed, random.Random(seed))
+    finally:
+        if load is not None:
+            load.abandon()
+        node.stop()
+        sink.kill()

@@ -1,0 +1,249 @@
+"""Clients that send without a pause, each message until it got 250, and remember every answer.
+
+Written on blocking sockets, without a line of Gatepost.
+"""
+
+import base64
+import random
+import re
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.support.node import HOST, Node
+
+QUEUED = re.compile(rb"Queued as (\S+)")
+#: Seconds for one reply. A worker that is born anew may take a while.
+PATIENCE = 40.0
+
+
+@dataclass
+class Sent:
+    """What became of one message at our end; `submissions` are the ids that a 250 named."""
+
+    id: str
+    #: Final dots that were sent, and to which no reply came.
+    unanswered: int = 0
+    #: Tries that ended before the final dot.
+    cut: int = 0
+    put_off: int = 0
+    submissions: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A connection that was not granted."""
+
+    at: float
+    why: str
+
+
+class NotGrantedError(Exception):
+    """The other side would not speak with us."""
+
+
+class Client:
+    """One authenticated TLS session."""
+
+    def __init__(self, node: Node, context: ssl.SSLContext, *, implicit: bool) -> None:
+        port = node.ports.submissions if implicit else node.ports.submission
+        sock = socket.create_connection((HOST, port), timeout=PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket: socket.socket = sock
+        self.waiting = b""
+        try:
+            self._begin(node, context, implicit=implicit)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, node: Node, context: ssl.SSLContext, *, implicit: bool) -> None:
+        if implicit:
+            self.socket = context.wrap_socket(self.socket)
+        self._expect(b"220")
+        self._ask(b"EHLO load.test", b"250")
+        if not implicit:
+            self._ask(b"STARTTLS", b"220")
+            self.socket = context.wrap_socket(self.socket)
+            self._ask(b"EHLO load.test", b"250")
+        words = f"\0{node.account}\0{node.password}".encode()
+        self._ask(b"AUTH PLAIN " + base64.b64encode(words), b"235")
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def reply(self) -> bytes:
+        """Return one whole reply, or raise OSError where the connection ends before."""
+        whole = b""
+        while True:
+            line, end, rest = self.waiting.partition(b"\r\n")
+            if not end:
+                octets = self.socket.recv(65536)
+                if not octets:
+                    raise ConnectionResetError("closed by the other side")
+                self.waiting += octets
+                continue
+            self.waiting = rest
+            whole += line + end
+            if line[3:4] != b"-":
+                return whole
+
+    def _ask(self, command: bytes, wanted: bytes) -> None:
+        self.socket.sendall(command + b"\r\n")
+        self._expect(wanted)
+
+    def _expect(self, wanted: bytes) -> None:
+        reply = self.reply()
+        if not reply.startswith(wanted):
+            raise NotGrantedError(reply.decode(errors="replace").strip())
+
+    def send(self, reverse_path: str, content: bytes, sent: Sent) -> bool:
+        """Try one message; False when this session is over."""
+        envelope = f"MAIL FROM:<{reverse_path}>\r\nRCPT TO:<{sent.id}@next.test>\r\nDATA\r\n"
+        dot_sent = False
+        try:
+            self.socket.sendall(envelope.encode())
+            codes = [self.reply()[:3] for _ in range(3)]
+            if codes[2] == b"421":
+                sent.put_off += 1
+                return False
+            if codes[2] != b"354":
+                raise AssertionError(f"{sent.id}: {codes}")
+            for begin in range(0, len(content), 65536):
+                self.socket.sendall(content[begin : begin + 65536])
+            dot_sent = True
+            self.socket.sendall(b".\r\n")
+            reply = self.reply()
+        except OSError:
+            if dot_sent:
+                sent.unanswered += 1
+            else:
+                sent.cut += 1
+            return False
+        if reply.startswith(b"250") and (queued := QUEUED.search(reply)):
+            sent.submissions.append(queued[1].decode())
+            return True
+        if not reply.startswith(b"4"):
+            raise AssertionError(f"{sent.id}: {reply!r}")
+        sent.put_off += 1
+        return not reply.startswith(b"421")
+
+
+class Load:
+    """Several clients at once, each in a thread. Use it as a context manager, after `start`."""
+
+    def __init__(self, node: Node, seed: int, *, clients: int = 8) -> None:
+        self.node = node
+        self.context = node.trust()
+        self.sent: list[Sent] = []
+        self.refusals: list[Refusal] = []
+        #: Sessions that were granted; sessions that ended before they were.
+        self.sessions: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        self._acknowledged = 0
+        self._faults: list[BaseException] = []
+        self._ending = threading.Event()
+        self._abandoned = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, args=(seed, number), daemon=True)
+            for number in range(clients)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Let every client finish its message, and go."""
+        self._ending.set()
+        for thread in self._threads:
+            thread.join(2 * PATIENCE)
+            assert not thread.is_alive(), "a client never came to an end"
+        self._raise_faults()
+
+    def abandon(self) -> None:
+        """Let clients end without their last 250: the test is over."""
+        self._ending.set()
+        self._abandoned.set()
+
+    @property
+    def acknowledged(self) -> int:
+        """How many messages have got their 250."""
+        return self._acknowledged
+
+    def wait_for(self, more: int, *, patience: float = 60.0) -> None:
+        """Wait until so many more messages have got their 250."""
+        with self._changed:
+            wanted = self._acknowledged + more
+            came = self._changed.wait_for(
+                lambda: self._acknowledged >= wanted or bool(self._faults), patience
+            )
+        self._raise_faults()
+        assert came, f"{more} more messages were not accepted within {patience:.0f} s"
+
+    def _raise_faults(self) -> None:
+        if self._faults:
+            raise AssertionError(f"a client failed: {self._faults[0]!r}") from self._faults[0]
+
+    # -- in the threads
+
+    def _work(self, seed: int, number: int) -> None:
+        chance = random.Random(f"{seed}/{number}")
+        try:
+            self._send_all(chance, number)
+        except BaseException as fault:
+            with self._changed:
+                self._faults.append(fault)
+                self._changed.notify_all()
+
+    def _send_all(self, chance: random.Random, number: int) -> None:
+        client: Client | None = None
+        count = 0
+        while not self._ending.is_set():
+            count += 1
+            sent = Sent(f"m{number}-{count}")
+            content = self._content(chance, sent.id)
+            self.sent.append(sent)
+            while not sent.submissions:
+                if self._abandoned.is_set():
+                    return
+                if client is None:
+                    client = self._connect(implicit=number % 2 == 1)
+                elif not client.send(self.node.account, content, sent):
+                    client.close()
+                    client = None
+            with self._changed:
+                self._acknowledged += 1
+                self._changed.notify_all()
+            if client is not None and chance.random() < 0.05:
+                client.close()
+                client = None
+        if client is not None:
+            client.close()
+
+    def _connect(self, *, implicit: bool) -> Client | None:
+        try:
+            client = Client(self.node, self.context, implicit=implicit)
+        except (ConnectionRefusedError, TimeoutError, NotGrantedError) as problem:
+            self.refusals.append(Refusal(time.monotonic(), f"{type(problem).__name__}: {problem}"))
+            time.sleep(0.05)  # as a client does that is not to be a nuisance
+            return None
+        except OSError:
+            self.sessions["broken"] += 1
+            return None
+        self.sessions["granted"] += 1
+        return client
+
+    def _content(self, chance: random.Random, name: str) -> bytes:
+        """Return content that ends with CRLF; now and then so large that it comes in many reads."""
+        lines = chance.randint(3000, 6000) if chance.random() < 0.02 else chance.randint(5, 100)
+        body = b"".join(b"%064x\r\n" % chance.getrandbits(256) for _ in range(lines))
+        head = (
+            f"From: <{self.node.account}>\r\nTo: <{name}@next.test>\r\nSubject: {name}\r\n"
+            f"X-Mark: {name} {zlib.crc32(body):08x}\r\n\r\n"
+        )
+        return head.encode() + body
