@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from gatepost.net.address import SocketAddress, from_socket_name
+from gatepost.net.channel_binding import ChannelBinding
 from gatepost.net.deadlines import Deadlines
 from gatepost.net.tls_channel import TlsChannel, TlsFailedError, TlsInfo
 
@@ -212,6 +213,10 @@ class Connection(asyncio.Protocol):
             if self.tls is None:
                 self._handshaking = False
                 self._broken = self._broken or "the TLS handshake was not finished"
+
+    def binding(self) -> ChannelBinding:
+        """Return what ties a login to this TLS session; nothing in clear and below TLS 1.3."""
+        return self._channel.binding() if self.tls and self._channel else ChannelBinding()
 
     @property
     def unread(self) -> int:

@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from gatepost.net.channel_binding import ChannelBinding, bindings_of
+
 #: The largest plaintext of one TLS record. One SSL_read returns one record at most.
 _RECORD: Final = 16384
 #: How much ciphertext is given to OpenSSL at once. Its memory BIO never shrinks again, so that this
@@ -232,6 +234,10 @@ class TlsChannel:
             peer_certificate=session.getpeercert(binary_form=True),
             resumed=bool(session.session_reused),
         )
+
+    def binding(self) -> ChannelBinding:
+        """Return what ties a login to this session; after the handshake."""
+        return bindings_of(self._session, server_side=self._server_side)
 
     def _feed(self, received: deque[bytes | memoryview]) -> None:
         octets = received.popleft()

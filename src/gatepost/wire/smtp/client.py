@@ -12,8 +12,10 @@ forward-path; then `Ended`, if the session is over too.
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import ClassVar, Final
 
+from gatepost.wire.sasl.exchange import ChannelFacts, ClientCredentials
 from gatepost.wire.smtp.client_events import (
     ContentWanted,
     Dialect,
@@ -32,12 +34,7 @@ from gatepost.wire.smtp.client_events import (
     TransactionEnded,
     Verdict,
 )
-from gatepost.wire.smtp.client_login import (
-    Responses,
-    choose_mechanism,
-    read_challenge,
-    start_login,
-)
+from gatepost.wire.smtp.client_login import WITHOUT_FACTS, Login, choose_mechanism
 from gatepost.wire.smtp.extensions import Channel, Offers, read_offers
 from gatepost.wire.smtp.reply_reader import ReplyFault, ReplyReader, ServerReply
 from gatepost.wire.smtp.stuffing import DotStuffer
@@ -81,7 +78,7 @@ class ClientSession:
         self._said: deque[Phase] = deque((Phase.GREETING,))
         self._unsaid: deque[tuple[Phase, bytes]] = deque()
         self._extended = True
-        self._login: Responses | None = None
+        self._login: Login | None = None
         self._ended: Ended | None = None
         self._lost = False
         #: The server may still hold a transaction that came to nothing: RSET goes first.
@@ -204,7 +201,20 @@ class ClientSession:
         self._say_hello()
 
     def log_in(self, username: str, password: str, mechanism: str | None = None) -> None:
+        """Log in with a password, as `log_in_as` does; without facts there is no SCRAM."""
+        self.log_in_as(ClientCredentials(username, password), mechanism=mechanism)
+
+    def log_in_as(
+        self,
+        credentials: ClientCredentials,
+        facts: ChannelFacts = WITHOUT_FACTS,
+        *,
+        mechanism: str | None = None,
+    ) -> None:
         """Log in with the strongest mechanism both sides have, or the named one.
+
+        `LoggedIn` or `LoginRefused` follows. With SCRAM, `next_event` may take some 0.1 s of
+        computing when the first challenge has come.
 
         Raises:
             RuntimeError: the channel is clear, or it is not the moment.
@@ -214,12 +224,13 @@ class ClientSession:
         if self.channel is not Channel.TLS:
             msg = "no login in clear"
             raise RuntimeError(msg)
-        chosen = choose_mechanism(self.offers.mechanisms, mechanism)
+        chosen = choose_mechanism(self.offers.mechanisms, mechanism, credentials, facts)
         if chosen is None:
             self._events.append(LoginRefused(None))
             return
-        self._login = start_login(chosen, username, password)
-        self._say(Phase.AUTH, b"AUTH %b\r\n" % next(self._login))
+        offers_plus = any(name.endswith("-PLUS") for name in self.offers.mechanisms)
+        self._login = Login(chosen, credentials, replace(facts, offers_plus=offers_plus))
+        self._say(Phase.AUTH, b"AUTH %b\r\n" % self._login.begin())
 
     def quit(self) -> None:
         """Say goodbye; `Ended` follows, though nobody need wait for it."""
@@ -320,21 +331,18 @@ class ClientSession:
             self._events.append(TlsRefused(reply))
 
     def _hear_auth(self, reply: ServerReply) -> None:
-        if reply.code == 334 and self._login is not None:
-            self._respond(self._login, read_challenge(reply))
+        login = self._login
+        if login is None:
+            self._end(Fault(FaultKind.GARBAGE, Phase.AUTH, "a reply to no AUTH"))
+            return
+        if reply.code == 334:
+            self._say(Phase.AUTH, login.respond(reply) + b"\r\n")
             return
         self._login = None
-        self._events.append(LoggedIn() if reply.code == 235 else LoginRefused(reply))
-
-    def _respond(self, login: Responses, challenge: bytes | None) -> None:
-        """Answer a challenge; give up (RFC 4954 §4: "*") when it makes no sense."""
-        response = b"*"
-        if challenge is not None:
-            try:
-                response = login.send(challenge)
-            except StopIteration:
-                response = b"*"
-        self._say(Phase.AUTH, response + b"\r\n")
+        if reply.code == 235 and login.may_succeed():
+            self._events.append(LoggedIn())
+        else:
+            self._events.append(LoginRefused(reply, login.words))
 
     def _hear_nothing_new(self, _reply: ServerReply) -> None:
         """RSET, which cannot fail (RFC 5321 §4.1.1.5)."""

@@ -102,9 +102,14 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True)
 class LoginRefused:
-    """The login was refused, or (`reply` None) there is no mechanism in common."""
+    """The login was refused, or (`reply` None) there is no mechanism in common.
+
+    `words`: what was said beside the reply: the server's about a token, or ours about a server
+    that did not prove itself (then the reply may be a 235 which is not believed).
+    """
 
     reply: ServerReply | None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
