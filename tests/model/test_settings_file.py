@@ -198,7 +198,6 @@ TOP = [
     ("store = 'mysql'", "store", "there is no such store"),
     ("workers = -1", "workers", "at least 0"),
     ("workers = 1000", "workers", "at most 256"),
-    ("master_key = 'master.key'", "master_key", "is not in this version yet"),
     ("postmaster = 'ops'", "postmaster", "not an address"),
     ("data_dir = 5", "data_dir", "write a file name in quotes"),
     ("limits = 5", "limits", "write [limits] above its keys"),
@@ -343,7 +342,7 @@ def test_the_environment_overrides_the_file() -> None:
         ("GATEPOST_LIMITS__RECIPIENT", "5", 'did you mean "recipients"?'),
         ("GATEPOST_LISTENERS__7__ROLE", "mx", "write it in the file"),
         ("GATEPOST_HOSTNAME__X", "mx", "write it in the file"),
-        ("GATEPOST_MASTER_KEY", "x", "there is no such setting"),
+        ("GATEPOST_HTTP", "x", "there is no such setting"),
         ("GATEPOST_STORE", "postgresql://u:secret@h/db", "PostgreSQL is not in this version yet"),
     ],
 )

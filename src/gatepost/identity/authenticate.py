@@ -1,112 +1,98 @@
 """Are these credentials good, whose are they, and if not: why really (design §6).
 
-The cause is for events and the operator. The wire says the same words, after the same time, for
-an unknown account and for a wrong password.
+One `Authenticator` per worker; each AUTH command is one `LoginAttempt` of it.
 """
 
-import logging
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
 
-from gatepost.identity.directory import Directory, Entry
-from gatepost.identity.passwords import BusyError, PasswordChecker
+from gatepost.identity.attempt import Checks, LoginAttempt, Tokens
+from gatepost.identity.cram import CramChecker
+from gatepost.identity.directory import Directory
+from gatepost.identity.legacy import verify_password
+from gatepost.identity.master_key import MasterKey
+from gatepost.identity.passwords import PasswordChecker
+from gatepost.identity.rehash import Rehasher
+from gatepost.identity.throttle import ADDRESS_LIMIT, Throttle
+from gatepost.identity.uses import LastUses
+from gatepost.identity.verdict import Cause, Consequence, LoginFacts, Verdict
 from gatepost.identity.verified import VerifiedCredentials
-from gatepost.model.account import Account, AccountState, Credential, CredentialKind
-from gatepost.model.ids import AccountName, CredentialId
-from gatepost.store.protocols import StoreUnavailableError
-from gatepost.wire.sasl.prep import prepare_name, saslprep
+from gatepost.store.protocols import Store, StoreUnavailableError
+from gatepost.wire.sasl.exchange import CheckPassword
 
-_log: Final = logging.getLogger(__name__)
-
-
-class Cause(StrEnum):
-    """The true cause of a refused login."""
-
-    UNKNOWN_ACCOUNT = "unknown account"
-    WRONG_PASSWORD = "wrong password"  # noqa: S105
-    SUSPENDED = "suspended"
-    BUSY = "too many logins at once"
-    STORE_AWAY = "storage is not available"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check came to. `cause` is None for yes, and then `account` and `credential` are there.
-
-    `account` is also there where its password was wrong or it is suspended. `name` is prepared,
-    or as given where it cannot be.
-    """
-
-    name: AccountName
-    cause: Cause | None = None
-    account: Account | None = None
-    credential: CredentialId | None = None
-
-    @property
-    def is_granted(self) -> bool:
-        """True when the credentials are good and the account may be used."""
-        return self.cause is None
+__all__ = [
+    "Authenticator",
+    "Cause",
+    "Consequence",
+    "LoginAttempt",
+    "LoginFacts",
+    "Verdict",
+    "build_authenticator",
+]
 
 
 class Authenticator:
     """Answers for one worker."""
 
     def __init__(
-        self, directory: Directory, checker: PasswordChecker, verified: VerifiedCredentials
+        self,
+        checks: Checks,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._directory = directory
-        self._checker = checker
-        self._verified = verified
+        self._checks = checks
+        self._clock = clock
+
+    def begin(self, login: LoginFacts) -> LoginAttempt:
+        """Return an attempt to log in. Ask `may_begin` first, and `conclude` it at the end."""
+        return LoginAttempt(login, self._clock(), self._checks)
 
     async def check_password(self, name: str, password: str) -> Verdict:
-        """Check a name and a password as they came from the client.
+        """Check a name and a password that come from nowhere in particular."""
+        attempt = self.begin(LoginFacts("", ""))
+        await attempt.answer(CheckPassword(name, password))
+        return attempt.verdict
 
-        A suspended account is told so only when the password was right: else the answer would
-        tell strangers which accounts there are. Raises nothing for trouble of the world.
-        """
-        try:
-            prepared, secret = AccountName(prepare_name(name)), saslprep(password)
-        except ValueError:
-            prepared, secret = AccountName(name), ""
-        try:
-            entry = await self._directory.find(prepared) if secret else None
-            return await self._judge(prepared, secret, entry)
-        except BusyError:
-            return Verdict(prepared, Cause.BUSY)
-        except StoreUnavailableError as trouble:
-            _log.warning("login not checked: %s", trouble)
-            return Verdict(prepared, Cause.STORE_AWAY)
+    async def note_version(self, data_version: int) -> None:
+        """Pass on what `Store.data_version` says: accounts and locks may have changed."""
+        self._checks.directory.note_version(data_version)
+        with contextlib.suppress(StoreUnavailableError):
+            await self._checks.throttle.note_version(data_version)
 
-    async def _judge(self, name: AccountName, password: str, entry: Entry | None) -> Verdict:
-        if entry is None:
-            await self._checker.verify_nobody(password)
-            return Verdict(name, Cause.UNKNOWN_ACCOUNT)
-        credential = await self._matching(name, password, entry)
-        if credential is None:
-            return Verdict(name, Cause.WRONG_PASSWORD, entry.account)
-        if entry.account.state is AccountState.SUSPENDED:
-            return Verdict(name, Cause.SUSPENDED, entry.account, credential.id)
-        return Verdict(name, None, entry.account, credential.id)
-
-    async def _matching(self, name: AccountName, password: str, entry: Entry) -> Credential | None:
-        passwords = [c for c in entry.credentials if c.kind is CredentialKind.PASSWORD]
-        for credential in passwords:
-            if self._verified.knows(name, password, credential.verifier):
-                return credential
-        for credential in passwords:
-            if await self._checker.verify(credential.verifier, password):
-                self._verified.remember(name, password, credential.verifier)
-                return credential
-        if not passwords:
-            await self._checker.verify_nobody(password)
-        return None
+    async def run(self) -> None:
+        """Write failures and last uses as they come, until cancelled; then what is left."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._checks.throttle.run(), name="throttle")
+            group.create_task(self._checks.uses.run(), name="last uses")
 
     def close(self) -> None:
         """End the threads."""
-        self._checker.close()
+        self._checks.checker.close()
 
 
-def build_authenticator(directory: Directory, *, threads: int = 2) -> Authenticator:
-    """Return an Authenticator with its own pool and cache; call it after the fork."""
-    return Authenticator(directory, PasswordChecker(threads=threads), VerifiedCredentials())
+def build_authenticator(
+    store: Store,
+    directory: Directory,
+    key: MasterKey,
+    *,
+    authentication_failures: int = ADDRESS_LIMIT,
+    tokens: Tokens | None = None,
+    threads: int = 2,
+) -> Authenticator:
+    """Return an Authenticator with its own pool and caches; call it after the fork, on the loop."""
+    checker = PasswordChecker(threads=threads, verify=verify_password)
+    return Authenticator(
+        Checks(
+            directory=directory,
+            checker=checker,
+            verified=VerifiedCredentials(),
+            key=key,
+            cram=CramChecker(key),
+            throttle=Throttle(store, address_limit=authentication_failures),
+            uses=LastUses(store),
+            rehasher=Rehasher(store, directory, checker, key),
+            tokens=tokens,
+        )
+    )

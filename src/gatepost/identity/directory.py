@@ -7,12 +7,12 @@ at once: under load the database changes with every poll, the accounts hardly ev
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from gatepost.model.account import Account, Credential
-from gatepost.model.ids import AccountName
+from gatepost.model.ids import AccountName, CredentialId
 from gatepost.store.protocols import Reading, Store
 
 #: With the poll's 0.2 s and the time of a read, this stays below 1 s.
@@ -25,6 +25,10 @@ class Entry:
 
     account: Account
     credentials: tuple[Credential, ...]
+
+    def credential(self, credential_id: CredentialId) -> Credential | None:
+        """Return one of them."""
+        return next((c for c in self.credentials if c.id == credential_id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Directory:
         self._unknown_size = unknown
         self._known: OrderedDict[AccountName, _Known] = OrderedDict()
         self._unknown: OrderedDict[AccountName, _Known] = OrderedDict()
+        self._certificates: tuple[float, dict[str, Credential]] | None = None
         self._version: int | None = None
         self._changed_at = clock()
 
@@ -76,6 +81,19 @@ class Directory:
         known = self._fresh(name)
         return known.entry if known else None
 
+    async def certificates(self) -> Mapping[str, Credential]:
+        """Return all registered client certificates by fingerprint ("sha256:…"), as they are now.
+
+        Raises:
+            StoreUnavailableError: the store cannot be read and we do not know.
+
+        """
+        if self._certificates is None or self._is_stale(self._certificates[0]):
+            read_at = self._clock()
+            found = await self._store.read(lambda reading: reading.certificates())
+            self._certificates = (read_at, {c.verifier.reveal(): c for c in found})
+        return self._certificates[1]
+
     def note_version(self, data_version: int) -> None:
         """Pass on what `Store.data_version` says; a new number makes what we know grow stale."""
         if data_version != self._version:
@@ -87,6 +105,7 @@ class Directory:
         if name is None:
             self._known.clear()
             self._unknown.clear()
+            self._certificates = None
         else:
             self._known.pop(name, None)
             self._unknown.pop(name, None)
@@ -95,9 +114,10 @@ class Directory:
         known = self._known.get(name) or self._unknown.get(name)
         if known is None:
             return None
-        if known.read_at <= self._changed_at and self._clock() - known.read_at >= _STALE_AFTER:
-            return None
-        return known
+        return None if self._is_stale(known.read_at) else known
+
+    def _is_stale(self, read_at: float) -> bool:
+        return read_at <= self._changed_at and self._clock() - read_at >= _STALE_AFTER
 
     def _keep(self, name: AccountName, known: _Known) -> None:
         self.drop(name)

@@ -88,6 +88,15 @@ class PasswordChecker:
         await self.verify(NOBODY, password)
         return False
 
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run other slow work in the same threads.
+
+        Raises:
+            BusyError: too many wait.
+
+        """
+        return await self._run(work)
+
     async def _run(self, work: Callable[[], T]) -> T:
         if self._under_way >= self._most:
             raise BusyError

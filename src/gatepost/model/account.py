@@ -19,6 +19,8 @@ class CredentialKind(StrEnum):
     """What sort of secret a credential is."""
 
     PASSWORD = "password"  # noqa: S105
+    APP_PASSWORD = "app-password"  # noqa: S105
+    CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,22 @@ class Account:
     state: AccountState = AccountState.ACTIVE
     #: Somebody sent this account's name and a password in clear (decision 16).
     exposed_at: datetime | None = None
+    #: All SCRAM keys of an account share one salt and one count (decision 17); b"" and 0: it has none.
+    salt: bytes = b""
+    iterations: int = 0
+    #: The main password is good for nothing but its owner's knowledge: log in with an app password.
+    app_passwords_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One secret of an account. `verifier` is a PHC string ($argon2id$…), never the secret."""
+    """One secret of an account, and where it is good.
+
+    `verifier`, never the secret: of a password a PHC string ($argon2id$…) or an imported hash, of
+    an app password "$blake2b$…", of a certificate "sha256:" and the fingerprint of its DER.
+    `networks` are CIDR ranges that it may come from, none for all; `senders` the addresses that
+    it may send as, fewer than the account's own, none for all of those.
+    """
 
     id: CredentialId
     account: AccountName
@@ -50,6 +63,13 @@ class Credential:
     last_used_at: datetime | None = None
     last_mechanism: str | None = None
     last_tls: str | None = None
+    #: SCRAM keys under the account's salt: see `identity.scram`. None: SCRAM cannot check it.
+    scram: Secret | None = None
+    #: The password sealed under the master key, for CRAM-MD5; of a certificate its DER in base64.
+    recoverable: Secret | None = None
+    expires_at: datetime | None = None
+    networks: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

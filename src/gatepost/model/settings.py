@@ -159,6 +159,7 @@ class Settings(Section):
     data_dir: Path = Path("state")
     store: Annotated[str, AfterValidator(checks.store)] = "sqlite"
     workers: int = Field(default=0, ge=0, le=256)
+    master_key: Path = Path("master.key")
     postmaster: Annotated[str, AfterValidator(parse_address)] | None = None
     tls: TlsSettings
     listeners: Annotated[

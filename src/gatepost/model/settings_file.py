@@ -52,7 +52,7 @@ class SettingsError(Exception):
 
 #: Keys that the contract has for later versions: said so, instead of "no such key".
 _LATER: Final = (
-    "master_key", "http", "auth.oauth", "listeners[].client_certificates",
+    "http", "auth.oauth", "listeners[].client_certificates",
     "listeners[].proxy_protocol_from", "routes[].token_command",
 )  # fmt: skip
 _LATER_UPSTREAM: Final = ("XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5")
@@ -300,6 +300,7 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
     return settings.model_copy(
         update={
             "data_dir": data_dir,
+            "master_key": data_dir / settings.master_key,
             "tls": tls.model_copy(
                 update={
                     "certificate": directory / tls.certificate,

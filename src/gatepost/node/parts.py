@@ -16,6 +16,7 @@ from gatepost.identity.authenticate import Authenticator, build_authenticator
 from gatepost.identity.directory import Directory
 from gatepost.identity.exposure import flag_exposed
 from gatepost.identity.guessing import GuessingBook
+from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import ListenerSettings, Role, Settings
 from gatepost.net.address import parse_socket_address
@@ -84,7 +85,12 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     return Parts(
         store=store,
         directory=directory,
-        authenticator=build_authenticator(directory),
+        authenticator=build_authenticator(
+            store,
+            directory,
+            read_master_key(settings.master_key),
+            authentication_failures=settings.limits.authentication_failures,
+        ),
         recorder=Recorder(store),
         settler=settler,
         scheduler=scheduler,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
 from gatepost.net.certificate import Certificate, CertificateError, read_certificates
@@ -230,6 +231,7 @@ def _try_store(settings: Settings) -> str:
         become(identity)
 
     async def prepare() -> None:
+        read_master_key(settings.master_key)
         store = await open_sqlite(settings.data_dir, worker_id(settings, 0, os.getpid()))
         await store.write(lambda transaction: transaction.free_leases(""))
         await store.close()

@@ -128,6 +128,7 @@ class Worker:
         return [
             ("recorder", parts.recorder.run()),
             ("notifier", parts.notifier.run()),
+            ("authenticator", parts.authenticator.run()),
             ("look", self._look(parts)),
             ("measure", self._every(_MEASURE, lambda: self._measure(store))),
             ("tidy", self._every(_TIDY, lambda: store.tidy(now()))),
@@ -139,7 +140,7 @@ class Worker:
         """Notice within 200 ms that another process has changed the store (decision 5)."""
         while True:
             with contextlib.suppress(StoreUnavailableError):
-                parts.directory.note_version(await parts.store.data_version())
+                await parts.authenticator.note_version(await parts.store.data_version())
             await asyncio.sleep(_LOOK)
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:

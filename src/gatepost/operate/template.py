@@ -15,6 +15,7 @@ hostname = "{hostname}"
 data_dir = "state"                 # accounts, queue, journal; owned by the user that serves
 #store = "sqlite"
 #workers = 0                       # processes; 0 = one per core
+#master_key = "master.key"         # in data_dir; back it up apart from the database
 #postmaster = "ops@relay.example"  # who reads mail for postmaster; else a maildir in data_dir
 
 [tls]
