@@ -32,6 +32,13 @@ WATCH: Final = 2.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
+def hold_signals() -> None:
+    """Keep signals that come while a node starts for `Supervisor.run`: none is lost, none ends
+    the process between two steps.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
 @dataclass(slots=True)
 class Child:
     """One worker process. `pipe` is our end: closed, it tells the worker that we are gone.
@@ -95,6 +102,7 @@ class Supervisor:
         to be killed.
         """
         self._take_signals()
+        self._obey()  # told to stop before it began
         clean = True
         while self._stopping_since is None or self._living():
             now = time.monotonic()
@@ -200,6 +208,7 @@ class Supervisor:
         signal.set_wakeup_fd(self._wake_write.fileno(), warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
