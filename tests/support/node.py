@@ -142,7 +142,7 @@ class Node:
             capture_output=True,
             text=True,
             timeout=PATIENCE * 2,
-            env=_environment(),
+            env=environment(),
             check=False,
         )
         if check and done.returncode:
@@ -192,7 +192,7 @@ class Node:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
             )
         ports = self.ports
@@ -247,14 +247,14 @@ class Node:
             [*_program(), "-c", str(self.config), "queue", "show", row["message"], "--content"],
             capture_output=True,
             timeout=PATIENCE * 2,
-            env=_environment(),
+            env=environment(),
             check=True,
         )
         return done.stdout
 
 
-def _environment() -> dict[str, str]:
-    """Ours, without what would override the node's own settings."""
+def environment() -> dict[str, str]:
+    """Return ours, without what would override the node's own settings."""
     return {k: v for k, v in os.environ.items() if not k.startswith("GATEPOST_")}
 
 
