@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
@@ -20,11 +21,16 @@ from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.logs import set_up_logs
 from gatepost.node.privileges import become, worker_identity
 from gatepost.node.sockets import OpenListener, close_listeners, open_listeners
-from gatepost.node.supervisor import Child, Supervisor
+from gatepost.node.supervisor import Child, Supervisor, hold_signals
 from gatepost.node.worker import WorkerPlace, work
+from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.sqlite import open_sqlite
+from gatepost.store.sqlite_writer import DATABASE
 
 _log = logging.getLogger(__name__)
+
+#: How the store's words for a damaged database begin.
+_DAMAGE: Final = ("CorruptError", "NotADBError")
 
 
 class CannotServeError(Exception):
@@ -127,6 +133,7 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
 
     """
     set_up_logs(settings.log.format)
+    hold_signals()
     workers = settings.workers or os.cpu_count() or 1
     certificates = read_certificates(settings.tls)
     for certificate in certificates:
@@ -239,8 +246,20 @@ def _try_store(settings: Settings) -> str:
     try:
         asyncio.run(prepare())
     except Exception as problem:  # noqa: BLE001 - the top of a process: said, not raised
-        return str(problem) or type(problem).__name__
+        return _store_words(settings.data_dir / DATABASE, problem)
     return ""
+
+
+def _store_words(database: Path, problem: Exception) -> str:
+    """Return what an operator should hear about a store that cannot be opened."""
+    words = str(problem) or type(problem).__name__
+    if isinstance(problem, NewerDatabaseError):
+        return f"{database}: a newer Gatepost wrote it ({words}); update this one"
+    if words.startswith(_DAMAGE):
+        return f"{database} is damaged ({words}); put a backup in its place"
+    if not isinstance(problem, StoreUnavailableError):
+        words = f"{type(problem).__name__}: {words}"
+    return f"the store in {database.parent} cannot be opened: {words}"
 
 
 def _stamps(settings: Settings) -> tuple[tuple[str, int], ...]:
