@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,6 +17,7 @@ from gatepost.model.settings import RetrySettings
 from gatepost.net.address import SocketAddress
 from gatepost.wire.smtp.client_events import Phase
 from tests.delivery.rig import CONTENT, QUICK, Rig, routing
+from tests.memory_store import MemoryStore
 from tests.sink import DROP, HANG, Sink
 
 DELIVERED, DUE, REFUSED = DeliveryState.DELIVERED, DeliveryState.DUE, DeliveryState.REFUSED
@@ -442,6 +444,46 @@ async def test_stopping_gives_back_what_waits(sink: Sink) -> None:
         rows = [rig.row(ids[0]) for ids in sent]
         assert {r.state for r in rows} == {DUE}
         assert sorted(r.attempts for r in rows) == [0, 0, 0, 1]
+        assert rig.scheduler.held == 0
+
+
+class SlowToLease(MemoryStore):
+    """Leases what is due only when `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def write(self, job: Any, content: Any = None) -> Any:
+        if content is None and not self.asked.is_set():
+            self.asked.set()
+            await self.go.wait()
+        return await super().write(job, content)
+
+
+async def test_what_is_leased_while_the_worker_stops_is_given_back(sink: Sink) -> None:
+    store = SlowToLease()
+    async with Rig(sink.port, store=store) as rig:
+        one_mx(rig)
+        (one,) = await rig.submit("b@y.example", hand_over=False)
+        await store.asked.wait()
+        await rig.scheduler.stop(0.1)
+        store.go.set()
+        await asyncio.wait_for(rig.tasks[0], 5)  # as the worker waits before it closes the store
+        assert (rig.row(one).state, rig.row(one).leases, rig.row(one).attempts) == (DUE, 1, 0)
+        assert rig.scheduler.held == 0
+
+
+async def test_what_is_handed_over_while_the_worker_stops_is_given_back(sink: Sink) -> None:
+    async with Rig(sink.port) as rig:
+        one_mx(rig)
+        lease = rig.scheduler.lease()
+        await rig.scheduler.stop(0.1)
+        rig.scheduler.lease = lambda: lease  # type: ignore[method-assign]  # asked for before
+        (one,) = await rig.submit("b@y.example")
+        await rig.until_state([one], DUE)
+        assert rig.row(one).attempts == 0
         assert rig.scheduler.held == 0
 
 

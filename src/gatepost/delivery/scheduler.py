@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _LEAST_WAITING = 50
 #: What a slow site gives back is due again after so long, more or less.
 _SLOW_PAUSE = timedelta(seconds=60)
+_STOPPED = "the worker that held it stopped"
 #: How often idle connections are looked at, in seconds.
 _TIDY = 1.0
 
@@ -110,8 +111,11 @@ class Scheduler:
     def take(self, leased: Sequence[Leased], pieces: Sequence[bytes] | None) -> None:
         """Take deliveries that are leased to us; `pieces` is their content, if it is at hand.
 
-        With pieces they are of one submission.
+        With pieces they are of one submission. A worker that stops gives them back.
         """
+        if self._stopping.is_set():
+            self._spawn(self._give_back([_held(one) for one in leased], self._now(), _STOPPED))
+            return
         shelf = None
         if pieces is not None and leased:
             size = leased[0].submission.size
@@ -227,7 +231,7 @@ class Scheduler:
         waiting = [item for parcel in self._pool.close() for item in parcel.items]
         waiting += [item for group in self._resolving.values() for item, _ in group]
         self._resolving.clear()
-        self.release(waiting, "the worker that held it stopped")
+        self.release(waiting, _STOPPED)
         if tasks := self._pool.tasks():
             _, late = await asyncio.wait(tasks, timeout=grace)
             for task in late:
@@ -236,7 +240,7 @@ class Scheduler:
         try:
             async with asyncio.timeout(max(grace, 1.0)):
                 await self._settler.flush()
-                self.release(list(self._items.values()), "the worker that held it stopped")
+                self.release(list(self._items.values()), _STOPPED)
                 await asyncio.gather(*self._tasks, return_exceptions=True)
         except TimeoutError:
             _log.warning("%d deliveries wait for their leases to end", len(self._items))
@@ -267,7 +271,14 @@ class Scheduler:
             return
         limit = min(self._bounds.held - len(self._items), self._bounds.take_at_once)
         lease = self._lease()
+        if self._stopping.is_set():
+            return
         leased = await self._store.write(lambda t: t.lease_due(now, lease, limit=limit))
+        if self._stopping.is_set():
+            # `stop` has emptied our hands meanwhile, and the store closes when we have ended.
+            if leased:
+                await self._give_back([_held(one) for one in leased], now, _STOPPED)
+            return
         if len(leased) >= limit:
             self._missed = True
             self._wake.set()
@@ -344,3 +355,7 @@ class Scheduler:
             self._loop.call_exception_handler(
                 {"message": "a delivery task failed", "exception": fault, "task": task}
             )
+
+
+def _held(leased: Leased) -> Held:
+    return Held(leased.delivery.id, leased.fence)
