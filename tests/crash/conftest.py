@@ -73,6 +73,7 @@ class Rig:
     kills: list[Kill] = field(default_factory=list)
     #: Monotonic times between which nobody could listen.
     away: list[tuple[float, float]] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
     def workers(self) -> list[int]:
         assert self.node.process is not None
@@ -97,12 +98,20 @@ class Rig:
     def kill_node(self) -> None:
         """Kill the supervisor and all workers, and start anew."""
         workers = self.workers()
-        began = time.monotonic()
-        self.kills.append(Kill("node", began))
+        self.goes_away()
+        self.kills.append(Kill("node", time.monotonic()))
         self.node.kill()
         wait_until(lambda: not any(map(processes.is_alive, workers)), "the node's end")
+        self.restart()
+
+    def restart(self) -> None:
+        """Start a node that has ended."""
         self.node.start()
-        self.away.append((began, time.monotonic()))
+        self.away[-1] = (self.away[-1][0], time.monotonic())
+
+    def goes_away(self) -> None:
+        """Note that from now on nobody may listen, until `restart`."""
+        self.away.append((time.monotonic(), float("inf")))
 
     def kill_sink(self, *, cut_every: int = 0, drop_every: int = 0) -> None:
         """Kill the sink; its successor may be ill-tempered."""
@@ -124,17 +133,22 @@ class Rig:
         wait_until(lambda: not self.node.json(*list_one), "an empty queue", patience=patience)
 
     def settle_accounts(self) -> Findings:
-        """End the load, let the queue run empty, and hold what was sent against what arrived."""
+        """End the load, let the queue run empty, hold what was sent against what arrived, and
+        print the counts. What is lost, damaged or twice without a cause fails the test.
+        """
         self.load.stop()
         self.wait_until_empty()
         assert self.node.json("queue", "verify") == []
         found = judge(self.load.sent, self.sink.arrivals(), self.kills)
         found.counts["sessions granted"] = self.load.sessions["granted"]
+        found.counts["sessions put off before login (421)"] = self.load.sessions["put off"]
         found.counts["sessions lost before login"] = self.load.sessions["broken"]
-        found.counts["refused while the node was away"] = len(self.load.refusals) - len(
-            self.refused()
-        )
-        found.counts["refused else"] = len(self.refused())
+        refused = len(self.refused())
+        found.counts["refused while the node was away"] = len(self.load.refusals) - refused
+        found.counts["refused else"] = refused
+        print(f"{found.report()}\n  after {time.monotonic() - self.began:.0f} s")
+        assert not found.faults, "\n".join(found.faults[:20])
+        assert not self.refused(), "a port was closed although the node was there"
         return found
 
 

@@ -86,9 +86,7 @@ def judge(sent: Iterable[Sent], arrivals: Arrivals, kills: Sequence[Kill] = ()) 
         for copy in copies[one.id]:
             tree[copy.submission].append(copy)
         faults += [
-            f"lost: {one.id} got 250 as {name}"
-            for name in one.submissions
-            if name not in tree
+            f"lost: {one.id} got 250 as {name}" for name in one.submissions if name not in tree
         ]
         by_client += max(0, len(tree) - 1)
         if len(tree) > len(one.submissions) + one.unanswered:

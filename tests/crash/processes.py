@@ -23,6 +23,15 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def has_open(pid: int, path: Path) -> bool:
+    """Tell whether a process has a file open."""
+    try:
+        files = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return path.resolve() in files
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and of its children that have ended and were buried."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -103,7 +103,7 @@ class Session:
             id=mark[1].decode() if mark else "",
             submission=submission[1].decode().rstrip(";") if submission else "",
             answer=answer,
-            whole=bool(mark) and f"{zlib.crc32(body):08x}".encode() == mark[2],
+            whole=mark is not None and f"{zlib.crc32(body):08x}".encode() == mark[2],
         )
 
 

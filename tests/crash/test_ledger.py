@@ -6,8 +6,8 @@ from tests.crash.ledger import Arrivals, Copy, Kill, explains, judge
 from tests.crash.load import Sent
 
 
-def copy(at=10.0, *, id="m1", submission="s1", answer="kept", whole=True, session="1/1"):
-    return Copy(at, session, id, submission, answer, whole)
+def copy(at=10.0, *, name="m1", submission="s1", answer="kept", whole=True, session="1/1"):
+    return Copy(at, session, name, submission, answer, whole)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_only_a_kill_or_a_dropped_reply_excuses_a_second_copy(one, end, kills, e
         (Sent("m1", submissions=["s1"]), [copy(), copy(11.0)], "twice"),
         (Sent("m1", submissions=["s1"]), [copy(answer="dropped"), copy(11.0)], None),
         (Sent("m1", submissions=["s1"]), [copy(whole=False)], "not what was sent"),
-        (Sent("m1", submissions=["s1"]), [copy(), copy(id="m2")], "never sent"),
+        (Sent("m1", submissions=["s1"]), [copy(), copy(name="m2")], "never sent"),
     ],
 )
 def test_loss_damage_and_uncaused_duplicates_are_faults(sent, copies, fault):

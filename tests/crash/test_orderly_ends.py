@@ -1,0 +1,94 @@
+"""Ends and changes that are no accident: under load, nobody loses mail and nothing comes twice."""
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from tests.crash import processes
+from tests.crash.conftest import SETTINGS, WORKERS, Rig
+from tests.crash.ledger import Findings
+from tests.support.node import HOST, greets, wait_until
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
+
+#: Seconds: the supervisor's DRAIN and some to spare; how soon orphans must be gone.
+DRAIN = 32.0
+ORPHANED = 10.0
+
+
+def nothing_twice(found: Findings) -> bool:
+    return not (
+        found.counts["duplicates by repeated delivery"]
+        or found.counts["duplicates by resent submission"]
+        or found.counts["final dots to us unanswered"]
+    )
+
+
+@pytest.mark.rfc("5321#3.8")
+def test_sigterm_ends_in_time_and_loses_nothing(rig: Rig) -> None:
+    print(f"\nSIGTERM under load, CRASH_SEED={rig.seed}")
+    rig.load.start()
+    for _ in range(3):
+        rig.load.wait_for(100)
+        rig.goes_away()
+        began = time.monotonic()
+        rig.node.signal(signal.SIGTERM)
+        assert rig.node.process is not None
+        assert rig.node.process.wait(DRAIN) == 0
+        print(f"  ended within {time.monotonic() - began:.1f} s")
+        rig.restart()
+    assert nothing_twice(rig.settle_accounts())
+
+
+def test_sighup_refuses_nobody_and_loses_nothing(rig: Rig) -> None:
+    print(f"\nSIGHUP under load, CRASH_SEED={rig.seed}")
+    rig.load.start()
+    for megabytes in (11, 12, 13):
+        rig.load.wait_for(100)
+        former = rig.workers()
+        size = f'\n[limits]\nmessage_size = "{megabytes} MiB"\n'
+        rig.node.configure(SETTINGS.format(port=rig.sink.port) + size)
+        rig.node.signal(signal.SIGHUP)
+        wait_until(
+            lambda: len(rig.workers()) == WORKERS and set(rig.workers()).isdisjoint(former),  # noqa: B023
+            "new workers in the place of the former",
+            patience=DRAIN,
+        )
+        assert _offered_size(rig) == megabytes * 2**20
+        rig.load.wait_for(20)
+    assert nothing_twice(rig.settle_accounts())
+
+
+def test_workers_without_supervisor_leave_the_ports(rig: Rig) -> None:
+    """Decision 2: no orphans."""
+    print(f"\nkill -9 of the supervisor under load, CRASH_SEED={rig.seed}")
+    rig.load.start()
+    rig.load.wait_for(100)
+    workers = rig.workers()
+    rig.goes_away()
+    began = time.monotonic()
+    supervisor, rig.node.process = rig.node.process, None
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    supervisor.wait()
+    wait_until(
+        lambda: not any(map(processes.is_alive, workers)), "the orphans' end", patience=ORPHANED
+    )
+    print(f"  {len(workers)} orphans were gone within {time.monotonic() - began:.1f} s")
+    ports = rig.node.ports
+    assert not any(greets(port) for port in (ports.submission, ports.submissions, ports.mx))
+    rig.restart()
+    rig.load.wait_for(20)
+    assert nothing_twice(rig.settle_accounts())
+
+
+def _offered_size(rig: Rig) -> int:
+    with socket.create_connection((HOST, rig.node.ports.mx), timeout=30) as sock:
+        sock.sendall(b"EHLO test.example\r\nQUIT\r\n")
+        words = b""
+        while octets := sock.recv(4096):
+            words += octets
+    return int(words.split(b"SIZE ")[1].split()[0])
