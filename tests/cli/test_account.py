@@ -1,16 +1,25 @@
 """`gatepost account`, over a store in memory."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from gatepost.cli import account
+from gatepost.cli import account, account_app_password, account_verbs
+from gatepost.identity.master_key import MasterKey
 from gatepost.identity.passwords import verify_password
+from gatepost.identity.throttle import subjects
+from gatepost.identity.verdict import Cause
 from gatepost.model.account import Account, Credential
+from gatepost.model.ids import AccountName
+from gatepost.net.certificate import make_self_signed
+from gatepost.store.protocols import Guessed
 
 
 class Memory:
@@ -19,6 +28,7 @@ class Memory:
     def __init__(self) -> None:
         self.people: dict[str, Account] = {}
         self.secrets: dict[str, Credential] = {}
+        self.guessed: list[Any] = []
 
     async def write(self, job: Callable[["Memory"], Any]) -> Any:
         return job(self)
@@ -33,6 +43,18 @@ class Memory:
 
     def credentials(self, name: str) -> list[Credential]:
         return [c for c in self.secrets.values() if c.account == name]
+
+    def certificates(self) -> list[Credential]:
+        return [c for c in self.secrets.values() if c.kind.value == "certificate"]
+
+    def refused_logins(self, since: object, *, account: str) -> list[Any]:
+        return []
+
+    def guesses(self, since: object) -> list[Any]:
+        return self.guessed
+
+    def put_guessed(self, guessed: list[Any]) -> None:
+        self.guessed = guessed
 
     def put_account(self, one: Account) -> None:
         self.people[one.name] = one
@@ -53,7 +75,9 @@ class Memory:
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     memory = Memory()
-    monkeypatch.setattr(account, "run_with_store", lambda _, work: asyncio.run(work(memory)))
+    monkeypatch.setattr(account_verbs, "run_with_store", lambda _, work: asyncio.run(work(memory)))
+    for module in (account, account_app_password):
+        monkeypatch.setattr(module, "master_key", lambda _: MasterKey(bytes(32)))
     return memory
 
 
@@ -140,3 +164,111 @@ def test_lists_and_shows_for_people(memory: Memory) -> None:
     shown = run("show", "app@example.com").stdout
     assert "may send as  app@example.com" in shown
     assert "argon2" not in shown
+
+
+APP = "app@example.com"
+
+
+def test_an_app_password_is_shown_once_and_revoked_by_its_label(memory: Memory) -> None:
+    run("add", APP, "--password-stdin")
+    done = run(
+        "app-password", "add", APP, "--label", "printer", "--expires", "90d", "--from",
+        "192.0.2.0/24", "--sender", APP,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    secret = done.stdout.strip()
+    assert len(secret) == 32
+    (made,) = [c for c in memory.secrets.values() if c.label]
+    assert (made.networks, made.senders) == (("192.0.2.0/24",), (APP,))
+    assert made.expires_at is not None
+    assert (made.expires_at - made.created_at).days == 90
+    for words in (("app-password", "list", APP), ("show", APP), ("show", APP, "--json")):
+        shown = run(*words).stdout
+        assert "printer" in shown
+        assert secret not in shown
+        assert "blake2b" not in shown
+    assert run("app-password", "revoke", APP, "printer").exit_code == 0
+    assert run("app-password", "revoke", APP, "printer").exit_code == 1
+    assert len(memory.secrets) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--label", " "), 2, "label"),
+        (("--label", "x", "--expires", "soon"), 2, "duration"),
+        (("--label", "x", "--expires", "0 s"), 2, "expire at once"),
+        (("--label", "x", "--from", "192.0.2.1/24"), 2, "no address range"),
+        (("--label", "x", "--sender", "other@example.org"), 2, "may send as app@example.com"),
+        (("--label", "x", "--sender", "nonsense"), 2, "no sender"),
+        (("--label", "there"), 2, "there already"),
+    ],
+)
+def test_a_bad_app_password_is_refused_with_its_mend(
+    memory: Memory, words: tuple[str, ...], status: int, said: str
+) -> None:
+    run("add", APP, "--password-stdin")
+    run("app-password", "add", APP, "--label", "there")
+    done = run("app-password", "add", APP, *words)
+    assert (done.exit_code, done.stdout) == (status, "")
+    assert said in done.stderr
+    assert len(memory.secrets) == 2
+
+
+def test_an_account_can_be_held_to_app_passwords(memory: Memory) -> None:
+    run("add", APP, "--password-stdin", "--app-passwords-only")
+    assert memory.people[APP].app_passwords_only
+    run("app-password", "require", APP, "--off")
+    assert not memory.people[APP].app_passwords_only
+
+
+def test_cram_md5_is_opted_into_and_found_wanting(memory: Memory) -> None:
+    run("add", APP, "--password-stdin", "--cram-md5")
+    (credential,) = memory.secrets.values()
+    assert credential.recoverable is not None
+    assert "correct horse" not in credential.recoverable.reveal()
+    assert "CRAM-MD5 is allowed" in run("show", APP).stdout
+    run("password", APP, "--password-stdin")
+    assert "CRAM-MD5" not in run("show", APP).stdout
+
+
+def test_a_hash_is_imported_as_it_is(memory: Memory) -> None:
+    hashed = "{SSHA}" + base64.b64encode(b"d" * 20 + b"salt").decode()
+    assert run("add", APP, "--hash-stdin", given=f"{hashed}\n").exit_code == 0
+    (credential,) = memory.secrets.values()
+    assert (credential.verifier.reveal(), credential.scram) == (hashed, None)
+    done = run("password", APP, "--hash-stdin", given="not a hash\n")
+    assert done.exit_code == 2
+    assert "not a hash" not in done.stderr
+    assert run("password", APP, "--hash-stdin", "--cram-md5", given=hashed).exit_code == 2
+
+
+def test_a_certificate_is_registered_once(memory: Memory, tmp_path: Path) -> None:
+    run("add", APP, "--password-stdin")
+    run("add", "b@example.com", "--password-stdin")
+    chain, key = make_self_signed(["client.example"])
+    file = tmp_path / "client.pem"
+    file.write_bytes(chain)
+    done = run("certificate", "add", APP, str(file), "--label", "laptop")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "sha256:" in done.stdout
+    assert run("certificate", "add", "b@example.com", str(file)).exit_code == 2
+    (shown,) = json.loads(run("certificate", "list", APP, "--json").stdout)
+    assert shown["label"] == "laptop"
+    file.write_bytes(key)
+    assert run("certificate", "add", APP, str(file)).exit_code == 2
+    assert run("certificate", "add", APP, str(tmp_path / "none")).exit_code == 2
+    assert run("certificate", "revoke", APP, shown["fingerprint"]).exit_code == 0
+    assert not memory.certificates()
+
+
+def test_unlocking_says_what_it_found(memory: Memory) -> None:
+    now = datetime.now(UTC)
+    mark = subjects("192.0.2.7", AccountName(APP))[Cause.LOCKED_PAIR]
+    memory.guessed = [Guessed(mark, (), 1, now + timedelta(minutes=1), now)]
+    assert run("unlock", "nobody").exit_code == 1
+    done = run("unlock", "App@example.com")
+    assert done.exit_code == 0
+    assert "would have been locked until" in done.stdout
+    assert memory.guessed[0].locked_until < now
+    assert run("unlock", "192.0.2.7").exit_code == 1

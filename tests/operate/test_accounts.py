@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from gatepost.identity.master_key import MasterKey
 from gatepost.identity.passwords import verify_password
-from gatepost.model.account import Account, AccountState, Credential
+from gatepost.model.account import Account, AccountState, Credential, CredentialKind
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
-from gatepost.operate import accounts
+from gatepost.operate import account_shown, accounts, credentials
 from gatepost.operate.accounts import (
     AccountError,
     AccountExistsError,
@@ -20,13 +21,15 @@ from gatepost.operate.accounts import (
     BadPasswordError,
     BadSenderError,
     By,
+    NewPassword,
     NoSuchAccountError,
 )
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 BY = By(AT, "root")
 LATER = By(AT + timedelta(days=1), "root")
-PASSWORD = Secret("correct horse")
+NEW = NewPassword(CredentialId("c1"), Secret("correct horse"))
+KEY = MasterKey(bytes(32))
 
 
 class FakeStore:
@@ -57,6 +60,12 @@ class FakeStore:
     def credentials(self, name: AccountName) -> list[Credential]:
         return [c for c in self.secrets.values() if c.account == name]
 
+    def certificates(self) -> list[Credential]:
+        return [c for c in self.secrets.values() if c.kind is CredentialKind.CERTIFICATE]
+
+    def refused_logins(self, since: datetime, *, account: str) -> list[Event]:
+        return [e for e in self.events if e.kind is EventKind.LOGIN_REFUSED and e.at >= since]
+
     def put_account(self, account: Account) -> None:
         self.people[account.name] = account
 
@@ -84,14 +93,14 @@ def store() -> Any:
 
 
 async def add(store: Any, name: str = "app@example.com", *senders: str) -> Account:
-    return await accounts.add(
-        store, name, PASSWORD, senders=senders, credential_id=CredentialId("c1"), by=BY
-    )
+    return await accounts.add(store, name, NEW, senders=senders, key=KEY, by=BY)
 
 
 async def test_an_address_owns_itself(store: Any) -> None:
     account = await add(store, " App@Example.COM ")
-    assert account == Account(AccountName("app@example.com"), ("app@example.com",), AT)
+    name = AccountName("app@example.com")
+    expected = Account(name, (name,), AT, salt=KEY.salt(name), iterations=120_000)
+    assert account == expected
     assert store.told == [
         (EventKind.ACCOUNT_ADDED, "app@example.com", {"senders": "app@example.com", "by": "root"})
     ]
@@ -154,10 +163,9 @@ async def test_what_cannot_be_is_refused_with_its_mend(
 
 @pytest.mark.parametrize("password", ["", "1234567", "p\u00e4ssw\u00f6r", "a" * 1025, "12345678\0"])
 async def test_bad_passwords_are_refused_and_not_repeated(store: Any, password: str) -> None:
+    new = NewPassword(CredentialId("c"), Secret(password))
     with pytest.raises(BadPasswordError) as raised:
-        await accounts.add(
-            store, "a@b.example", Secret(password), credential_id=CredentialId("c"), by=BY
-        )
+        await accounts.add(store, "a@b.example", new, key=KEY, by=BY)
     assert not password or password not in str(raised.value)
     assert not store.people
 
@@ -171,16 +179,18 @@ async def test_a_name_is_taken_once_however_it_is_written(store: Any) -> None:
 
 async def test_listing_and_showing(store: Any) -> None:
     await add(store, "b@example.com")
-    await accounts.add(store, "a@example.com", PASSWORD, credential_id=CredentialId("c2"), by=BY)
+    await accounts.add(
+        store, "a@example.com", replace(NEW, credential_id=CredentialId("c2")), key=KEY, by=BY
+    )
     assert [a.name for a in await accounts.listing(store)] == ["a@example.com", "b@example.com"]
-    holder = await accounts.show(store, "B@Example.com")
+    holder = await account_shown.show(store, "B@Example.com", AT)
     assert holder.account.name == "b@example.com"
     assert [c.id for c in holder.credentials] == ["c1"]
 
 
 async def test_what_json_shows_has_no_verifier(store: Any) -> None:
     await add(store)
-    shown = accounts.holder_json(await accounts.show(store, "app@example.com"))
+    shown = account_shown.holder_json(await account_shown.show(store, "app@example.com", AT))
     assert shown["created_at"] == "2026-11-23T00:00:00.000Z"
     assert shown["senders"] == ["app@example.com"]
     assert shown["credentials"][0]["kind"] == "password"
@@ -190,13 +200,8 @@ async def test_what_json_shows_has_no_verifier(store: Any) -> None:
 async def test_a_new_password_replaces_the_old_one(store: Any) -> None:
     await add(store)
     store.put_account(replace(store.people["app@example.com"], exposed_at=AT))
-    await accounts.set_password(
-        store,
-        "App@example.com",
-        Secret("battery staple"),
-        credential_id=CredentialId("c2"),
-        by=LATER,
-    )
+    new = NewPassword(CredentialId("c2"), Secret("battery staple"))
+    await credentials.set_password(store, "App@example.com", new, key=KEY, by=LATER)
     assert list(store.secrets) == ["c2"]
     assert verify_password(store.secrets["c2"].verifier, "battery staple")
     assert store.people["app@example.com"].exposed_at is None
@@ -228,4 +233,4 @@ async def test_an_unknown_account_is_named_with_its_neighbour(store: Any, verb: 
     with pytest.raises(NoSuchAccountError, match=r'did you mean "app@example\.com"'):
         await verb(store, "app@example.org", by=LATER)
     with pytest.raises(NoSuchAccountError, match="account list"):
-        await accounts.show(store, "\0")
+        await account_shown.show(store, "\0", AT)

@@ -6,27 +6,50 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from gatepost.identity.authenticate import Cause, Verdict
+from gatepost.identity.authenticate import Cause, Consequence, LoginFacts, Verdict
 from gatepost.identity.directory import Entry
-from gatepost.identity.guessing import GuessingBook
-from gatepost.model.account import Account, AccountState
+from gatepost.model.account import Account, AccountState, Credential, CredentialKind
 from gatepost.model.delivery import Delivery, Leased
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, SubmissionId
+from gatepost.model.secret import Secret
 from gatepost.model.settings import LimitSettings, LocalDomainSettings, Role
 from gatepost.model.submission import Submission
 from gatepost.net.address import SocketAddress
+from gatepost.net.channel_binding import ChannelBinding
 from gatepost.net.tls_channel import TlsInfo
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.converse import Conversation
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.relay import local_domains
 from gatepost.store.protocols import StoreUnavailableError
+from gatepost.wire.sasl.exchange import (
+    Answer,
+    Check,
+    CheckDigest,
+    CheckPassword,
+    CheckToken,
+    Denied,
+    Fault,
+    FetchScram,
+    Granted,
+    ProveCertificate,
+    ReportProof,
+    ScramOffer,
+    TokenAnswer,
+)
+from gatepost.wire.sasl.mechanisms.cram_md5 import digest_of
+from gatepost.wire.sasl.scram_keys import derive_keys
 from gatepost.wire.smtp.extensions import Profile
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 APP = AccountName("app@sender.test")
 PASSWORD = "correct horse"
+MAIN = Credential(CredentialId("c1"), APP, CredentialKind.PASSWORD, Secret("$argon2id$"), NOON)
+TOKEN = "good-token"
+CERTIFICATE = b"a certificate in DER"
+SALT = b"a salt"
+ROUNDS = 4096
 TLS = TlsInfo(
     version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256, server_name=None,
     peer_certificate=None, resumed=False,
@@ -70,24 +93,77 @@ class OneAccount:
         self.account = Account(APP, (APP, "@brand.test"), NOON)
         self.cause: Cause | None = None
         self.checked: list[str] = []
+        self.failures = 0
+        self.most_failures = 3
 
     def cached(self, name: str) -> Entry | None:
-        return Entry(self.account, ()) if name == APP else None
+        return Entry(self.account, (MAIN,)) if name == APP else None
 
     async def find(self, name: str) -> Entry | None:
         return self.cached(name)
 
-    async def check_password(self, name: str, password: str) -> Verdict:
+    def begin(self, login: LoginFacts) -> "OneAttempt":
+        return OneAttempt(login, self)
+
+    def judge(self, name: str, *, good: bool) -> Verdict:
         self.checked.append(name)
         if self.cause:
             return Verdict(AccountName(name), self.cause)
         if name != APP:
             return Verdict(AccountName(name), Cause.UNKNOWN_ACCOUNT)
-        if password != PASSWORD:
+        if not good:
             return Verdict(APP, Cause.WRONG_PASSWORD, self.account)
         if self.account.state is AccountState.SUSPENDED:
             return Verdict(APP, Cause.SUSPENDED, self.account)
         return Verdict(APP, None, self.account, CredentialId("c1"))
+
+
+class OneAttempt:
+    """A login attempt at OneAccount; what its password is good for, its keys are."""
+
+    def __init__(self, login: LoginFacts, people: OneAccount) -> None:
+        self.login = login
+        self.people = people
+        self.verdict = Verdict(AccountName(""), Cause.MALFORMED)
+
+    def may_begin(self) -> Cause | None:
+        if self.people.failures < self.people.most_failures:
+            return None
+        self.verdict = Verdict(AccountName(""), Cause.LOCKED_ADDRESS)
+        return Cause.LOCKED_ADDRESS
+
+    async def answer(self, ask: Check) -> Answer:
+        name, good = ask.authcid or "", False
+        match ask:
+            case CheckPassword():
+                good = ask.password == PASSWORD
+            case FetchScram():
+                keys = (derive_keys(ask.algorithm, PASSWORD, SALT, ROUNDS),) if name == APP else ()
+                return ScramOffer(SALT, ROUNDS, keys)
+            case ReportProof():
+                good = ask.key is not None
+            case CheckDigest():
+                good = ask.digest == digest_of(PASSWORD, ask.challenge)
+            case CheckToken():
+                name, good = name or APP, ask.token == TOKEN
+            case ProveCertificate():
+                name, good = name or APP, self.login.certificate == CERTIFICATE
+        self.verdict = self.people.judge(name, good=good)
+        granted = self.verdict.is_granted
+        if isinstance(ask, CheckToken):
+            return TokenAnswer(granted, name, b'{"status":"invalid_token"}')
+        if isinstance(ask, ProveCertificate):
+            return name if granted else None
+        return granted
+
+    def conclude(self, outcome: Granted | Denied) -> Verdict:
+        if isinstance(outcome, Denied) and self.verdict.is_granted:
+            cause = Cause.AUTHZID if outcome.fault is Fault.AUTHZID else Cause.BINDING
+            self.verdict = Verdict(self.verdict.name, cause, self.verdict.account)
+        cause = self.verdict.cause or Cause.BUSY
+        if cause.consequence is Consequence.WRONG:
+            self.people.failures += 1
+        return self.verdict
 
 
 class Records(list[Event]):
@@ -103,10 +179,14 @@ class MemoryConnection:
         self.tls: TlsInfo | None = TLS if tls else None
         self.deadline: float | None = None
         self.unread = 0
+        self.bound = ChannelBinding(b"e" * 32, b"c" * 32)
         self._in: asyncio.Queue[bytes] = asyncio.Queue()
         self._out = bytearray()
         self._changed = asyncio.Event()
         self.closed = False
+
+    def binding(self) -> ChannelBinding:
+        return self.bound if self.tls else ChannelBinding()
 
     async def read(self) -> bytes:
         return await self._in.get()
@@ -143,7 +223,13 @@ class MemoryConnection:
 class Scene:
     """A desk whose parts a test may turn."""
 
-    def __init__(self, role: str = "submission", *, message_size: int = 10_000) -> None:
+    def __init__(
+        self,
+        role: str = "submission",
+        *,
+        message_size: int = 10_000,
+        mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN"),
+    ) -> None:
         self.store = RememberingStore()
         self.people = OneAccount()
         self.records = Records()
@@ -151,14 +237,13 @@ class Scene:
         self.exposed: list[str] = []
         self.free = 1 << 40
         self.memory = Memory(1 << 30)
-        self.guessing = GuessingBook(3)
         self.limits = LimitSettings(recipients=100)
         self.role = Role(role)
         self.connection = MemoryConnection(tls=self.role is Role.SUBMISSIONS)
         self.profile = Profile(
             hostname="relay.test",
             message_size=message_size,
-            mechanisms=() if self.role is Role.MX else ("PLAIN", "LOGIN"),
+            mechanisms=() if self.role is Role.MX else mechanisms,
         )
 
     def desk(self) -> Desk:
@@ -184,8 +269,6 @@ class Scene:
             ),
             authenticator=people,
             directory=people,
-            guessing=self.guessing,
-            mechanisms=frozenset(self.profile.mechanisms),
             note_exposed=note_exposed,
             recorder=records,
             counters=counters,

@@ -1,42 +1,58 @@
 """`gatepost account`: who may send."""
 
-import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gatepost.cli.context import NO, Json, fail, print_json, print_table, run_with_store, say
+from gatepost.cli import account_app_password, account_certificate
+from gatepost.cli.account_verbs import (
+    HashStdin,
+    Name,
+    PasswordStdin,
+    answered,
+    by,
+    master_key,
+    new_credential_id,
+    print_account,
+    read_hash_line,
+    read_password,
+    run,
+)
+from gatepost.cli.context import NO, Json, fail, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from gatepost.model.account import Account
-    from gatepost.model.secret import Secret
-    from gatepost.operate.accounts import By, Holder
-    from gatepost.store.protocols import Store
-
-T = TypeVar("T")
+    from gatepost.model.account import Account, Credential
+    from gatepost.operate.account_shown import Holder
+    from gatepost.operate.accounts import NewPassword
+    from gatepost.store.protocols import Guessed, Store
 
 app: Final = typer.Typer(
-    help="Who may send: add, list, show, change, suspend, resume and remove accounts.",
+    help="Who may send: add, list, show, change, suspend, resume, unlock and remove accounts.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
 )
+app.add_typer(account_app_password.app, name="app-password")
+app.add_typer(account_certificate.app, name="certificate")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What one logs in with.")]
-PasswordStdin = Annotated[
+CramMd5 = Annotated[
     bool,
-    typer.Option("--password-stdin", help="Read the password from standard input, one line."),
+    typer.Option(
+        "--cram-md5",
+        help="Let this account use CRAM-MD5; its password is then kept recoverable, encrypted "
+        "under the master key.",
+    ),
 ]
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0913, PLR0917 - the options of a command
     ctx: typer.Context,
     name: Annotated[
         str, typer.Argument(metavar="NAME", help='What one logs in with, say "app@example.com".')
     ],
     password_stdin: PasswordStdin = False,
+    hash_stdin: HashStdin = False,
     sender: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,32 +62,32 @@ def add(
             "Without it: NAME only.",
         ),
     ] = None,
+    cram_md5: CramMd5 = False,
+    app_passwords_only: Annotated[
+        bool,
+        typer.Option("--app-passwords-only", help="The password itself logs in nowhere (534)."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Add an account. It can log in within a second."""
+    from dataclasses import replace  # noqa: PLC0415
+
     from gatepost.operate.accounts import account_name, canonical_senders  # noqa: PLC0415
 
     senders = tuple(sender or ())
     # Asked for a password only to hear that the name is wrong: not here.
-    _answered(lambda: canonical_senders(account_name(name), senders))
-    password = _read_password(password_stdin=password_stdin)
+    answered(lambda: canonical_senders(account_name(name), senders))
+    new = _new_password(password_stdin, hash_stdin, cram_md5)
+    new = replace(new, app_passwords_only=app_passwords_only)
 
     async def work(store: "Store") -> "Account":
-        from gatepost.model.ids import CredentialId  # noqa: PLC0415
-        from gatepost.net.clock import new_identifier  # noqa: PLC0415
         from gatepost.operate.accounts import add as add_account  # noqa: PLC0415
 
-        return await add_account(
-            store,
-            name,
-            password,
-            senders=senders,
-            credential_id=CredentialId(new_identifier()),
-            by=_by(),
-        )
+        return await add_account(store, name, new, senders=senders, key=master_key(ctx), by=by())
 
-    account = _run(ctx, work)
-    _print_account(account, f"added: {account.name} may send as {', '.join(account.senders)}", json)
+    account = run(ctx, work)
+    words = f"added: {account.name} may send as {', '.join(account.senders)}"
+    print_account(account, words, json=json)
 
 
 @app.command("list")
@@ -83,9 +99,9 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
         return await listing(store)
 
-    accounts = _run(ctx, work)
+    accounts = run(ctx, work)
     if json:
-        from gatepost.operate.accounts import account_json  # noqa: PLC0415
+        from gatepost.operate.account_shown import account_json  # noqa: PLC0415
 
         print_json([account_json(account) for account in accounts])
         return
@@ -99,16 +115,18 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
-    """Show one account and its credentials (never a secret)."""
+    """Show one account: its credentials and their last use (never a secret), logins that were
+    refused in the last 7 days, and what should be mended.
+    """
 
     async def work(store: "Store") -> "Holder":
-        from gatepost.operate.accounts import show as show_account  # noqa: PLC0415
+        from gatepost.operate.account_shown import show as show_account  # noqa: PLC0415
 
-        return await show_account(store, name)
+        return await show_account(store, name, by().now)
 
-    holder = _run(ctx, work)
+    holder = run(ctx, work)
     if json:
-        from gatepost.operate.accounts import holder_json  # noqa: PLC0415
+        from gatepost.operate.account_shown import holder_json  # noqa: PLC0415
 
         print_json(holder_json(holder))
         return
@@ -117,21 +135,23 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 @app.command()
 def password(
-    ctx: typer.Context, name: Name, password_stdin: PasswordStdin = False, json: Json = False
+    ctx: typer.Context,
+    name: Name,
+    password_stdin: PasswordStdin = False,
+    hash_stdin: HashStdin = False,
+    cram_md5: CramMd5 = False,
+    json: Json = False,
 ) -> None:
-    """Set a new password; the old one is good no more."""
-    secret = _read_password(password_stdin=password_stdin)
+    """Set a new password; the old one is good no more, app passwords stay."""
+    new = _new_password(password_stdin, hash_stdin, cram_md5)
 
     async def work(store: "Store") -> "Account":
-        from gatepost.model.ids import CredentialId  # noqa: PLC0415
-        from gatepost.net.clock import new_identifier  # noqa: PLC0415
-        from gatepost.operate.accounts import set_password  # noqa: PLC0415
+        from gatepost.operate.credentials import set_password  # noqa: PLC0415
 
-        identifier = CredentialId(new_identifier())
-        return await set_password(store, name, secret, credential_id=identifier, by=_by())
+        return await set_password(store, name, new, key=master_key(ctx), by=by())
 
-    account = _run(ctx, work)
-    _print_account(account, f"new password for {account.name}", json)
+    account = run(ctx, work)
+    print_account(account, f"new password for {account.name}", json=json)
 
 
 @app.command()
@@ -141,10 +161,10 @@ def suspend(ctx: typer.Context, name: Name, json: Json = False) -> None:
     async def work(store: "Store") -> "Account":
         from gatepost.operate.accounts import suspend as suspend_account  # noqa: PLC0415
 
-        return await suspend_account(store, name, by=_by())
+        return await suspend_account(store, name, by=by())
 
-    account = _run(ctx, work)
-    _print_account(account, f"suspended: {account.name}", json)
+    account = run(ctx, work)
+    print_account(account, f"suspended: {account.name}", json=json)
 
 
 @app.command()
@@ -154,10 +174,39 @@ def resume(ctx: typer.Context, name: Name, json: Json = False) -> None:
     async def work(store: "Store") -> "Account":
         from gatepost.operate.accounts import resume as resume_account  # noqa: PLC0415
 
-        return await resume_account(store, name, by=_by())
+        return await resume_account(store, name, by=by())
 
-    account = _run(ctx, work)
-    _print_account(account, f"resumed: {account.name}", json)
+    account = run(ctx, work)
+    print_account(account, f"resumed: {account.name}", json=json)
+
+
+@app.command()
+def unlock(
+    ctx: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(metavar="NAME|ADDRESS", help="An account's name, or a client's IP address."),
+    ],
+    json: Json = False,
+) -> None:
+    """Forgive failed logins of an account, or of an address and its network; locks end at once."""
+
+    async def work(store: "Store") -> "list[Guessed]":
+        from gatepost.operate.unlock import unlock as unlock_what  # noqa: PLC0415
+
+        return await unlock_what(store, what, by=by())
+
+    found = run(ctx, work)
+    if json:
+        print_json({"what": what, "forgiven": len(found)})
+    elif found:
+        from gatepost.operate.unlock import locked_until  # noqa: PLC0415
+
+        until = locked_until(found, by().now)
+        words = f"would have been locked until {until:%H:%M:%S} UTC" if until else "was not locked"
+        say(f"unlocked: {what} ({words})")
+    if not found:
+        fail(f'"{what}" has no failed logins', "name an account or an IP address", NO)
 
 
 @app.command()
@@ -167,82 +216,56 @@ def remove(ctx: typer.Context, name: Name, json: Json = False) -> None:
     async def work(store: "Store") -> str:
         from gatepost.operate.accounts import remove as remove_account  # noqa: PLC0415
 
-        return await remove_account(store, name, by=_by())
+        return await remove_account(store, name, by=by())
 
-    removed = _run(ctx, work)
+    removed = run(ctx, work)
     if json:
         print_json({"removed": removed})
     else:
         say(f"removed: {removed}")
 
 
-def _run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
-    return _answered(lambda: run_with_store(ctx, work))
+def _new_password(password_stdin: bool, hash_stdin: bool, cram_md5: bool) -> "NewPassword":
+    """Read what is to be set."""
+    from gatepost.operate.accounts import NewPassword  # noqa: PLC0415
 
-
-def _answered(ask: Callable[[], T]) -> T:
-    """Return what `ask` returns; say in words why a verb did nothing."""
-    from gatepost.operate.accounts import (  # noqa: PLC0415
-        AccountError,
-        AccountExistsError,
-        NoSuchAccountError,
-    )
-
-    try:
-        return ask()
-    except (AccountExistsError, NoSuchAccountError) as error:
-        fail(error.what, error.mend, NO)
-    except AccountError as error:
-        fail(error.what, error.mend)
-
-
-def _by() -> "By":
-    from gatepost.net.clock import now  # noqa: PLC0415
-    from gatepost.operate.accounts import By  # noqa: PLC0415
-    from gatepost.operate.operator import operator_name  # noqa: PLC0415
-
-    return By(now(), operator_name())
-
-
-def _read_password(*, password_stdin: bool) -> "Secret":
-    """Return the password from standard input, or ask a person for it twice; never shown."""
-    from gatepost.model.secret import Secret  # noqa: PLC0415
-    from gatepost.operate.accounts import prepare_password  # noqa: PLC0415
-
-    if password_stdin:
-        # One line end belongs to echo, everything else to the password.
-        try:
-            text = sys.stdin.buffer.read(64 * 1024).decode("utf-8")
-        except UnicodeDecodeError:
-            fail("the password is not UTF-8", "give it in UTF-8")
-        line_end = "\r\n" if text.endswith("\r\n") else "\n"
-        secret = Secret(text.removesuffix(line_end))
-    elif sys.stdin.isatty():
-        secret = Secret(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    else:
-        fail("there is no terminal to ask for the password", "give it with --password-stdin")
-    _answered(lambda: prepare_password(secret))
-    return secret
-
-
-def _print_account(account: "Account", words: str, json: bool) -> None:
-    if json:
-        from gatepost.operate.accounts import account_json  # noqa: PLC0415
-
-        print_json(account_json(account))
-    else:
-        say(words)
+    if hash_stdin and (password_stdin or cram_md5):
+        fail("a hash goes with neither a password nor CRAM-MD5", "give --hash-stdin alone")
+    if hash_stdin:
+        return NewPassword(new_credential_id(), imported=read_hash_line())
+    secret = read_password(password_stdin=password_stdin)
+    return NewPassword(new_credential_id(), secret, cram_md5=cram_md5)
 
 
 def _print_holder(holder: "Holder") -> None:
-    account = holder.account
+    account, refusals = holder.account, holder.refusals
     say(f"name         {account.name}")
     say(f"state        {account.state.value}")
     say(f"may send as  {', '.join(account.senders)}")
     say(f"added        {account.created_at:%Y-%m-%d %H:%M:%S} UTC")
-    if account.exposed_at:
-        say(f"exposed      {account.exposed_at:%Y-%m-%d %H:%M:%S} UTC: password sent without TLS")
+    if account.app_passwords_only:
+        say("logs in      with app passwords only")
     for credential in holder.credentials:
-        used = credential.last_used_at
-        last = f"last used {used:%Y-%m-%d %H:%M:%S} UTC" if used else "no use recorded"
-        say(f"{credential.kind.value:<12} set {credential.created_at:%Y-%m-%d}, {last}")
+        _print_credential(credential)
+    if refusals.last_at:
+        say(f"refused      {refusals.count} in 7 days, last {refusals.last_at:%Y-%m-%d %H:%M} UTC:")
+        say(f"             {refusals.last_reason} [{refusals.last_tag}]")
+    for finding in holder.findings:
+        say(f"finding      {finding.what}: {finding.mend}")
+
+
+def _print_credential(credential: "Credential") -> None:
+    used = credential.last_used_at
+    how = f" by {credential.last_mechanism}, {credential.last_tls or 'no TLS'}"
+    last = f"last used {used:%Y-%m-%d %H:%M:%S} UTC{how}" if used else "no use recorded"
+    label = f' "{credential.label}"' if credential.label else ""
+    say(f"{credential.kind.value:<12}{label} set {credential.created_at:%Y-%m-%d}, {last}")
+    limits = []
+    if credential.expires_at:
+        limits.append(f"until {credential.expires_at:%Y-%m-%d %H:%M} UTC")
+    if credential.networks:
+        limits.append(f"from {', '.join(credential.networks)}")
+    if credential.senders:
+        limits.append(f"as {', '.join(credential.senders)}")
+    if limits:
+        say(f"             good {'; '.join(limits)}")

@@ -8,9 +8,11 @@ at once: under load the database changes with every poll, the accounts hardly ev
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
+from gatepost.identity.verdict import TOKEN_CREDENTIAL
 from gatepost.model.account import Account, Credential
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.store.protocols import Reading, Store
@@ -29,6 +31,17 @@ class Entry:
     def credential(self, credential_id: CredentialId) -> Credential | None:
         """Return one of them."""
         return next((c for c in self.credentials if c.id == credential_id), None)
+
+    def speaking_by(self, credential_id: CredentialId, now: datetime) -> Account | None:
+        """Return the account as one session may use it: its senders, or the fewer ones of the
+        credential that the session logged in with. None when that was revoked, or has expired.
+        """
+        if credential_id == TOKEN_CREDENTIAL:
+            return self.account
+        found = self.credential(credential_id)
+        if found is None or (found.expires_at is not None and found.expires_at <= now):
+            return None
+        return replace(self.account, senders=found.senders) if found.senders else self.account
 
 
 @dataclass(frozen=True, slots=True)

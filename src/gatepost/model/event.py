@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     RETURN_DROPPED = "return.dropped"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_REFUSED = "login.refused"
+    LOGIN_UNLOCKED = "login.unlocked"
     ACCOUNT_ADDED = "account.added"
     ACCOUNT_CHANGED = "account.changed"
     ACCOUNT_EXPOSED = "account.exposed"

@@ -23,6 +23,7 @@ from gatepost.net.transport import (
 from gatepost.reception.accept import Arrival, Origination, accept
 from gatepost.reception.authenticate import authenticate
 from gatepost.reception.desk import GRACE, Desk, Door
+from gatepost.reception.offered import offered_within
 from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.wire.message.trace import transmission_type
@@ -74,6 +75,7 @@ class Conversation:
         self._door = door
         self._desk = desk
         self._session = ServerSession(door.profile, channel, greeting)
+        self._session.mechanisms = offered_within(door.profile.mechanisms, connection.tls)
         self._principal: Principal | None = None
         self._account: Account | None = None
         self._pieces: list[bytes] = []
@@ -206,9 +208,9 @@ class Conversation:
         """Fetch the account as it is now: suspended meanwhile means no more mail (decision 5)."""
         if self._principal is None:
             return
-        directory, name = self._desk.directory, self._principal.account
-        entry = directory.cached(name) or await directory.find(name)
-        self._account = entry.account if entry else None
+        directory, principal = self._desk.directory, self._principal
+        entry = directory.cached(principal.account) or await directory.find(principal.account)
+        self._account = entry.speaking_by(principal.credential, now()) if entry else None
 
     def _on_rcpt(self, rcpt: Rcpt) -> Reply:
         refusal = judge_rcpt(
@@ -303,6 +305,7 @@ class Conversation:
         connection.deadline = self._time() + handshake
         await connection.start_tls(self._door.tls, server_side=True)
         session.tls_established()
+        session.mechanisms = offered_within(self._door.profile.mechanisms, connection.tls)
 
     def _record_refusal(self, reply: Reply, about: str) -> None:
         facts: dict[str, Fact] = {

@@ -1,0 +1,126 @@
+"""What the verbs of `gatepost account` share: the store, the master key, secrets that are read."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from gatepost.cli.context import NO, fail, load_settings, print_json, run_with_store, say
+
+if TYPE_CHECKING:
+    from gatepost.identity.master_key import MasterKey
+    from gatepost.model.account import Account
+    from gatepost.model.ids import CredentialId
+    from gatepost.model.secret import Secret
+    from gatepost.operate.accounts import By
+    from gatepost.store.protocols import Store
+
+T = TypeVar("T")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What one logs in with.")]
+PasswordStdin = Annotated[
+    bool,
+    typer.Option("--password-stdin", help="Read the password from standard input, one line."),
+]
+HashStdin = Annotated[
+    bool,
+    typer.Option(
+        "--hash-stdin",
+        help="Read the password's hash as another system kept it (bcrypt, SHA-crypt, argon2, "
+        "{SSHA}, Dovecot's prefixes); the first login replaces it.",
+    ),
+]
+
+
+def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
+    """Do a verb's work on the store; say in words why it did nothing."""
+    return answered(lambda: run_with_store(ctx, work))
+
+
+def answered(ask: Callable[[], T]) -> T:
+    """Return what `ask` returns; say in words why a verb did nothing."""
+    from gatepost.identity.master_key import MasterKeyError  # noqa: PLC0415
+    from gatepost.operate.accounts import (  # noqa: PLC0415
+        AccountError,
+        AccountExistsError,
+        NoSuchAccountError,
+    )
+    from gatepost.operate.credentials import NoSuchCredentialError  # noqa: PLC0415
+
+    try:
+        return ask()
+    except (AccountExistsError, NoSuchAccountError, NoSuchCredentialError) as error:
+        fail(error.what, error.mend, NO)
+    except AccountError as error:
+        fail(error.what, error.mend)
+    except MasterKeyError as error:
+        fail(str(error))
+
+
+def master_key(ctx: typer.Context) -> "MasterKey":
+    """Return the master key, made where there is none. Call it once the store is open: then we
+    are the owner of the state. Raises MasterKeyError.
+    """
+    from gatepost.identity.master_key import read_master_key  # noqa: PLC0415
+
+    return read_master_key(load_settings(ctx).master_key)
+
+
+def by() -> "By":
+    """Return when a verb is done, and by whom."""
+    from gatepost.net.clock import now  # noqa: PLC0415
+    from gatepost.operate.accounts import By  # noqa: PLC0415
+    from gatepost.operate.operator import operator_name  # noqa: PLC0415
+
+    return By(now(), operator_name())
+
+
+def new_credential_id() -> "CredentialId":
+    """Return an id for a new credential."""
+    from gatepost.model.ids import CredentialId  # noqa: PLC0415
+    from gatepost.net.clock import new_identifier  # noqa: PLC0415
+
+    return CredentialId(new_identifier())
+
+
+def read_password(*, password_stdin: bool) -> "Secret":
+    """Return the password from standard input, or ask a person for it twice; never shown."""
+    from gatepost.model.secret import Secret  # noqa: PLC0415
+    from gatepost.operate.accounts import prepare_password  # noqa: PLC0415
+
+    if password_stdin:
+        secret = _from_stdin()
+    elif sys.stdin.isatty():
+        secret = Secret(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    else:
+        fail("there is no terminal to ask for the password", "give it with --password-stdin")
+    answered(lambda: prepare_password(secret))
+    return secret
+
+
+def read_hash_line() -> "Secret":
+    """Return one line of standard input."""
+    return _from_stdin()
+
+
+def _from_stdin() -> "Secret":
+    """Return standard input. One line end belongs to echo, everything else to the secret."""
+    from gatepost.model.secret import Secret  # noqa: PLC0415
+
+    try:
+        text = sys.stdin.buffer.read(64 * 1024).decode("utf-8")
+    except UnicodeDecodeError:
+        fail("the password is not UTF-8", "give it in UTF-8")
+    line_end = "\r\n" if text.endswith("\r\n") else "\n"
+    return Secret(text.removesuffix(line_end))
+
+
+def print_account(account: "Account", words: str, *, json: bool) -> None:
+    """Say what was done to an account."""
+    if json:
+        from gatepost.operate.account_shown import account_json  # noqa: PLC0415
+
+        print_json(account_json(account))
+    else:
+        say(words)
