@@ -39,7 +39,10 @@ def test_what_is_not_written_has_its_default() -> None:
     assert settings.listeners[0].role is Role.SUBMISSION
     assert settings.limits.message_size == 25 * 2**20
     assert settings.retry.first == timedelta(minutes=5)
-    assert settings.auth.mechanisms == ("PLAIN", "LOGIN")
+    assert settings.auth.mechanisms == (
+        "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "XOAUTH2", "OAUTHBEARER",
+        "EXTERNAL",
+    )  # fmt: skip
 
 
 def test_relative_paths_are_relative_to_the_file_and_maildirs_to_data_dir() -> None:
@@ -115,8 +118,8 @@ ADDED = [
     ("[http]\naddress = '127.0.0.1:8025'", 0, "http", "is not in this version yet"),
     ("[auth.oauth]\nissuer = 'x'", 0, "auth.oauth", "is not in this version yet"),
     (
-        "[auth]\nmechanisms = ['PLAIN', 'CRAM-MD5']",
-        1, "auth.mechanisms[1]", "CRAM-MD5 is not in this version yet",
+        "[auth]\nmechanisms = ['PLAIN', 'DIGEST-MD5']",
+        1, "auth.mechanisms[1]", '"DIGEST-MD5" is no mechanism',
     ),
     ("[auth]\nmechanisms = [\n'PLAN']", 2, "auth.mechanisms[0]", 'did you mean "PLAIN"?'),
     ("[auth]\nmechanisms = []", 1, "auth.mechanisms", "nobody could log in"),

@@ -292,11 +292,11 @@ async def broken(*_: object) -> Any:
 
 
 async def test_a_fault_of_ours_is_said_logged_recorded_and_ends_this_conversation_only(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tests.support.reception.OneAttempt.answer", broken)
     async with talk("submissions") as it:
         await it.ask("EHLO c.test", lines=7)
-        it.scene.people.check_password = broken  # type: ignore[method-assign]
         with caplog.at_level(logging.ERROR):
             await it.connection.send(LOGIN.encode() + b"\r\n")
             await it.ends_with(replies.INTERNAL_FAULT)

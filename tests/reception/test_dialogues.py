@@ -57,7 +57,7 @@ ELSEWHERE = {
     "TOO_SLOW": "test_converse.py",
     "SUSPENDED_MEANWHILE": "test_converse.py",
     "INTERNAL_FAULT": "test_converse.py",
-    "NO_INITIAL_RESPONSE": "nowhere: PLAIN and LOGIN both take an initial response",
+    "NO_INITIAL_RESPONSE": "test_authenticate.py: only CRAM-MD5 takes none",
 }
 
 

@@ -72,7 +72,10 @@ class ListenerSettings(Section):
 class AuthSettings(Section):
     """How one may log in."""
 
-    mechanisms: Annotated[tuple[str, ...], AfterValidator(checks.mechanisms)] = ("PLAIN", "LOGIN")
+    mechanisms: Annotated[tuple[str, ...], AfterValidator(checks.mechanisms)] = (
+        "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "XOAUTH2", "OAUTHBEARER",
+        "EXTERNAL",
+    )  # fmt: skip
 
 
 class LimitSettings(Section):

@@ -19,10 +19,9 @@ from gatepost.model.wrong import Wrong, WrongValueError, wrong
 
 NOT_YET: Final = "is not in this version yet"
 
-#: What `[auth] mechanisms` may name now, and what the contract promises for later.
-MECHANISMS: Final = ("PLAIN", "LOGIN")
-LATER_MECHANISMS: Final = (
-    "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "CRAM-MD5",
+#: What `[auth] mechanisms` may name. Of those some work only with other settings beside them.
+MECHANISMS: Final = (
+    "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "CRAM-MD5",
     "XOAUTH2", "OAUTHBEARER", "EXTERNAL",
 )  # fmt: skip
 _RESOLVER_PORT: Final = 53
@@ -94,8 +93,6 @@ def mechanisms(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _mechanism(name: str, at: int) -> Wrong:
     known = f"write one of {', '.join(MECHANISMS)}"
-    if name in LATER_MECHANISMS:
-        return Wrong(f"{name} {NOT_YET}", known, (at,))
     near = difflib.get_close_matches(name, MECHANISMS, 1)
     mend = f'did you mean "{near[0]}"?' if near else known
     return Wrong(f'"{name}" is no mechanism', mend, (at,))

@@ -17,12 +17,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-
-from gatepost.net.certificate import make_self_signed
-
 #: RFC 9266 §2: label, length; the context is empty, which for TLS 1.3 is the same as none.
 _LABEL: Final = b"EXPORTER-Channel-Binding"
 _LENGTH: Final = 32
@@ -56,6 +50,11 @@ def end_point_of(certificate: bytes) -> bytes | None:
     The hash is that of the certificate's signature, SHA-256 instead of MD5 and SHA-1; None where
     the signature has no hash of its own (Ed25519).
     """
+    # Imported here: who only talks needs no X.509 library, and it takes its time to load.
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+
     try:
         algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
     except (ValueError, UnsupportedAlgorithm):
@@ -98,6 +97,8 @@ def try_out() -> None:
         SystemExit: 0 when they are the same. Whatever else happens means that they are not.
 
     """
+    from gatepost.net.certificate import make_self_signed  # noqa: PLC0415 - X.509, as above
+
     chain, key = make_self_signed(["localhost"])
     end_point = end_point_of(ssl.PEM_cert_to_DER_cert(chain.decode("ascii")))
     server, client = _shake_hands(chain + key)

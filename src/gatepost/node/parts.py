@@ -15,10 +15,10 @@ from gatepost.events.record import Recorder
 from gatepost.identity.authenticate import Authenticator, build_authenticator
 from gatepost.identity.directory import Directory
 from gatepost.identity.exposure import flag_exposed
-from gatepost.identity.guessing import GuessingBook
 from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import ListenerSettings, Role, Settings
+from gatepost.net import channel_binding
 from gatepost.net.address import parse_socket_address
 from gatepost.net.clock import Entropy, now
 from gatepost.net.counters import WorkerCounters
@@ -27,6 +27,7 @@ from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
 from gatepost.reception.accept import Acceptance, HandOver, accept_return
 from gatepost.reception.desk import Desk, Door, Memory
+from gatepost.reception.offered import Possible, offered
 from gatepost.reception.relay import local_domains
 from gatepost.returns.notify import Notifier
 from gatepost.returns.settle import Settler
@@ -130,8 +131,6 @@ def build_desk(
         acceptance=parts.acceptance,
         authenticator=parts.authenticator,
         directory=parts.directory,
-        guessing=GuessingBook(limits.authentication_failures),
-        mechanisms=frozenset(settings.auth.mechanisms),
         note_exposed=_note_exposed(parts.store),
         recorder=parts.recorder,
         counters=counters,
@@ -144,10 +143,11 @@ def build_desk(
 
 def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontContexts) -> Door:
     """Return one listener as its conversations see it."""
+    named = () if listener.role is Role.MX else settings.auth.mechanisms
     profile = Profile(
         hostname=settings.hostname,
         message_size=settings.limits.message_size,
-        mechanisms=() if listener.role is Role.MX else settings.auth.mechanisms,
+        mechanisms=offered(named, Possible(binding=channel_binding.is_sound())),
     )
     return Door(listener.role, profile, fronts.front_context(listener))
 

@@ -28,7 +28,7 @@ private_key = "key.pem"
 
 {listeners}
 #[auth]
-#mechanisms = ["PLAIN", "LOGIN"]
+#mechanisms = ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "XOAUTH2", "OAUTHBEARER", "EXTERNAL"]   # "CRAM-MD5", "SCRAM-SHA-1"
 
 #[limits]                          # for the whole node
 #message_size = "25 MiB"

@@ -7,19 +7,20 @@ true cause goes to the event with the same tag.
 from dataclasses import dataclass
 from typing import Final
 
-from gatepost.identity.authenticate import Cause, Verdict
+from gatepost.identity.authenticate import Consequence, LoginAttempt, LoginFacts, Verdict
 from gatepost.model.account import Principal
 from gatepost.model.event import Event, EventKind, Fact
+from gatepost.net.channel_facts import channel_facts
 from gatepost.net.clock import new_identifier, now
 from gatepost.net.transport import Connection
 from gatepost.reception.desk import Desk
 from gatepost.wire.sasl.exchange import (
     Answer,
     Challenge,
-    ChannelFacts,
-    CheckPassword,
     Denied,
     Exchange,
+    Fault,
+    FetchScram,
     Granted,
 )
 from gatepost.wire.sasl.mechanisms import MECHANISMS
@@ -29,13 +30,14 @@ from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.replies import Reply
 from gatepost.wire.smtp.server import NeedOctets, Responded, ServerSession, decode_response
 
-#: What the wire hears for each true cause: 535 means wrong credentials and nothing else.
+#: What the wire hears of a refused login: 535 means wrong credentials and nothing else.
 _REPLIES: Final = {
-    Cause.UNKNOWN_ACCOUNT: replies.BAD_CREDENTIALS,
-    Cause.WRONG_PASSWORD: replies.BAD_CREDENTIALS,
-    Cause.SUSPENDED: replies.ACCOUNT_SUSPENDED,
-    Cause.BUSY: replies.LOGIN_NOT_POSSIBLE,
-    Cause.STORE_AWAY: replies.LOGIN_NOT_POSSIBLE,
+    Consequence.WRONG: replies.BAD_CREDENTIALS,
+    Consequence.APP_PASSWORD_REQUIRED: replies.APP_PASSWORD_REQUIRED,
+    Consequence.SUSPENDED: replies.ACCOUNT_SUSPENDED,
+    Consequence.LOCKED_PAIR: replies.LOGIN_LOCKED,
+    Consequence.LOCKED_OUT: replies.LOCKED_OUT,
+    Consequence.OUR_TROUBLE: replies.LOGIN_NOT_POSSIBLE,
 }
 #: How many hexadecimal digits of an identifier's random part make a tag.
 _TAG: Final = 10
@@ -43,14 +45,22 @@ _TAG: Final = 10
 
 @dataclass(slots=True)
 class _Knock:
-    """One AUTH as it goes on: what is asked of us, and what we know by now."""
+    """One AUTH as it goes on. `was_refused`: the credential store has said no, the client has not
+    heard it yet.
+    """
 
     auth: Auth
     session: ServerSession
     connection: Connection
     desk: Desk
-    verdict: Verdict | None = None
-    name: str = ""
+    attempt: LoginAttempt
+    was_refused: bool = False
+
+    @property
+    def tls(self) -> str:
+        """Return "TLSv1.3 CIPHER"."""
+        tls = self.connection.tls
+        return f"{tls.version} {tls.cipher}" if tls else ""
 
 
 async def authenticate(
@@ -62,56 +72,75 @@ async def authenticate(
         ConnectionLostError, DeadlineError: as the connection does, in the middle of an exchange.
 
     """
-    knock = _Knock(auth, session, connection, desk)
-    refusal = await _refuse_at_once(knock)
-    if refusal:
+    if session.channel is Channel.CLEAR:
+        await _note_exposed(auth, connection, desk)
+    if refusal := _refuse_command(auth, session):
         session.answer(refusal)
         return None
-    exchange = MECHANISMS[auth.mechanism].start(ChannelFacts())
+    tls = connection.tls
+    facts = LoginFacts(
+        client_address=connection.peer.host,
+        mechanism=auth.mechanism,
+        tls=f"{tls.version} {tls.cipher}" if tls else "",
+        certificate=tls.peer_certificate if tls else None,
+    )
+    knock = _Knock(auth, session, connection, desk, desk.authenticator.begin(facts))
+    if knock.attempt.may_begin() is not None:
+        _refuse(knock.attempt.verdict, knock)
+        return None
     initial = decode_response(auth.initial) if auth.initial is not None else None
+    exchange = _start(knock)
     try:
         return await _drive(exchange, initial, knock)
     finally:
         exchange.close()
+        if knock.was_refused:  # and left before it was told: that counts all the same
+            verdict = knock.attempt.conclude(Denied(Fault.CREDENTIALS))
+            _record_refusal(verdict, knock, new_identifier()[-_TAG:])
 
 
-async def _refuse_at_once(knock: _Knock) -> Reply | None:
-    """Judge the command itself: nothing is checked before TLS (538), or while locked out."""
-    auth, desk = knock.auth, knock.desk
-    if knock.session.channel is Channel.CLEAR:
-        await _note_exposed(knock)
+def _refuse_command(auth: Auth, session: ServerSession) -> Reply | None:
+    """Judge the command itself; before TLS nothing is checked (538)."""
+    if session.channel is Channel.CLEAR:
         return replies.AUTH_BEFORE_TLS
-    if auth.mechanism not in desk.mechanisms:
+    if auth.mechanism not in session.mechanisms:
         return replies.UNKNOWN_MECHANISM
     if auth.initial is not None and decode_response(auth.initial) is None:
         return replies.NOT_BASE64
     if auth.initial is not None and not MECHANISMS[auth.mechanism].client_first:
         return replies.NO_INITIAL_RESPONSE
-    if desk.guessing.seconds_locked(knock.connection.peer.host):
-        _record(knock, EventKind.LOGIN_REFUSED, "locked out after too many failures", "")
-        return replies.LOCKED_OUT
     return None
+
+
+def _start(knock: _Knock) -> Exchange:
+    session = knock.session
+    facts = channel_facts(
+        knock.connection,
+        hostname=session.hostname,
+        offers_plus=any(MECHANISMS[name].binds_channel for name in session.mechanisms),
+    )
+    return MECHANISMS[knock.auth.mechanism].start(facts)
 
 
 async def _drive(exchange: Exchange, initial: bytes | None, knock: _Knock) -> Principal | None:
     """Carry asks to whoever can answer them, until there is a verdict."""
-    answer: Answer | None = None
+    answer: Answer = None
     while True:
         try:
-            ask = next(exchange) if answer is None else exchange.send(answer)
+            ask = exchange.send(answer)
         except StopIteration as end:
             return _settle(end.value, knock)
-        match ask:
-            case Challenge(octets):
-                given = initial if initial is not None else await _challenge(octets, knock)
-                initial = None
-                if given is None:
-                    return None
-                answer = given
-            case CheckPassword(authcid, password):
-                _flush(knock)
-                knock.verdict = await knock.desk.authenticator.check_password(authcid, password)
-                answer = knock.verdict.is_granted
+        if not isinstance(ask, Challenge):
+            _flush(knock)
+            answer = await knock.attempt.answer(ask)
+            judged = not isinstance(ask, FetchScram)
+            knock.was_refused = judged and not knock.attempt.verdict.is_granted
+            continue
+        response = initial if initial is not None else await _challenge(ask.octets, knock)
+        initial = None
+        if response is None:
+            return None
+        answer = response
 
 
 async def _challenge(octets: bytes, knock: _Knock) -> bytes | None:
@@ -131,37 +160,36 @@ async def _challenge(octets: bytes, knock: _Knock) -> bytes | None:
                 return None
 
 
-def _settle(verdict: Granted | Denied, knock: _Knock) -> Principal | None:
-    """Say what came of it, record why, and count failures of guessers."""
-    checked = knock.verdict
-    if isinstance(verdict, Granted) and checked and checked.credential:
-        knock.name = checked.name
-        _record(knock, EventKind.LOGIN_SUCCEEDED, "", "")
-        knock.session.answer(replies.AUTHENTICATED)
-        return Principal(checked.name, checked.credential, knock.auth.mechanism)
-    knock.name = verdict.authcid
-    reply, cause = replies.BAD_CREDENTIALS, "malformed message"
-    if checked and checked.cause:
-        reply, cause = _REPLIES[checked.cause], checked.cause.value
-    elif isinstance(verdict, Denied) and checked:
-        cause = f"{verdict.fault.name.lower()} is not its own"
+def _settle(outcome: Granted | Denied, knock: _Knock) -> Principal | None:
+    """Say what came of it, and record why."""
+    knock.was_refused = False
+    verdict = knock.attempt.conclude(outcome)
+    if not verdict.is_granted or verdict.credential is None:
+        _refuse(verdict, knock)
+        return None
+    _record(EventKind.LOGIN_SUCCEEDED, verdict, knock, {})
+    knock.session.answer(replies.AUTHENTICATED)
+    return Principal(verdict.name, verdict.credential, knock.auth.mechanism)
+
+
+def _refuse(verdict: Verdict, knock: _Knock) -> None:
     tag = new_identifier()[-_TAG:]
-    if reply is replies.BAD_CREDENTIALS:
-        knock.desk.guessing.note_failure(knock.connection.peer.host)
+    consequence = verdict.cause.consequence if verdict.cause else Consequence.WRONG
+    reply = _REPLIES[consequence]
+    if consequence is Consequence.WRONG:
         reply = reply.say(f"{reply.text} [{tag}]")
-    _record(knock, EventKind.LOGIN_REFUSED, cause, tag)
+    _record_refusal(verdict, knock, tag)
     knock.session.answer(reply)
-    return None
 
 
-async def _note_exposed(knock: _Knock) -> None:
+async def _note_exposed(auth: Auth, connection: Connection, desk: Desk) -> None:
     """Somebody sends credentials in clear: flag the account that is named, check nothing."""
-    if knock.auth.mechanism != "PLAIN" or knock.auth.initial is None:
+    if auth.mechanism != "PLAIN" or auth.initial is None:
         return
-    message = (decode_response(knock.auth.initial) or b"").split(b"\0")
+    message = (decode_response(auth.initial) or b"").split(b"\0")
     if len(message) == 3:
         name = message[1].decode("utf-8", "replace")
-        await knock.desk.note_exposed(name, knock.connection.peer.host)
+        await desk.note_exposed(name, connection.peer.host)
 
 
 def _flush(knock: _Knock) -> None:
@@ -169,15 +197,17 @@ def _flush(knock: _Knock) -> None:
         knock.connection.write(out)
 
 
-def _record(knock: _Knock, kind: EventKind, cause: str, tag: str) -> None:
-    tls = knock.connection.tls
+def _record_refusal(verdict: Verdict, knock: _Knock, tag: str) -> None:
+    facts: dict[str, Fact] = {"reason": replies.printable(verdict.reason), "tag": tag}
+    _record(EventKind.LOGIN_REFUSED, verdict, knock, facts)
+
+
+def _record(kind: EventKind, verdict: Verdict, knock: _Knock, more: dict[str, Fact]) -> None:
     facts: dict[str, Fact] = {
         "client": knock.connection.peer.host,
         "mechanism": knock.auth.mechanism,
-        "name": replies.printable(knock.name),
-        "tls": f"{tls.version} {tls.cipher}" if tls else "",
+        "name": replies.printable(verdict.name),
+        "tls": knock.tls,
     }
-    if cause:
-        facts |= {"reason": cause, "tag": tag}
-    account = knock.verdict.account.name if knock.verdict and knock.verdict.account else None
-    knock.desk.recorder.record(Event(kind, now(), account=account, facts=facts))
+    account = verdict.account.name if verdict.account else None
+    knock.desk.recorder.record(Event(kind, now(), account=account, facts=facts | more))

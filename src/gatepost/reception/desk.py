@@ -8,7 +8,6 @@ from datetime import timedelta
 from gatepost.events.record import Recorder
 from gatepost.identity.authenticate import Authenticator
 from gatepost.identity.directory import Directory
-from gatepost.identity.guessing import GuessingBook
 from gatepost.model.settings import LimitSettings, Role
 from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
@@ -47,10 +46,9 @@ class Door:
 class Desk:
     """What every conversation of a worker uses.
 
-    `mechanisms` are those that are offered; `note_exposed` takes the name of an account whose
-    password came in clear, and the client's address; `free_space` returns the octets that may still
-    be written; `stopping` tells that the worker is about to end; `capacity` is how many connections
-    its open files allow.
+    `note_exposed` takes the name of an account whose password came in clear, and the client's
+    address; `free_space` returns the octets that may still be written; `stopping` tells that the
+    worker is about to end; `capacity` is how many connections its open files allow.
     """
 
     local: LocalDomains
@@ -58,8 +56,6 @@ class Desk:
     acceptance: Acceptance
     authenticator: Authenticator
     directory: Directory
-    guessing: GuessingBook
-    mechanisms: frozenset[str]
     note_exposed: Callable[[str, str], Awaitable[None]]
     recorder: Recorder
     counters: WorkerCounters

@@ -1,6 +1,6 @@
 """What EHLO says, from both sides (RFC 5321 §4.1.1.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -16,7 +16,8 @@ class Channel(Enum):
 class Profile:
     """What one listener offers.
 
-    `mechanisms` is empty where AUTH does not exist (the mx role); `offers_tls` is False where no
+    `mechanisms` is empty where AUTH does not exist (the mx role), and holds more than some sessions
+    are offered (`ServerSession.mechanisms`); `offers_tls` is False where no
     certificate is at hand or TLS came first. `message_size` in octets.
     """
 
@@ -27,10 +28,13 @@ class Profile:
     greeting: str = "Gatepost ESMTP"
 
 
-def keywords(profile: Profile, channel: Channel, *, authenticated: bool) -> str:
+def keywords(
+    profile: Profile, channel: Channel, *, authenticated: bool, mechanisms: Sequence[str]
+) -> str:
     """Return the EHLO reply's lines: the host's name, then one keyword a line.
 
-    AUTH only inside TLS and only until it has succeeded; STARTTLS only in clear (RFC 3207 §4.2).
+    AUTH with `mechanisms` only inside TLS and only until it has succeeded; STARTTLS only in clear
+    (RFC 3207 §4.2).
     """
     lines = [
         f"{profile.hostname} Hello",
@@ -42,8 +46,8 @@ def keywords(profile: Profile, channel: Channel, *, authenticated: bool) -> str:
     ]
     if channel is Channel.CLEAR and profile.offers_tls:
         lines.append("STARTTLS")
-    if channel is Channel.TLS and profile.mechanisms and not authenticated:
-        lines.append(f"AUTH {' '.join(profile.mechanisms)}")
+    if channel is Channel.TLS and mechanisms and not authenticated:
+        lines.append(f"AUTH {' '.join(mechanisms)}")
     return "\n".join(lines)
 
 

@@ -142,7 +142,7 @@ class ServerSession:
     __slots__ = (
         "_asked", "_ended", "_extended", "_lines", "_offences", "_out", "_over", "_profile",
         "_reader", "_refused", "_size", "_skipping", "authenticated", "channel", "client_name",
-        "forward_paths", "mail", "state", "too_large",
+        "forward_paths", "mail", "mechanisms", "state", "too_large",
     )  # fmt: skip
 
     def __init__(
@@ -152,6 +152,8 @@ class ServerSession:
         self.state = State.CONNECTED if greeting.accepts else State.CLOSED
         self.channel = channel
         self.authenticated = False
+        #: Those that EHLO lists inside TLS: the caller leaves out what this TLS session cannot do.
+        self.mechanisms = profile.mechanisms
         #: The name in EHLO or HELO, "" before.
         self.client_name = ""
         #: The accepted envelope of the transaction under way.
@@ -186,6 +188,11 @@ class ServerSession:
         out = b"".join(self._out)
         self._out.clear()
         return out
+
+    @property
+    def hostname(self) -> str:
+        """The name by which we introduced ourselves."""
+        return self._profile.hostname
 
     @property
     def extended(self) -> bool:
@@ -352,7 +359,12 @@ class ServerSession:
         self.client_name, self._extended = command.client_name, command.extended
         text = f"{self._profile.hostname} Hello"
         if command.extended:
-            text = keywords(self._profile, self.channel, authenticated=self.authenticated)
+            text = keywords(
+                self._profile,
+                self.channel,
+                authenticated=self.authenticated,
+                mechanisms=self.mechanisms,
+            )
         self._say(replies.HELLO.say(text), State.GREETED)
 
     def _settle(self, command: Command, reply: Reply) -> None:
