@@ -14,7 +14,7 @@ import pytest
 
 from tests.crash import processes
 from tests.crash.ledger import Arrivals, Findings, Kill, judge, read_journal
-from tests.crash.load import Load
+from tests.crash.load import Load, Refusal
 from tests.support.node import Node, wait_until
 
 WORKERS = 2
@@ -120,9 +120,12 @@ class Rig:
         self.sink.start(cut_every=cut_every, drop_every=drop_every)
 
     def refused(self) -> list[str]:
-        """Return the connections that were not granted although the node was there."""
+        """Return the connections that nobody took although the node was there."""
+        return [r.why for r in self._unexpected() if not r.is_put_off]
+
+    def _unexpected(self) -> list[Refusal]:
         return [
-            refusal.why
+            refusal
             for refusal in self.load.refusals
             if not any(begin <= refusal.at <= end for begin, end in self.away)
         ]
@@ -143,9 +146,10 @@ class Rig:
         found.counts["sessions granted"] = self.load.sessions["granted"]
         found.counts["sessions put off before login (421)"] = self.load.sessions["put off"]
         found.counts["sessions lost before login"] = self.load.sessions["broken"]
-        refused = len(self.refused())
-        found.counts["refused while the node was away"] = len(self.load.refusals) - refused
-        found.counts["refused else"] = refused
+        unexpected = self._unexpected()
+        found.counts["refused while the node was away"] = len(self.load.refusals) - len(unexpected)
+        found.counts["put off at the greeting (421)"] = sum(r.is_put_off for r in unexpected)
+        found.counts["refused else"] = len(self.refused())
         print(f"{found.report()}\n  after {time.monotonic() - self.began:.0f} s")
         assert not found.faults, "\n".join(found.faults[:20])
         assert not self.refused(), "a port was closed although the node was there"

@@ -40,6 +40,8 @@ class Refusal:
 
     at: float
     why: str
+    #: The greeting was 421: whoever took it was about to end.
+    is_put_off: bool
 
 
 class NotGrantedError(Exception):
@@ -235,7 +237,8 @@ class Load:
         try:
             client = Client(self.node, self.context, implicit=implicit)
         except (ConnectionRefusedError, TimeoutError, NotGrantedError) as problem:
-            self.refusals.append(Refusal(time.monotonic(), f"{type(problem).__name__}: {problem}"))
+            put_off = isinstance(problem, NotGrantedError) and str(problem).startswith("421")
+            self.refusals.append(Refusal(time.monotonic(), repr(problem), put_off))
             time.sleep(0.05)  # as a client does that is not to be a nuisance
             return None
         except PutOffError:

@@ -10,6 +10,7 @@ import pytest
 from tests.crash import processes
 from tests.crash.conftest import SETTINGS, WORKERS, Rig
 from tests.crash.ledger import Findings
+from tests.crash.load import Client
 from tests.support.node import HOST, greets, wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
@@ -41,6 +42,31 @@ def test_sigterm_ends_in_time_and_loses_nothing(rig: Rig) -> None:
         print(f"  ended within {time.monotonic() - began:.1f} s")
         rig.restart()
     assert nothing_twice(rig.settle_accounts())
+
+
+@pytest.mark.rfc("5321#3.8")
+def test_a_transaction_may_end_while_new_connections_are_refused(rig: Rig) -> None:
+    node = rig.node
+    with Client(node, node.trust(), implicit=False).socket as session:
+        session.sendall(
+            f"MAIL FROM:<{node.account}>\r\nRCPT TO:<m1@next.test>\r\nDATA\r\n".encode()
+        )
+        _read_until(session, b"354 ")
+        node.signal(signal.SIGTERM)
+        wait_until(lambda: not greets(node.ports.submission), "a closed port", patience=5)
+        assert rig.workers(), "the transaction is still under way"
+        session.sendall(f"From: <{node.account}>\r\n\r\nbye\r\n.\r\n".encode())
+        _read_until(session, b"250 ")
+    assert node.process is not None
+    assert node.process.wait(DRAIN) == 0
+
+
+def _read_until(session: socket.socket, wanted: bytes) -> None:
+    octets = b""
+    while wanted not in octets:
+        more = session.recv(4096)
+        assert more, octets
+        octets += more
 
 
 def test_sighup_refuses_nobody_and_loses_nothing(rig: Rig) -> None:

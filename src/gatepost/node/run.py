@@ -116,8 +116,8 @@ class _Node:
 
 
 def worker_id(settings: Settings, index: int, pid: int) -> WorkerId:
-    """Name a worker: node/index/pid."""
-    return WorkerId(f"{settings.hostname}/{index}/{pid}")
+    """Name a worker: node/index/pid/, so that no name is the beginning of another."""
+    return WorkerId(f"{settings.hostname}/{index}/{pid}/")
 
 
 def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> int:
@@ -161,7 +161,12 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
         for listener in settings.listeners:
             _log.info("%s on %s", listener.role.value, listener.address)
         supervisor = Supervisor(
-            workers, node.work, on_death=node.bury, on_reload=node.reload, watch=node.watch
+            workers,
+            node.work,
+            on_death=node.bury,
+            on_reload=node.reload,
+            on_stop=lambda: close_listeners(listeners),
+            watch=node.watch,
         )
         return supervisor.run()
     finally:

@@ -73,6 +73,7 @@ class Supervisor:
             returns the exit status.
         on_death: told of a worker that died, before another takes its place.
         on_reload: called at SIGHUP; True asks for a rolling restart of all workers.
+        on_stop: called when stopping begins: the ports may go, so that nobody waits at them.
         watch: called every two seconds; returns a message for all workers, or None.
 
     """
@@ -84,12 +85,14 @@ class Supervisor:
         *,
         on_death: Callable[[Child], None],
         on_reload: Callable[[], bool],
+        on_stop: Callable[[], None],
         watch: Callable[[], dict[str, object] | None],
     ) -> None:
         self._slots = [_Slot() for _ in range(workers)]
         self._work = work
         self._on_death = on_death
         self._on_reload = on_reload
+        self._on_stop = on_stop
         self._watch = watch
         self._stopping_since: float | None = None
         self._pending: list[int] = []
@@ -231,6 +234,7 @@ class Supervisor:
         if self._stopping_since is None:
             _log.info("stopping: transactions under way may end")
             self._stopping_since = time.monotonic()
+            self._on_stop()
             self._signal_all(signal.SIGTERM)
         elif time.monotonic() - self._stopping_since > 1:
             _log.warning("told twice: stopping at once")
