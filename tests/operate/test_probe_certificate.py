@@ -83,7 +83,6 @@ def test_a_damaged_certificate_never_raises(data: st.DataObject) -> None:
 _WHOLE = der(make_self_signed(["relay.test"])[0])
 
 
-@pytest.mark.rfc("6125#6.4.3")
 @pytest.mark.parametrize(
     ("host", "names", "yes"),
     [

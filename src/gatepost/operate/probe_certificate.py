@@ -1,6 +1,7 @@
-"""What a certificate says of its owner, and whether that is the host that was called (RFC 6125)."""
+"""What a certificate says of its owner, and whether that is the host that was called."""
 
 from ipaddress import ip_address
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -8,6 +9,16 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.x509.oid import NameOID
 
 from gatepost.operate.probe_seen import CertificateSeen
+
+#: cryptography reads parts when they are asked for, and says it in several ways.
+_DAMAGED: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def read_certificate(der: bytes) -> CertificateSeen | None:
@@ -26,14 +37,14 @@ def read_certificate(der: bytes) -> CertificateSeen | None:
             signature=_signature(certificate),
             self_signed=certificate.subject == certificate.issuer,
         )
-    except ValueError:  # damaged somewhere: cryptography reads parts when they are asked for
+    except _DAMAGED:
         return None
 
 
 def is_for(host: str, names: tuple[str, ...]) -> bool:
-    """Tell whether a certificate's names cover a host (RFC 6125 §6.4).
+    """Tell whether a certificate's names cover a host.
 
-    A wildcard stands for one whole label, the first (§6.4.3). An IP address must be there as such.
+    A wildcard stands for one whole label, the first. An IP address must be there as such.
     """
     wanted = host.lower().removesuffix(".")
     try:
@@ -48,7 +59,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
-        return ()  # the common name counts no more (RFC 9525 §2)
+        return ()  # the common name counts no more
     hosts = (name.lower() for name in extension.value.get_values_for_type(x509.DNSName))
     addresses = (str(a) for a in extension.value.get_values_for_type(x509.IPAddress))
     return (*hosts, *addresses)

@@ -10,7 +10,7 @@ from gatepost.operate.probe_seen import RELAY, SUBMISSIONS, CertificateSeen, Por
 from gatepost.operate.probe_texts import Provider
 
 _SOON: Final = timedelta(days=14)
-#: NIST SP 800-57 part 1, table 2: 112 bits of strength.
+#: 112 bits of strength, as OpenSSL counts (its security level 2).
 _LEAST_BITS: Final = {"RSA": 2048, "DSA": 2048, "EC": 224}
 _WEAK_HASHES: Final = {"md5", "sha1"}
 _WEAK_VERSIONS: Final = {"SSLv3", "TLSv1", "TLSv1.1"}
@@ -111,7 +111,7 @@ def _agreed(seen: PortSeen, tls: TlsSeen) -> Iterator[Finding]:
             "weak-protocol",
             seen.port,
             f"the server speaks no newer TLS than {tls.version}",
-            "TLS before 1.2 is broken and forbidden (RFC 8996); today's clients refuse it",
+            "TLS before 1.2 is broken and forbidden (RFC 8997); today's clients refuse it",
             "let the server's operator switch on TLS 1.2 and 1.3",
         )
     if any(weak in tls.cipher for weak in _WEAK_CIPHERS) or tls.bits < 128:
@@ -222,7 +222,7 @@ def _chain(
     seen: PortSeen, tls: TlsSeen, shown: CertificateSeen, grade: Grade, now: datetime
 ) -> Iterator[Finding]:
     words = tls.distrust
-    if not words:
+    if not words or tls.outdated:  # then they are about the handshake, not about the chain
         return
     if shown.self_signed:
         yield Finding(

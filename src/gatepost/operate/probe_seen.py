@@ -82,9 +82,10 @@ class CertificateSeen:
 
 @dataclass(frozen=True, slots=True)
 class TlsSeen:
-    """What TLS came to. `distrust` is why it was not accepted, in OpenSSL's words; "": it was.
+    """What TLS came to. `distrust` is why it was not accepted, in OpenSSL's words; "": it was;
+    of an `outdated` one, why the handshake was not.
 
-    `outdated`: agreed upon only after we allowed what is obsolete (RFC 8996, small keys).
+    `outdated`: agreed upon only after we allowed what is obsolete (old versions, small keys).
     """
 
     version: str
