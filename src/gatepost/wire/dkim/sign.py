@@ -141,7 +141,7 @@ def sign(
     fields = []
     for key in keys:
         value = (
-            b" v=1; a=%s-sha256; c=relaxed/relaxed; d=%s;\r\n\ts=%s; %s\r\n%s;\r\n\tbh=%s;\r\n\tb="
+            b" v=1; a=%s-sha256; c=relaxed/relaxed;\r\n\td=%s; s=%s;\r\n\t%s\r\n%s;\r\n\tbh=%s;\r\n\tb="
             % (
                 key.key_type.value.encode(),
                 key.domain.encode("ascii"),
