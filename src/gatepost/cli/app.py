@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "account": "Who may send: add, list, show, password, suspend, resume, unlock, remove.",
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",
     "trace": "Tell what became of a message.",
+    "probe": "Play a client against any server and explain what is in the way.",
     "send": "Send a message: a client for tests and scripts.",
 }
 
