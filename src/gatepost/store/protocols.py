@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome
+from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
@@ -144,6 +145,14 @@ class Reading(Protocol):
 
     def certificates(self) -> list[Credential]:
         """Return the credentials of all accounts that are client certificates, oldest first."""
+        ...
+
+    def domains(self) -> list[Domain]:
+        """Return all sending domains by name, with their keys, oldest first."""
+        ...
+
+    def domain(self, name: str) -> Domain | None:
+        """Return one sending domain with its keys."""
         ...
 
     def guessed(self, subject: str) -> Guessed | None:
@@ -279,6 +288,15 @@ class Transaction(Reading, Protocol):
 
     def note_uses(self, uses: Iterable[Use]) -> None:
         """Write each credential's last use; one that is gone meanwhile changes nothing."""
+        ...
+
+    # -- sending domains
+    def put_domain(self, domain: Domain) -> None:
+        """Insert or replace; its keys become these."""
+        ...
+
+    def remove_domain(self, name: str) -> bool:
+        """Remove with all its keys; False when it was not there."""
         ...
 
     # -- the throttle of guessing

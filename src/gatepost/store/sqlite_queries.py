@@ -12,11 +12,19 @@ import apsw
 
 from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState
+from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
 from gatepost.store.protocols import DueNotice, Guessed, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.segments import Place, read_content
+from gatepost.store.sqlite_domains import (
+    ALL_DOMAINS,
+    ALL_KEYS,
+    KEYS_OF_ONE,
+    ONE_DOMAIN,
+    domains_of,
+)
 from gatepost.store.sqlite_rows import (
     DELIVERY_COLUMNS,
     DELIVERY_WIDTH,
@@ -85,6 +93,15 @@ class SqliteReading:
         """Return all client certificates."""
         sql = "SELECT * FROM credential WHERE kind = 'certificate' ORDER BY created_at, id"
         return [credential_of(row) for row in self._rows(sql)]
+
+    def domains(self) -> list[Domain]:
+        """Return all sending domains by name."""
+        return domains_of(list(self._rows(ALL_DOMAINS)), list(self._rows(ALL_KEYS)))
+
+    def domain(self, name: str) -> Domain | None:
+        """Return one sending domain."""
+        rows = list(self._rows(ONE_DOMAIN, (name,)))
+        return domains_of(rows, list(self._rows(KEYS_OF_ONE, (name,))))[0] if rows else None
 
     def guessed(self, subject: str) -> Guessed | None:
         """Return what one subject of the throttle did."""

@@ -87,8 +87,21 @@ CREATE TABLE guessing (
 CREATE INDEX guessing_changed ON guessing (changed_at);
 """
 
+#: 3: domains that we send for, and their keys; private_key is sealed under the master key.
+_THIRD: Final = """
+CREATE TABLE domain (
+    name TEXT PRIMARY KEY, created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE dkim_key (
+    domain TEXT NOT NULL, selector TEXT NOT NULL, algorithm TEXT NOT NULL,
+    private_key TEXT NOT NULL, public_key BLOB NOT NULL, state TEXT NOT NULL,
+    created_at INTEGER NOT NULL, PRIMARY KEY (domain, selector)
+) STRICT, WITHOUT ROWID;
+"""
+
 #: One script per version; a new version is appended, never edited.
-MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND)
+MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND, _THIRD)
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (

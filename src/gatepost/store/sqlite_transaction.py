@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
+from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
@@ -25,6 +26,7 @@ from gatepost.store.protocols import (
     Use,
 )
 from gatepost.store.segments import Place, SegmentGoneError
+from gatepost.store.sqlite_domains import put_domain, remove_domain
 from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
 from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_row
 from gatepost.store.sqlite_rows import (
@@ -301,6 +303,15 @@ class SqliteTransaction(SqliteReading):
         """Write each credential's last use."""
         rows = [(use.credential, microseconds(use.at), use.mechanism, use.tls) for use in uses]
         self._rows(_USED, (as_json(rows),))
+
+    # -- sending domains
+    def put_domain(self, domain: Domain) -> None:
+        """Insert or replace, with all its keys."""
+        put_domain(self._connection, domain)
+
+    def remove_domain(self, name: str) -> bool:
+        """Remove with all its keys."""
+        return remove_domain(self._connection, name)
 
     # -- the throttle of guessing
     def put_guessed(self, guessed: Iterable[Guessed]) -> None:

@@ -1,0 +1,63 @@
+"""Rows of sending domains and their DKIM keys, in SQLite's words."""
+
+from typing import Final
+
+import apsw
+
+from gatepost.model.domain import DkimKey, DkimKeyState, Domain
+from gatepost.model.secret import Secret
+from gatepost.store.sqlite_rows import Row, microseconds, moment
+from gatepost.wire.records.dkim_key import KeyType
+
+ALL_DOMAINS: Final = "SELECT name, created_at FROM domain ORDER BY name"
+ONE_DOMAIN: Final = "SELECT name, created_at FROM domain WHERE name = ?"
+_KEY_COLUMNS: Final = "domain, selector, algorithm, private_key, public_key, state, created_at"
+ALL_KEYS: Final = f"SELECT {_KEY_COLUMNS} FROM dkim_key ORDER BY created_at, selector"  # noqa: S608
+KEYS_OF_ONE: Final = (
+    f"SELECT {_KEY_COLUMNS} FROM dkim_key WHERE domain = ? ORDER BY created_at, selector"  # noqa: S608
+)
+
+
+def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
+    """Return domains with their keys."""
+    held: dict[str, list[DkimKey]] = {}
+    for domain, selector, algorithm, private_key, public, state, created_at in keys:
+        key = DkimKey(
+            selector=selector,
+            algorithm=KeyType(algorithm),
+            private_key=Secret(private_key),
+            public=public,
+            created_at=moment(created_at),
+            state=DkimKeyState(state),
+        )
+        held.setdefault(domain, []).append(key)
+    return [Domain(name, moment(at), tuple(held.get(name, ()))) for name, at in domains]
+
+
+def put_domain(connection: apsw.Connection, domain: Domain) -> None:
+    """Insert or replace a domain with all its keys."""
+    row = (domain.name, microseconds(domain.created_at))
+    connection.execute("INSERT OR REPLACE INTO domain VALUES (?, ?)", row)
+    connection.execute("DELETE FROM dkim_key WHERE domain = ?", (domain.name,))
+    connection.executemany(
+        "INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                domain.name,
+                key.selector,
+                key.algorithm.value,
+                key.private_key.reveal(),
+                key.public,
+                key.state.value,
+                microseconds(key.created_at),
+            )
+            for key in domain.keys
+        ],
+    )
+
+
+def remove_domain(connection: apsw.Connection, name: str) -> bool:
+    """Remove a domain with its keys; False when it was not there."""
+    connection.execute("DELETE FROM dkim_key WHERE domain = ?", (name,))
+    connection.execute("DELETE FROM domain WHERE name = ?", (name,))
+    return connection.changes() > 0
