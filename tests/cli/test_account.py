@@ -20,6 +20,7 @@ from gatepost.model.account import Account, Credential
 from gatepost.model.ids import AccountName
 from gatepost.net.certificate import make_self_signed
 from gatepost.store.protocols import Guessed
+from tests.support.client_certificate import make_client_certificate
 
 
 class Memory:
@@ -246,7 +247,7 @@ def test_a_hash_is_imported_as_it_is(memory: Memory) -> None:
 def test_a_certificate_is_registered_once(memory: Memory, tmp_path: Path) -> None:
     run("add", APP, "--password-stdin")
     run("add", "b@example.com", "--password-stdin")
-    chain, key = make_self_signed(["client.example"])
+    chain, key = make_client_certificate("client.example")
     file = tmp_path / "client.pem"
     file.write_bytes(chain)
     done = run("certificate", "add", APP, str(file), "--label", "laptop")
@@ -258,6 +259,8 @@ def test_a_certificate_is_registered_once(memory: Memory, tmp_path: Path) -> Non
     file.write_bytes(key)
     assert run("certificate", "add", APP, str(file)).exit_code == 2
     assert run("certificate", "add", APP, str(tmp_path / "none")).exit_code == 2
+    file.write_bytes(make_self_signed(["server.example"])[0])
+    assert "not for clients" in run("certificate", "add", APP, str(file)).stderr
     assert run("certificate", "revoke", APP, shown["fingerprint"]).exit_code == 0
     assert not memory.certificates()
 

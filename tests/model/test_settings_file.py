@@ -109,7 +109,7 @@ ADDED = [
     ),
     (
         "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nclient_certificates = true",
-        3, "listeners[1].client_certificates", "is not in this version yet",
+        3, "listeners[1].client_certificates", "nobody logs in on an mx",
     ),
     (
         "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = ['::1/128']",

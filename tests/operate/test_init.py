@@ -87,7 +87,10 @@ def test_capture_keeps_all_mail(tmp_path: Path) -> None:
 def switched_on() -> dict[str, Any]:
     """The template with every option that is commented out switched on."""
     text = re.sub(r"^#(?=\S)", "", TEMPLATE, flags=re.MULTILINE)
-    listener = '[[listeners]]\naddress = "127.0.0.1:0"\nrole = "mx"\n'
+    listener = init._text("x", [("127.0.0.1:0", "submission")])
+    listener = re.sub(
+        r"^#(?=\S)", "", listener[listener.index("[[") : listener.index("#[auth]")], flags=re.M
+    )
     text = text.replace("{hostname}", "relay.example").replace("{listeners}", listener)
     read_settings(text, "template", Path("/"), {})
     return tomllib.loads(text)

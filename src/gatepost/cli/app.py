@@ -16,10 +16,11 @@ _COMMANDS: Final = {
     "init": "Write a commented gatepost.toml, a state directory and a certificate.",
     "check": "Validate the configuration; prove that no path relays without login.",
     "serve": "Run. SIGTERM drains, SIGHUP reloads configuration and certificates.",
-    "account": "Who may send: add, list, show, password, suspend, resume, unlock, remove.",
+    "account": "Who may send: add, list, show, password, app-password, certificate, unlock …",
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",
     "trace": "Tell what became of a message.",
     "probe": "Play a client against any server and explain what is in the way.",
+    "explain": "Tell why a login was refused, from the tag in the 535 reply.",
     "send": "Send a message: a client for tests and scripts.",
 }
 

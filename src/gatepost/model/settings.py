@@ -28,6 +28,7 @@ from gatepost.model.domain_name import (
 )
 from gatepost.model.quantities import parse_duration, parse_rate, parse_size
 from gatepost.model.via import parse_pattern
+from gatepost.model.wrong import wrong
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 LongDuration = Annotated[Duration, AfterValidator(checks.not_zero)]
@@ -67,6 +68,15 @@ class ListenerSettings(Section):
 
     address: Annotated[str, AfterValidator(checks.listen_address)]
     role: Role
+    client_certificates: bool = False
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.client_certificates and self.role is Role.MX:
+            msg = "nobody logs in on an mx listener"
+            mend = "remove it, or set it on a submission listener"
+            raise wrong(msg, mend, "client_certificates")
+        return self
 
 
 class AuthSettings(Section):

@@ -52,7 +52,7 @@ class SettingsError(Exception):
 
 #: Keys that the contract has for later versions: said so, instead of "no such key".
 _LATER: Final = (
-    "http", "auth.oauth", "listeners[].client_certificates",
+    "http", "auth.oauth",
     "listeners[].proxy_protocol_from", "routes[].token_command",
 )  # fmt: skip
 _LATER_UPSTREAM: Final = ("XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5")

@@ -10,7 +10,7 @@ import contextlib
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -48,11 +48,14 @@ class FrontContexts:
     def __init__(self, certificates: Sequence[Certificate]) -> None:
         self._fronts: dict[str, ssl.SSLContext] = {}
         self._choice = _Choice(certificates)
+        self._trusted: set[bytes] = set()
 
     def front_context(self, settings: ListenerSettings) -> ssl.SSLContext:
         """Return a listener's context, the same one for life. The first call is before the fork."""
         if settings.address not in self._fronts:
             self._fronts[settings.address] = self.new_context()
+            if settings.client_certificates:
+                _ask_for_certificates(self._fronts[settings.address])
         return self._fronts[settings.address]
 
     def new_context(self) -> ssl.SSLContext:
@@ -69,7 +72,20 @@ class FrontContexts:
             CertificateInvalidError: OpenSSL refuses one; the former ones stay.
 
         """
-        self._choice = _Choice(certificates)
+        choice = _Choice(certificates)
+        for der in self._trusted:
+            choice.trust(der)
+        self._choice = choice
+
+    def trust_clients(self, certificates: Iterable[bytes]) -> None:
+        """Trust these client certificates (DER) from the next handshake on, beside those of before.
+
+        OpenSSL ends the handshake of a client that shows another one (decision 19). What was
+        trusted once stays so in this process: whether it still logs in is decided at EXTERNAL.
+        """
+        for der in set(certificates) - self._trusted:
+            self._choice.trust(der)
+            self._trusted.add(der)
 
     def _choose(
         self, session: ssl.SSLObject, server_name: str | None, _front: ssl.SSLContext
@@ -98,6 +114,13 @@ class _Choice:
         default = self._by_name.get(first.names[0]) if first.names else None
         self._default = default or _inner_context((first,))
 
+    def trust(self, der: bytes) -> None:
+        """Trust one client certificate. OpenSSL looks into the context that a session has when the
+        client's certificate comes: that is the inner one.
+        """
+        for context in {id(c): c for c in (*self._by_name.values(), self._default)}.values():
+            context.load_verify_locations(cadata=der)
+
     def context_for(self, server_name: str | None) -> ssl.SSLContext:
         """Return the context for a name: an exact one, else a wildcard's, else the default."""
         if not server_name:
@@ -125,6 +148,14 @@ def _server_context() -> ssl.SSLContext:
     context.num_tickets = 1
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     return context
+
+
+def _ask_for_certificates(context: ssl.SSLContext) -> None:
+    """Ask clients for certificates, and be content with none. Only what is registered is trusted,
+    whoever signed it: that is what the flag is for.
+    """
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 def _inner_context(certificates: Sequence[Certificate]) -> ssl.SSLContext:

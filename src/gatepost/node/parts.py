@@ -147,7 +147,10 @@ def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontCont
     profile = Profile(
         hostname=settings.hostname,
         message_size=settings.limits.message_size,
-        mechanisms=offered(named, Possible(binding=channel_binding.is_sound())),
+        mechanisms=offered(
+            named,
+            Possible(certificates=listener.client_certificates, binding=channel_binding.is_sound()),
+        ),
     )
     return Door(listener.role, profile, fronts.front_context(listener))
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 import uvloop
 
 from gatepost.events.journal import run_journal
+from gatepost.identity.certificates import der_of
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import ListenerSettings, Settings
 from gatepost.net.certificate import CertificateError, parse_certificate
@@ -141,7 +142,14 @@ class Worker:
         while True:
             with contextlib.suppress(StoreUnavailableError):
                 await parts.authenticator.note_version(await parts.store.data_version())
+                await self._trust_clients(parts)
             await asyncio.sleep(_LOOK)
+
+    async def _trust_clients(self, parts: Parts) -> None:
+        """Trust what is registered now, where a listener asks for client certificates."""
+        if any(listener.client_certificates for listener, _ in self._place.listeners):
+            registered = await parts.directory.certificates()
+            self._place.fronts.trust_clients(map(der_of, registered.values()))
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:

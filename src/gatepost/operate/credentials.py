@@ -173,8 +173,8 @@ async def add_certificate(
     """
     try:
         found = read_client_certificate(octets)
-    except ValueError:
-        msg = "this is no certificate"
+    except ValueError as problem:
+        msg = f"this is no client certificate ({problem})"
         raise BadCredentialError(msg, "give a PEM or DER file, without its key") from None
     if found.expires_at <= by.now:
         msg = f"this certificate expired on {found.expires_at:%Y-%m-%d}"

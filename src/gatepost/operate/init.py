@@ -125,6 +125,7 @@ def _text(hostname: str, listeners: Sequence[tuple[str, str]]) -> str:
     }
     blocks = [
         f'[[listeners]]\naddress = "{address}"\nrole = "{role}"  # {comments[role]}\n'
+        + ("" if role == "mx" else "#client_certificates = false       # true: ask, for EXTERNAL\n")
         for address, role in listeners
     ]
     return TEMPLATE.replace("{hostname}", hostname).replace("{listeners}", "\n".join(blocks))

@@ -1,0 +1,47 @@
+"""`gatepost explain`: why a login was refused, really."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
+
+if TYPE_CHECKING:
+    from gatepost.operate.explain import Explanation
+    from gatepost.store.protocols import Store
+
+app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    tag: Annotated[
+        str, typer.Argument(metavar="TAG", help="What stands in brackets in the 535 reply.")
+    ],
+    json: Json = False,
+) -> None:
+    """Tell why a login was refused: the true cause, what the client sent (never the secret), and
+    what to tell the user. Known for 7 days.
+    """
+    found = run_with_store(ctx, lambda store: _explain(store, tag))
+    if found is None:
+        mend = "it may be older than 7 days, or not from here; see the 535 reply"
+        fail(f'nothing is known of "{tag}"', mend, NO)
+    if json:
+        print_json(found.as_json())
+        return
+    say(f"refused      {found.at:%Y-%m-%d %H:%M:%S} UTC")
+    say(f"cause        {found.reason}")
+    say(f"name         {found.name}" + ("" if found.account else " (no account of ours)"))
+    say(f"client       {found.client}")
+    say(f"mechanism    {found.mechanism}, {found.tls or 'no TLS'}")
+    say(f"tell them    {found.tell_user}")
+    say(f"mend         {found.mend}")
+
+
+async def _explain(store: "Store", tag: str) -> "Explanation | None":
+    from gatepost.net.clock import now  # noqa: PLC0415
+    from gatepost.operate.explain import explain as explain_tag  # noqa: PLC0415
+
+    return await explain_tag(store, tag, now())
