@@ -80,6 +80,7 @@ class _Node:
 
     def reload(self) -> bool:
         """Read the file again at SIGHUP; True when workers must be born anew for it."""
+        self.stamps = ()  # and the certificates, whatever their files look like
         fresh = self.reload_settings()
         if fresh is None or fresh == self.settings:
             return False
@@ -88,7 +89,6 @@ class _Node:
             _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(fixed))
         kept = {key: getattr(self.settings, key) for key in fixed}
         self.settings = fresh.model_copy(update=kept)
-        self.stamps = ()
         _log.info("configuration reloaded: workers take it over one by one")
         return True
 
@@ -135,6 +135,7 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
     set_up_logs(settings.log.format)
     hold_signals()
     workers = settings.workers or os.cpu_count() or 1
+    stamps = _stamps(settings)  # before they are read: what changes from now on is noticed
     certificates = read_certificates(settings.tls)
     for certificate in certificates:
         if warning := certificate.warning(now()):
@@ -156,7 +157,7 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
             # twice: a retiring worker and its successor
             counters=Counters.create(2 * workers),
             dead=[],
-            stamps=_stamps(settings),
+            stamps=stamps,
         )
         for listener in settings.listeners:
             _log.info("%s on %s", listener.role.value, listener.address)
@@ -243,10 +244,13 @@ def _try_store(settings: Settings) -> str:
         become(identity)
 
     async def prepare() -> None:
-        read_master_key(settings.master_key)
+        # A key that is there is read first, one that is not is made last: nothing half-done.
+        if settings.master_key.exists():
+            read_master_key(settings.master_key)
         store = await open_sqlite(settings.data_dir, worker_id(settings, 0, os.getpid()))
         await store.write(lambda transaction: transaction.free_leases(""))
         await store.close()
+        read_master_key(settings.master_key)
 
     try:
         asyncio.run(prepare())
