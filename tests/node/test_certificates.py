@@ -193,3 +193,11 @@ def test_a_broken_certificate_is_not_taken_over_and_the_log_says_why(
     path.write_bytes(good)
     os.utime(path)
     shows(renewed, name)
+
+
+def test_a_certificate_replaced_while_the_node_starts_is_shown(node_of: NodeOf) -> None:
+    node = node_of(LOCAL + "\n# a node that starts again\n")
+    node.stop()
+    node.start()  # its ports are open; whether it has read the files already is anybody's guess
+    write_pair(node, "cert.pem", "key.pem", "early.relay.test")
+    shows(node, "early.relay.test")

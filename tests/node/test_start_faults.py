@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -153,9 +154,10 @@ def as_nobody(node: Node) -> tuple[str, ...]:
     )
     if done.returncode:
         pytest.skip("another user cannot read this Python environment")
-    for path in (node.directory, *node.directory.parents[:3]):
-        if str(path).startswith("/tmp/"):
-            path.chmod(0o755)
+    for path in (node.directory, *node.directory.parents):
+        if path == Path(tempfile.gettempdir()):
+            break
+        path.chmod(0o755)
     return before
 
 
