@@ -8,6 +8,7 @@ asked by ctypes, beneath the SSLObject. Where the pointer lies there is CPython'
 import _ssl
 import contextlib
 import ctypes
+import logging
 import os
 import ssl
 import subprocess
@@ -16,6 +17,8 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
+
+_log: Final = logging.getLogger(__name__)
 
 #: RFC 9266 §2: label, length; the context is empty, which for TLS 1.3 is the same as none.
 _LABEL: Final = b"EXPORTER-Channel-Binding"
@@ -83,10 +86,14 @@ def is_sound() -> bool:
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired) as trouble:
+        _log.warning("channel binding could not be tried: %s", trouble)
         return False
+    if done.returncode:
+        words = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        _log.warning("channel binding does not work: status %d %s", done.returncode, words)
     return done.returncode == 0
 
 

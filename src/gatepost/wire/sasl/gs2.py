@@ -26,6 +26,8 @@ class Gs2Header:
 def read_gs2_header(message: str) -> Gs2Header:
     """Take the header off a message: gs2-cbind-flag "," [authzid] ",".
 
+    An authzid of no letters ("a=", as GNU SASL says it) is none.
+
     Raises:
         ValueError: not of the form.
 
@@ -37,7 +39,7 @@ def read_gs2_header(message: str) -> Gs2Header:
     if not (comma and second and good_flag):
         msg = "not a GS2 header"
         raise ValueError(msg)
-    if (authzid and not authzid.startswith("a=")) or authzid == "a=":
+    if authzid and not authzid.startswith("a="):
         msg = "not an authzid"
         raise ValueError(msg)
     text = message[: len(message) - len(rest)]

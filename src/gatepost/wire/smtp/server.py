@@ -109,6 +109,8 @@ LEADS_TO: Final[Mapping[tuple[State, type[Command]], State]] = {
     (State.HAS_FORWARD_PATH, Rcpt): State.HAS_FORWARD_PATH,
     (State.HAS_FORWARD_PATH, Data): State.IN_CONTENT,
     (State.GREETED, Auth): State.GREETED,
+    # Before EHLO, too: GNU SASL's client begins like that, and nothing said before TLS counts.
+    (State.CONNECTED, StartTls): State.CONNECTED,
     (State.GREETED, StartTls): State.CONNECTED,
     (State.CONNECTED, Rset): State.CONNECTED,
     **{(s, Rset): State.GREETED for s in _READY},
