@@ -1,10 +1,20 @@
 """Leases are freed by the beginning of a worker's name: a dead one must not mean a living one."""
 
-from gatepost.model.settings import Settings
+import socket
+
 from gatepost.node.run import worker_id
+from gatepost.node.supervisor import Child
+
+
+def child(index: int, pid: int, birth: int = 1) -> Child:
+    return Child(index, pid, socket.socket(), 0, birth, 0.0)
 
 
 def test_no_name_is_the_beginning_of_another():
-    settings = Settings.model_construct(hostname="relay.test")
-    assert not worker_id(settings, 0, 1234).startswith(worker_id(settings, 0, 123))
-    assert not worker_id(settings, 12, 3).startswith(worker_id(settings, 1, 3))
+    assert not worker_id("n", child(0, 1234)).startswith(worker_id("n", child(0, 123)))
+    assert not worker_id("n", child(12, 3)).startswith(worker_id("n", child(1, 3)))
+    assert not worker_id("n", child(0, 5, 12)).startswith(worker_id("n", child(0, 5, 1)))
+
+
+def test_a_pid_that_comes_again_is_another_worker():
+    assert worker_id("n", child(0, 7, 1)) != worker_id("n", child(0, 7, 2))
