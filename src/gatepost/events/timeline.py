@@ -81,6 +81,8 @@ def _accepted(event: Event, now: datetime) -> str:  # noqa: ARG001
         about.append(size_words(size))
     if isinstance(recipients, int):
         about.append(f"{recipients} recipient" + ("" if recipients == 1 else "s"))
+    if signed := facts.get("signed"):
+        about.append(f"signed by {signed}")
     return " ".join(words) + (f" ({', '.join(about)})" if about else "")
 
 

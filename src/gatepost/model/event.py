@@ -37,6 +37,9 @@ class EventKind(StrEnum):
     ACCOUNT_CHANGED = "account.changed"
     ACCOUNT_EXPOSED = "account.exposed"
     ACCOUNT_REMOVED = "account.removed"
+    DOMAIN_ADDED = "domain.added"
+    DOMAIN_CHANGED = "domain.changed"
+    DOMAIN_REMOVED = "domain.removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Event:
     """One thing that happened, written in the transaction that made it happen.
 
     `facts` are flat: "code", "status", "text", "host", "address", "tls", "recipient", "attempt",
-    "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size" …
+    "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size", "signed" (with
+    spaces between, the "domain/selector" of each signature) …
     """
 
     kind: EventKind

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from gatepost.model.settings import DnsSettings
 from gatepost.net.address import SocketAddress, parse_socket_address
 from gatepost.wire.records.mx import MxAnswer, mx_answer, parse_mx
+from gatepost.wire.records.txt import parse_txt
 
 if TYPE_CHECKING:
     from gatepost.net.dns_exchange import DnsAnswer
@@ -137,6 +138,18 @@ class Resolver:
             ):
                 raise problem
         return addresses[:_MOST_ADDRESSES]
+
+    async def texts(self, name: str) -> tuple[str, ...]:
+        """Return the TXT records of a name, each with its strings joined; () when it exists and
+        has none.
+
+        Raises:
+            NoSuchDomainError: there is no such name.
+            DnsTemporaryError: nobody could tell.
+
+        """
+        found = await self._follow(_absolute(name), "TXT")
+        return tuple(map(parse_txt, found.texts))
 
     async def close(self) -> None:
         """Give up questions on their way."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gatepost.delivery.deliver import DeliverySetup, set_up_delivery
@@ -29,6 +29,7 @@ from gatepost.reception.accept import Acceptance, HandOver, accept_return
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.relay import local_domains
+from gatepost.reception.signing import Signer
 from gatepost.returns.notify import Notifier
 from gatepost.returns.settle import Settler
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -51,6 +52,7 @@ class Parts:
     scheduler: Scheduler
     notifier: Notifier
     acceptance: Acceptance
+    signer: Signer
     deadlines: Deadlines
 
 
@@ -78,7 +80,9 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         ),
         asyncio.get_running_loop().time,
     )
-    acceptance = _acceptance(settings, store, scheduler, routing)
+    master_key = read_master_key(settings.master_key)
+    signer = Signer(store, master_key, settings.retry.give_up)
+    acceptance = replace(_acceptance(settings, store, scheduler, routing), signer=signer)
     notifier = Notifier(
         store, settings.hostname, lambda message: accept_return(message, acceptance), now=now
     )
@@ -89,7 +93,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         authenticator=build_authenticator(
             store,
             directory,
-            read_master_key(settings.master_key),
+            master_key,
             authentication_failures=settings.limits.authentication_failures,
         ),
         recorder=Recorder(store),
@@ -97,6 +101,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         scheduler=scheduler,
         notifier=notifier,
         acceptance=acceptance,
+        signer=signer,
         deadlines=deadlines,
     )
 

@@ -101,6 +101,7 @@ class Worker:
             stopping=self._stop.is_set,
             capacity=capacity(raise_limit()),
         )
+        await parts.signer.refresh()  # nothing goes unsigned because it came early
         listeners = []
         async with asyncio.TaskGroup() as group:
             background = [
@@ -141,7 +142,9 @@ class Worker:
         """Notice within 200 ms that another process has changed the store (decision 5)."""
         while True:
             with contextlib.suppress(StoreUnavailableError):
-                await parts.authenticator.note_version(await parts.store.data_version())
+                version = await parts.store.data_version()
+                await parts.signer.note_version(version)
+                await parts.authenticator.note_version(version)
                 await self._trust_clients(parts)
             await asyncio.sleep(_LOOK)
 

@@ -6,7 +6,7 @@ SMTP, by the API and our own returns all enter here.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from gatepost.model.account import Account
@@ -17,6 +17,7 @@ from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import new_identifier, now
 from gatepost.reception.fixups import Completed, Facts, complete
 from gatepost.reception.ownership import judge_from
+from gatepost.reception.signing import Signer
 from gatepost.returns.notify import ReturnMessage
 from gatepost.store.protocols import (
     DiskFullError,
@@ -61,12 +62,15 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A message that we may take: rows and content, ready to be stored."""
+    """A message that we may take: rows and content, ready to be stored. `authors` are the
+    addresses of From where it is our account's or we ourselves: whose domain signs it.
+    """
 
     submission: Submission
     deliveries: tuple[Delivery, ...]
     pieces: tuple[bytes, ...]
     event: Event
+    authors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Acceptance:
     """What accepting needs of the world.
 
     `placement` says in which state a delivery to a destination begins: held, where a route says so.
+    Without a `signer` nothing is signed.
     """
 
     store: Store
@@ -98,6 +103,7 @@ class Acceptance:
     give_up: timedelta
     hand_over: HandOver | None = None
     placement: Callable[[str], DeliveryState] = field(default=_due)
+    signer: Signer | None = None
 
 
 async def accept(arrival: Arrival, to: Acceptance) -> Reply:
@@ -109,7 +115,7 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
     if isinstance(judged, Reply):
         return judged
     try:
-        await keep(judged, to)
+        await keep(await signed(judged, to), to)
     except DiskFullError:
         return replies.DISK_NEARLY_FULL
     except StoreUnavailableError as trouble:
@@ -134,6 +140,26 @@ def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
     if refusal := _judge_authors(arrival, completed):
         return refusal
     return _accepted(arrival, completed, to, identifier, at)
+
+
+async def signed(accepted: Accepted, to: Acceptance) -> Accepted:
+    """Return the message with our signatures before it; as it is when none of our domains is its
+    author's.
+    """
+    if to.signer is None or not accepted.authors:
+        return accepted
+    submission = accepted.submission
+    made = await to.signer.sign(accepted.pieces, accepted.authors, submission.received_at)
+    if not made.by:
+        return accepted
+    size = submission.size + len(made.prefix)
+    facts = {**accepted.event.facts, "size": size, "signed": " ".join(made.by)}
+    return replace(
+        accepted,
+        submission=replace(submission, size=size),
+        pieces=(made.prefix, *accepted.pieces),
+        event=replace(accepted.event, facts=facts),
+    )
 
 
 async def keep(accepted: Accepted, to: Acceptance) -> None:
@@ -185,8 +211,9 @@ async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
         deliveries=deliveries_for(submission, (mailbox,), to, at),
         pieces=(message.content,),
         event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
+        authors=(f"MAILER-DAEMON@{to.hostname}",),
     )
-    await keep(accepted, to)
+    await keep(await signed(accepted, to), to)
     return True
 
 
@@ -237,6 +264,7 @@ def _accepted(
         deliveries=deliveries_for(submission, arrival.forward_paths, to, at),
         pieces=completed.octets,
         event=Event(EventKind.ACCEPTED, at, identifier, account=account, facts=facts),
+        authors=completed.from_addresses if account else (),
     )
 
 
