@@ -198,15 +198,41 @@ async def test_a_login_that_is_never_finished_is_idle() -> None:
 # -- the worker stops
 
 
+async def after_one_message(it: Talk) -> None:
+    await into_content(it)
+    assert (await it.ask("a: b\r\n\r\n.")).startswith("250 2.0.0 Queued")
+
+
 @pytest.mark.rfc("5321#3.8")
+async def test_between_transactions_a_stop_is_said_at_once() -> None:
+    async with talk() as it:
+        await after_one_message(it)
+        await it.connection.idle()
+        it.scene.stopping = True
+        it.conversation.stop()
+        assert await it.connection.pass_time(0)
+        await it.ends_with(replies.STOPPING)
+
+
 @pytest.mark.parametrize("before", [nothing, hello], ids=lambda f: f.__name__)
-async def test_between_transactions_a_stop_is_said_at_once(before: Callable[..., Any]) -> None:
+async def test_who_has_just_come_gets_two_seconds_when_we_stop(before: Callable[..., Any]) -> None:
     async with talk() as it:
         await before(it)
         await it.connection.idle()
         it.scene.stopping = True
         it.conversation.stop()
-        assert await it.connection.pass_time(0)
+        assert not await it.connection.pass_time(1.9)
+        assert await it.connection.pass_time(0.1)
+        await it.ends_with(replies.STOPPING)
+
+
+async def test_who_has_just_come_may_send_a_first_message_and_no_second() -> None:
+    async with talk() as it:
+        it.scene.stopping = True
+        it.conversation.stop()
+        await into_content(it)
+        await it.connection.send(b"a: b\r\n\r\n.\r\nMAIL FROM:<a@b.test>\r\n")
+        assert (await it.heard()).startswith("250 2.0.0 Queued")
         await it.ends_with(replies.STOPPING)
 
 
@@ -231,15 +257,6 @@ async def test_a_transaction_that_does_not_end_is_cut_short_by_the_stop() -> Non
         assert await it.connection.pass_time(10)
         await it.ends_with(replies.STOPPING)
         assert not it.scene.store.submissions
-
-
-async def test_mail_that_was_asked_while_stopping_is_not_begun() -> None:
-    async with talk() as it:
-        await hello(it)
-        await it.connection.idle()
-        it.scene.stopping = True
-        await it.connection.send(b"MAIL FROM:<a@b.test>\r\n")
-        await it.ends_with(replies.STOPPING)
 
 
 # -- the account, looked at again

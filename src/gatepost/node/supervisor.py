@@ -50,6 +50,8 @@ class Child:
     pid: int
     pipe: socket.socket
     region: int
+    #: Counts all workers of this supervisor: a pid may come again, this number never.
+    birth: int
     started_at: float
     end_by: float = math.inf
 
@@ -69,7 +71,7 @@ class Supervisor:
 
     Args:
         workers: how many.
-        work: what a worker runs, in the child: its index, its region, its end of the pipe;
+        work: what a worker runs, in the child: told who it is, with its own end of the pipe;
             returns the exit status.
         on_death: told of a worker that died, before another takes its place.
         on_reload: called at SIGHUP; True asks for a rolling restart of all workers.
@@ -81,7 +83,7 @@ class Supervisor:
     def __init__(
         self,
         workers: int,
-        work: Callable[[int, int, socket.socket], int],
+        work: Callable[[Child], int],
         *,
         on_death: Callable[[Child], None],
         on_reload: Callable[[], bool],
@@ -98,6 +100,7 @@ class Supervisor:
         self._pending: list[int] = []
         self._wake_read, self._wake_write = socket.socketpair()
         self._next_watch = 0.0
+        self._births = 0
         self._reload_wanted = False
 
     def run(self) -> int:
@@ -131,15 +134,17 @@ class Supervisor:
     def _spawn(self, index: int) -> Child:
         ours, theirs = socket.socketpair()
         region = self._free_region()
+        self._births += 1
         sys.stderr.flush()
         pid = os.fork()
         if pid:
             theirs.close()
-            return Child(index, pid, ours, region, time.monotonic())
+            return Child(index, pid, ours, region, self._births, time.monotonic())
         status = 70  # EX_SOFTWARE, unless the worker says better
         try:
             self._become_child(ours)
-            status = self._work(index, region, theirs)
+            me = Child(index, os.getpid(), theirs, region, self._births, time.monotonic())
+            status = self._work(me)
         except BaseException:  # noqa: BLE001 - the top of a process
             _log.exception("worker %d failed", index)
         finally:

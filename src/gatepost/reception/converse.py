@@ -46,6 +46,9 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that a transaction under way gets when the worker stops.
 _LAST_TRANSACTION = 10.0
+#: Seconds that a session which has sent nothing yet gets to begin one: with a reload, its client
+#: could not know better.
+_FIRST_TRANSACTION = 2.0
 _BETWEEN_TRANSACTIONS = (State.CONNECTED, State.GREETED)
 
 
@@ -59,6 +62,7 @@ class Conversation:
         "_content_began",
         "_desk",
         "_door",
+        "_has_sent",
         "_overflowed",
         "_pieces",
         "_principal",
@@ -81,6 +85,7 @@ class Conversation:
         self._pieces: list[bytes] = []
         self._size = 0
         self._overflowed = False
+        self._has_sent = False
         self._time = asyncio.get_running_loop().time
         self._began = self._time()
         self._content_began = 0.0
@@ -107,11 +112,18 @@ class Conversation:
         await self._connection.close()
 
     def stop(self) -> None:
-        """Say 421 between transactions, because the worker stops; a transaction may end first.
+        """Say 421 between transactions, because the worker stops; a transaction may end first, and
+        a session that has just come may have its first one.
 
         Who waits for the peer is woken by the deadline, which now means this stop.
         """
-        self._connection.deadline = self._time() + (_LAST_TRANSACTION if self._session.mail else 0)
+        self._connection.deadline = self._time() + self._last_seconds()
+
+    def _last_seconds(self) -> float:
+        """How long this session may go on in a worker that stops."""
+        if self._session.mail:
+            return _LAST_TRANSACTION
+        return 0.0 if self._has_sent else _FIRST_TRANSACTION
 
     # -- the pump
 
@@ -137,7 +149,8 @@ class Conversation:
         connection = self._connection
         if out := self._session.octets_to_send():
             connection.write(out)
-        if self._desk.stopping() and self._session.state in _BETWEEN_TRANSACTIONS:
+        between = self._session.state in _BETWEEN_TRANSACTIONS
+        if self._desk.stopping() and self._has_sent and between:
             self._session.close(replies.STOPPING)
             return
         connection.deadline = self._deadline()
@@ -151,7 +164,7 @@ class Conversation:
             self._began + limits.session.total_seconds(),
         )
         if self._desk.stopping():
-            at = min(at, self._time() + _LAST_TRANSACTION)
+            at = min(at, self._time() + self._last_seconds())
         if self._session.state is not State.IN_CONTENT or not limits.minimum_rate:
             return at
         if not self._content_began:
@@ -188,7 +201,7 @@ class Conversation:
 
     async def _on_mail(self, mail: Mail) -> Reply:
         desk = self._desk
-        if desk.stopping():
+        if desk.stopping() and self._has_sent:
             return replies.STOPPING
         try:
             await self._look_again()
@@ -256,6 +269,7 @@ class Conversation:
             self._desk.counters.add(Metric.ACCEPTED)
         else:
             self._record_refusal(reply, "")
+        self._has_sent = True
         session.answer(reply)
 
     def _arrival(self) -> Arrival:

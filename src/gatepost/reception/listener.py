@@ -71,8 +71,6 @@ class Listener:
     def _refusal(self, load: ConnectionCount) -> Reply | None:
         """Judge a new connection by how many there are on this node, itself included."""
         limits = self.desk.limits
-        if self.desk.stopping():
-            return replies.STOPPING
         if load.total > limits.connections or load.from_address > limits.connections_per_address:
             return replies.TOO_MANY_CONNECTIONS
         if self.desk.counters.value(Metric.CONNECTIONS) > self.desk.capacity:
