@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import logging
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
+from gatepost.net import channel_binding
 from gatepost.net.certificate import Certificate, CertificateError, read_certificates
 from gatepost.net.clock import now
 from gatepost.net.counters import Counters
@@ -41,6 +41,8 @@ class CannotServeError(Exception):
 class _Node:
     """What the supervisor's callbacks share. Replaced settings reach workers born later."""
 
+    #: The host's name at the start: it stays in the workers' names when a reload changes it.
+    name: str
     settings: Settings
     reload_settings: Callable[[], Settings | None]
     certificates: tuple[Certificate, ...]
@@ -50,24 +52,24 @@ class _Node:
     dead: list[str]
     stamps: tuple[tuple[str, int], ...]
 
-    def work(self, index: int, region: int, pipe: socket.socket) -> int:
+    def work(self, me: Child) -> int:
         """Be a worker: in the child."""
         mine = []
         for listener in self.listeners:
             for number, sock in enumerate(listener.sockets):
-                if number == index:
+                if number == me.index:
                     mine.append((listener.settings, sock))
                 else:
                     sock.close()
         if identity := worker_identity(self.settings.data_dir):
             become(identity)
         place = WorkerPlace(
-            index=index,
-            name=worker_id(self.settings, index, os.getpid()),
-            pipe=pipe,
+            index=me.index,
+            name=worker_id(self.name, me),
+            pipe=me.pipe,
             listeners=tuple(mine),
             fronts=self.fronts,
-            counters=self.counters.worker(region),
+            counters=self.counters.worker(me.region),
             dead=tuple(WorkerId(name) for name in self.dead),
         )
         return work(self.settings, place)
@@ -75,7 +77,7 @@ class _Node:
     def bury(self, child: Child) -> None:
         """Give back what a dead worker counted; its successor frees its leases."""
         self.counters.clear(child.region)
-        self.dead.append(worker_id(self.settings, child.index, child.pid))
+        self.dead.append(worker_id(self.name, child))
         del self.dead[:-64]
 
     def reload(self) -> bool:
@@ -115,9 +117,9 @@ class _Node:
         }
 
 
-def worker_id(settings: Settings, index: int, pid: int) -> WorkerId:
-    """Name a worker: node/index/pid/, so that no name is the beginning of another."""
-    return WorkerId(f"{settings.hostname}/{index}/{pid}/")
+def worker_id(node: str, child: Child) -> WorkerId:
+    """Name a worker: node/index/pid.birth/, so that no name comes again, nor begins another."""
+    return WorkerId(f"{node}/{child.index}/{child.pid}.{child.birth}/")
 
 
 def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> int:
@@ -140,6 +142,8 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
     for certificate in certificates:
         if warning := certificate.warning(now()):
             _log.warning("%s", warning)
+    if not channel_binding.is_sound():  # asked before the fork: the workers know it, too
+        _log.warning("no channel binding with this Python: SCRAM-SHA-256-PLUS is not offered")
     fronts = FrontContexts(certificates)
     for listener in settings.listeners:
         fronts.front_context(listener)
@@ -149,6 +153,7 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
     try:
         _prepare_store(settings)
         node = _Node(
+            name=settings.hostname,
             settings=settings,
             reload_settings=reload_settings,
             certificates=certificates,
@@ -247,7 +252,9 @@ def _try_store(settings: Settings) -> str:
         # A key that is there is read first, one that is not is made last: nothing half-done.
         if settings.master_key.exists():
             read_master_key(settings.master_key)
-        store = await open_sqlite(settings.data_dir, worker_id(settings, 0, os.getpid()))
+        store = await open_sqlite(
+            settings.data_dir, WorkerId(f"{settings.hostname}/start/{os.getpid()}/")
+        )
         await store.write(lambda transaction: transaction.free_leases(""))
         await store.close()
         read_master_key(settings.master_key)
