@@ -225,7 +225,7 @@ def test_a_good_table_is_read() -> None:
         ("texts", {"codes": 535}, "codes should be list"),
         ("texts", {"codes": [250]}, "a code is no refusal"),
         ("texts", {"codes": ["535"]}, "a code is no refusal"),
-        ("texts", {"at": ["loggin"]}, "no such step: loggin"),
+        ("texts", {"at": ["logon"]}, "no such step: logon"),
         ("texts", {"provider": "q"}, "no such provider"),
         ("texts", {"words": ["Upper"]}, "not in lower case"),
         ("texts", {"grade": "bad"}, "no such grade"),

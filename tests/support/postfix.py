@@ -64,8 +64,11 @@ class Postfix:
 
 
 @contextmanager
-def running_postfix(domain: str = "next.example") -> Iterator[Postfix]:
-    """Start Postfix, yield it, stop it by its own command. Needs root, as Postfix does."""
+def running_postfix(domain: str = "next.example", *, more: str = "") -> Iterator[Postfix]:
+    """Start Postfix, yield it, stop it by its own command. Needs root, as Postfix does.
+
+    `more` goes behind its main.cf.
+    """
     command = need("postfix")
     user = pwd.getpwnam("postfix")
     # Not below pytest's directory, which only its owner may enter: Postfix has users of its own.
@@ -74,6 +77,8 @@ def running_postfix(domain: str = "next.example") -> Iterator[Postfix]:
     (port,) = free_ports(1)
     try:
         _configure(root, port, domain, user)
+        with (root / "etc/main.cf").open("a") as settings:
+            settings.write(more)
         _run(command, "-c", str(root / "etc"), "start", log=root / "log")
         try:
             wait_until(lambda: greets(port), "Postfix's greeting")

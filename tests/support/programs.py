@@ -12,6 +12,7 @@ import pytest
 #: What brings a program that is not there, on Debian.
 INSTALL: Final[Mapping[str, str]] = {
     "curl": "apt-get install curl",
+    "dovecot": "apt-get install dovecot-core",
     "gsasl": "apt-get install gsasl",
     "msmtp": "apt-get install msmtp",
     "node": "apt-get install nodejs npm",
