@@ -89,7 +89,10 @@ def switched_on() -> dict[str, Any]:
     text = re.sub(r"^#(?=\S)", "", TEMPLATE, flags=re.MULTILINE)
     listener = init._text("x", [("127.0.0.1:0", "submission")])
     listener = re.sub(
-        r"^#(?=\S)", "", listener[listener.index("[[") : listener.index("#[auth]")], flags=re.M
+        r"^#(?=\S)",
+        "",
+        listener[listener.index("[[") : listener.index("#[auth]")],
+        flags=re.MULTILINE,
     )
     text = text.replace("{hostname}", "relay.example").replace("{listeners}", listener)
     read_settings(text, "template", Path("/"), {})
@@ -110,8 +113,9 @@ def test_a_commented_value_is_the_default_where_there_is_one() -> None:
     listener = '[[listeners]]\naddress = "127.0.0.1:0"\nrole = "mx"\n'
     text = text.replace("{hostname}", "relay.example").replace("{listeners}", listener)
     shown = read_settings(text, "template", Path("/"), {})
-    for key in ("store", "workers", "auth", "limits", "retry", "retention", "log"):
+    for key in ("store", "workers", "limits", "retry", "retention", "log"):
         assert getattr(shown, key) == getattr(defaults, key), key
+    assert shown.auth.model_copy(update={"oauth": None}) == defaults.auth
 
 
 def _keys(value: Any, at: str = "") -> set[str]:

@@ -17,11 +17,14 @@ class TlsMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamLogin:
-    """Credentials of ours at somebody else's server. The password is read when it is used."""
+    """Credentials of ours at somebody else's server: a password, or a command that prints a bearer
+    token (then the password is empty).
+    """
 
     username: str
     password: Secret
     mechanism: str | None = None
+    token_command: str = ""
 
 
 @dataclass(frozen=True, slots=True)

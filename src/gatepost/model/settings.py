@@ -79,6 +79,29 @@ class ListenerSettings(Section):
         return self
 
 
+class OauthSettings(Section):
+    """Bearer tokens, for XOAUTH2 and OAUTHBEARER: who issues them, and what they must say."""
+
+    issuer: Annotated[str, AfterValidator(checks.web_address)] | None = None
+    jwks_url: Annotated[str, AfterValidator(checks.web_address)] | None = None
+    jwks_file: Path | None = None
+    audience: Annotated[str, Field(min_length=1)]
+    account_claim: Annotated[str, Field(min_length=1)] = "email"
+    algorithms: Annotated[
+        tuple[str, ...], Field(min_length=1), AfterValidator(checks.token_algorithms)
+    ] = ("RS256", "PS256", "ES256", "EdDSA")
+    leeway: Duration = timedelta(seconds=60)
+    introspection_url: Annotated[str, AfterValidator(checks.web_address)] | None = None
+    client_id: str | None = None
+    client_secret_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        sources = (self.issuer, self.jwks_url, self.jwks_file, self.introspection_url)
+        checks.oauth(sources, self.client_id, self.client_secret_file, self.introspection_url)
+        return self
+
+
 class AuthSettings(Section):
     """How one may log in."""
 
@@ -86,6 +109,7 @@ class AuthSettings(Section):
         "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "XOAUTH2", "OAUTHBEARER",
         "EXTERNAL",
     )  # fmt: skip
+    oauth: OauthSettings | None = None
 
 
 class LimitSettings(Section):
@@ -123,11 +147,17 @@ class RouteSettings(Section):
     tls: Literal["opportunistic", "required", "never", "implicit"] | None = None
     username: str | None = None
     password_file: Path | None = None
-    mechanism: Literal["PLAIN", "LOGIN"] | None = None
+    token_command: Annotated[str, AfterValidator(checks.command)] | None = None
+    mechanism: checks.UpstreamMechanism | None = None
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
-        checks.route(self.via, self.tls, self.username, self.password_file, self.mechanism)
+        given = {
+            "password_file": self.password_file,
+            "token_command": self.token_command,
+            "mechanism": self.mechanism,
+        }
+        checks.route(self.via, self.tls, self.username, given)
         return self
 
 

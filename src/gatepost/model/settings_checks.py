@@ -5,10 +5,12 @@ Each returns the value (normalised) or raises WrongValueError, whose words reach
 
 import difflib
 import posixpath
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from gatepost.model.domain_name import parse_ip_port
 from gatepost.model.quantities import duration_words
@@ -24,6 +26,11 @@ MECHANISMS: Final = (
     "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "CRAM-MD5",
     "XOAUTH2", "OAUTHBEARER", "EXTERNAL",
 )  # fmt: skip
+#: What a route may log in with. (Not EXTERNAL: a route has no client certificate.)
+UpstreamMechanism = Literal[
+    "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+    "XOAUTH2", "OAUTHBEARER",
+]  # fmt: skip
 _RESOLVER_PORT: Final = 53
 
 
@@ -98,6 +105,55 @@ def _mechanism(name: str, at: int) -> Wrong:
     return Wrong(f'"{name}" is no mechanism', mend, (at,))
 
 
+#: Signatures with a public key; with a shared one, whoever checks a token could make one.
+TOKEN_ALGORITHMS: Final = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+)  # fmt: skip
+
+
+def token_algorithms(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Take signature algorithms of public keys (RFC 7518 §3.1, RFC 8037); refuse all others."""
+    found = [
+        Wrong(f'"{name}" is not allowed', f"write one of {', '.join(TOKEN_ALGORITHMS)}", (at,))
+        for at, name in enumerate(names)
+        if name not in TOKEN_ALGORITHMS
+    ]
+    if found:
+        raise WrongValueError(found)
+    return names
+
+
+def web_address(text: str) -> str:
+    """Take an https URL, or an http one of this machine; without a login in it."""
+    parts = urlsplit(text)
+    is_local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or parts.username or parts.scheme not in {"https", "http"}:
+        msg = "this is no web address"
+        raise wrong(msg, 'write it as "https://id.example"')
+    if parts.scheme == "http" and not is_local:
+        msg = "without TLS anybody on the way could say whose a token is"
+        raise wrong(msg, "write https://")
+    return text
+
+
+def oauth(
+    sources: Sequence[object],
+    client_id: str | None,
+    client_secret_file: Path | None,
+    introspection_url: str | None,
+) -> None:
+    """Refuse tokens that nobody could check, and a client that asks nobody."""
+    if not any(sources):
+        msg = "nothing says how to check a token"
+        raise wrong(msg, "add issuer, jwks_url, jwks_file or introspection_url", "audience")
+    if client_secret_file is not None and client_id is None:
+        msg = "there is no client_id that this secret belongs to"
+        raise wrong(msg, "add client_id, or remove this", "client_secret_file")
+    if client_id is not None and introspection_url is None:
+        msg = "a client_id is for introspection only"
+        raise wrong(msg, "add introspection_url, or remove this", "client_id")
+
+
 def deliver_to(text: str) -> str:
     """Return a local domain's target as it was written, once it can be read."""
     parse_delivery_target(text)
@@ -110,17 +166,25 @@ def via(text: str) -> str:
     return text.strip()
 
 
-def route(
-    via: str,
-    tls: str | None,
-    username: str | None,
-    password_file: Path | None,
-    mechanism: str | None,
-) -> None:
-    """Refuse what does not go together in one route."""
+def command(text: str) -> str:
+    """Take a command line that can be split into words as a shell would."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = []
+    if not words:
+        msg = "this is no command"
+        raise wrong(msg, "write a program and its arguments; mind the quotes")
+    return text
+
+
+def route(via: str, tls: str | None, username: str | None, given: Mapping[str, object]) -> None:
+    """Refuse what does not go together in one route. `given` has what goes with a username, by its
+    key; None where it is not written.
+    """
     login = None
     if username is not None:
-        login = UpstreamLogin(username, Secret(""), mechanism)
+        login = UpstreamLogin(username, Secret(""))
     wrongs = []
     try:
         parse_via(via, tls=TlsMode(tls) if tls else None, login=login)
@@ -130,14 +194,32 @@ def route(
     if username is None:
         wrongs += [
             Wrong("there is no username to log in with", "add username, or remove this", (key,))
-            for key, value in (("password_file", password_file), ("mechanism", mechanism))
+            for key, value in given.items()
             if value is not None
         ]
-    elif password_file is None:
-        mend = 'add password_file = "FILE"'
-        wrongs.append(Wrong("there is no password for this username", mend, ("username",)))
+    else:
+        wrongs += _secret(given)
     if wrongs:
         raise WrongValueError(wrongs)
+
+
+def _secret(given: Mapping[str, object]) -> Iterator[Wrong]:
+    """Say what is wrong with the secret that goes with a username."""
+    password, token = given["password_file"], given["token_command"]
+    mechanism = given["mechanism"]
+    wants_token = mechanism in {"XOAUTH2", "OAUTHBEARER"}
+    if password is not None and token is not None:
+        mend = "remove it, or password_file"
+        yield Wrong("there is a password_file already", mend, ("token_command",))
+    elif password is None and token is None:
+        mend = 'add token_command = "COMMAND"' if wants_token else 'add password_file = "FILE"'
+        yield Wrong("there is no password for this username", mend, ("username",))
+    elif wants_token and token is None:
+        mend = 'write token_command = "COMMAND" instead of password_file'
+        yield Wrong(f"{mechanism} needs a token", mend, ("mechanism",))
+    elif mechanism is not None and not wants_token and token is not None:
+        mend = "write XOAUTH2 or OAUTHBEARER, or remove it"
+        yield Wrong(f"{mechanism} takes no token", mend, ("mechanism",))
 
 
 def retry(first: timedelta, longest: timedelta, give_up: timedelta) -> None:

@@ -52,10 +52,9 @@ class SettingsError(Exception):
 
 #: Keys that the contract has for later versions: said so, instead of "no such key".
 _LATER: Final = (
-    "http", "auth.oauth",
-    "listeners[].proxy_protocol_from", "routes[].token_command",
+    "http",
+    "listeners[].proxy_protocol_from",
 )  # fmt: skip
-_LATER_UPSTREAM: Final = ("XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5")
 
 #: What to write for a key that must be there.
 _EXAMPLES: Final = {
@@ -63,6 +62,7 @@ _EXAMPLES: Final = {
     "tls": '[tls] with certificate = "cert.pem" and private_key = "key.pem"',
     "tls.certificate": 'certificate = "cert.pem"',
     "tls.private_key": 'private_key = "key.pem"',
+    "auth.oauth.audience": 'audience = "gatepost"',
     "listeners": '[[listeners]] with address = "127.0.0.1:2587" and role = "submission"',
     "listeners[].address": 'address = "127.0.0.1:2587"',
     "listeners[].role": 'role = "submission" ("submissions", "mx")',
@@ -150,10 +150,6 @@ class _Document:
             pattern = _pattern(path)
             if pattern in _LATER:
                 faults.append(self.fault(path, f"it {NOT_YET}", "remove it"))
-                _remove(values, path)
-            elif pattern == "routes[].mechanism" and _value(values, path) in _LATER_UPSTREAM:
-                what = f"{_value(values, path)} {NOT_YET}"
-                faults.append(self.fault(path, what, "write PLAIN or LOGIN"))
                 _remove(values, path)
         return faults
 
@@ -297,8 +293,14 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
         else r
         for r in settings.routes
     )
+    oauth = settings.auth.oauth
+    if oauth is not None:
+        files = ("jwks_file", "client_secret_file")
+        named = {key: path for key in files if (path := getattr(oauth, key)) is not None}
+        oauth = oauth.model_copy(update={key: directory / path for key, path in named.items()})
     return settings.model_copy(
         update={
+            "auth": settings.auth.model_copy(update={"oauth": oauth}),
             "data_dir": data_dir,
             "master_key": data_dir / settings.master_key,
             "tls": tls.model_copy(

@@ -12,12 +12,14 @@ from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.routing import Routing, build_routing
 from gatepost.delivery.scheduler import Scheduler
 from gatepost.events.record import Recorder
+from gatepost.identity.attempt import Tokens
 from gatepost.identity.authenticate import Authenticator, build_authenticator
 from gatepost.identity.directory import Directory
 from gatepost.identity.exposure import flag_exposed
 from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
-from gatepost.model.settings import ListenerSettings, Role, Settings
+from gatepost.model.secret import Secret
+from gatepost.model.settings import ListenerSettings, OauthSettings, Role, Settings
 from gatepost.net import channel_binding
 from gatepost.net.address import parse_socket_address
 from gatepost.net.clock import Entropy, now
@@ -95,6 +97,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
             directory,
             master_key,
             authentication_failures=settings.limits.authentication_failures,
+            tokens=read_tokens(settings.auth.oauth),
         ),
         recorder=Recorder(store),
         settler=settler,
@@ -154,10 +157,31 @@ def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontCont
         message_size=settings.limits.message_size,
         mechanisms=offered(
             named,
-            Possible(certificates=listener.client_certificates, binding=channel_binding.is_sound()),
+            Possible(
+                tokens=settings.auth.oauth is not None,
+                certificates=listener.client_certificates,
+                binding=channel_binding.is_sound(),
+            ),
         ),
     )
     return Door(listener.role, profile, fronts.front_context(listener))
+
+
+def read_tokens(settings: OauthSettings | None) -> Tokens | None:
+    """Return who checks bearer tokens; None without [auth.oauth].
+
+    Raises:
+        OSError: the client's secret cannot be read.
+
+    """
+    if settings is None:
+        return None
+    from gatepost.identity.tokens import build_tokens  # noqa: PLC0415 - joserfc, where it is needed
+
+    secret = None
+    if settings.client_secret_file is not None:
+        secret = Secret(settings.client_secret_file.read_text("utf-8").strip())
+    return build_tokens(settings, secret)
 
 
 def _note_exposed(store: Store) -> Callable[[str, str], Awaitable[None]]:

@@ -19,6 +19,7 @@ from gatepost.net.counters import Counters
 from gatepost.net.tls import FrontContexts
 from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.logs import set_up_logs
+from gatepost.node.parts import read_tokens
 from gatepost.node.privileges import become, worker_identity
 from gatepost.node.sockets import OpenListener, close_listeners, open_listeners
 from gatepost.node.supervisor import Child, Supervisor, hold_signals
@@ -252,6 +253,7 @@ def _try_store(settings: Settings) -> str:
         # A key that is there is read first, one that is not is made last: nothing half-done.
         if settings.master_key.exists():
             read_master_key(settings.master_key)
+        read_tokens(settings.auth.oauth)
         store = await open_sqlite(
             settings.data_dir, WorkerId(f"{settings.hostname}/start/{os.getpid()}/")
         )

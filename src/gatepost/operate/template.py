@@ -30,6 +30,18 @@ private_key = "key.pem"
 #[auth]
 #mechanisms = ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "XOAUTH2", "OAUTHBEARER", "EXTERNAL"]   # "CRAM-MD5", "SCRAM-SHA-1"
 
+#[auth.oauth]                      # for XOAUTH2 and OAUTHBEARER
+#audience = "gatepost"             # what a token must be for
+#issuer = "https://id.example"     # its keys are found by discovery; or:
+#jwks_url = "https://id.example/keys"
+#jwks_file = "jwks.json"
+#account_claim = "email"
+#algorithms = ["RS256", "PS256", "ES256", "EdDSA"]
+#leeway = "60 s"                   # for clocks that differ
+#introspection_url = "https://id.example/introspect"  # for tokens that are no JWT
+#client_id = "gatepost"            # who asks there
+#client_secret_file = "introspection.secret"
+
 #[limits]                          # for the whole node
 #message_size = "25 MiB"
 #recipients = 1000                 # of one message
@@ -54,7 +66,8 @@ private_key = "key.pem"
 #tls = "required"                  # "opportunistic", "never", "implicit"
 #username = "me@smart.example"     # needs TLS
 #password_file = "smart-host.password"
-#mechanism = "PLAIN"               # "LOGIN"; else what the other side offers
+#token_command = "fetch-token me"  # instead: prints an access token for XOAUTH2 or OAUTHBEARER
+#mechanism = "PLAIN"               # else the strongest that the other side offers
 
 #[retry]
 #first = "5 min"                   # the first wait; it doubles

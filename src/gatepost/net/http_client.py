@@ -1,0 +1,70 @@
+"""Ask an HTTP server for JSON: bounded in time and size, no redirects. Asked seldom, by name.
+
+aiohttp is imported with the first question: most nodes never ask one.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote_plus
+
+#: Seconds for a whole exchange: a mail client waits for us meanwhile.
+DEADLINE: Final = 10.0
+_LARGEST: Final = 1 << 20
+
+
+class HttpError(Exception):
+    """No good answer; says which server and why, never what was asked."""
+
+
+async def ask_json(
+    url: str,
+    *,
+    form: Mapping[str, str] | None = None,
+    login: tuple[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the JSON object behind a URL: by GET, or by POST where there is a `form`.
+
+    `login` are name and password for HTTP Basic.
+
+    Raises:
+        HttpError: not to be reached, not in time, not 200, too large, or no JSON object.
+
+    """
+    import aiohttp  # noqa: PLC0415 - heavy, and seldom needed
+
+    headers = {"Accept": "application/json"}
+    if login:
+        # RFC 6749 §2.3.1: both are form-encoded first.
+        pair = ":".join(quote_plus(part) for part in login)
+        headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE)) as session,
+            session.request(
+                "GET" if form is None else "POST",
+                url,
+                data=form,
+                headers=headers,
+                allow_redirects=False,
+            ) as response,
+        ):
+            if response.status != 200:
+                raise HttpError(f"{url}: status {response.status}")
+            octets = await response.content.read(_LARGEST + 1)
+            while len(octets) <= _LARGEST and (more := await response.content.read(_LARGEST)):
+                octets += more
+    except TimeoutError:
+        raise HttpError(f"{url}: no answer within {DEADLINE:g} s") from None
+    except (aiohttp.ClientError, OSError) as problem:
+        raise HttpError(f"{url}: {problem or type(problem).__name__}") from problem
+    if len(octets) > _LARGEST:
+        raise HttpError(f"{url}: more than {_LARGEST} octets")
+    try:
+        found = json.loads(octets)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise HttpError(f"{url}: no JSON object")
+    return found
