@@ -9,7 +9,6 @@ from gatepost.identity.guessing import (
     FORGIVEN_AFTER,
     LONGEST_LOCK,
     WINDOW,
-    GuessingBook,
     Record,
     after_failure,
     is_locked,
@@ -62,49 +61,3 @@ def test_no_lock_is_longer_than_an_hour(times: list[float], limit: int) -> None:
         record = after_failure(record, at, limit=limit)
         assert record.locked_until <= at + LONGEST_LOCK
         assert len(record.failures) < limit
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_the_book_locks_one_address_and_no_other() -> None:
-    clock = Clock()
-    book = GuessingBook(2, clock=clock)
-    assert book.note_failure("192.0.2.1") == 0
-    assert book.note_failure("192.0.2.1") == FIRST_LOCK
-    clock.now = 10
-    assert book.seconds_locked("192.0.2.1") == FIRST_LOCK - 10
-    assert book.seconds_locked("192.0.2.2") == 0
-    clock.now = 60
-    assert book.seconds_locked("192.0.2.1") == 0
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "together"),
-    [
-        ("2001:db8::1", "2001:db8::2:3", True),
-        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
-        ("::ffff:192.0.2.1", "192.0.2.1", True),
-        ("fe80::1%eth0", "fe80::1", True),
-        ("192.0.2.1", "192.0.2.2", False),
-    ],
-)
-def test_an_ipv6_network_of_one_customer_counts_as_one(
-    one: str, other: str, together: bool
-) -> None:
-    book = GuessingBook(1)
-    book.note_failure(one)
-    assert (book.seconds_locked(other) > 0) is together
-
-
-def test_the_book_is_bounded_and_gives_up_who_failed_longest_ago() -> None:
-    book = GuessingBook(1, size=2, clock=Clock())
-    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"):
-        book.note_failure(address)
-    assert len(book) == 2
-    assert book.seconds_locked("192.0.2.2") == 0
-    assert book.seconds_locked("192.0.2.1") > 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gatepost.identity.attempt import Checks
-from gatepost.identity.authenticate import Authenticator, Cause
+from gatepost.identity.authenticate import Authenticator, Cause, LoginFacts, Verdict
 from gatepost.identity.cram import CramChecker
 from gatepost.identity.directory import Directory
 from gatepost.identity.master_key import MasterKey
@@ -29,6 +29,7 @@ from gatepost.model.account import Account, AccountState, Credential, Credential
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
 from gatepost.store.protocols import StoreUnavailableError
+from gatepost.wire.sasl.exchange import CheckPassword
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 NAME = AccountName("app@example.com")
@@ -100,8 +101,13 @@ class World:
         self.verified_against.append(verifier)
         return verifier == Secret(f"plain:{password}")
 
+    async def check(self, name: str, password: str) -> Verdict:
+        attempt = self.authenticator.begin(LoginFacts("192.0.2.7", "PLAIN"))
+        await attempt.answer(CheckPassword(name, password))
+        return attempt.verdict
+
     async def cause(self, name: str, password: str) -> Cause | None:
-        return (await self.authenticator.check_password(name, password)).cause
+        return (await self.check(name, password)).cause
 
 
 @pytest.fixture
@@ -112,7 +118,7 @@ def world() -> Iterator[World]:
 
 
 async def test_right_credentials_are_granted_with_account_and_credential(world: World) -> None:
-    verdict = await world.authenticator.check_password("App@Example.com", "right")
+    verdict = await world.check("App@Example.com", "right")
     assert verdict.is_granted
     assert (verdict.name, verdict.account, verdict.credential) == (NAME, ACCOUNT, "id-right")
 
@@ -156,7 +162,7 @@ async def test_a_store_that_is_away_is_nobodys_fault(world: World) -> None:
 async def test_any_of_several_passwords_will_do(world: World) -> None:
     world.store.secrets[NAME] = [credential("old"), credential("new")]
     for password in ("old", "new"):
-        verdict = await world.authenticator.check_password(NAME, password)
+        verdict = await world.check(NAME, password)
         assert verdict.credential == f"id-{password}"
 
 

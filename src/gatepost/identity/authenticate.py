@@ -20,7 +20,6 @@ from gatepost.identity.uses import LastUses
 from gatepost.identity.verdict import Cause, Consequence, LoginFacts, Verdict
 from gatepost.identity.verified import VerifiedCredentials
 from gatepost.store.protocols import Store, StoreUnavailableError
-from gatepost.wire.sasl.exchange import CheckPassword
 
 __all__ = [
     "Authenticator",
@@ -48,12 +47,6 @@ class Authenticator:
     def begin(self, login: LoginFacts) -> LoginAttempt:
         """Return an attempt to log in. Ask `may_begin` first, and `conclude` it at the end."""
         return LoginAttempt(login, self._clock(), self._checks)
-
-    async def check_password(self, name: str, password: str) -> Verdict:
-        """Check a name and a password that come from nowhere in particular."""
-        attempt = self.begin(LoginFacts("", ""))
-        await attempt.answer(CheckPassword(name, password))
-        return attempt.verdict
 
     async def note_version(self, data_version: int) -> None:
         """Pass on what `Store.data_version` says: accounts and locks may have changed."""
