@@ -14,7 +14,7 @@ from gatepost import __version__
 from gatepost.cli import app as cli
 from gatepost.cli.context import visible
 
-_COMMANDS = ["init", "check", "serve", "account", "queue", "trace", "probe", "send"]
+_COMMANDS = ["init", "check", "serve", "account", "domain", "queue", "trace", "probe", "send"]
 #: What no command needs before it is called (decision 32).
 _HEAVY = {
     "pydantic",

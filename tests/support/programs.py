@@ -17,6 +17,8 @@ INSTALL: Final[Mapping[str, str]] = {
     "msmtp": "apt-get install msmtp",
     "node": "apt-get install nodejs npm",
     "nodemailer": "npm install nodemailer (and NODE_PATH naming its node_modules)",
+    "opendkim": "apt-get install opendkim",
+    "opendkim-testmsg": "apt-get install opendkim-tools",
     "openssl": "apt-get install openssl",
     "postfix": "apt-get install postfix (No configuration)",
     "s-nail": "apt-get install s-nail",

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "check": "Validate the configuration; prove that no path relays without login.",
     "serve": "Run. SIGTERM drains, SIGHUP reloads configuration and certificates.",
     "account": "Who may send: add, list, show, password, app-password, certificate, unlock …",
+    "domain": "Whose mail is signed: add, list, show, check, rotate-key, remove.",
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",
     "trace": "Tell what became of a message.",
     "probe": "Play a client against any server and explain what is in the way.",

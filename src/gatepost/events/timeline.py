@@ -159,6 +159,17 @@ def _plain(words: str) -> "Callable[[Event, datetime], str]":
     return told
 
 
+def _domain(verb: str) -> "Callable[[Event, datetime], str]":
+    def told(event: Event, now: datetime) -> str:  # noqa: ARG001
+        facts = event.facts
+        by = f" by {facts['by']}" if facts.get("by") else ""
+        return _because(
+            f"sending domain {facts.get('domain', '')} was {verb}{by}", facts.get("change")
+        )
+
+    return told
+
+
 def _reply(facts: _Facts) -> str:
     return " ".join(str(facts[k]) for k in ("code", "status", "text") if facts.get(k))
 
@@ -214,4 +225,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.ACCOUNT_CHANGED: _plain("account {account} was changed"),
     EventKind.ACCOUNT_EXPOSED: _plain("account {account} sent its name and a password in clear"),
     EventKind.ACCOUNT_REMOVED: _plain("account {account} was removed"),
+    EventKind.DOMAIN_ADDED: _domain("added"),
+    EventKind.DOMAIN_CHANGED: _domain("changed"),
+    EventKind.DOMAIN_REMOVED: _domain("removed"),
 }

@@ -1,0 +1,223 @@
+"""Sending domains: keys made and imported, rotated, and held against a live DNS."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gatepost.identity.master_key import MasterKey
+from gatepost.model.domain import DkimKeyState, sealing_context
+from gatepost.model.event import EventKind
+from gatepost.model.ids import WorkerId
+from gatepost.net.resolver import Resolver
+from gatepost.operate import domains
+from gatepost.operate.accounts import By
+from gatepost.operate.domain_check import Standing, check
+from gatepost.operate.domain_records import domain_json, records_of, zone_snippet
+from gatepost.store.sqlite import open_sqlite
+from gatepost.wire.dkim.sign import SigningKey, parse_private_key
+from gatepost.wire.records.dkim_key import KeyType
+from gatepost.wire.records.txt import txt_strings
+from tests.dns_server import DnsServer
+from tests.wire.dkim.vectors import RSA_PEM
+
+BY = By(datetime(2026, 11, 24, tzinfo=UTC), "root")
+NEXT_DAY = replace(BY, now=BY.now + timedelta(days=1))
+KEY = MasterKey(bytes(32))
+HOST = "relay.example"
+ACTIVE, PENDING, RETIRING = DkimKeyState.ACTIVE, DkimKeyState.PENDING, DkimKeyState.RETIRING
+GOOD, MISSING, WRONG = Standing.GOOD, Standing.MISSING, Standing.WRONG
+
+
+@pytest.fixture
+async def store(tmp_path: Path):
+    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"))
+    yield opened
+    await opened.close()
+
+
+def states(domain) -> dict[str, DkimKeyState]:
+    return {key.selector: key.state for key in domain.keys}
+
+
+async def test_a_new_domain_has_two_keys_with_dated_selectors(store):
+    domain = await domains.add(store, "Example.COM.", KEY, by=BY)
+    assert domain.name == "example.com"
+    assert states(domain) == {"gp20261124r": ACTIVE, "gp20261124e": ACTIVE}
+    assert {key.algorithm for key in domain.keys} == {KeyType.RSA, KeyType.ED25519}
+    for key in domain.keys:
+        pem = KEY.open(key.private_key, sealing_context("example.com", key.selector))
+        private = SigningKey("example.com", key.selector, parse_private_key(pem.encode()))
+        assert private.public == key.public
+        assert "PRIVATE" not in key.private_key.reveal()
+    events = await store.read(lambda reading: reading.events())
+    assert [each.event.kind for each in events] == [EventKind.DOMAIN_ADDED]
+    assert await domains.listing(store) == [await domains.show(store, "example.com")]
+
+
+async def test_a_name_may_be_written_in_u_labels(store):
+    assert (await domains.add(store, "bücher.example", KEY, by=BY)).name == "xn--bcher-kva.example"
+    assert (await domains.show(store, "BÜCHER.example")).name == "xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("name", ["", "com", "a b.example", "192.0.2.1", "x..example"])
+async def test_what_is_no_full_domain_is_refused(store, name):
+    with pytest.raises(domains.BadDomainError):
+        await domains.add(store, name, KEY, by=BY)
+
+
+async def test_a_domain_is_added_once(store):
+    await domains.add(store, "example.com", KEY, by=BY)
+    with pytest.raises(domains.DomainExistsError):
+        await domains.add(store, "example.com", KEY, by=BY)
+    with pytest.raises(domains.NoSuchDomainHereError, match=r"did you mean \"example\.com\""):
+        await domains.remove(store, "exmple.com", by=BY)
+    await domains.remove(store, "example.com", by=BY)
+    assert await domains.listing(store) == []
+
+
+async def test_an_imported_key_signs_alone_and_again_changes_nothing(store):
+    imported = domains.ImportedKey("mail", RSA_PEM)
+    domain = await domains.add(store, "example.com", KEY, imported=imported, by=BY)
+    assert states(domain) == {"mail": ACTIVE}
+    again = await domains.add(store, "example.com", KEY, imported=imported, by=NEXT_DAY)
+    assert again == domain
+    second = domains.ImportedKey("mail2", RSA_PEM)
+    both = await domains.add(store, "example.com", KEY, imported=second, by=NEXT_DAY)
+    assert states(both) == {"mail": ACTIVE, "mail2": PENDING}
+
+
+@pytest.mark.parametrize(
+    ("selector", "pem"), [("", RSA_PEM), ("a b", RSA_PEM), ("x" * 64, RSA_PEM), ("mail", b"no key")]
+)
+async def test_what_cannot_be_imported_is_refused(store, selector, pem):
+    imported = domains.ImportedKey(selector, pem)
+    with pytest.raises(domains.BadDomainError):
+        await domains.add(store, "example.com", KEY, imported=imported, by=BY)
+    assert await domains.listing(store) == []
+
+
+async def test_a_rotation_overlaps(store):
+    await domains.add(store, "example.com", KEY, by=BY)
+    made = await domains.prepare_rotation(store, "example.com", KEY, by=BY)
+    assert states(made) == {
+        "gp20261124e": ACTIVE,
+        "gp20261124r": ACTIVE,
+        "gp20261124-2e": PENDING,
+        "gp20261124-2r": PENDING,
+    }
+    again = await domains.prepare_rotation(store, "example.com", KEY, by=NEXT_DAY)
+    assert states(again) == states(made)
+    turned = await domains.complete_rotation(store, "example.com", by=BY)
+    assert states(turned) == {
+        "gp20261124e": RETIRING,
+        "gp20261124r": RETIRING,
+        "gp20261124-2e": ACTIVE,
+        "gp20261124-2r": ACTIVE,
+    }
+    left = await domains.forget_retired(store, "example.com", by=BY)
+    assert states(left) == {"gp20261124-2e": ACTIVE, "gp20261124-2r": ACTIVE}
+
+
+async def test_the_records_fit_into_strings_of_a_zone(store):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    records = records_of(domain, HOST)
+    assert [r.purpose for r in records] == ["SPF", "DKIM", "DKIM", "DMARC"]
+    assert records[0].text == "v=spf1 a:relay.example ~all"
+    zone = zone_snippet(records)
+    for line in zone.replace("( ", "").replace(" )", "").splitlines():
+        if not line.startswith(";"):
+            assert len(line.partition('"')[2]) <= 256
+    shown = domain_json(domain, HOST)
+    assert all("".join(r["strings"]) == r["text"] for r in shown["records"])
+    assert "PRIVATE" not in str(shown)
+
+
+async def published(dns: DnsServer, domain, *, leave_out: str = "") -> None:
+    dns.add(HOST, "A", "192.0.2.25")
+    for record in records_of(domain, HOST):
+        if record.purpose != leave_out:
+            dns.add(record.name, "TXT", " ".join(txt_strings(record.text)))
+
+
+async def findings(domain, dns: DnsServer) -> dict[str, Standing]:
+    resolver = Resolver([dns.address], hosts_file=Path("/nonexistent"))
+    found = await check(domain, HOST, resolver, KEY)
+    for each in found:
+        assert bool(each.mend) == (each.standing is not GOOD)
+    return {each.name: each.standing for each in found}
+
+
+async def test_what_is_published_as_printed_is_good(store):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    async with DnsServer() as dns:
+        await published(dns, domain)
+        assert set((await findings(domain, dns)).values()) == {GOOD}
+
+
+@pytest.mark.parametrize("purpose", ["SPF", "DKIM", "DMARC"])
+async def test_what_is_missing_is_said(store, purpose):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    async with DnsServer() as dns:
+        await published(dns, domain, leave_out=purpose)
+        found = await findings(domain, dns)
+    lacking = {r.name for r in records_of(domain, HOST) if r.purpose == purpose}
+    assert {name for name, standing in found.items() if standing is MISSING} == lacking
+
+
+@pytest.mark.parametrize(
+    ("texts", "standing"),
+    [
+        (["v=DKIM1; k=rsa; p="], WRONG),
+        (["v=DKIM1; k=ed25519; p=AAAA"], WRONG),
+        (["v=DKIM1; k=rsa; p=MIGf"], WRONG),
+        (["v=DKIM1; t=y; k=rsa; p={p}"], WRONG),
+        (["v=DKIM1; h=sha1; k=rsa; p={p}"], WRONG),
+        (["v=DKIM1; k=rsa; p={p}", "v=DKIM1; k=rsa; p="], WRONG),
+        (["k=rsa; n=ours; p={p};"], GOOD),
+    ],
+)
+async def test_a_published_key_is_held_against_the_private_one(store, texts, standing):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    key = next(record for record in records_of(domain, HOST) if "k=rsa" in record.text)
+    public = key.text.partition("p=")[2]
+    async with DnsServer() as dns:
+        await published(dns, domain)
+        written = [text.replace("{p}", public) for text in texts]
+        dns.add(key.name, "TXT", *(" ".join(txt_strings(text)) for text in written))
+        assert (await findings(domain, dns))[key.name] is standing
+
+
+@pytest.mark.parametrize(
+    ("text", "standing"),
+    [
+        ("v=spf1 a:relay.example -all", GOOD),
+        ("v=spf1 +a:relay.example -all", GOOD),
+        ("v=spf1 ip4:192.0.2.25 -all", GOOD),
+        ("v=spf1 -all", WRONG),
+        ("v=spf1 include:_spf.other.example -all", Standing.NOTE),
+        ("v=spf10 a:relay.example", MISSING),
+    ],
+)
+async def test_spf_must_allow_this_relay(store, text, standing):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    async with DnsServer() as dns:
+        await published(dns, domain)
+        dns.add("example.com", "TXT", f'"{text}"', '"some other text"')
+        assert (await findings(domain, dns))["example.com"] is standing
+
+
+async def test_a_policy_above_the_domain_counts(store):
+    domain = await domains.add(store, "news.example.com", KEY, by=BY)
+    async with DnsServer() as dns:
+        await published(dns, domain, leave_out="DMARC")
+        dns.add("_dmarc.example.com", "TXT", '"v=DMARC1; p=reject"')
+        assert (await findings(domain, dns))["_dmarc.example.com"] is GOOD
+
+
+async def test_a_dns_that_does_not_answer_is_no_good_answer(store):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    async with DnsServer() as dns:
+        dns.behaviour.rcode = "SERVFAIL"
+        assert set((await findings(domain, dns)).values()) == {Standing.UNKNOWN}
