@@ -22,6 +22,7 @@ role = "submission"
 #: The first line that a test adds.
 NEXT = GOOD.count("\n") + 1
 HERE = Path("/somewhere")
+LOGIN_ROUTE = "[[routes]]\nmatch = ['x']\nvia = 'smtp:x.test:25'\nusername = 'u'"
 
 
 def read(text: str, **environment: str) -> Settings:
@@ -116,7 +117,18 @@ ADDED = [
         3, "listeners[1].proxy_protocol_from", "is not in this version yet",
     ),
     ("[http]\naddress = '127.0.0.1:8025'", 0, "http", "is not in this version yet"),
-    ("[auth.oauth]\nissuer = 'x'", 0, "auth.oauth", "is not in this version yet"),
+    ("[auth.oauth]\nissuer = 'x'\naudience = 'a'", 1, "auth.oauth.issuer", "no web address"),
+    ("[auth.oauth]\nissuer = 'http://x.y'\naudience = 'a'", 1, "auth.oauth.issuer", "https://"),
+    ("[auth.oauth]\nissuer = 'https://x.y'", 0, "auth.oauth.audience", 'add audience = "gatepost"'),
+    ("[auth.oauth]\naudience = 'a'", 1, "auth.oauth.audience", "add issuer, jwks_url"),
+    (
+        "[auth.oauth]\naudience = 'a'\nissuer = 'https://x.y'\nalgorithms = ['HS256']",
+        3, "auth.oauth.algorithms[0]", '"HS256" is not allowed',
+    ),
+    (
+        "[auth.oauth]\naudience = 'a'\njwks_file = 'k'\nclient_id = 'me'",
+        3, "auth.oauth.client_id", "introspection_url",
+    ),
     (
         "[auth]\nmechanisms = ['PLAIN', 'DIGEST-MD5']",
         1, "auth.mechanisms[1]", '"DIGEST-MD5" is no mechanism',
@@ -171,11 +183,35 @@ ADDED = [
     ),
     (
         "[[routes]]\nmatch = ['x']\nvia = 'mx'\nmechanism = 'XOAUTH2'",
-        3, "routes[0].mechanism", "XOAUTH2 is not in this version yet",
+        3, "routes[0].mechanism", "no username",
     ),
     (
         "[[routes]]\nmatch = ['x']\nvia = 'mx'\ntoken_command = 'x'",
-        3, "routes[0].token_command", "is not in this version yet",
+        3, "routes[0].token_command", "no username",
+    ),
+    (
+        "[[routes]]\nmatch = ['x']\nvia = 'smtp:x.test:25'\ntoken_command = \"it's\"",
+        3, "routes[0].token_command", "no command",
+    ),
+    (
+        "[[routes]]\nmatch = ['x']\nvia = 'smtp:x.test:25'\nmechanism = 'NTLM'",
+        3, "routes[0].mechanism", 'there is no "NTLM"',
+    ),
+    (
+        LOGIN_ROUTE + "\npassword_file = 'p'\ntoken_command = 'x'",
+        5, "routes[0].token_command", "remove it, or password_file",
+    ),
+    (
+        LOGIN_ROUTE + "\npassword_file = 'p'\nmechanism = 'XOAUTH2'",
+        5, "routes[0].mechanism", "XOAUTH2 needs a token",
+    ),
+    (
+        LOGIN_ROUTE + "\ntoken_command = 'x'\nmechanism = 'PLAIN'",
+        5, "routes[0].mechanism", "PLAIN takes no token",
+    ),
+    (
+        LOGIN_ROUTE + "\nmechanism = 'OAUTHBEARER'",
+        4, "routes[0].username", "add token_command",
     ),
     ("[retry]\nfirst = '5 h'", 1, "retry.first", "longer than longest (4 h)"),
     ("[retry]\ngive_up = '1 h'", 0, "retry.longest", "longer than give_up (1 h)"),
@@ -252,7 +288,8 @@ def test_all_faults_come_at_once_in_the_order_of_the_file() -> None:
         "tls.certificate",
         "listeners[0].address",
         "listeners[0].role",
-        "auth.oauth",
+        "auth.oauth.audience",
+        "auth.oauth.issuer",
         "retry.first",
         "routes[0].via",
         "GATEPOST_LIMITS__IDLE",

@@ -7,18 +7,21 @@ deadline (RFC 5321 §4.5.3.2).
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.site import Kind, Site, Target
+from gatepost.delivery.tokens import TokenCommands, TokenFailedError
 from gatepost.model.delivery import Outcome
-from gatepost.model.route import TlsMode
+from gatepost.model.route import TlsMode, UpstreamLogin
+from gatepost.net.channel_facts import channel_facts
 from gatepost.net.connection import Connection, ConnectionLostError, DeadlineError
 from gatepost.net.deadlines import Deadlines
 from gatepost.net.dialer import DialFailedError, dial
 from gatepost.net.tls_channel import TlsFailedError
 from gatepost.returns.outcome import (
+    LOGIN_FAILED,
     LOOP,
     NO_CONNECTION,
     TLS_FAILED,
@@ -30,6 +33,7 @@ from gatepost.returns.outcome import (
     from_verdict,
     refused,
 )
+from gatepost.wire.sasl.exchange import ClientCredentials
 from gatepost.wire.smtp.client import ClientSession
 from gatepost.wire.smtp.client_events import (
     ContentWanted,
@@ -71,6 +75,7 @@ class Surroundings:
     bounds: Bounds
     deadlines: Deadlines
     contexts: Contexts
+    tokens: TokenCommands = field(default_factory=TokenCommands)
 
 
 class Link:
@@ -105,6 +110,7 @@ class Link:
             self._session.phase is Phase.READY
             and self._connection.is_open
             and not self._connection.unread
+            and not self._session.unread
         )
 
     @property
@@ -221,27 +227,49 @@ class Link:
             return
         if self._session.channel is not Channel.TLS:
             raise LinkFailedError(deferred(TLS_MISSING, "no login without TLS", self.spoken))
-        self._session.log_in(login.username, login.password.reveal(), login.mechanism)
+        token = await self._token(login)
+        credentials = ClientCredentials(
+            login.username, login.password.reveal(), token, self._target.address.port
+        )
+        facts = channel_facts(self._connection, hostname=self._target.name)
+        self._session.log_in_as(credentials, facts, mechanism=login.mechanism)
         match await self._next():
             case LoggedIn():
                 return
-            case LoginRefused(reply):
-                raise LinkFailedError(from_login_refusal(reply, self.spoken))
+            case LoginRefused(reply, words):
+                self._around.tokens.forget(login.token_command, token)
+                raise LinkFailedError(from_login_refusal(reply, self.spoken, words))
             case Ended(cause):
                 raise LinkFailedError(self.outcome(cause))
+
+    async def _token(self, login: UpstreamLogin) -> str:
+        if not login.token_command:
+            return ""
+        try:
+            return await self._around.tokens.token(login.token_command)
+        except TokenFailedError as failure:
+            raise LinkFailedError(deferred(LOGIN_FAILED, str(failure), self.spoken)) from None
 
     # -- octets
 
     async def _next(self) -> Event:
         """Return the next event, sending and receiving until there is one."""
         session, connection = self._session, self._connection
+        awaited = None
         while True:
-            event = session.next_event()
+            if session.phase is Phase.AUTH:  # SCRAM computes for some 0.1 s
+                event = await self._loop.run_in_executor(None, session.next_event)
+            else:
+                event = session.next_event()
             if octets := session.octets_to_send():
                 connection.write(octets)
             if not isinstance(event, NeedOctets):
                 return event
-            connection.deadline = self._loop.time() + self._around.bounds.patience[session.phase]
+            # A whole reply has its time, not each octet of it: who drips shall not hold us.
+            if awaited != session.awaited:
+                awaited = session.awaited
+                patience = self._around.bounds.patience[session.phase]
+                connection.deadline = self._loop.time() + patience
             try:
                 session.receive(await connection.read())
             except ConnectionLostError:

@@ -114,6 +114,8 @@ def _via(route: RouteSettings, read: Callable[[Path], str]) -> Via:
     if route.username is not None and route.password_file is not None:
         password = Secret(read(route.password_file).removesuffix("\n").removesuffix("\r"))
         login = UpstreamLogin(route.username, password, route.mechanism)
+    elif route.username is not None and route.token_command is not None:
+        login = UpstreamLogin(route.username, Secret(""), route.mechanism, route.token_command)
     return parse_via(route.via, tls=TlsMode(route.tls) if route.tls else None, login=login)
 
 

@@ -22,6 +22,7 @@ from gatepost.model.delivery import Leased, Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId, WorkerId
 from gatepost.model.route import Via, ViaCapture, ViaDiscard
 from gatepost.queue.expiry import is_expired
+from gatepost.returns.outcome import LOCAL_TROUBLE, deferred
 from gatepost.returns.settle import Settler, earliest_retry
 from gatepost.returns.settlement import Result
 from gatepost.store.protocols import Held, Lease, Settlement, Store, StoreUnavailableError
@@ -156,7 +157,11 @@ class Scheduler:
         self._spawn(self._resolve(item.hop))
 
     async def _resolve(self, hop: Hop) -> None:
-        found = self._lookup.known(hop) or await self._lookup.find(hop)
+        try:
+            found = self._lookup.known(hop) or await self._lookup.find(hop)
+        except Exception:  # noqa: BLE001 - what waits for this name must not wait for ever
+            _log.exception("looking up %s failed", hop.destination)
+            found = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
         waiting = self._resolving.pop(key_of(hop), [])
         if isinstance(found, Site):
             for item, pieces in waiting:

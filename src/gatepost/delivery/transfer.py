@@ -5,6 +5,7 @@ durably, and carries one after the other.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.route import TlsMode
 from gatepost.returns.outcome import (
     CONTENT_DAMAGED,
+    LOCAL_TROUBLE,
     NO_CONNECTION,
     deferred,
     refused,
@@ -31,9 +33,13 @@ from gatepost.store.protocols import ContentDamagedError, Reading, Store, StoreU
 from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase, Verdict
 from gatepost.wire.smtp.reply_reader import ServerReply
 
+_log = logging.getLogger(__name__)
+
 #: What is known of a submission's content: its pieces, or why it is gone for good.
 Content = Sequence[bytes] | str
 
+#: A fault of ours is no reason to hold a delivery: it waits like any other that failed.
+_OUR_FAULT = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
 _AFTER_THE_FACT = frozenset({Phase.CONTENT, Phase.FINAL_DOT})
 
 
@@ -60,7 +66,6 @@ class Courier:
         self._carried = 0
         self._is_dialling = False
         self._is_over = False
-        self._claimed: list[Parcel] = []
 
     async def run(self) -> None:
         """Work until there is nothing left to do."""
@@ -74,19 +79,29 @@ class Courier:
                     if self._link is None or not await queue.wait():
                         break
                     continue
-                self._claimed = parcels
-                await self._carry_all(parcels)
-                self._claimed = []
+                try:
+                    await self._carry_all(parcels)
+                except Exception:  # noqa: BLE001 - whatever a stranger makes us trip over
+                    _log.exception("deliveries to %s failed", queue.site.key)
+                    self._put_aside(parcels)
             if self._link is not None:
                 await self._link.close()
-        except Exception:
-            # A fault of ours: their leases will end, and then they are due again.
-            self._room.release([i for p in self._claimed for i in p.items], "")
-            raise
         finally:
             self._dialled()
             if self._link is not None:
                 self._link.abort()
+
+    def _put_aside(self, parcels: list[Parcel]) -> None:
+        """End the attempt of parcels that made us stumble: their leases must not outlive it.
+
+        What was settled already stays settled: its lease is gone.
+        """
+        if self._link is not None:
+            self._link.abort()
+            self._link = None
+            self._carried = 0
+        for parcel in parcels:
+            self._settle(parcel.items, _OUR_FAULT)
 
     def _dialled(self) -> None:
         if self._is_dialling:
@@ -198,6 +213,9 @@ class Courier:
             except LinkFailedError as this:
                 if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
                     failure = this
+            except Exception:  # noqa: BLE001 - the next host may do better
+                _log.exception("no session with %s", target.name)
+                failure = failure or LinkFailedError(_OUR_FAULT)
         raise failure or LinkFailedError(deferred(NO_CONNECTION, "no address to call"))
 
     async def _dial_one(self, target: Target) -> Link:

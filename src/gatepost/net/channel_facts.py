@@ -3,6 +3,7 @@
 import time
 from secrets import token_urlsafe
 
+from gatepost.net.channel_binding import ChannelBinding
 from gatepost.net.connection import Connection
 from gatepost.wire.sasl.exchange import ChannelFacts
 
@@ -11,10 +12,12 @@ _NONCE = 18
 
 
 def channel_facts(
-    connection: Connection, *, hostname: str, offers_plus: bool = False
+    connection: Connection, *, hostname: str, offers_plus: bool = False, binds: bool = True
 ) -> ChannelFacts:
-    """Return the facts for one exchange, either side's; see there."""
-    binding = connection.binding()
+    """Return the facts for one exchange, either side's; see there. `binds` False: the exchange
+    does not look at channel bindings.
+    """
+    binding = connection.binding() if binds else ChannelBinding()
     return ChannelFacts(
         tls_version=connection.tls.version if connection.tls else "",
         exporter=binding.exporter,

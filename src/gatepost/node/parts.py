@@ -40,6 +40,8 @@ from gatepost.wire.smtp.extensions import Profile
 #: Octets of content under way that a worker holds at most, or four messages of full size.
 _CONTENT_MEMORY: Final = 256 * 2**20
 _MAILDIR_THREADS: Final = 4
+#: Notes of exposed passwords that may be under way; a stranger can cause any number.
+_MOST_NOTES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +187,17 @@ def read_tokens(settings: OauthSettings | None) -> Tokens | None:
 
 
 def _note_exposed(store: Store) -> Callable[[str, str], Awaitable[None]]:
-    async def note(name: str, client_address: str) -> None:
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def flag(name: str, client_address: str) -> None:
         with contextlib.suppress(StoreUnavailableError):
             await flag_exposed(store, name, client_address, now())
+
+    async def note(name: str, client_address: str) -> None:
+        # Not waited for: the write that only a known name causes would tell which names are known.
+        if len(under_way) < _MOST_NOTES:
+            task = asyncio.get_running_loop().create_task(flag(name, client_address))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
 
     return note

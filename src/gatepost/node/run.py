@@ -4,11 +4,13 @@ import asyncio
 import fcntl
 import logging
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gatepost.delivery.routing import build_routing
 from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
@@ -204,11 +206,17 @@ def _sole_server(data_dir: Path) -> int:
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # data_dir may be somebody else's, and we root: what he puts there in place of the lock
+        # must not become his.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        lock = os.open(data_dir / "serve.lock", flags, 0o600)
     except OSError as problem:
         words = f"cannot write to {data_dir}: {(problem.strerror or str(problem)).lower()}"
         raise CannotServeError(f"{words}; give it to the user who runs gatepost") from None
-    owner = data_dir.stat()
+    owner, found = data_dir.stat(), os.fstat(lock)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(lock)
+        raise CannotServeError(f"{data_dir / 'serve.lock'} is no lock of ours; remove it")
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.fchown(lock, owner.st_uid, owner.st_gid)
     try:
@@ -248,6 +256,11 @@ def _try_store(settings: Settings) -> str:
     """Return why the store cannot be used, "" when it can."""
     if identity := worker_identity(settings.data_dir):
         become(identity)
+    try:
+        build_routing(settings)
+    except OSError as problem:
+        words = (problem.strerror or str(problem)).lower()
+        return f"password_file {problem.filename}: {words}; let the user that serves read it"
 
     async def prepare() -> None:
         # A key that is there is read first, one that is not is made last: nothing half-done.

@@ -114,12 +114,14 @@ def _refuse_command(auth: Auth, session: ServerSession) -> Reply | None:
 
 def _start(knock: _Knock) -> Exchange:
     session = knock.session
+    mechanism = MECHANISMS[knock.auth.mechanism]
     facts = channel_facts(
         knock.connection,
         hostname=session.hostname,
         offers_plus=any(MECHANISMS[name].binds_channel for name in session.mechanisms),
+        binds=mechanism.binds_channel,
     )
-    return MECHANISMS[knock.auth.mechanism].start(facts)
+    return mechanism.start(facts)
 
 
 async def _drive(exchange: Exchange, initial: bytes | None, knock: _Knock) -> Principal | None:

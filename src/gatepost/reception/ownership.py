@@ -36,12 +36,21 @@ class NotOwned:
         return SENDER_NOT_YOURS.say(f"{text}; it may send as {printable(shown or 'nobody')}{rest}")
 
 
-@lru_cache(maxsize=8192)
+#: In characters; an account's addresses keep to RFC 5321 §4.5.3.1. A longer one is nobody's, and
+#: is neither normalised (a quarter of a megabyte of combining marks takes 16 s) nor remembered.
+_LONGEST: Final = 320
+
+
 def canonical(address: str) -> str | None:
     """Return the form in which addresses are compared and `Account.senders` are kept: local part
     in lower case without needless quotes, domain in lower-case A-labels. "@domain" stays so.
-    None for what is no address.
+    None for what is no address, or a longer one than there can be.
     """
+    return _canonical(address) if len(address) <= _LONGEST else None
+
+
+@lru_cache(maxsize=8192)
+def _canonical(address: str) -> str | None:
     local_part, at, domain = address.rpartition("@")
     labels = a_labels(domain)
     if not at or not labels:

@@ -107,11 +107,17 @@ def from_session_reply(reply: ServerReply, to: Spoken, about: str) -> Outcome:
     return outcome
 
 
-def from_login_refusal(reply: ServerReply | None, to: Spoken) -> Outcome:
-    """Return what a refused login means: our settings are wrong, not the message. It waits."""
+def from_login_refusal(reply: ServerReply | None, to: Spoken, words: str = "") -> Outcome:
+    """Return what a refused login means: our settings are wrong, not the message. It waits.
+
+    `words`: what is known beside the reply.
+    """
     if reply is None:
         return deferred(LOGIN_FAILED, "the next hop offers no way to log in that we know", to)
-    return deferred(LOGIN_FAILED, f"the next hop refused our login: {reply.words}", to)
+    more = f" ({words})" if words else ""
+    if reply.code < 400:  # it says yes, and did not prove who it is
+        return deferred(LOGIN_FAILED, f"we do not trust the next hop: {words}", to)
+    return deferred(LOGIN_FAILED, f"the next hop refused our login: {reply.words}{more}", to)
 
 
 def says_too_many_recipients(reply: ServerReply) -> bool:

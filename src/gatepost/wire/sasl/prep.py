@@ -5,6 +5,9 @@ from collections.abc import Callable
 from typing import Final
 from unicodedata import normalize, ucd_3_2_0
 
+#: In characters, beyond ASCII: a stranger's combining marks are normalised in quadratic time.
+_LONGEST: Final = 1024
+
 #: RFC 4013 §2.3.
 _PROHIBITED: Final[tuple[Callable[[str], bool], ...]] = (
     stringprep.in_table_c12,
@@ -31,6 +34,9 @@ def saslprep(text: str, *, stored: bool = False) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
+    if len(text) > _LONGEST:
+        msg = "too long to be prepared"
+        raise ValueError(msg)
     mapped = "".join(
         " " if stringprep.in_table_c12(c) else c
         for c in text

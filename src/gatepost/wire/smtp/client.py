@@ -55,7 +55,7 @@ class ClientSession:
 
     __slots__ = (
         "_accepted", "_answered", "_dialect", "_ended", "_envelope", "_events", "_extended",
-        "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said", "_spoiled", "_stuffer",
+        "_heard", "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said", "_spoiled", "_stuffer",
         "_unsaid", "_verdicts", "channel", "greeted", "offers", "phase", "transactions",
     )  # fmt: skip
 
@@ -88,9 +88,20 @@ class ClientSession:
         self._envelope: Envelope | None = None
         self._verdicts: list[Verdict | None] = []
         self._answered = 0
+        self._heard = 0
         #: Positions of accepted forward-paths, in order (the replies of LMTP follow it).
         self._accepted: list[int] = []
         self._stuffer = DotStuffer()
+
+    @property
+    def awaited(self) -> tuple[Phase, int]:
+        """What is waited for, and how many replies came: changes with each whole reply."""
+        return self.phase, self._heard
+
+    @property
+    def unread(self) -> int:
+        """How many octets were received that belong to no reply we asked for."""
+        return len(self._reader)
 
     # -- octets in and out
 
@@ -284,6 +295,7 @@ class ClientSession:
     # -- within: hearing
 
     def _hear(self, reply: ServerReply) -> None:
+        self._heard += 1
         if not self._said:
             # Unasked for: a goodbye to an idle session, or an early end of content.
             self._end(reply)

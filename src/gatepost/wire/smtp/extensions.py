@@ -76,6 +76,15 @@ def read_offers(lines: Iterable[str]) -> Offers:
         pipelining="PIPELINING" in words,
         starttls="STARTTLS" in words,
         eight_bit="8BITMIME" in words,
-        size=None if size is None else int(size[0]) if size and size[0].isdigit() else 0,
+        size=None if size is None else _number(size),
         mechanisms=tuple(dict.fromkeys(words.get("AUTH", ()))),
     )
+
+
+def _number(parameters: list[str]) -> int:
+    """Return what SIZE says (RFC 1870 §3: at most 20 digits), 0 where that is no number.
+
+    isdigit() alone is true of digits that int() does not take.
+    """
+    digits = parameters[0] if parameters else ""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 20 else 0

@@ -1,0 +1,52 @@
+"""A message that makes us stumble is deferred like any other: it holds nothing for ever."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from gatepost.delivery.link import Link
+from gatepost.delivery.lookup import Lookup
+from gatepost.model.delivery import DeliveryState
+from gatepost.wire.smtp.extensions import read_offers
+from tests.delivery.rig import Rig
+from tests.sink import Sink
+
+
+@pytest_asyncio.fixture
+async def sink() -> AsyncIterator[Sink]:
+    async with Sink() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "words", ["SIZE \u00b2", "SIZE \u0663", "SIZE " + "9" * 4090, "SIZE", "SIZE x"]
+)
+def test_a_size_that_is_no_number_is_none(words: str) -> None:
+    assert read_offers([words]).size == 0
+
+
+@pytest.mark.parametrize("where", [(Link, "begin"), (Link, "verdicts"), (Lookup, "find")])
+async def test_a_fault_of_ours_defers_and_lets_go(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
+) -> None:
+    kind, name = where
+    works = getattr(kind, name)
+
+    async def fails(self: object, *arguments: object, **more: object) -> object:
+        if kind is Link and False in arguments:
+            return await works(self, *arguments, **more)
+        raise ValueError("poison")
+
+    async with Rig(sink.port) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        monkeypatch.setattr(kind, name, fails)
+        (one,) = await rig.submit("b@y.example")
+        async with asyncio.timeout(5):
+            while rig.row(one).last_outcome is None:
+                await asyncio.sleep(0.02)
+        assert rig.row(one).attempts >= 1
+        monkeypatch.undo()
+        await rig.until_state([one], DeliveryState.DELIVERED)
+        assert rig.scheduler.held == 0
