@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.talk import Talk, anyone
-from tests.support.node import CAPTURE_ALL, Node, wait_until
+from tests.support.node import CAPTURE_ALL, Node, greets, wait_until
 
 NAME = "app@example.com"
 
@@ -40,6 +40,8 @@ def test_a_lock_holds_for_all_workers_outlives_a_kill_and_is_lifted_by_hand(node
     assert login(node, node.password, "127.0.0.6").startswith("235")
     time.sleep(1)  # written every tenth of a second
     node.kill()
+    # Its workers may take a moment more to go than their supervisor, and the port with them.
+    wait_until(lambda: not greets(node.ports.submissions), "the end of the node")
     node.start()
     wait_until(is_locked, "the lock after a restart")
     assert node.run("account", "unlock", NAME).stdout.startswith(f"unlocked: {NAME}")
