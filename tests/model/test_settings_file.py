@@ -211,7 +211,7 @@ ADDED = [
     ),
     (
         LOGIN_ROUTE + "\nmechanism = 'OAUTHBEARER'",
-        4, "routes[0].username", "add token_command",
+        3, "routes[0].username", "add token_command",
     ),
     ("[retry]\nfirst = '5 h'", 1, "retry.first", "longer than longest (4 h)"),
     ("[retry]\ngive_up = '1 h'", 0, "retry.longest", "longer than give_up (1 h)"),

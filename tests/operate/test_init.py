@@ -95,8 +95,13 @@ def switched_on() -> dict[str, Any]:
         flags=re.MULTILINE,
     )
     text = text.replace("{hostname}", "relay.example").replace("{listeners}", listener)
-    read_settings(text, "template", Path("/"), {})
+    read_settings(_without_alternatives(text), "template", Path("/"), {})
     return tomllib.loads(text)
+
+
+def _without_alternatives(text: str) -> str:
+    """Leave out what the template offers instead of another option."""
+    return re.sub(r"^token_command = .*\n", "", text, flags=re.MULTILINE)
 
 
 def test_every_option_of_the_template_can_be_switched_on_and_none_is_missing() -> None:
@@ -112,7 +117,7 @@ def test_a_commented_value_is_the_default_where_there_is_one() -> None:
     text = re.sub(r"^#(?=\S)", "", TEMPLATE, flags=re.MULTILINE)
     listener = '[[listeners]]\naddress = "127.0.0.1:0"\nrole = "mx"\n'
     text = text.replace("{hostname}", "relay.example").replace("{listeners}", listener)
-    shown = read_settings(text, "template", Path("/"), {})
+    shown = read_settings(_without_alternatives(text), "template", Path("/"), {})
     for key in ("store", "workers", "limits", "retry", "retention", "log"):
         assert getattr(shown, key) == getattr(defaults, key), key
     assert shown.auth.model_copy(update={"oauth": None}) == defaults.auth

@@ -159,6 +159,12 @@ def _plain(words: str) -> "Callable[[Event, datetime], str]":
     return told
 
 
+def _unlocked(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    by = f" by {facts['by']}" if facts.get("by") else ""
+    return f"logins of {facts.get('what', 'somebody')} were unlocked{by}"
+
+
 def _domain(verb: str) -> "Callable[[Event, datetime], str]":
     def told(event: Event, now: datetime) -> str:  # noqa: ARG001
         facts = event.facts
@@ -221,6 +227,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.RETURN_DROPPED: _return_dropped,
     EventKind.LOGIN_SUCCEEDED: _login("logged in"),
     EventKind.LOGIN_REFUSED: _login("was refused a login"),
+    EventKind.LOGIN_UNLOCKED: _unlocked,
     EventKind.ACCOUNT_ADDED: _plain("account {account} was added"),
     EventKind.ACCOUNT_CHANGED: _plain("account {account} was changed"),
     EventKind.ACCOUNT_EXPOSED: _plain("account {account} sent its name and a password in clear"),

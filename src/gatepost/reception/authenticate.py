@@ -28,7 +28,8 @@ from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Auth
 from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.replies import Reply
-from gatepost.wire.smtp.server import NeedOctets, Responded, ServerSession, decode_response
+from gatepost.wire.smtp.server import ServerSession, decode_response
+from gatepost.wire.smtp.server_events import NeedOctets, Responded
 
 #: What the wire hears of a refused login: 535 means wrong credentials and nothing else.
 _REPLIES: Final = {

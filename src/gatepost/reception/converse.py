@@ -31,15 +31,14 @@ from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Auth, Command, Mail, Rcpt, StartTls
 from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.replies import Reply
-from gatepost.wire.smtp.server import (
+from gatepost.wire.smtp.server import ServerSession, State
+from gatepost.wire.smtp.server_events import (
     Asked,
     Closed,
     Content,
     ContentEnded,
     NeedOctets,
     Responded,
-    ServerSession,
-    State,
 )
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,12 @@ from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Auth, Mail, Rcpt, StartTls
 from gatepost.wire.smtp.extensions import Channel, Profile
 from gatepost.wire.smtp.replies import Reply
-from gatepost.wire.smtp.server import Asked, Closed, NeedOctets, ServerSession
+from gatepost.wire.smtp.server import ServerSession
+from gatepost.wire.smtp.server_events import (
+    Asked,
+    Closed,
+    NeedOctets,
+)
 
 #: Nobody's mail (RFC 2606 §3): what relaying would reach.
 FOREIGN: Final = "victim@elsewhere.example.com"

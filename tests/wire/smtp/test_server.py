@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from gatepost.wire.smtp import limits, replies
 from gatepost.wire.smtp.commands import Auth, Mail
 from gatepost.wire.smtp.extensions import Channel, Profile
-from gatepost.wire.smtp.server import (
-    LEADS_TO,
+from gatepost.wire.smtp.server import LEADS_TO, ServerSession, State
+from gatepost.wire.smtp.server_events import (
     Asked,
     Closed,
     Content,
     ContentEnded,
     NeedOctets,
     Responded,
-    ServerSession,
-    State,
 )
 
 PROFILE = Profile("relay.test", 1000, ("PLAIN",))

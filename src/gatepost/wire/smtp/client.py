@@ -36,6 +36,7 @@ from gatepost.wire.smtp.client_events import (
 )
 from gatepost.wire.smtp.client_login import WITHOUT_FACTS, Login, choose_mechanism
 from gatepost.wire.smtp.extensions import Channel, Offers, read_offers
+from gatepost.wire.smtp.outgoing_envelope import cannot_carry, is_fit, mail_command
 from gatepost.wire.smtp.reply_reader import ReplyFault, ReplyReader, ServerReply
 from gatepost.wire.smtp.stuffing import DotStuffer
 
@@ -164,7 +165,7 @@ class ClientSession:
     def _open(self, envelope: Envelope, last: Phase) -> None:
         self._must_be_ready()
         paths = (envelope.reverse_path, *envelope.forward_paths)
-        if not all(map(_is_fit, paths)):
+        if not all(map(is_fit, paths)):
             msg = "a path is not fit for a command"
             raise ValueError(msg)
         self.transactions += 1
@@ -173,13 +174,13 @@ class ClientSession:
         self._accepted = []
         self._answered = 0
         self._rehearsing = last is Phase.RESET
-        if fault := self._cannot_carry(envelope):
+        if fault := cannot_carry(envelope, self.offers):
             self._settle_all(fault)
             return
         if self._spoiled:
             self._spoiled = False
             self._unsaid.append((Phase.RESET, b"RSET\r\n"))
-        self._unsaid.append((Phase.MAIL, self._mail(envelope)))
+        self._unsaid.append((Phase.MAIL, mail_command(envelope, self.offers)))
         for path in envelope.forward_paths:
             self._unsaid.append((Phase.RCPT, b"RCPT TO:<%b>\r\n" % path.encode("ascii")))
         self._unsaid.append((last, b"RSET\r\n" if self._rehearsing else b"DATA\r\n"))
@@ -275,22 +276,6 @@ class ClientSession:
         if self._dialect is Dialect.LMTP:
             verb = "LHLO"
         self._say(Phase.HELLO, f"{verb} {self._name}\r\n".encode("ascii"))
-
-    def _mail(self, envelope: Envelope) -> bytes:
-        command = f"MAIL FROM:<{envelope.reverse_path}>"
-        if self.offers.size is not None and envelope.size:
-            command += f" SIZE={envelope.size}"
-        if envelope.eight_bit:
-            command += " BODY=8BITMIME"
-        return command.encode("ascii") + b"\r\n"
-
-    def _cannot_carry(self, envelope: Envelope) -> Fault | None:
-        if envelope.eight_bit and not self.offers.eight_bit:
-            return Fault(FaultKind.NEEDS_EIGHT_BIT, Phase.MAIL, "8BITMIME is not offered")
-        limit = self.offers.size
-        if limit and envelope.size > limit:
-            return Fault(FaultKind.TOO_LARGE, Phase.MAIL, f"at most {limit} octets are taken")
-        return None
 
     # -- within: hearing
 
@@ -447,10 +432,3 @@ class ClientSession:
         Phase.FINAL_DOT: _hear_final_dot,
         Phase.QUIT: _hear_quit,
     }
-
-
-def _is_fit(path: str) -> bool:
-    """Tell whether a path can neither end its command nor its angle brackets."""
-    if not (path.isascii() and path.isprintable()):
-        return False
-    return path.startswith('"') or not set("<> ").intersection(path)

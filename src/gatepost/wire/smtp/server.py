@@ -13,7 +13,6 @@ Three machines are kept apart: the dialogue (State), the channel (clear or TLS) 
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64Error
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
@@ -36,6 +35,15 @@ from gatepost.wire.smtp.commands import (
 from gatepost.wire.smtp.extensions import Channel, Profile, keywords
 from gatepost.wire.smtp.framing import ContentReader, LineBuffer
 from gatepost.wire.smtp.replies import Reply
+from gatepost.wire.smtp.server_events import (
+    Asked,
+    Closed,
+    Content,
+    ContentEnded,
+    Event,
+    NeedOctets,
+    Responded,
+)
 
 
 class State(Enum):
@@ -50,49 +58,6 @@ class State(Enum):
     CONTENT_COMPLETE = auto()
     CLOSED = auto()
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The peer gave MAIL, RCPT, AUTH or STARTTLS: only policy can settle it. Call `answer`
-    (AUTH may get `challenge` first).
-    """
-
-    command: Command
-
-
-@dataclass(frozen=True, slots=True)
-class Responded:
-    """The client's response to our SASL challenge, decoded; None: it gave up, and was told so."""
-
-    octets: bytes | None
-
-    def __repr__(self) -> str:
-        return "Responded()"
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A piece of content, transparency undone."""
-
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ContentEnded:
-    """The final dot came. Call `answer`: 250 only once the message is durable (RFC 5321 §4.2.5)."""
-
-
-@dataclass(frozen=True, slots=True)
-class NeedOctets:
-    """Nothing to do until the peer sends more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The dialogue is over: send what is left, then close."""
-
-
-Event = Asked | Responded | Content | ContentEnded | NeedOctets | Closed
 
 _NEED_OCTETS: Final = NeedOctets()
 _CLOSED: Final = Closed()

@@ -1,0 +1,49 @@
+"""What a ServerSession tells its caller, one value each (RFC 5321 §3, RFC 4954 §4)."""
+
+from dataclasses import dataclass
+
+from gatepost.wire.smtp.commands import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The peer gave MAIL, RCPT, AUTH or STARTTLS: only policy can settle it. Call `answer`
+    (AUTH may get `challenge` first).
+    """
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    """The client's response to our SASL challenge, decoded; None: it gave up, and was told so."""
+
+    octets: bytes | None
+
+    def __repr__(self) -> str:
+        return "Responded()"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A piece of content, transparency undone."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ContentEnded:
+    """The final dot came. Call `answer`: 250 only once the message is durable (RFC 5321 §4.2.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedOctets:
+    """Nothing to do until the peer sends more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The dialogue is over: send what is left, then close."""
+
+
+Event = Asked | Responded | Content | ContentEnded | NeedOctets | Closed
