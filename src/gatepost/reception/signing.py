@@ -109,7 +109,7 @@ class Signer:
         signed_at = int(at.timestamp())
         when = SigningTime(signed_at, signed_at + self._lifetime)
         if sum(map(len, pieces)) <= _LARGE:
-            # Inline: a thread costs a third of an RSA signature, and all cores have workers.
+            # Inline: handing it to a thread cost a fifth of the signature, and all cores have workers.
             return _sign_small(b"".join(pieces), keys, when)
         return await asyncio.to_thread(_sign_large, pieces, keys, when)
 
