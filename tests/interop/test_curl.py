@@ -16,7 +16,7 @@ LOGIN_DENIED = 67
 
 
 def curl(
-    node: Node, sent: Letter, password: str, url: str, directory: Path
+    node: Node, sent: Letter, password: str, url: str, directory: Path, *more: str
 ) -> subprocess.CompletedProcess[str]:
     letter = directory / "letter.eml"
     letter.write_bytes(sent.octets)
@@ -25,7 +25,7 @@ def curl(
             need("curl"),
             *("--silent", "--show-error", "--url", url, "--ssl-reqd", "--insecure"),
             *("--user", f"{node.account}:{password}", "--upload-file", str(letter)),
-            *("--mail-from", sent.sender, "--mail-rcpt", sent.recipient),
+            *("--mail-from", sent.sender, "--mail-rcpt", sent.recipient, *more),
         ]
     )
 
@@ -34,6 +34,17 @@ def curl(
 def test_curl_sends_through_starttls(shared_node: Node, sent: Letter, tmp_path: Path) -> None:
     url = f"smtp://{HOST}:{shared_node.ports.submission}"
     done = curl(shared_node, sent, shared_node.password, url, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert_arrived(shared_node, sent)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_curl_logs_in_by_the_mechanism_it_is_told(
+    shared_node: Node, sent: Letter, tmp_path: Path, mechanism: str
+) -> None:
+    url = f"smtps://{HOST}:{shared_node.ports.submissions}"
+    options = ("--login-options", f"AUTH={mechanism}")
+    done = curl(shared_node, sent, shared_node.password, url, tmp_path, *options)
     assert done.returncode == 0, done.stdout
     assert_arrived(shared_node, sent)
 

@@ -31,7 +31,7 @@ def msmtp(
 
 
 @pytest.mark.rfc("4954#4")
-@pytest.mark.parametrize("mechanism", ["plain", "login"])
+@pytest.mark.parametrize("mechanism", ["plain", "login", "scram-sha-256"])
 def test_msmtp_sends_through_starttls(shared_node: Node, sent: Letter, mechanism: str) -> None:
     port = shared_node.ports.submission
     done = msmtp(
