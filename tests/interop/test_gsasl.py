@@ -18,6 +18,8 @@ mechanisms = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCR
 authentication_failures = 1000
 """
 ACCOUNT = "gsasl@example.com"
+#: Five wrong passwords for one account lock it: those are given for another one.
+GUESSED = "guessed@example.com"
 PASSWORD = "correct horse, battery=staple"
 
 
@@ -26,22 +28,23 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A node that offers all mechanisms, and an account that may use them all."""
     made = Node(Path(tmp_path_factory.mktemp("gsasl")), settings=CAPTURE_ALL + ALL)
     made.set_up()
-    arguments = ("account", "add", ACCOUNT, "--password-stdin", "--cram-md5")
-    made.run(*arguments, stdin=PASSWORD + "\n")
+    for name in (ACCOUNT, GUESSED):
+        arguments = ("account", "add", name, "--password-stdin", "--cram-md5")
+        made.run(*arguments, stdin=PASSWORD + "\n")
     made.start()
     yield made
     made.stop()
 
 
 def gsasl(
-    node: Node, mechanism: str, password: str, *more: str
+    node: Node, mechanism: str, password: str, *more: str, account: str = ACCOUNT
 ) -> subprocess.CompletedProcess[str]:
     """Log in and quit. Its exit status is no guide: it complains about how TLS is ended."""
     return run(
         [
             need("gsasl"),
             *("--client", "--smtp", f"--connect=localhost:{node.ports.submission}", "--starttls"),
-            *("--x509-ca-file=", f"--authentication-id={ACCOUNT}", f"--password={password}"),
+            *("--x509-ca-file=", f"--authentication-id={account}", f"--password={password}"),
             *(f"--mechanism={mechanism}", *more),
         ],
         stdin=b"QUIT\n",
@@ -78,7 +81,7 @@ def test_gsasl_logs_in(node: Node, mechanism: str, more: tuple[str, ...]) -> Non
 def test_gsasl_is_refused_with_a_wrong_password(
     node: Node, mechanism: str, more: tuple[str, ...]
 ) -> None:
-    done = gsasl(node, mechanism, "wrong", *more)
+    done = gsasl(node, mechanism, "wrong", *more, account=GUESSED)
     assert "535 5.7.8 " in done.stdout, done.stdout
 
 
