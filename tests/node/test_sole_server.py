@@ -1,11 +1,17 @@
 """The lock of a running server lies in a directory that may be another user's."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gatepost.node.privileges import Identity, acting_as
 from gatepost.node.run import CannotServeError, _sole_server
+
+#: A user by number; it needs no name.
+STRANGER = 65534
 
 
 def test_the_lock_follows_no_link(tmp_path: Path) -> None:
@@ -31,3 +37,45 @@ def test_the_lock_is_no_other_name_of_a_file(tmp_path: Path) -> None:
 def test_the_lock_is_made_and_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
         os.close(_sole_server(tmp_path / "state"))
+
+
+def test_the_lock_is_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "serve.lock")
+    with pytest.raises(CannotServeError, match="remove it"):
+        _sole_server(tmp_path)
+
+
+@pytest.fixture
+def strangers() -> Iterator[Path]:
+    """A directory of another user's, where he can get to it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root has rights to give up")
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        state = Path(directory) / "state"
+        state.mkdir(mode=0o700)
+        os.chown(state, STRANGER, STRANGER)
+        yield state
+
+
+def test_the_lock_is_the_owners(strangers: Path) -> None:
+    os.close(_sole_server(strangers))
+    assert (strangers / "serve.lock").stat().st_uid == STRANGER
+
+
+def test_what_is_roots_stays_roots(strangers: Path) -> None:
+    lock = strangers / "serve.lock"
+    lock.touch(mode=0o600)
+    with pytest.raises(CannotServeError, match="permission denied"):
+        _sole_server(strangers)
+    assert lock.stat().st_uid == 0
+
+
+def test_acting_as_another_has_his_rights_only_and_ends(strangers: Path) -> None:
+    groups = os.getgroups()
+    with acting_as(Identity(STRANGER, STRANGER, str(STRANGER))):
+        (strangers / "his").touch()
+        with pytest.raises(PermissionError):
+            (strangers.parent / "roots").touch()
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, groups)
+    (strangers.parent / "roots").touch()

@@ -22,7 +22,7 @@ from gatepost.net.tls import FrontContexts
 from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.logs import set_up_logs
 from gatepost.node.parts import read_tokens
-from gatepost.node.privileges import become, worker_identity
+from gatepost.node.privileges import Identity, acting_as, become, worker_identity
 from gatepost.node.sockets import OpenListener, close_listeners, open_listeners
 from gatepost.node.supervisor import Child, Supervisor, hold_signals
 from gatepost.node.worker import WorkerPlace, work
@@ -87,7 +87,12 @@ class _Node:
         """Read the file again at SIGHUP; True when workers must be born anew for it."""
         self.stamps = ()  # and the certificates, whatever their files look like
         fresh = self.reload_settings()
-        if fresh is None or fresh == self.settings:
+        if fresh is None:
+            return False
+        if words := _unreadable(fresh, worker_identity(self.settings.data_dir)):
+            _log.error("configuration not taken over, the former one stays: %s", words)
+            return False
+        if fresh == self.settings:
             return False
         fixed = ("listeners", "data_dir", "store", "workers")
         if any(getattr(fresh, key) != getattr(self.settings, key) for key in fixed):
@@ -206,19 +211,18 @@ def _sole_server(data_dir: Path) -> int:
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # data_dir may be somebody else's, and we root: what he puts there in place of the lock
-        # must not become his.
+        # data_dir may be somebody else's, and we root: opened with his rights, so that what he
+        # puts there in place of the lock leads nowhere that he could not go himself.
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        lock = os.open(data_dir / "serve.lock", flags, 0o600)
+        with acting_as(worker_identity(data_dir)):
+            lock = os.open(data_dir / "serve.lock", flags, 0o600)
     except OSError as problem:
         words = f"cannot write to {data_dir}: {(problem.strerror or str(problem)).lower()}"
         raise CannotServeError(f"{words}; give it to the user who runs gatepost") from None
-    owner, found = data_dir.stat(), os.fstat(lock)
+    found = os.fstat(lock)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         os.close(lock)
         raise CannotServeError(f"{data_dir / 'serve.lock'} is no lock of ours; remove it")
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        os.fchown(lock, owner.st_uid, owner.st_gid)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -256,11 +260,8 @@ def _try_store(settings: Settings) -> str:
     """Return why the store cannot be used, "" when it can."""
     if identity := worker_identity(settings.data_dir):
         become(identity)
-    try:
-        build_routing(settings)
-    except OSError as problem:
-        words = (problem.strerror or str(problem)).lower()
-        return f"password_file {problem.filename}: {words}; let the user that serves read it"
+    if words := _unreadable(settings, None):
+        return words
 
     async def prepare() -> None:
         # A key that is there is read first, one that is not is made last: nothing half-done.
@@ -279,6 +280,28 @@ def _try_store(settings: Settings) -> str:
     except Exception as problem:  # noqa: BLE001 - the top of a process: said, not raised
         return _store_words(settings.data_dir / DATABASE, problem)
     return ""
+
+
+def _unreadable(settings: Settings, reader: Identity | None) -> str:
+    """Return which file with a secret workers could not read, as this user; "" for none."""
+    try:
+        with acting_as(reader):
+            build_routing(settings)
+            read_tokens(settings.auth.oauth)
+    except UnicodeDecodeError:
+        return "a password_file or client_secret_file is not UTF-8 text; write it anew"
+    except OSError as problem:
+        words = (problem.strerror or str(problem)).lower()
+        return f"{_named(problem, settings)}: {words}; let the user that serves read it"
+    return ""
+
+
+def _named(problem: OSError, settings: Settings) -> str:
+    """Return the setting that names a file, and the file."""
+    oauth = settings.auth.oauth
+    secret = str(oauth.client_secret_file) if oauth and oauth.client_secret_file else None
+    setting = "client_secret_file" if str(problem.filename) == secret else "password_file"
+    return f"{setting} {problem.filename}"
 
 
 def _store_words(database: Path, problem: Exception) -> str:

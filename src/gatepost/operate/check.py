@@ -82,11 +82,12 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
     return [
         *_hostname(settings),
         *_certificates(settings, now),
-        *_password_files(settings),
         *_ports(settings),
         *_relaying(settings, prove),
         # Last: from here on, root is the owner of data_dir.
         *_data_dir(settings.data_dir),
+        # As the one who will have to read them.
+        *_password_files(settings),
     ]
 
 
@@ -223,7 +224,9 @@ def _relaying(settings: Settings, prove: Prove) -> Iterator[Finding]:
 def is_served(data_dir: Path) -> bool:
     """Tell whether a server runs on this state directory."""
     try:
-        lock = os.open(data_dir / _SERVER_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        # As root in another user's directory: no link is followed, no pipe waited for.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        lock = os.open(data_dir / _SERVER_LOCK, flags)
     except OSError:
         return False
     try:
