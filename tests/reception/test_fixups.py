@@ -190,12 +190,27 @@ def test_a_message_without_header_and_reverse_path_has_no_author() -> None:
     assert "From" in refused(b"\r\nBody\r\n", Facts(HOP, is_submission=True, reverse_path="")).text
 
 
+@pytest.mark.rfc("5322#4")
+@pytest.mark.parametrize("facts", [SUBMISSION, FROM_SERVER])
+def test_a_nul_is_refused_wherever_it_stands(facts: Facts) -> None:
+    for content in (CLEAN + b"\0", CLEAN + b"a\0b\r\n", b"Subject: \0\r\n" + CLEAN):
+        reply = refused(content, facts)
+        assert (reply.code, reply.status) == (554, "5.6.0")
+        assert "NUL" in reply.text
+
+
+def test_a_from_that_is_too_long_is_named() -> None:
+    reply = refused(b"From: " + b"a.a.a " * 40_000 + b"\r\n\r\n")
+    assert reply.code == 554
+    assert "From: header field of addresses is longer than 16 KiB" in reply.text
+
+
 _TEXT = st.text(st.characters(codec="ascii", exclude_characters="\r\n\0"), max_size=30)
 
 
 @given(
     subject=_TEXT,
-    body=st.lists(st.binary(max_size=60).map(lambda b: b.translate(None, b"\r\n")), max_size=8),
+    body=st.lists(st.binary(max_size=60).map(lambda b: b.translate(None, b"\r\n\0")), max_size=8),
 )
 def test_content_out_is_prefix_and_content_in(subject: str, body: list[bytes]) -> None:
     content = b"Subject: %s\r\n%s\r\n%s\r\n" % (subject.encode(), FROM, b"\r\n".join(body))

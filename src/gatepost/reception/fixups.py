@@ -84,6 +84,8 @@ def complete(content: bytes, facts: Facts) -> Completed | Reply:
     header gets its From from the reverse-path too. Mail from servers is refused for bare line
     ends (decision 24), over-long lines and malformed header sections, else left as it is.
     """
+    if b"\0" in content:  # no message holds one any more: RFC 5322 §4
+        return BAD_CONTENT.about("content holds a NUL")
     if not has_clean_line_ends(content):
         if not facts.is_submission:
             return BAD_CONTENT.about("content holds a bare CR or LF; lines end with CRLF")

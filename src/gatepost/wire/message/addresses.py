@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gatepost.wire.message.header import Flaw, HeaderFault, unfold
-from gatepost.wire.message.limits import ADDRESSES
+from gatepost.wire.message.limits import ADDRESS_FIELD, ADDRESSES
 
 _ATOM: Final = r"[^\x00-\x20\x7f()<>\[\]:;@\\,.\"]+"
 _DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
@@ -39,6 +39,8 @@ def addresses_of(field_value: bytes) -> tuple[str, ...] | HeaderFault:
 
     An empty list (only empty groups, RFC 6854) is (). Never raises.
     """
+    if len(field_value) > ADDRESS_FIELD:
+        return HeaderFault(Flaw.LONG_ADDRESSES)
     try:
         text = unfold(field_value).decode("utf-8")
     except UnicodeDecodeError:

@@ -47,6 +47,7 @@ class Flaw(Enum):
     MISSING = "header field is missing"
     NO_ADDRESS = "header field names no address"
     BAD_ADDRESS = "header field is no valid list of addresses"
+    LONG_ADDRESSES = "header field of addresses is longer than 16 KiB"
     LONG_LINE = "a line is longer than 998 octets"
     NOT_UTF8 = "header field has octets that are not UTF-8"
 

@@ -15,5 +15,8 @@ LINE: Final = 998
 PREFERRED_LINE: Final = 78
 #: Addresses in one From, Sender or Reply-To field.
 ADDRESSES: Final = 1000
+#: Octets of one such field. Its addresses are read word by word before anybody else is answered: a
+#: quarter of a megabyte of them would hold all conversations up for 0.4 s.
+ADDRESS_FIELD: Final = 16 * 1024
 #: So much of a returned message's header section goes into a report.
 RETURNED_HEADER: Final = 32 * 1024

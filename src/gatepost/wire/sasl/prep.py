@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 from unicodedata import normalize, ucd_3_2_0
 
-#: In characters, beyond ASCII: a stranger's combining marks are normalised in quadratic time.
+#: In characters: a stranger's combining marks are normalised in quadratic time.
 _LONGEST: Final = 1024
 
 #: RFC 4013 §2.3.
@@ -32,11 +32,9 @@ def saslprep(text: str, *, stored: bool = False) -> str:
         ValueError: a prohibited character, or directions of writing that mix.
 
     """
+    _check_length(text)
     if text.isascii() and text.isprintable():
         return text
-    if len(text) > _LONGEST:
-        msg = "too long to be prepared"
-        raise ValueError(msg)
     mapped = "".join(
         " " if stringprep.in_table_c12(c) else c
         for c in text
@@ -61,6 +59,7 @@ def prepare_name(text: str, *, stored: bool = False) -> str:
         ValueError: not to be prepared, or nothing is left.
 
     """
+    _check_length(text)
     if text.isascii() and text.isprintable():
         folded = text.lower()
     else:
@@ -71,6 +70,12 @@ def prepare_name(text: str, *, stored: bool = False) -> str:
         msg = "an empty name"
         raise ValueError(msg)
     return folded
+
+
+def _check_length(text: str) -> None:
+    if len(text) > _LONGEST:
+        msg = "too long to be prepared"
+        raise ValueError(msg)
 
 
 def _check_directions(text: str) -> None:
