@@ -94,6 +94,8 @@ def from_reply(reply: ServerReply, to: Spoken) -> Outcome:
     else:
         kind = OutcomeKind.DEFERRED
     status = reply.status or f"{reply.code // 100}.0.0"
+    if reply.code // 100 == 3:  # asks for more where there is no more: not an answer (RFC 3463)
+        status = PROTOCOL
     return Outcome(
         kind, reply.code, status, reply.text[:_LONGEST_TEXT], to.host, to.address, to.tls
     )

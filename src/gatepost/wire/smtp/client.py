@@ -42,6 +42,8 @@ from gatepost.wire.smtp.stuffing import DotStuffer
 
 _NEED_OCTETS: Final = NeedOctets()
 _CONTENT_WANTED: Final = ContentWanted()
+#: RFC 5321 §4.2.1: 3yz asks for more. It makes sense in two places only.
+_GO_ON: Final[Mapping[Phase, int]] = {Phase.AUTH: 334, Phase.DATA: 354}
 
 
 class ClientSession:
@@ -55,9 +57,10 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_accepted", "_answered", "_dialect", "_ended", "_envelope", "_events", "_extended",
-        "_heard", "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said", "_spoiled", "_stuffer",
-        "_unsaid", "_verdicts", "channel", "greeted", "offers", "phase", "transactions",
+        "_accepted", "_answered", "_dialect", "_early", "_ended", "_envelope", "_events",
+        "_extended", "_heard", "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said",
+        "_spoiled", "_stuffer", "_unsaid", "_verdicts", "channel", "greeted", "offers", "phase",
+        "transactions",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +93,8 @@ class ClientSession:
         self._verdicts: list[Verdict | None] = []
         self._answered = 0
         self._heard = 0
+        #: Something was said before our final dot: no "yes" to the message can be in it.
+        self._early = False
         #: Positions of accepted forward-paths, in order (the replies of LMTP follow it).
         self._accepted: list[int] = []
         self._stuffer = DotStuffer()
@@ -195,6 +200,7 @@ class ClientSession:
         """Send the final dot. `TransactionEnded` follows."""
         if self.phase is not Phase.CONTENT:
             return
+        self._early = len(self._reader) > 0
         self._out.append(self._stuffer.end())
         count = len(self._accepted) if self._dialect is Dialect.LMTP else 1
         self._said.extend([Phase.FINAL_DOT] * count)
@@ -289,6 +295,9 @@ class ClientSession:
         if reply.code == 421:  # RFC 5321 §3.8: at any point
             self._end(reply)
             return
+        if reply.code // 100 == 3 and reply.code != _GO_ON.get(phase):
+            self._end(Fault(FaultKind.GARBAGE, phase, reply.words))
+            return
         self._HEARERS[phase](self, reply)
         if self._ended is not None:
             return
@@ -333,6 +342,9 @@ class ClientSession:
             self._end(Fault(FaultKind.GARBAGE, Phase.AUTH, "a reply to no AUTH"))
             return
         if reply.code == 334:
+            if login.is_over:  # it was told so, and goes on asking
+                self._end(Fault(FaultKind.GARBAGE, Phase.AUTH, "334 without end"))
+                return
             self._say(Phase.AUTH, login.respond(reply) + b"\r\n")
             return
         self._login = None
@@ -373,6 +385,7 @@ class ClientSession:
     def _hear_data(self, reply: ServerReply) -> None:
         if reply.code == 354 and self._accepted:
             self._stuffer = DotStuffer()
+            self._early = False
             self.phase = Phase.CONTENT
             self._events.append(_CONTENT_WANTED)
         elif reply.code == 354:
@@ -384,11 +397,17 @@ class ClientSession:
                 self._said.append(Phase.FINAL_DOT)
         else:
             self._spoiled = True
-            fault = Fault(FaultKind.GARBAGE, Phase.DATA, f"DATA was answered {reply.words}")
-            self._settle_all(reply if reply.code >= 400 else fault)
+            if reply.code >= 400:
+                self._settle_all(reply)
+            else:  # who knows which of our commands that was for
+                words = f"DATA was answered {reply.words}"
+                self._end(Fault(FaultKind.GARBAGE, Phase.DATA, words))
 
     def _hear_final_dot(self, reply: ServerReply) -> None:
-        if self._dialect is Dialect.LMTP:
+        if self._early and reply.code < 400:
+            words = f"a reply came before the message had ended: {reply.words}"
+            self._end(Fault(FaultKind.GARBAGE, Phase.FINAL_DOT, words))
+        elif self._dialect is Dialect.LMTP:
             self._verdicts[self._accepted[-1 - self._said.count(Phase.FINAL_DOT)]] = reply
             if not self._said:
                 self._end_transaction()

@@ -74,6 +74,11 @@ class Login:
         self._over = False
         self.words = ""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether we have left it: nothing more is to be said."""
+        return self._over
+
     def begin(self) -> bytes:
         """Return the AUTH command's arguments.
 
