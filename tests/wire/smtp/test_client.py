@@ -108,7 +108,6 @@ REFUSALS = [  # what the server says -> verdicts, what is said next
     (b"550 not you\r\n503 x\r\n503 x\r\n503 x\r\n", [550, 550], b""),
     (b"250 ok\r\n250 ok\r\n550 no\r\n451 not now\r\n", [451, 550], b""),
     (b"250 ok\r\n550 no\r\n550 no\r\n354 go\r\n554 none\r\n", [550, 550], b".\r\n"),
-    (b"250 ok\r\n250 ok\r\n250 ok\r\n250 what\r\n", [FaultKind.GARBAGE] * 2, b""),
 ]
 
 
@@ -124,6 +123,57 @@ def test_no_content_where_nobody_is_accepted(
     assert talk.said() == said
     assert talk.begin().startswith(b"RSET\r\nMAIL FROM:")
     assert talk.hear(b"250 flushed\r\n250 ok\r\n250 ok\r\n354 go\r\n") == [ContentWanted()]
+
+
+NONSENSE = [  # what the server says: nothing in it is a "yes", and the session is not to be trusted
+    b"250 ok\r\n250 ok\r\n250 ok\r\n250 what\r\n",
+    b"250 once\r\n250 twice\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+    b"354 go\r\n",
+    b"250 ok\r\n334 x\r\n",
+    b"250 ok\r\n250 ok\r\n250 ok\r\n334 x\r\n",
+]
+
+
+@pytest.mark.rfc("5321#4.2.1")
+@pytest.mark.parametrize("heard", NONSENSE)
+def test_a_reply_in_the_wrong_place_ends_the_session(heard: bytes) -> None:
+    talk = Talk()
+    talk.begin(TWO)
+    ended, over = talk.hear(heard)
+    assert codes(ended) == [FaultKind.GARBAGE] * 2
+    assert isinstance(over, Ended)
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("early", [b"250 got it\r\n", b"2", b"354 go\r\n"])
+def test_a_yes_that_came_before_the_final_dot_is_no_yes(early: bytes, dialect: Dialect) -> None:
+    talk = Talk(dialect=dialect)
+    talk.begin()
+    talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    talk.session.receive(early)
+    talk.content()
+    ended, over = talk.hear(b"50 got it\r\n" if early == b"2" else b"")
+    assert codes(ended) == [FaultKind.GARBAGE]
+    assert isinstance(over, Ended)
+
+
+def test_a_no_may_come_before_the_final_dot() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    talk.session.receive(b"552 5.3.4 too large\r\n")
+    talk.content()
+    assert codes(talk.session.next_event()) == [552]
+
+
+def test_replies_too_many_stay_unread() -> None:
+    talk = Talk()
+    talk.begin()
+    talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    talk.content()
+    talk.session.receive(b"250 got it\r\n250 and once more\r\n")
+    assert codes(talk.session.next_event()) == [250]
+    assert talk.session.unread == len(b"250 and once more\r\n")
 
 
 def test_without_pipelining_a_refused_mail_ends_the_transaction_at_once() -> None:
@@ -321,6 +371,20 @@ def test_a_senseless_challenge_is_cancelled() -> None:
     talk.said()
     assert talk.hear(b"334 what?\r\n") == []
     assert talk.said() == b"*\r\n"
+    assert isinstance(talk.hear(b"334 and now?\r\n")[0], Ended)
+
+
+def test_challenges_without_end_end_the_session() -> None:
+    talk = in_tls(b"LOGIN")
+    talk.session.log_in("u", "p")
+    events: list[Event] = []
+    for _ in range(5):
+        events += talk.hear(b"334 VXNlcm5hbWU6\r\n")
+        if events:
+            break
+    (over,) = events
+    assert isinstance(over, Ended)
+    assert isinstance(over.cause, Fault)
 
 
 def test_no_login_in_clear() -> None:
@@ -366,10 +430,8 @@ def test_garbage_ends_the_session() -> None:
     assert isinstance(over, Ended)
 
 
-WHOLE = (
-    b"220 mx\r\n" + PIPELINED + b"250 ok\r\n250 ok\r\n550 5.1.1 no\r\n354 go\r\n250 done\r\n"
-    b"421 bye\r\n"
-)
+UP_TO_THE_DOT = b"220 mx\r\n" + PIPELINED + b"250 ok\r\n250 ok\r\n550 5.1.1 no\r\n354 go\r\n"
+BEHIND_THE_DOT = b"250 done\r\n421 bye\r\n"
 
 
 def run(pieces: list[bytes]) -> tuple[bytes, list[Event]]:
@@ -390,10 +452,14 @@ def run(pieces: list[bytes]) -> tuple[bytes, list[Event]]:
     return b"".join(said), events
 
 
-@given(st.lists(st.integers(1, len(WHOLE) - 1), unique=True).map(sorted))
-def test_any_cut_gives_the_same_dialogue(cuts: list[int]) -> None:
-    pieces = [WHOLE[a:b] for a, b in pairwise([0, *cuts, len(WHOLE)])]
-    assert run(pieces) == run([WHOLE])
+@given(
+    st.lists(st.integers(1, len(UP_TO_THE_DOT) - 1), unique=True).map(sorted),
+    st.lists(st.integers(1, len(BEHIND_THE_DOT) - 1), unique=True).map(sorted),
+)
+def test_any_cut_gives_the_same_dialogue(before: list[int], behind: list[int]) -> None:
+    pieces = [UP_TO_THE_DOT[a:b] for a, b in pairwise([0, *before, len(UP_TO_THE_DOT)])]
+    pieces += [BEHIND_THE_DOT[a:b] for a, b in pairwise([0, *behind, len(BEHIND_THE_DOT)])]
+    assert run(pieces) == run([UP_TO_THE_DOT, BEHIND_THE_DOT])
     assert [type(e) for e in run(pieces)[1]] == [Ready, ContentWanted, TransactionEnded, Ended]
 
 

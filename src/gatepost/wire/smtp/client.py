@@ -57,10 +57,9 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_accepted", "_answered", "_dialect", "_early", "_ended", "_envelope", "_events",
-        "_extended", "_heard", "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said",
-        "_spoiled", "_stuffer", "_unsaid", "_verdicts", "channel", "greeted", "offers", "phase",
-        "transactions",
+        "_accepted", "_answered", "_dialect", "_early", "_ended", "_envelope", "_events", "_extended",
+        "_heard", "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said", "_spoiled",
+        "_stuffer", "_unsaid", "_verdicts", "channel", "greeted", "offers", "phase", "transactions",
     )  # fmt: skip
 
     def __init__(
@@ -395,13 +394,11 @@ class ClientSession:
                 self._end(Fault(FaultKind.GARBAGE, Phase.DATA, "content wanted for nobody"))
             else:
                 self._said.append(Phase.FINAL_DOT)
-        else:
+        elif reply.code >= 400:
             self._spoiled = True
-            if reply.code >= 400:
-                self._settle_all(reply)
-            else:  # who knows which of our commands that was for
-                words = f"DATA was answered {reply.words}"
-                self._end(Fault(FaultKind.GARBAGE, Phase.DATA, words))
+            self._settle_all(reply)
+        else:  # who knows which of our commands that was for
+            self._end(Fault(FaultKind.GARBAGE, Phase.DATA, f"DATA was answered {reply.words}"))
 
     def _hear_final_dot(self, reply: ServerReply) -> None:
         if self._early and reply.code < 400:
