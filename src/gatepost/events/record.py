@@ -6,13 +6,16 @@ not one each.
 """
 
 import asyncio
+import contextlib
 import logging
 from datetime import datetime
 from typing import Final
 
+from gatepost.events.crowd import MINUTE, Crowd
 from gatepost.model.delivery import Delivery, Outcome
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.submission import Submission
+from gatepost.net.clock import now
 from gatepost.store.protocols import Store, StoreUnavailableError
 
 _log = logging.getLogger(__name__)
@@ -62,30 +65,37 @@ def about_delivery(
 class Recorder:
     """Holds events until the next write. One per worker; `record` costs one append."""
 
-    __slots__ = ("_events", "_lost", "_store", "_wake")
+    __slots__ = ("_crowd", "_events", "_lost", "_store", "_wake")
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._events: list[Event] = []
+        self._crowd = Crowd()
         self._lost = 0
         self._wake = asyncio.Event()
 
     def record(self, event: Event) -> None:
-        """Take an event. Never waits, never fails; loses the oldest half when the store is away."""
+        """Take an event. Never waits, never fails; loses the oldest half when the store is away.
+        A crowd of refusals is told as one (`crowd`).
+        """
         if len(self._events) >= _MOST:
             del self._events[: _MOST // 2]
             self._lost += _MOST // 2
-        self._events.append(event)
+        self._events += self._crowd.admit(event)
         self._wake.set()
 
     async def run(self) -> None:
         """Write what comes, until cancelled; then write what is left."""
         try:
             while True:
-                await self._wake.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MINUTE if self._crowd.waits else None):
+                        await self._wake.wait()
                 await asyncio.sleep(_INTERVAL)
+                self._events += self._crowd.summaries(now())
                 await self.flush()
         finally:
+            self._events += self._crowd.summaries(now(), now=True)
             await self.flush()
 
     async def flush(self) -> None:

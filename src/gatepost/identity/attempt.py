@@ -16,7 +16,7 @@ from gatepost.identity.cram import CramChecker
 from gatepost.identity.directory import Directory, Entry
 from gatepost.identity.legacy import is_current
 from gatepost.identity.master_key import MasterKey, MasterKeyError
-from gatepost.identity.passwords import BusyError, PasswordChecker
+from gatepost.identity.passwords import BusyError, OutdatedError, PasswordChecker
 from gatepost.identity.rehash import Rehasher
 from gatepost.identity.scram import ITERATIONS, keys_for
 from gatepost.identity.throttle import Throttle
@@ -25,6 +25,7 @@ from gatepost.identity.verdict import TOKEN_CREDENTIAL, Cause, Consequence, Logi
 from gatepost.identity.verified import VerifiedCredentials
 from gatepost.model.account import AccountState, Credential, CredentialKind
 from gatepost.model.ids import AccountName
+from gatepost.net.address import one_client
 from gatepost.store.protocols import StoreUnavailableError, Use
 from gatepost.wire.sasl.exchange import (
     Answer,
@@ -179,7 +180,10 @@ class LoginAttempt:
         if self._is_locked(name):
             return False
         entry = await self._checks.directory.find(name)
-        credential = await self._matching(name, password, entry)
+        try:
+            credential = await self._matching(name, password, entry)
+        except OutdatedError:
+            return False  # locked while it waited: the verdict says so
         return self._judge(name, entry, credential)
 
     async def _matching(
@@ -196,14 +200,21 @@ class LoginAttempt:
         for credential in mains:
             if checks.verified.knows(name, password, credential.verifier):
                 return credential
+        client = one_client(self._facts.client_address)
+
+        def outdated() -> bool:
+            return self._is_locked(name)
+
         for credential in mains:
-            if await checks.checker.verify(credential.verifier, password):
+            if await checks.checker.verify(
+                credential.verifier, password, client=client, outdated=outdated
+            ):
                 checks.verified.remember(name, password, credential.verifier)
                 if entry and not (credential.scram and is_current(credential.verifier)):
                     checks.rehasher.rehash(entry.account, credential, password)
                 return credential
         if not mains:
-            await checks.checker.verify_nobody(password)
+            await checks.checker.verify_nobody(password, client=client, outdated=outdated)
         return None
 
     async def _fetch_scram(self, name: AccountName, ask: FetchScram) -> ScramOffer:

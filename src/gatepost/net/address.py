@@ -42,6 +42,21 @@ def parse_socket_address(text: str) -> SocketAddress:
     return SocketAddress(host, int(port))
 
 
+def one_client(host: str) -> str:
+    """Return what is counted as one client: an IPv4 address, the /64 of an IPv6 address (one
+    customer has as many of those as he likes); what is no address, as it is.
+    """
+    if ":" not in host:
+        return host
+    try:
+        address = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+
+
 def from_socket_name(name: object) -> SocketAddress:
     """Return what getpeername() or getsockname() said as a value.
 

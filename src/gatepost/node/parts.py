@@ -144,11 +144,17 @@ def build_desk(
         note_exposed=_note_exposed(parts.store),
         recorder=parts.recorder,
         counters=counters,
-        memory=Memory(max(_CONTENT_MEMORY, 4 * limits.message_size)),
+        memory=_memory(limits.message_size),
         free_space=free_space,
         stopping=stopping,
         capacity=capacity,
     )
+
+
+def _memory(message_size: int) -> Memory:
+    """Return room for content; a stranger's share is an eighth, or one message of full size."""
+    limit = max(_CONTENT_MEMORY, 4 * message_size)
+    return Memory(limit, max(limit // 8, message_size + 1))
 
 
 def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontContexts) -> Door:

@@ -6,12 +6,12 @@ is a number that one sweeper looks at.
 
 import asyncio
 import logging
-from datetime import timedelta
 
 from gatepost.model.account import Account, Principal
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.settings import Role
 from gatepost.model.submission import Origin
+from gatepost.net.address import one_client
 from gatepost.net.clock import now
 from gatepost.net.counters import Metric
 from gatepost.net.transport import (
@@ -58,7 +58,7 @@ class Conversation:
         "_account",
         "_began",
         "_connection",
-        "_content_began",
+        "_content_due",
         "_desk",
         "_door",
         "_has_sent",
@@ -87,7 +87,7 @@ class Conversation:
         self._has_sent = False
         self._time = asyncio.get_running_loop().time
         self._began = self._time()
-        self._content_began = 0.0
+        self._content_due = 0.0
 
     async def run(self) -> None:
         """Converse until either side ends it; every end says why where the peer can hear it."""
@@ -166,10 +166,19 @@ class Conversation:
             at = min(at, self._time() + self._last_seconds())
         if self._session.state is not State.IN_CONTENT or not limits.minimum_rate:
             return at
-        if not self._content_began:
-            self._content_began = self._time()
-        due = timedelta(seconds=self._size / limits.minimum_rate) + GRACE
-        return min(at, self._content_began + due.total_seconds())
+        if not self._content_due:
+            self._content_due = self._time() + GRACE.total_seconds()
+        return min(at, self._content_due)
+
+    def _earn_time(self, octets: int) -> None:
+        """Put off the end by what content earns at `minimum_rate`, to `idle` from now at most:
+        who was fast at first may not trickle for hours on what that earned.
+        """
+        limits, at = self._desk.limits, self._time()
+        if limits.minimum_rate:
+            due = (self._content_due or at + GRACE.total_seconds()) + octets / limits.minimum_rate
+            most = max(GRACE.total_seconds(), limits.idle.total_seconds())
+            self._content_due = min(due, at + most)
 
     def _lateness(self) -> Reply:
         if self._desk.stopping():
@@ -210,7 +219,7 @@ class Conversation:
             mail,
             self._standing(),
             message_size=self._door.profile.message_size,
-            room=Room(disk=desk.free_space(), memory=desk.memory.left),
+            room=Room(disk=desk.free_space(), memory=desk.memory.left(self._stranger())),
         )
         if refusal:
             self._record_refusal(refusal, mail.reverse_path.text if mail.reverse_path else "<>")
@@ -238,17 +247,25 @@ class Conversation:
 
     def _keep(self, octets: bytes) -> None:
         """Keep a piece of content, while this worker has memory for it (decision 8)."""
-        if self._overflowed or self._desk.memory.left < len(octets):
+        self._earn_time(len(octets))
+        stranger = self._stranger()
+        if self._overflowed or self._desk.memory.left(stranger) < len(octets):
+            due = self._content_due
             self._let_go()
+            self._content_due = due
             self._overflowed = True
             return
         self._pieces.append(octets)
         self._size += len(octets)
-        self._desk.memory.used += len(octets)
+        self._desk.memory.take(len(octets), stranger)
 
     def _let_go(self) -> None:
-        self._desk.memory.used -= self._size
-        self._pieces, self._size, self._content_began = [], 0, 0.0
+        self._desk.memory.give(self._size, self._stranger())
+        self._pieces, self._size, self._content_due = [], 0, 0.0
+
+    def _stranger(self) -> str:
+        """Return whose share of the memory content takes; "" for one who has logged in."""
+        return "" if self._principal else one_client(self._connection.peer.host)
 
     async def _on_content_ended(self) -> None:
         session = self._session

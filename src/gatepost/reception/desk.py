@@ -19,18 +19,38 @@ GRACE = timedelta(seconds=30)
 
 
 class Memory:
-    """How many octets of content under way this worker holds, and may hold."""
+    """How many octets of content under way this worker holds, and may hold.
 
-    __slots__ = ("limit", "used")
+    All that one stranger's connections hold together is at most `share`: who has logged in finds
+    room whatever strangers do. "" as client: somebody who has logged in.
+    """
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("_strangers", "limit", "share", "used")
+
+    def __init__(self, limit: int, share: int | None = None) -> None:
         self.limit = limit
+        self.share = limit if share is None else share
         self.used = 0
+        self._strangers: dict[str, int] = {}
 
-    @property
-    def left(self) -> int:
-        """Return what may still be taken."""
-        return self.limit - self.used
+    def left(self, client: str = "") -> int:
+        """Return what this client may still take."""
+        left = self.limit - self.used
+        return min(left, self.share - self._strangers.get(client, 0)) if client else left
+
+    def take(self, octets: int, client: str = "") -> None:
+        """Count octets that a client holds from now on."""
+        self.used += octets
+        if client and octets:
+            self._strangers[client] = self._strangers.get(client, 0) + octets
+
+    def give(self, octets: int, client: str = "") -> None:
+        """Count octets that a client has let go of."""
+        self.used -= octets
+        if client and octets:
+            self._strangers[client] -= octets
+            if not self._strangers[client]:
+                del self._strangers[client]
 
 
 @dataclass(frozen=True, slots=True)

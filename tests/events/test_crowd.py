@@ -1,0 +1,79 @@
+"""Refusals that strangers cause for nothing: told one by one while they are few, then counted."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gatepost.events.crowd import CLIENTS, TOLD, Crowd
+from gatepost.events.record import Recorder
+from gatepost.model.event import Event, EventKind
+from tests.events.outbox import Outbox
+
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+
+
+def refusal(
+    client: str = "192.0.2.1", second: float = 0, kind: EventKind = EventKind.REFUSED_AT_DOOR
+) -> Event:
+    return Event(kind, NOON + timedelta(seconds=second), facts={"client": client})
+
+
+@pytest.mark.parametrize("kind", [EventKind.REFUSED_AT_DOOR, EventKind.LOGIN_REFUSED])
+def test_beyond_so_many_a_minute_one_event_says_how_many(kind: EventKind) -> None:
+    crowd = Crowd()
+    told = [e for n in range(TOLD + 500) for e in crowd.admit(refusal(second=n / 100, kind=kind))]
+    assert len(told) == TOLD
+    assert [crowd.waits] == [True]
+    assert not crowd.summaries(NOON + timedelta(seconds=59))
+    (summary,) = crowd.summaries(NOON + timedelta(seconds=60))
+    assert (summary.kind, summary.facts["client"]) == (kind, "192.0.2.1")
+    assert summary.facts["count"] == 500
+    assert [crowd.waits] == [False]
+    assert not crowd.summaries(NOON + timedelta(seconds=120))
+
+
+def test_the_next_minute_is_told_again_behind_the_summary() -> None:
+    crowd = Crowd()
+    for _ in range(TOLD + 1):
+        crowd.admit(refusal())
+    told = list(crowd.admit(refusal(second=61)))
+    assert [e.facts.get("count") for e in told] == [1, None]
+
+
+def test_other_clients_kinds_and_events_are_not_touched() -> None:
+    crowd = Crowd()
+    for _ in range(100):
+        crowd.admit(refusal())
+    for event in (
+        refusal("192.0.2.2"),
+        refusal(kind=EventKind.LOGIN_REFUSED),
+        refusal(kind=EventKind.LOGIN_SUCCEEDED),
+        Event(EventKind.REFUSED_AT_DOOR, NOON),
+    ):
+        assert list(crowd.admit(event)) == [event]
+
+
+def test_addresses_without_end_take_no_memory_without_end() -> None:
+    crowd = Crowd()
+    told = sum(len(list(crowd.admit(refusal(f"2001:db8:{n:x}::1")))) for n in range(3 * CLIENTS))
+    assert told == CLIENTS + TOLD
+    (summary,) = crowd.summaries(NOON + timedelta(seconds=60))
+    assert summary.facts["count"] == 2 * CLIENTS - TOLD
+
+
+async def test_what_was_counted_is_told_at_the_end() -> None:
+    outbox = Outbox()
+    store: Any = outbox
+    recorder = Recorder(store)
+    task = asyncio.create_task(recorder.run())
+    await asyncio.sleep(0)
+    for _ in range(TOLD + 7):
+        recorder.record(refusal())
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert len(outbox.stored) == TOLD + 1
+    assert outbox.stored[-1].event.facts["count"] == 7
