@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.link import Link
 from gatepost.delivery.lookup import Lookup
 from gatepost.model.delivery import DeliveryState
@@ -50,3 +51,23 @@ async def test_a_fault_of_ours_defers_and_lets_go(
         monkeypatch.undo()
         await rig.until_state([one], DeliveryState.DELIVERED)
         assert rig.scheduler.held == 0
+
+
+async def test_what_was_delivered_before_a_fault_of_ours_stays_delivered(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works, carried = Link.verdicts, 0
+
+    async def fails_at_the_second(self: Link, *arguments: object) -> object:
+        nonlocal carried
+        carried += 1
+        if carried == 2:
+            raise ValueError("poison")
+        return await works(self, *arguments)
+
+    async with Rig(sink.port, bounds=Bounds(look=0.02, connections_per_site=1)) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        monkeypatch.setattr(Link, "verdicts", fails_at_the_second)
+        ids = [*await rig.submit("a@y.example"), *await rig.submit("b@y.example")]
+        await rig.until_state(ids, DeliveryState.DELIVERED)
+        assert len(sink.messages) == 2

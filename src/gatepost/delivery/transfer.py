@@ -65,6 +65,8 @@ class Courier:
         self._link: Link | None = None
         self._carried = 0
         self._is_dialling = False
+        #: What of the present claim has its outcome.
+        self._ended: set[DeliveryId] = set()
         self._is_over = False
 
     async def run(self) -> None:
@@ -79,6 +81,7 @@ class Courier:
                     if self._link is None or not await queue.wait():
                         break
                     continue
+                self._ended.clear()
                 try:
                     await self._carry_all(parcels)
                 except Exception:  # noqa: BLE001 - whatever a stranger makes us trip over
@@ -94,14 +97,14 @@ class Courier:
     def _put_aside(self, parcels: list[Parcel]) -> None:
         """End the attempt of parcels that made us stumble: their leases must not outlive it.
 
-        What was settled already stays settled: its lease is gone.
+        What was settled already stays settled, written or not.
         """
         if self._link is not None:
             self._link.abort()
             self._link = None
             self._carried = 0
         for parcel in parcels:
-            self._settle(parcel.items, _OUR_FAULT)
+            self._settle([i for i in parcel.items if i.id not in self._ended], _OUR_FAULT)
 
     def _dialled(self) -> None:
         if self._is_dialling:
@@ -182,6 +185,7 @@ class Courier:
             if took_some and isinstance(verdict, ServerReply) and says_too_many_recipients(verdict):
                 again.append(item)
             else:
+                self._ended.add(item.id)
                 self._room.settle(Result(item.leased, link.outcome(verdict)))
         return again
 
@@ -215,7 +219,8 @@ class Courier:
                     failure = this
             except Exception:  # noqa: BLE001 - the next host may do better
                 _log.exception("no session with %s", target.name)
-                failure = failure or LinkFailedError(_OUR_FAULT)
+                if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
+                    failure = LinkFailedError(_OUR_FAULT)
         raise failure or LinkFailedError(deferred(NO_CONNECTION, "no address to call"))
 
     async def _dial_one(self, target: Target) -> Link:
@@ -254,6 +259,7 @@ class Courier:
 
     def _settle(self, items: Sequence[Item], outcome: Outcome) -> None:
         for item in items:
+            self._ended.add(item.id)
             if item.is_ours:
                 self._room.settle(Result(item.leased, outcome))
             else:
