@@ -92,6 +92,7 @@ def running_postfix(domain: str = "next.example", *, more: str = "") -> Iterator
 def _configure(root: Path, port: int, domain: str, user: pwd.struct_passwd) -> None:
     for name in ("etc", "queue", "data", "mail"):
         (root / name).mkdir()
+        (root / name).chmod(0o755)  # whatever mask another test has left
     for name in ("data", "mail"):
         os.chown(root / name, user.pw_uid, user.pw_gid)
     main = MAIN.format(root=root, domain=domain, host=HOST, uid=user.pw_uid, gid=user.pw_gid)
@@ -124,7 +125,9 @@ def _without_port_25(master: str) -> str:
 
 
 def _run(*command: str, log: Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=50, check=False, umask=0o022
+    )
     if done.returncode:
         words = log.read_text(errors="replace") if log.exists() else ""
         msg = f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}{words}"
