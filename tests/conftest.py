@@ -1,5 +1,6 @@
 """Fixtures for every room: a running node, and what the project itself needs of its tests."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from tests.support import rfc_index
 from tests.support.node import CAPTURE_ALL, Node
 
 NodeMaker = Callable[..., Node]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin each test with the usual mask: programs of other users read what tests write."""
+    os.umask(0o022)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
