@@ -83,16 +83,15 @@ def prepare(data_dir: Path) -> None:
     refuse_old_sqlite()
     try:
         make_directory(data_dir)
-        old_mask = os.umask(0o077)
-        try:
-            with store_lock(data_dir):
-                connection = connect(data_dir / DATABASE)
-                try:
-                    migrate(connection)
-                finally:
-                    connection.close()
-        finally:
-            os.umask(old_mask)
+        with store_lock(data_dir):
+            # Made by us, for the owner alone; SQLite gives its other files the same rights. (A
+            # narrower umask would be the whole process's, and two threads would leave it behind.)
+            os.close(os.open(data_dir / DATABASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            connection = connect(data_dir / DATABASE)
+            try:
+                migrate(connection)
+            finally:
+                connection.close()
     except OSError as error:
         raise disk_trouble(error) from error
     except apsw.Error as error:
