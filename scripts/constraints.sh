@@ -11,7 +11,7 @@ pin() { # set, then what to resolve
     shift
     printf '# Made by "make constraints" from pyproject.toml and constraints/build.in. Do not edit.\n' > "$out.new"
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-        --no-emit-index-url --no-emit-find-links --no-annotate "$@" >> "$out.new"
+        --no-emit-index-url --no-emit-find-links --no-strip-extras --no-annotate "$@" >> "$out.new"
     mv "$out.new" "$out"
 }
 
