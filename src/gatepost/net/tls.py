@@ -47,8 +47,9 @@ class FrontContexts:
 
     def __init__(self, certificates: Sequence[Certificate]) -> None:
         self._fronts: dict[str, ssl.SSLContext] = {}
+        self._certificates = tuple(certificates)
+        self._trusted: frozenset[bytes] = frozenset()
         self._choice = _Choice(certificates)
-        self._trusted: set[bytes] = set()
 
     def front_context(self, settings: ListenerSettings) -> ssl.SSLContext:
         """Return a listener's context, the same one for life. The first call is before the fork."""
@@ -72,20 +73,24 @@ class FrontContexts:
             CertificateInvalidError: OpenSSL refuses one; the former ones stay.
 
         """
-        choice = _Choice(certificates)
-        for der in self._trusted:
-            choice.trust(der)
-        self._choice = choice
+        self._choice = _choice_that_trusts(certificates, self._trusted)
+        self._certificates = tuple(certificates)
 
     def trust_clients(self, certificates: Iterable[bytes]) -> None:
-        """Trust these client certificates (DER) from the next handshake on, beside those of before.
+        """Trust these client certificates (DER), and no others, from the next handshake on.
 
-        OpenSSL ends the handshake of a client that shows another one (decision 19). What was
-        trusted once stays so in this process: whether it still logs in is decided at EXTERNAL.
+        OpenSSL ends the handshake of a client that shows another one (decision 19). A session that
+        is resumed is not looked at again there: whether it logs in is decided at EXTERNAL.
         """
-        for der in set(certificates) - self._trusted:
-            self._choice.trust(der)
-            self._trusted.add(der)
+        wanted = frozenset(certificates)
+        if wanted == self._trusted:
+            return
+        if wanted > self._trusted:
+            for der in wanted - self._trusted:
+                self._choice.trust(der)
+        else:  # a context forgets nothing: new ones take its place
+            self._choice = _choice_that_trusts(self._certificates, wanted)
+        self._trusted = wanted
 
     def _choose(
         self, session: ssl.SSLObject, server_name: str | None, _front: ssl.SSLContext
@@ -131,6 +136,13 @@ class _Choice:
             _, dot, parent = name.partition(".")
             found = self._by_name.get(f"*.{parent}") if dot else None
         return found or self._default
+
+
+def _choice_that_trusts(certificates: Sequence[Certificate], clients: Iterable[bytes]) -> _Choice:
+    choice = _Choice(certificates)
+    for der in clients:
+        choice.trust(der)
+    return choice
 
 
 def _one_of_each_kind(certificates: Iterator[Certificate]) -> tuple[Certificate, ...]:
