@@ -33,8 +33,8 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 def hold_signals() -> None:
-    """Keep signals that come while a node starts for `Supervisor.run`: none is lost, none ends
-    the process between two steps.
+    """Keep signals that come while a node starts, or a worker is born, for who can take them: none
+    is lost, none ends the process between two steps.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
@@ -136,8 +136,10 @@ class Supervisor:
         region = self._free_region()
         self._births += 1
         sys.stderr.flush()
+        hold_signals()  # one for a newborn waits until it can take it; none is ours by mistake
         pid = os.fork()
         if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             theirs.close()
             return Child(index, pid, ours, region, self._births, time.monotonic())
         status = 70  # EX_SOFTWARE, unless the worker says better
@@ -163,6 +165,7 @@ class Supervisor:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all of us
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         ours.close()
         self._wake_read.close()
         self._wake_write.close()
