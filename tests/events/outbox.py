@@ -18,6 +18,8 @@ class Outbox:
         self.refused = 0
 
     def add_events(self, events: Sequence[Event]) -> None:
+        if any(event.facts.get("poison") for event in events):
+            raise ValueError("cannot be written")
         for event in events:
             self.stored.append(StoredEvent(len(self.stored) + 1, event))
 

@@ -68,6 +68,21 @@ async def test_events_wait_while_the_store_is_away() -> None:
     assert [s.event.facts["number"] for s in outbox.stored] == [1, 2]
 
 
+async def test_an_event_that_cannot_be_written_takes_no_other_with_it() -> None:
+    outbox = Outbox()
+    ours = recorder(outbox)
+    told: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    for number in range(7):
+        ours.record(event(number))
+    ours.record(Event(EventKind.REFUSED_AT_DOOR, NOW, facts={"poison": True}))
+    ours.record(event(7))
+    await ours.flush()
+    assert [s.event.facts["number"] for s in outbox.stored] == list(range(8))
+    assert told == ["an event message.refused was not written"]
+
+
 async def test_a_store_that_stays_away_does_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,6 @@
 """Who is told, what, and once."""
 
+import asyncio
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -67,11 +68,14 @@ def test_what_failed_together_shares_a_report() -> None:
 class Desk:
     """Accepts returns, or not."""
 
-    def __init__(self, answer: bool | Exception = True) -> None:
+    def __init__(self, answer: bool | Exception = True, poison: bytes = b"\0") -> None:
         self.answer = answer
+        self.poison = poison
         self.taken: list[ReturnMessage] = []
 
     async def accept(self, message: ReturnMessage) -> bool:
+        if self.poison in message.content:
+            raise ValueError("a fault of ours")
         if isinstance(self.answer, Exception):
             raise self.answer
         self.taken.append(message)
@@ -117,6 +121,24 @@ async def test_a_return_that_can_never_be_accepted_is_dropped_with_an_event() ->
     await notifier(store, Desk(answer=False)).send_due()
     assert store.tables.notices == {}
     assert store.kinds() == [EventKind.RETURN_DROPPED]
+
+
+@pytest.mark.parametrize(
+    ("poison", "told"),
+    [(b"Subject: hi", EventKind.RETURNED), (b"Reporting-MTA", EventKind.RETURN_DROPPED)],
+    ids=["the original", "the report"],
+)
+async def test_a_fault_of_ours_with_one_report_holds_up_no_other(
+    poison: bytes, told: EventKind
+) -> None:
+    faults: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context["message"]))
+    store, desk = store_with(notice(1)), Desk(poison=poison)
+    await notifier(store, desk).send_due()
+    assert store.tables.notices == {}
+    assert store.kinds() == [told]
+    assert set(faults) == {"a report about s failed"}
 
 
 async def test_a_return_waits_for_the_store() -> None:

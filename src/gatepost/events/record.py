@@ -105,7 +105,7 @@ class Recorder:
         if not events:
             return
         try:
-            await self._store.write(lambda transaction: transaction.add_events(events))
+            await self._write(events)
         except StoreUnavailableError as error:
             _log.warning("%d events wait: the store is away: %s", len(events), error)
             self._keep(events)
@@ -115,8 +115,29 @@ class Recorder:
             self._keep(events)
             raise
         if self._lost:
-            _log.error("%d events were lost while the store was away", self._lost)
+            _log.error("%d events were lost", self._lost)
             self._lost = 0
+
+    async def _write(self, events: list[Event]) -> None:
+        """Write events; one that cannot be written is lost, and takes no other with it.
+
+        Raises:
+            StoreUnavailableError: they wait (some may have been written).
+
+        """
+        try:
+            await self._store.write(lambda transaction: transaction.add_events(events))
+        except StoreUnavailableError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - our own fault: the worker goes on
+            if len(events) > 1:
+                for middle in (slice(len(events) // 2), slice(len(events) // 2, None)):
+                    await self._write(events[middle])
+                return
+            self._lost += 1
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"an event {events[0].kind} was not written", "exception": fault}
+            )
 
     def _keep(self, events: list[Event]) -> None:
         self._events[:0] = events

@@ -85,6 +85,8 @@ class Notifier:
             except StoreUnavailableError as trouble:
                 _log.warning("returns wait for the store: %s", trouble)
                 pause = _STORE_PAUSE
+            except Exception as fault:  # noqa: BLE001 - the top of a task: the worker goes on
+                _tell_fault("returns wait: a fault of ours", fault)
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -108,12 +110,8 @@ class Notifier:
         sent = False
         identifier = SubmissionId("")
         if wanted:
-            submission = wanted[0].submission
-            original = await self._store.read(lambda store: _original(store, submission.id))
             identifier = return_id(wanted)
-            report = report_on(wanted, identifier, original, self._hostname, self._now())
-            message = ReturnMessage(identifier, submission.reverse_path, compose(report))
-            sent = await self._accept(message)
+            sent = await self._report(wanted, identifier)
         kind = EventKind.RETURNED if sent else EventKind.RETURN_DROPPED
         events = [_event(n, kind, self._now(), identifier) for n in wanted]
 
@@ -123,6 +121,27 @@ class Notifier:
             transaction.add_events(events)
 
         await self._store.write(strike_out)
+
+    async def _report(self, wanted: Sequence[DueNotice], identifier: SubmissionId) -> bool:
+        """Accept one report; without the original where a fault of ours shows with it. False when
+        neither can be accepted: it must not hold up all the others, nor stop the worker.
+        """
+        submission = wanted[0].submission
+        original = await self._store.read(lambda store: _original(store, submission.id))
+        for shown in (original, b""):
+            try:
+                report = report_on(wanted, identifier, shown, self._hostname, self._now())
+                message = ReturnMessage(identifier, submission.reverse_path, compose(report))
+                return await self._accept(message)
+            except StoreUnavailableError:
+                raise
+            except Exception as fault:  # noqa: BLE001 - our own fault, with this one report
+                _tell_fault(f"a report about {submission.id} failed", fault)
+        return False
+
+
+def _tell_fault(words: str, fault: Exception) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": words, "exception": fault})
 
 
 def is_wanted(notice: DueNotice) -> bool:
