@@ -180,6 +180,10 @@ class Rig:
         await self.store.until(there)
         return [self.row(i) for i in identifiers]
 
+    async def until_attempted(self, identifier: DeliveryId) -> None:
+        """Wait until an attempt has been counted."""
+        await self.store.until(lambda: self.row(identifier).attempts > 0)
+
     async def until_event(self, kind: EventKind, count: int = 1) -> Event:
         await self.store.until(lambda: self.store.kinds().count(kind) >= count)
         return next(e for e in self.store.tables.event_rows if e.kind is kind)

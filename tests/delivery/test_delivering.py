@@ -15,6 +15,7 @@ from gatepost.model.event import EventKind
 from gatepost.model.route import ViaCapture, ViaDiscard, ViaLmtp, ViaMaildir, ViaSmtp
 from gatepost.model.settings import RetrySettings
 from gatepost.net.address import SocketAddress
+from gatepost.net.clock import now
 from gatepost.wire.smtp.client_events import Phase
 from tests.delivery.rig import CONTENT, QUICK, Rig, routing
 from tests.memory_store import MemoryStore
@@ -354,6 +355,26 @@ async def test_in_the_end_we_give_up_and_say_so(sink: Sink) -> None:
         assert row.attempts >= 2
         await rig.until_event(EventKind.RETURNED)
         assert b"Status: 5.2.1" in rig.returns[0].content
+
+
+async def test_what_waits_too_long_for_a_slow_site_is_given_up_without_another_try(
+    sink: Sink,
+) -> None:
+    sink.go.clear()
+    async with Rig(sink.port, bounds=Bounds(look=0.02, connections_per_site=1, claim=1)) as rig:
+        one_mx(rig)
+        (first,) = await rig.submit("a@y.example")
+        await rig.until_attempted(first)
+        (late,) = await rig.submit("b@y.example", give_up=timedelta(seconds=1), hand_over=False)
+        rig.store.tables.delivery_rows[late] = replace(rig.row(late), attempts=1)
+        await rig.store.until(lambda: rig.row(late).state is DeliveryState.LEASED)
+        await asyncio.sleep((rig.row(late).expires_at - now()).total_seconds())
+        sink.go.set()
+        (row,) = await rig.until_state([late])
+        assert row.state is DeliveryState.EXPIRED
+        assert row.attempts == 1
+        await rig.until_state([first], DELIVERED)
+        assert [m.forward_paths for m in sink.messages] == [["a@y.example"]]
 
 
 async def test_a_delay_is_told_once(sink: Sink) -> None:

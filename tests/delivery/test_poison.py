@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.link import Link
 from gatepost.delivery.lookup import Lookup
 from gatepost.model.delivery import DeliveryState
+from gatepost.net.clock import now
 from gatepost.wire.smtp.extensions import read_offers
 from tests.delivery.rig import Rig
 from tests.sink import Sink
@@ -51,6 +53,22 @@ async def test_a_fault_of_ours_defers_and_lets_go(
         monkeypatch.undo()
         await rig.until_state([one], DeliveryState.DELIVERED)
         assert rig.scheduler.held == 0
+
+
+async def test_an_attempt_that_cannot_be_counted_is_put_off(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> object:
+        raise ValueError("poison")
+
+    async with Rig(sink.port) as rig:
+        rig.dns.for_name("y.example").rcode = "SERVFAIL"
+        monkeypatch.setattr(Attempts, "begin", fails)
+        (one,) = await rig.submit("b@y.example")
+        await rig.store.until(lambda: rig.row(one).state is DeliveryState.DUE)
+        assert rig.scheduler.held == 0
+        assert rig.row(one).next_attempt_at > now()
+        assert rig.row(one).reason
 
 
 async def test_what_was_delivered_before_a_fault_of_ours_stays_delivered(

@@ -67,6 +67,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         chance=setup.entropy.generator(),
         settle=setup.settler.settle,
         release=lambda items, reason: release(list(items), reason),
+        now=setup.now,
     )
 
     async def serve(queue: SiteQueue) -> None:

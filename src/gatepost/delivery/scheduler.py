@@ -175,6 +175,10 @@ class Scheduler:
             except StoreUnavailableError:
                 self.release(items, "")
                 return
+            except Exception:  # noqa: BLE001 - else their leases would be kept without end
+                _log.exception("counting attempts for %s failed", hop.destination)
+                self.release(items, found.text, _SLOW_PAUSE)
+                return
         for item in items:
             self._settler.settle(Result(item.leased, found, attempted=counted))
 

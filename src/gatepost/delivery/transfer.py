@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 
 from gatepost.delivery import maildir
@@ -20,6 +21,7 @@ from gatepost.delivery.site import Kind, Target, targets
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.route import TlsMode
+from gatepost.queue.expiry import is_expired
 from gatepost.returns.outcome import (
     CONTENT_DAMAGED,
     LOCAL_TROUBLE,
@@ -45,7 +47,7 @@ _AFTER_THE_FACT = frozenset({Phase.CONTENT, Phase.FINAL_DOT})
 
 @dataclass(frozen=True, slots=True)
 class Room7:
-    """What couriers share. `release` is told of items that end without an outcome."""
+    """What couriers share. `release` is told of items that end without an outcome; `now` is UTC."""
 
     store: Store
     attempts: Attempts
@@ -54,6 +56,7 @@ class Room7:
     chance: Random
     settle: Callable[[Result], None]
     release: Callable[[Sequence[Item], str], None]
+    now: Callable[[], datetime]
 
 
 class Courier:
@@ -133,6 +136,7 @@ class Courier:
     async def _prepare(self, parcels: list[Parcel]) -> list[tuple[Parcel, Content]]:
         """Count attempts and fetch contents; drop what is no longer ours."""
         store_away = "the store is away"
+        self._end_expired(parcels)
         try:
             await self._count([i for p in parcels for i in p.items if not i.counted])
             missing = [p.submission.id for p in parcels if p.pieces is None and p.items]
@@ -150,6 +154,17 @@ class Courier:
                 pieces = parcel.pieces
                 ready.append((parcel, contents[parcel.submission.id] if pieces is None else pieces))
         return ready
+
+    def _end_expired(self, parcels: list[Parcel]) -> None:
+        """End what has waited here beyond its time: a slow site must not make old mail older."""
+        at = self._room.now()
+        for parcel in parcels:
+            late = [i for i in parcel.items if is_expired(i.leased.delivery, at)]
+            for item in late:
+                self._ended.add(item.id)
+                self._room.settle(Result(item.leased, None, attempted=False, expired=True))
+            if late:
+                parcel.items = [i for i in parcel.items if i not in late]
 
     async def _count(self, items: list[Item]) -> None:
         ours: set[DeliveryId] = await self._room.attempts.begin([i.held for i in items])
