@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.wire.smtp import replies
+from gatepost.wire.smtp.command_reader import parse_command
 from gatepost.wire.smtp.commands import (
     Auth,
     Data,
@@ -17,7 +18,6 @@ from gatepost.wire.smtp.commands import (
     Rset,
     StartTls,
     Vrfy,
-    parse_command,
 )
 from gatepost.wire.smtp.grammar import Mailbox
 from gatepost.wire.smtp.replies import Reply

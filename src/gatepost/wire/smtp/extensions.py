@@ -1,7 +1,7 @@
 """What EHLO says, from both sides (RFC 5321 §4.1.1.1)."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 
@@ -18,7 +18,8 @@ class Profile:
 
     `mechanisms` is empty where AUTH does not exist (the mx role), and holds more than some sessions
     are offered (`ServerSession.mechanisms`); `offers_tls` is False where no
-    certificate is at hand or TLS came first. `message_size` in octets.
+    certificate is at hand or TLS came first. `message_size` in octets. `extensions` are the
+    keywords of what not every listener offers, with what EHLO says behind each ("" for nothing).
     """
 
     hostname: str
@@ -26,6 +27,7 @@ class Profile:
     mechanisms: tuple[str, ...] = ()
     offers_tls: bool = True
     greeting: str = "Gatepost ESMTP"
+    extensions: Mapping[str, str] = field(default_factory=dict)
 
 
 def keywords(
@@ -43,6 +45,7 @@ def keywords(
         "8BITMIME",
         "ENHANCEDSTATUSCODES",
         "HELP",
+        *(f"{keyword} {says}".rstrip() for keyword, says in profile.extensions.items()),
     ]
     if channel is Channel.CLEAR and profile.offers_tls:
         lines.append("STARTTLS")

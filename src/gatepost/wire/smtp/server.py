@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Final
 
 from gatepost.wire.smtp import limits, replies
+from gatepost.wire.smtp.command_reader import parse_command
 from gatepost.wire.smtp.commands import (
     Auth,
     Command,
@@ -30,7 +31,6 @@ from gatepost.wire.smtp.commands import (
     Rset,
     StartTls,
     Vrfy,
-    parse_command,
 )
 from gatepost.wire.smtp.extensions import Channel, Profile, keywords
 from gatepost.wire.smtp.framing import ContentReader, LineBuffer
@@ -276,7 +276,7 @@ class ServerSession:
         elif b"\n" in line or b"\r" in line or b"\0" in line:
             command = replies.BARE_LINE_ENDING_COMMAND
         else:
-            command = parse_command(line)
+            command = parse_command(line, self._profile.extensions)
         if isinstance(command, Reply):
             speaks_http = self.state is State.CONNECTED and line.startswith(_HTTP)
             if speaks_http:

@@ -1,0 +1,128 @@
+"""A command line -> the command, or the reply that says what is wrong with it (RFC 5321 §4.1.1)."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from gatepost.wire.smtp import replies
+from gatepost.wire.smtp.commands import (
+    Auth,
+    Command,
+    Data,
+    Ehlo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+)
+from gatepost.wire.smtp.grammar import Mailbox, is_domain, literal_address, parse_path
+from gatepost.wire.smtp.parameters import OF_MAIL, OF_RCPT, read_parameters
+from gatepost.wire.smtp.replies import Reply
+
+#: Known to the RFCs and not offered here: 502, where an unknown word is 500. RFC 6409 §7 forbids
+#: ETRN and ATRN on submission.
+_NOT_OFFERED: Final = frozenset(
+    {b"EXPN", b"ETRN", b"ATRN", b"TURN", b"SEND", b"SOML", b"SAML", b"BDAT"}
+)
+
+_PATH: Final = re.compile(
+    rb"(?:FROM|TO):[ \t]*<((?:\"(?:[^\"\\]|\\.)*\"|[^<>\"])*)>(?:[ \t]+(.*))?", re.IGNORECASE
+)
+_CLIENT_NAME: Final = re.compile(r"[!-~]{1,255}")
+
+
+def parse_command(line: bytes, offered: Collection[str] = ()) -> Command | Reply:
+    """Read one command line without its CRLF; a Reply says what is wrong with it.
+
+    `offered` are the EHLO keywords of the extensions that this listener offers besides those that
+    every one does: parameters of the others are unknown here (RFC 5321 §4.1.1.11).
+    """
+    verb, _, argument = line.rstrip(b" \t").partition(b" ")
+    verb = verb.upper()
+    if verb == b"MAIL":
+        return _read_mail(argument, offered)
+    if verb == b"RCPT":
+        return _read_rcpt(argument, offered)
+    reader = _READERS.get(verb)
+    if reader is not None:
+        return reader(argument)
+    return replies.NOT_OFFERED if verb in _NOT_OFFERED else replies.UNKNOWN_COMMAND
+
+
+def _read_mail(argument: bytes, offered: Collection[str]) -> Mail | Reply:
+    found = _PATH.fullmatch(argument) if argument[:5].upper() == b"FROM:" else None
+    if found is None:
+        return replies.BAD_ARGUMENT
+    path, tail = found.groups()
+    mailbox = None
+    if path and (mailbox := _mailbox(path)) is None:
+        return replies.BAD_SENDER_SYNTAX
+    if mailbox is not None and not mailbox.domain:
+        return replies.BAD_SENDER_SYNTAX
+    mail = Mail(mailbox)
+    return read_parameters(mail, tail.split(), OF_MAIL, offered) if tail else mail
+
+
+def _read_rcpt(argument: bytes, offered: Collection[str]) -> Rcpt | Reply:
+    found = _PATH.fullmatch(argument) if argument[:3].upper() == b"TO:" else None
+    if found is None:
+        return replies.BAD_ARGUMENT
+    path, tail = found.groups()
+    mailbox = _mailbox(path)
+    if mailbox is None:
+        return replies.BAD_RECIPIENT_SYNTAX
+    rcpt = Rcpt(mailbox)
+    return read_parameters(rcpt, tail.split(), OF_RCPT, offered) if tail else rcpt
+
+
+def _mailbox(path: bytes) -> Mailbox | None:
+    return parse_path(path.decode("ascii")) if path.isascii() else None
+
+
+def _hello(extended: bool) -> Callable[[bytes], Command | Reply]:
+    def read(argument: bytes) -> Command | Reply:
+        name = argument.strip().decode("ascii", "replace")
+        # Many clients name themselves badly (RFC 5321 §4.1.4 forbids refusing for that).
+        if not _CLIENT_NAME.fullmatch(name):
+            return replies.BAD_ARGUMENT
+        return Ehlo(name, extended)
+
+    return read
+
+
+def _read_auth(argument: bytes) -> Command | Reply:
+    mechanism, *rest = argument.split(b" ")
+    if len(rest) > 1 or not re.fullmatch(rb"[A-Za-z0-9_-]{1,20}", mechanism):  # RFC 4422 §3.1
+        return replies.BAD_ARGUMENT
+    return Auth(mechanism.decode("ascii").upper(), rest[0] if rest else None)
+
+
+def _bare(command: Command) -> Callable[[bytes], Command | Reply]:
+    return lambda argument: replies.BAD_ARGUMENT if argument else command
+
+
+def _any(command: Command) -> Callable[[bytes], Command | Reply]:
+    return lambda _: command
+
+
+def is_plausible_name(client_name: str) -> bool:
+    """Tell whether an EHLO argument is a domain or an address literal (RFC 5321 §4.1.1.1)."""
+    return is_domain(client_name) or literal_address(client_name) is not None
+
+
+_READERS: Final[Mapping[bytes, Callable[[bytes], Command | Reply]]] = {
+    b"DATA": _bare(Data()),
+    b"EHLO": _hello(extended=True),
+    b"HELO": _hello(extended=False),
+    b"RSET": _bare(Rset()),
+    b"NOOP": _any(Noop()),
+    b"QUIT": _bare(Quit()),
+    b"VRFY": _any(Vrfy()),
+    b"HELP": _any(Help()),
+    b"STARTTLS": _bare(StartTls()),
+    b"AUTH": _read_auth,
+}

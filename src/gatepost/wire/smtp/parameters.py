@@ -1,0 +1,79 @@
+"""What may follow the path in MAIL and RCPT (RFC 5321 §4.1.1.11): a table of keywords.
+
+One reader for each: it takes the command as read so far and the octets behind "=" (b"" where there
+is none), and returns the command with what they say, None where they say nothing sensible (501).
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Generic, TypeVar
+
+from gatepost.wire.smtp import replies
+from gatepost.wire.smtp.commands import Mail, Rcpt
+from gatepost.wire.smtp.replies import Reply
+
+C = TypeVar("C", Mail, Rcpt)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Generic[C]):
+    """How a parameter is read, and the EHLO keyword of the extension that it belongs to: "" for
+    one that every listener offers.
+    """
+
+    read: Callable[[C, bytes], C | None]
+    extension: str = ""
+
+
+def read_parameters(
+    command: C,
+    parameters: Sequence[bytes],
+    table: Mapping[bytes, Parameter[C]],
+    offered: Collection[str],
+) -> C | Reply:
+    """Return the command with what its parameters say, or the reply that refuses one of them.
+
+    A keyword twice or a bad value is 501; one that is unknown, or of an extension that is not
+    `offered` here, 555.
+    """
+    seen: set[bytes] = set()
+    for parameter in parameters:
+        keyword, _, value = parameter.partition(b"=")
+        keyword = keyword.upper()
+        known = table.get(keyword)
+        if known is None or (known.extension and known.extension not in offered):
+            return replies.UNKNOWN_PARAMETER.about(keyword.decode("ascii", "replace"))
+        if keyword in seen:
+            return replies.BAD_ARGUMENT
+        seen.add(keyword)
+        read = known.read(command, value)
+        if read is None:
+            return replies.BAD_ARGUMENT
+        command = read
+    return command
+
+
+def _size(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 1870 §3."""
+    return replace(mail, size=int(value)) if value.isdigit() and len(value) <= 20 else None
+
+
+def _body(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 6152 §3."""
+    word = value.upper()
+    if word == b"7BIT":
+        return mail
+    return replace(mail, eight_bit=True) if word == b"8BITMIME" else None
+
+
+def _auth(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 4954 §5: nobody is trusted, so it counts as <>."""
+    return mail if value else None
+
+
+OF_MAIL: Final[Mapping[bytes, Parameter[Mail]]] = {
+    b"SIZE": Parameter(_size),
+    b"BODY": Parameter(_body),
+    b"AUTH": Parameter(_auth),
+}
+OF_RCPT: Final[Mapping[bytes, Parameter[Rcpt]]] = {}
