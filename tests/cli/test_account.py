@@ -48,6 +48,9 @@ class Memory:
     def certificates(self) -> list[Credential]:
         return [c for c in self.secrets.values() if c.kind.value == "certificate"]
 
+    def foreign_uses(self, account: str) -> list[Any]:
+        return []
+
     def refused_logins(self, since: object, *, account: str) -> list[Any]:
         return []
 

@@ -69,6 +69,9 @@ def test_tokens_log_in_while_the_provider_is_there(
     node: Node, provider: Provider, mechanism: str
 ) -> None:
     assert login(node, mechanism, token(provider)).startswith("235 2.7.0")
+    wait_until(lambda: node.json("account", "show", NAME)["other_logins"] != [], "its use")
+    (use,) = node.json("account", "show", NAME)["other_logins"]
+    assert (use["by"], use["last_mechanism"]) == ("oauth", mechanism)
     said = login(node, mechanism, token(provider, exp=int(time.time()) - 999))
     assert said.startswith("535 5.7.8")
     tag = said.rpartition("[")[2].rstrip("]")

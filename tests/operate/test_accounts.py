@@ -63,6 +63,9 @@ class FakeStore:
     def certificates(self) -> list[Credential]:
         return [c for c in self.secrets.values() if c.kind is CredentialKind.CERTIFICATE]
 
+    def foreign_uses(self, account: str) -> list[Any]:
+        return []
+
     def refused_logins(self, since: datetime, *, account: str) -> list[Event]:
         return [e for e in self.events if e.kind is EventKind.LOGIN_REFUSED and e.at >= since]
 

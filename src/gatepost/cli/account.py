@@ -21,8 +21,8 @@ from gatepost.cli.account_verbs import (
 from gatepost.cli.context import NO, Json, fail, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from gatepost.model.account import Account, Credential
-    from gatepost.operate.account_shown import Holder
+    from gatepost.model.account import Account
+    from gatepost.operate.account_shown import Guest, Holder
     from gatepost.operate.accounts import NewPassword
     from gatepost.store.protocols import Guessed, Store
 
@@ -119,10 +119,10 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
     refused in the last 7 days, and what should be mended.
     """
 
-    async def work(store: "Store") -> "Holder":
-        from gatepost.operate.account_shown import show as show_account  # noqa: PLC0415
+    async def work(store: "Store") -> "Holder | Guest":
+        from gatepost.operate.account_shown import show_any  # noqa: PLC0415
 
-        return await show_account(store, name, by().now)
+        return await show_any(store, name, by().now)
 
     holder = run(ctx, work)
     if json:
@@ -130,7 +130,9 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
         print_json(holder_json(holder))
         return
-    _print_holder(holder)
+    from gatepost.cli.account_printed import print_holder  # noqa: PLC0415
+
+    print_holder(holder)
 
 
 @app.command()
@@ -235,37 +237,3 @@ def _new_password(password_stdin: bool, hash_stdin: bool, cram_md5: bool) -> "Ne
         return NewPassword(new_credential_id(), imported=read_hash_line())
     secret = read_password(password_stdin=password_stdin)
     return NewPassword(new_credential_id(), secret, cram_md5=cram_md5)
-
-
-def _print_holder(holder: "Holder") -> None:
-    account, refusals = holder.account, holder.refusals
-    say(f"name         {account.name}")
-    say(f"state        {account.state.value}")
-    say(f"may send as  {', '.join(account.senders)}")
-    say(f"added        {account.created_at:%Y-%m-%d %H:%M:%S} UTC")
-    if account.app_passwords_only:
-        say("logs in      with app passwords only")
-    for credential in holder.credentials:
-        _print_credential(credential)
-    if refusals.last_at:
-        say(f"refused      {refusals.count} in 7 days, last {refusals.last_at:%Y-%m-%d %H:%M} UTC:")
-        say(f"             {refusals.last_reason} [{refusals.last_tag}]")
-    for finding in holder.findings:
-        say(f"finding      {finding.what}: {finding.mend}")
-
-
-def _print_credential(credential: "Credential") -> None:
-    used = credential.last_used_at
-    how = f" by {credential.last_mechanism}, {credential.last_tls or 'no TLS'}"
-    last = f"last used {used:%Y-%m-%d %H:%M:%S} UTC{how}" if used else "no use recorded"
-    label = f' "{credential.label}"' if credential.label else ""
-    say(f"{credential.kind.value:<12}{label} set {credential.created_at:%Y-%m-%d}, {last}")
-    limits = []
-    if credential.expires_at:
-        limits.append(f"until {credential.expires_at:%Y-%m-%d %H:%M} UTC")
-    if credential.networks:
-        limits.append(f"from {', '.join(credential.networks)}")
-    if credential.senders:
-        limits.append(f"as {', '.join(credential.senders)}")
-    if limits:
-        say(f"             good {'; '.join(limits)}")

@@ -21,11 +21,19 @@ from gatepost.identity.rehash import Rehasher
 from gatepost.identity.scram import ITERATIONS, keys_for
 from gatepost.identity.throttle import Throttle
 from gatepost.identity.uses import LastUses
-from gatepost.identity.verdict import TOKEN_CREDENTIAL, Cause, Consequence, LoginFacts, Verdict
+from gatepost.identity.verdict import (
+    TOKEN_CREDENTIAL,
+    Cause,
+    Consequence,
+    LoginFacts,
+    Verdict,
+    is_foreign,
+)
 from gatepost.identity.verified import VerifiedCredentials
 from gatepost.model.account import AccountState, Credential, CredentialKind
 from gatepost.model.ids import AccountName
 from gatepost.net.address import one_client
+from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import StoreUnavailableError, Use
 from gatepost.wire.sasl.exchange import (
     Answer,
@@ -168,11 +176,18 @@ class LoginAttempt:
     def _count(self, verdict: Verdict) -> None:
         facts = self._facts
         if verdict.cause is None:
-            if verdict.credential and verdict.credential != TOKEN_CREDENTIAL:
-                use = Use(verdict.credential, self._at, facts.mechanism, facts.tls)
-                self._checks.uses.note(use)
+            self._note_use(verdict)
         elif verdict.cause.consequence is Consequence.WRONG:
             self._checks.throttle.note_failure(facts.client_address, verdict.name or None)
+
+    def _note_use(self, verdict: Verdict) -> None:
+        proof, facts, uses = verdict.credential, self._facts, self._checks.uses
+        if proof is None:
+            return
+        if is_foreign(proof):
+            uses.note_foreign(ForeignUse(verdict.name, proof, self._at, facts.mechanism, facts.tls))
+        else:
+            uses.note(Use(proof, self._at, facts.mechanism, facts.tls))
 
     # -- the asks
 

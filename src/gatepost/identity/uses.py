@@ -1,11 +1,14 @@
-"""When and how each credential was used last: gathered, and written every few seconds."""
+"""When and how each credential was used last, and each proof that is not ours: gathered, and
+written every few seconds.
+"""
 
 import asyncio
 import logging
 from typing import Final
 
-from gatepost.model.ids import CredentialId
-from gatepost.store.protocols import Store, StoreUnavailableError, Use
+from gatepost.model.ids import AccountName, CredentialId
+from gatepost.store.foreign_uses import ForeignUse
+from gatepost.store.protocols import Store, StoreUnavailableError, Transaction, Use
 
 _log: Final = logging.getLogger(__name__)
 
@@ -20,11 +23,17 @@ class LastUses:
         self._store = store
         self._interval = interval
         self._uses: dict[CredentialId, Use] = {}
+        self._foreign: dict[tuple[AccountName, CredentialId], ForeignUse] = {}
         self._wake = asyncio.Event()
 
     def note(self, use: Use) -> None:
         """Take a use; never waits, never fails."""
         self._uses[use.credential] = use
+        self._wake.set()
+
+    def note_foreign(self, use: ForeignUse) -> None:
+        """Take a use of a proof that is not ours, likewise."""
+        self._foreign[use.account, use.proof] = use
         self._wake.set()
 
     async def run(self) -> None:
@@ -41,11 +50,19 @@ class LastUses:
         """Write all that waits; keeps it when the store is away."""
         self._wake.clear()
         uses, self._uses = self._uses, {}
-        if not uses:
+        foreign, self._foreign = self._foreign, {}
+        if not uses and not foreign:
             return
+
+        def job(transaction: Transaction) -> None:
+            transaction.note_uses(uses.values())
+            transaction.note_foreign_uses(foreign.values())
+
         try:
-            await self._store.write(lambda transaction: transaction.note_uses(uses.values()))
+            await self._store.write(job)
         except StoreUnavailableError as trouble:
-            _log.warning("last uses of %d credentials wait: %s", len(uses), trouble)
+            waiting = len(uses) + len(foreign)
+            _log.warning("last uses of %d credentials wait: %s", waiting, trouble)
             self._uses = uses | self._uses
+            self._foreign = foreign | self._foreign
             self._wake.set()

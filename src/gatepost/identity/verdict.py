@@ -80,7 +80,7 @@ class Verdict:
 
     `account` is also there where its password was wrong or it is suspended. `name` is prepared,
     or as given where it cannot be. `detail` says more about the cause, never a secret. A token has
-    no credential of ours: then `credential` is "oauth".
+    no credential of ours: then `credential` is "oauth", and "directory/NAME" for a directory's word.
     """
 
     name: AccountName
@@ -116,3 +116,14 @@ class LoginFacts:
 
 #: Stands for the credential where an issuer's token was one.
 TOKEN_CREDENTIAL: Final = CredentialId("oauth")
+_DIRECTORY: Final = "directory/"
+
+
+def directory_credential(directory: str) -> CredentialId:
+    """Return what stands for the credential where a directory said that a password is right."""
+    return CredentialId(_DIRECTORY + directory)
+
+
+def is_foreign(credential: CredentialId) -> bool:
+    """Tell whether this stands for a proof that is not among our credentials."""
+    return credential == TOKEN_CREDENTIAL or credential.startswith(_DIRECTORY)

@@ -3,13 +3,18 @@
 No verifier and no key among it.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from gatepost.events.journal import time_text
 from gatepost.model.account import Account, Credential, CredentialKind
-from gatepost.operate.accounts import existing
+from gatepost.model.event import Event
+from gatepost.model.ids import AccountName, CredentialId
+from gatepost.operate.accounts import NoSuchAccountError, existing, prepared_name
+from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import Reading, Store
 
 #: True causes of refused logins are looked for so far back (decision 14).
@@ -27,6 +32,8 @@ class Refusals:
     last_at: datetime | None = None
     last_reason: str = ""
     last_tag: str = ""
+    #: How many of them had a right secret that was not good here or then (expired, another network).
+    with_right: Mapping[CredentialId, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +46,85 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """An account with its credentials, oldest first."""
+    """An account with its credentials, oldest first. `uses`: logins by somebody else's word (an
+    issuer's token, a directory), the last of each.
+    """
 
     account: Account
     credentials: tuple[Credential, ...]
+    uses: tuple[ForeignUse, ...] = ()
     refusals: Refusals = Refusals()
     findings: tuple[Finding, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """An account that is a directory's, and has logged in here: what we know of it."""
+
+    name: AccountName
+    uses: tuple[ForeignUse, ...]
+    refusals: Refusals = Refusals()
+
+
 async def show(store: Store, name: str, now: datetime) -> Holder:
-    """Return one account with all that is to be known of it.
+    """Return one account of ours with all that is to be known of it.
 
     Raises:
         NoSuchAccountError: there is none.
         StoreUnavailableError: the store cannot be read.
 
     """
+    return await store.read(lambda reading: _holder(reading, name, now))
 
-    def query(reading: Reading) -> Holder:
-        account = existing(reading, name)
-        credentials = tuple(reading.credentials(account.name))
-        refused = reading.refused_logins(now - REFUSALS_KEPT, account=account.name)
-        refusals = Refusals()
-        if refused:
-            last = refused[-1]
-            reason, tag = last.facts.get("reason", ""), last.facts.get("tag", "")
-            refusals = Refusals(len(refused), last.at, str(reason), str(tag))
-        return Holder(account, credentials, refusals, findings(account, credentials, now))
+
+async def show_any(store: Store, name: str, now: datetime) -> Holder | Guest:
+    """Return one account of ours, or of a directory if it has logged in here.
+
+    Raises:
+        NoSuchAccountError: there is neither.
+        StoreUnavailableError: the store cannot be read.
+
+    """
+
+    def query(reading: Reading) -> Holder | Guest:
+        try:
+            return _holder(reading, name, now)
+        except NoSuchAccountError:
+            prepared = prepared_name(name)
+            uses = tuple(reading.foreign_uses(prepared))
+            if not uses:
+                raise
+            return Guest(prepared, uses, _refusals(reading, prepared, now))
 
     return await store.read(query)
+
+
+def _holder(reading: Reading, name: str, now: datetime) -> Holder:
+    account = existing(reading, name)
+    credentials = tuple(reading.credentials(account.name))
+    return Holder(
+        account,
+        credentials,
+        tuple(reading.foreign_uses(account.name)),
+        _refusals(reading, account.name, now),
+        findings(account, credentials, now),
+    )
+
+
+def _refusals(reading: Reading, name: AccountName, now: datetime) -> Refusals:
+    return _summed_up(reading.refused_logins(now - REFUSALS_KEPT, account=name))
+
+
+def _summed_up(refused: Iterable[Event]) -> Refusals:
+    events = list(refused)
+    if not events:
+        return Refusals()
+    last = events[-1]
+    reason, tag = last.facts.get("reason", ""), last.facts.get("tag", "")
+    right = Counter(
+        CredentialId(str(e.facts["credential"])) for e in events if "credential" in e.facts
+    )
+    return Refusals(len(events), last.at, str(reason), str(tag), dict(right))
 
 
 def findings(
@@ -81,9 +138,7 @@ def findings(
     for credential in credentials:
         words = _words(credential)
         if credential.kind is CredentialKind.PASSWORD and credential.recoverable:
-            what = "CRAM-MD5 is allowed: its password is kept recoverable"
-            mend = 'use SCRAM-SHA-256, then set the password without "--cram-md5"'
-            found.append(Finding(what, mend))
+            found.append(_cram_md5(credential))
         if credential.kind is not CredentialKind.CERTIFICATE and credential.scram is None:
             mend = "one login with PLAIN makes the keys, or set the password anew"
             found.append(Finding(f"{words} has no SCRAM keys", mend))
@@ -99,6 +154,14 @@ def findings(
     return tuple(found)
 
 
+def _cram_md5(credential: Credential) -> Finding:
+    mend = 'use SCRAM-SHA-256, then set the password without "--cram-md5"'
+    used = credential.last_used_at
+    if used is not None and credential.last_mechanism == "CRAM-MD5":
+        return Finding(f"CRAM-MD5 is in use (last on {used:%Y-%m-%d}): a broken digest", mend)
+    return Finding("CRAM-MD5 is allowed: its password is kept recoverable", mend)
+
+
 def account_json(account: Account) -> dict[str, Any]:
     """Return an account as plain values, the shape of `--json`."""
     return {
@@ -111,8 +174,11 @@ def account_json(account: Account) -> dict[str, Any]:
     }
 
 
-def credential_json(credential: Credential) -> dict[str, Any]:
-    """Return a credential as plain values; of its secret only what a certificate shows anyway."""
+def credential_json(credential: Credential, refused: int | None = None) -> dict[str, Any]:
+    """Return a credential as plain values; of its secret only what a certificate shows anyway.
+
+    `refused`: how often it was right, and not good here or then; None where nobody counted.
+    """
     used_at, expires_at = credential.last_used_at, credential.expires_at
     shown: dict[str, Any] = {
         "id": credential.id,
@@ -127,6 +193,8 @@ def credential_json(credential: Credential) -> dict[str, Any]:
         "last_mechanism": credential.last_mechanism,
         "last_tls": credential.last_tls,
     }
+    if refused is not None:
+        shown["refused"] = refused
     if credential.kind is CredentialKind.CERTIFICATE:
         shown["fingerprint"] = credential.verifier.reveal()
     elif credential.kind is CredentialKind.PASSWORD:
@@ -134,18 +202,38 @@ def credential_json(credential: Credential) -> dict[str, Any]:
     return shown
 
 
-def holder_json(holder: Holder) -> dict[str, Any]:
+def holder_json(holder: Holder | Guest) -> dict[str, Any]:
     """Return an account with its credentials as plain values; no verifier among them."""
     refusals = holder.refusals
-    return account_json(holder.account) | {
-        "credentials": [credential_json(c) for c in holder.credentials],
+    shown = {
+        "other_logins": [_use_json(use) for use in holder.uses],
         "refused_logins": {
             "count": refusals.count,
             "last_at": time_text(refusals.last_at) if refusals.last_at else None,
             "last_reason": refusals.last_reason,
             "last_tag": refusals.last_tag,
         },
-        "findings": [{"what": f.what, "mend": f.mend} for f in holder.findings],
+    }
+    if isinstance(holder, Guest):
+        return {"name": holder.name} | shown
+    return (
+        account_json(holder.account)
+        | {
+            "credentials": [
+                credential_json(c, refusals.with_right.get(c.id, 0)) for c in holder.credentials
+            ],
+            "findings": [{"what": f.what, "mend": f.mend} for f in holder.findings],
+        }
+        | shown
+    )
+
+
+def _use_json(use: ForeignUse) -> dict[str, Any]:
+    return {
+        "by": use.proof,
+        "last_used_at": time_text(use.at),
+        "last_mechanism": use.mechanism,
+        "last_tls": use.tls,
     }
 
 

@@ -250,12 +250,17 @@ async def _set_state(store: Store, name: str, state: AccountState, by: By) -> Ac
     return await store.write(job)
 
 
+def prepared_name(name: str) -> AccountName:
+    """Return the name that an operator gave as logins are prepared; as given where it cannot be."""
+    try:
+        return AccountName(prepare_name(name.strip()))
+    except ValueError:
+        return AccountName(name)
+
+
 def existing(reading: Reading, name: str) -> Account:
     """Return an account by the name that an operator gave. Raises NoSuchAccountError."""
-    try:
-        prepared = AccountName(prepare_name(name.strip()))
-    except ValueError:
-        prepared = AccountName(name)
+    prepared = prepared_name(name)
     account = reading.account(prepared)
     if account is None:
         raise _no_such_account(prepared, (other.name for other in reading.accounts()))

@@ -202,6 +202,8 @@ def _flush(knock: _Knock) -> None:
 
 def _record_refusal(verdict: Verdict, knock: _Knock, tag: str) -> None:
     facts: dict[str, Fact] = {"reason": replies.printable(verdict.reason), "tag": tag}
+    if verdict.credential is not None:  # right, and not good here or now
+        facts["credential"] = verdict.credential
     _record(EventKind.LOGIN_REFUSED, verdict, knock, facts)
 
 

@@ -17,6 +17,7 @@ from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
+from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 
 T = TypeVar("T")
 
@@ -128,7 +129,7 @@ class Use:
     tls: str
 
 
-class Reading(Protocol):
+class Reading(ReadsForeignUses, Protocol):
     """What can be asked of a store. Also the reading half of a Transaction."""
 
     def account(self, name: AccountName) -> Account | None:
@@ -217,7 +218,7 @@ class Reading(Protocol):
         ...
 
 
-class Transaction(Reading, Protocol):
+class Transaction(Reading, NotesForeignUses, Protocol):
     """What a job may change. All of it happens, or none."""
 
     # -- rooms 4 and 5

@@ -16,6 +16,7 @@ from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
+from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import DueNotice, Guessed, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.segments import Place, read_content
 from gatepost.store.sqlite_domains import (
@@ -25,6 +26,7 @@ from gatepost.store.sqlite_domains import (
     ONE_DOMAIN,
     domains_of,
 )
+from gatepost.store.sqlite_foreign_uses import FOREIGN_USES, foreign_use_of
 from gatepost.store.sqlite_rows import (
     DELIVERY_COLUMNS,
     DELIVERY_WIDTH,
@@ -93,6 +95,10 @@ class SqliteReading:
         """Return all client certificates."""
         sql = "SELECT * FROM credential WHERE kind = 'certificate' ORDER BY created_at, id"
         return [credential_of(row) for row in self._rows(sql)]
+
+    def foreign_uses(self, account: AccountName) -> list[ForeignUse]:
+        """Return the last use of each proof of an account's name."""
+        return [foreign_use_of(row) for row in self._rows(FOREIGN_USES, (account,))]
 
     def domains(self) -> list[Domain]:
         """Return all sending domains by name."""

@@ -100,8 +100,16 @@ CREATE TABLE dkim_key (
 ) STRICT, WITHOUT ROWID;
 """
 
+#: 4: the last use of what is proven by somebody else's word.
+_FOURTH: Final = """
+CREATE TABLE foreign_use (
+    account TEXT NOT NULL, proof TEXT NOT NULL, at INTEGER NOT NULL, mechanism TEXT NOT NULL,
+    tls TEXT NOT NULL, PRIMARY KEY (account, proof)
+) STRICT, WITHOUT ROWID;
+"""
+
 #: One script per version; a new version is appended, never edited.
-MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND, _THIRD)
+MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (

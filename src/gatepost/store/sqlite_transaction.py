@@ -16,6 +16,7 @@ from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
+from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import (
     ContentDamagedError,
     Guessed,
@@ -27,6 +28,7 @@ from gatepost.store.protocols import (
 )
 from gatepost.store.segments import Place, SegmentGoneError
 from gatepost.store.sqlite_domains import put_domain, remove_domain
+from gatepost.store.sqlite_foreign_uses import forget_foreign_uses, note_foreign_uses
 from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
 from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_row
 from gatepost.store.sqlite_rows import (
@@ -286,6 +288,7 @@ class SqliteTransaction(SqliteReading):
     def remove_account(self, name: AccountName) -> bool:
         """Remove with all its credentials."""
         self._connection.execute("DELETE FROM credential WHERE account = ?", (name,))
+        forget_foreign_uses(self._connection, name)
         self._connection.execute("DELETE FROM account WHERE name = ?", (name,))
         return self._connection.changes() > 0
 
@@ -303,6 +306,10 @@ class SqliteTransaction(SqliteReading):
         """Write each credential's last use."""
         rows = [(use.credential, microseconds(use.at), use.mechanism, use.tls) for use in uses]
         self._rows(_USED, (as_json(rows),))
+
+    def note_foreign_uses(self, uses: Iterable[ForeignUse]) -> None:
+        """Write the last use of each account and proof."""
+        note_foreign_uses(self._connection, uses)
 
     # -- sending domains
     def put_domain(self, domain: Domain) -> None:

@@ -1,0 +1,62 @@
+"""An account on a terminal: its credentials, their use, refused logins, findings."""
+
+from gatepost.cli.context import say
+from gatepost.model.account import Credential
+from gatepost.operate.account_shown import Guest, Holder, Refusals
+from gatepost.store.foreign_uses import ForeignUse
+
+
+def print_holder(holder: Holder | Guest) -> None:
+    """Print an account, or what is known of one that is a directory's."""
+    if isinstance(holder, Guest):
+        say(f"name         {holder.name}")
+        say("kept         by a directory, not here; it has logged in")
+        _print_uses(holder.uses)
+        _print_refusals(holder.refusals)
+        return
+    account, refusals = holder.account, holder.refusals
+    say(f"name         {account.name}")
+    say(f"state        {account.state.value}")
+    say(f"may send as  {', '.join(account.senders)}")
+    say(f"added        {account.created_at:%Y-%m-%d %H:%M:%S} UTC")
+    if account.app_passwords_only:
+        say("logs in      with app passwords only")
+    for credential in holder.credentials:
+        _print_credential(credential, refusals.with_right.get(credential.id, 0))
+    _print_uses(holder.uses)
+    _print_refusals(refusals)
+    for finding in holder.findings:
+        say(f"finding      {finding.what}: {finding.mend}")
+
+
+def _print_uses(uses: tuple[ForeignUse, ...]) -> None:
+    for use in uses:
+        _, _, directory = use.proof.partition("/")
+        what = f'directory "{directory}"' if directory else "token"
+        last = f"last used {use.at:%Y-%m-%d %H:%M:%S} UTC by {use.mechanism}, {use.tls or 'no TLS'}"
+        say(f"{what:<12} {last}")
+
+
+def _print_refusals(refusals: Refusals) -> None:
+    if refusals.last_at:
+        say(f"refused      {refusals.count} in 7 days, last {refusals.last_at:%Y-%m-%d %H:%M} UTC:")
+        say(f"             {refusals.last_reason} [{refusals.last_tag}]")
+
+
+def _print_credential(credential: Credential, refused: int) -> None:
+    used = credential.last_used_at
+    how = f" by {credential.last_mechanism}, {credential.last_tls or 'no TLS'}"
+    last = f"last used {used:%Y-%m-%d %H:%M:%S} UTC{how}" if used else "no use recorded"
+    label = f' "{credential.label}"' if credential.label else ""
+    say(f"{credential.kind.value:<12}{label} set {credential.created_at:%Y-%m-%d}, {last}")
+    limits = []
+    if credential.expires_at:
+        limits.append(f"until {credential.expires_at:%Y-%m-%d %H:%M} UTC")
+    if credential.networks:
+        limits.append(f"from {', '.join(credential.networks)}")
+    if credential.senders:
+        limits.append(f"as {', '.join(credential.senders)}")
+    if limits:
+        say(f"             good {'; '.join(limits)}")
+    if refused:
+        say(f"             right, but not good here or then: {refused} times in 7 days")
