@@ -204,7 +204,7 @@ def test_an_app_password_is_shown_once_and_revoked_by_its_label(memory: Memory) 
         (("--label", "x", "--expires", "0 s"), 2, "expire at once"),
         (("--label", "x", "--from", "192.0.2.1/24"), 2, "no address range"),
         (("--label", "x", "--sender", "other@example.org"), 2, "may send as app@example.com"),
-        (("--label", "x", "--sender", "nonsense"), 2, "no sender"),
+        (("--label", "x", "--sender", "nonsense"), 2, "names no address"),
         (("--label", "there"), 2, "there already"),
     ],
 )
@@ -278,3 +278,46 @@ def test_unlocking_says_what_it_found(memory: Memory) -> None:
     assert "would have been locked until" in done.stdout
     assert memory.guessed[0].locked_until < now
     assert run("unlock", "192.0.2.7").exit_code == 1
+
+
+def test_grants_are_given_and_taken(memory: Memory) -> None:
+    run("add", APP, "--password-stdin", "--recipient", "@ops.example")
+    done = run("allow", APP, "--sender", "*.example.com", "--recipient", "Bob@b.example")
+    assert done.stdout == (
+        "app@example.com may send as app@example.com, @.example.com, "
+        "write to @ops.example, bob@b.example\n"
+    )
+    shown = json.loads(run("forbid", APP, "--sender", APP, "--json").stdout)
+    assert (shown["senders"], shown["recipients"]) == (
+        ["@.example.com"], ["@ops.example", "bob@b.example"],
+    )  # fmt: skip
+    assert "may write to @ops.example, bob@b.example" in run("show", APP).stdout
+    run("forbid", APP, "--recipient", "@ops.example", "--recipient", "bob@b.example")
+    assert memory.people[APP].recipients == ()
+
+
+def test_what_anybody_may_be_is_found(memory: Memory) -> None:
+    run("add", "app", "--password-stdin", "--sender", "*")
+    assert "it may send as anybody" in run("show", "app").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("allow", APP), 2, "nothing to change"),
+        (("allow", APP, "--sender", "nonsense"), 2, "names no address"),
+        (("allow", "nobody@example.com", "--sender", "@b.example"), 1, "no account"),
+        (("forbid", APP, "--sender", "@b.example"), 2, "it has: app@example.com"),
+        (("add", "a@b.example", "--password-stdin", "--recipient", "x"), 2, "names no address"),
+        (("add", "*", "--password-stdin"), 2, "--sender"),
+        (("add", "*@b.example", "--password-stdin"), 2, "--sender"),
+    ],
+)
+def test_a_bad_grant_changes_nothing(
+    memory: Memory, words: tuple[str, ...], status: int, said: str
+) -> None:
+    run("add", APP, "--password-stdin")
+    before = dict(memory.people)
+    done = run(*words)
+    assert (done.exit_code, said in done.stderr) == (status, True), done.stderr
+    assert memory.people == before

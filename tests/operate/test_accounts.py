@@ -96,7 +96,7 @@ def store() -> Any:
 
 
 async def add(store: Any, name: str = "app@example.com", *senders: str) -> Account:
-    return await accounts.add(store, name, NEW, senders=senders, key=KEY, by=BY)
+    return await accounts.add(store, name, NEW, grants=accounts.Grants(senders), key=KEY, by=BY)
 
 
 async def test_an_address_owns_itself(store: Any) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.model.ids import WorkerId
+from gatepost.model.account import Account
+from gatepost.model.ids import AccountName, WorkerId
 from gatepost.model.settings import (
     ListenerSettings,
     LocalDomainSettings,
@@ -179,3 +180,15 @@ def test_an_address_of_another_machine_is_a_fault(settings: Settings) -> None:
 def test_an_mx_listener_without_a_domain_is_warned_of(settings: Settings) -> None:
     (finding,) = bad(check(settings.model_copy(update={"local_domains": ()}), closed, NOW))
     assert (finding.grade, finding.subject) == (Grade.WARNING, "local_domains")
+
+
+async def test_an_account_that_may_send_as_anybody_is_said_loudly(settings: Settings) -> None:
+    store = await open_sqlite(settings.data_dir, WorkerId("test"))
+    for name, grant in (("app", "*"), ("web", "@.example.com")):
+        account = Account(AccountName(name), (grant,), NOW)
+        await store.write(lambda tx, account=account: tx.put_account(account))
+    await store.close()
+    (found,) = bad(check(settings, closed, NOW))
+    assert (found.grade, found.subject) == (Grade.WARNING, "account app")
+    assert "MAY SEND AS ANYBODY" in found.what
+    assert "account forbid app --sender '*'" in found.mend

@@ -1,6 +1,7 @@
 """Every dialogue script, played to a conversation in memory."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,9 @@ def set_scene(script: Script) -> Scene:
         scene.people.cause = Cause[script.scene["cause"]]
     if script.scene.get("disk") == "full":
         scene.free = 0
+    if "recipients" in script.scene:
+        bound = tuple(script.scene["recipients"].split())
+        scene.people.account = replace(scene.people.account, recipients=bound)
     if "memory" in script.scene:
         scene.memory.limit = int(script.scene["memory"])
     return scene

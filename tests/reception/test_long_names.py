@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gatepost.reception.ownership import canonical, owns
+from gatepost.model.grant import canonical, owns
 from gatepost.wire.message.addresses import addresses_of
 from gatepost.wire.message.header import Flaw, HeaderFault
 from gatepost.wire.message.limits import ADDRESS_FIELD

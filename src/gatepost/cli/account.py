@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gatepost.cli import account_app_password, account_certificate
+from gatepost.cli import account_app_password, account_certificate, account_grants
 from gatepost.cli.account_verbs import (
     HashStdin,
     Name,
@@ -34,6 +34,7 @@ app: Final = typer.Typer(
 )
 app.add_typer(account_app_password.app, name="app-password")
 app.add_typer(account_certificate.app, name="certificate")
+account_grants.register(app)
 
 CramMd5 = Annotated[
     bool,
@@ -58,8 +59,17 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
         typer.Option(
             "--sender",
             metavar="ADDRESS_OR_@DOMAIN",
-            help="An address, or a whole domain, that it may send as; repeatable. "
+            help='What it may send as: an address, "news-*@example.com", "@example.com" for a '
+            'whole domain, "@.example.com" for all below it, "*" for anything; repeatable. '
             "Without it: NAME only.",
+        ),
+    ] = None,
+    recipient: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipient",
+            metavar="ADDRESS_OR_@DOMAIN",
+            help="Whom it may write to, written alike; repeatable. Without it: anybody.",
         ),
     ] = None,
     cram_md5: CramMd5 = False,
@@ -72,18 +82,24 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
     """Add an account. It can log in within a second."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from gatepost.operate.accounts import account_name, canonical_senders  # noqa: PLC0415
+    from gatepost.operate.accounts import (  # noqa: PLC0415
+        Grants,
+        account_name,
+        canonical_senders,
+        checked_grants,
+    )
 
-    senders = tuple(sender or ())
+    grants = Grants(tuple(sender or ()), tuple(recipient or ()))
     # Asked for a password only to hear that the name is wrong: not here.
-    answered(lambda: canonical_senders(account_name(name), senders))
+    answered(lambda: canonical_senders(account_name(name), grants.senders))
+    answered(lambda: checked_grants(grants.recipients))
     new = _new_password(password_stdin, hash_stdin, cram_md5)
     new = replace(new, app_passwords_only=app_passwords_only)
 
     async def work(store: "Store") -> "Account":
         from gatepost.operate.accounts import add as add_account  # noqa: PLC0415
 
-        return await add_account(store, name, new, senders=senders, key=master_key(ctx), by=by())
+        return await add_account(store, name, new, grants=grants, key=master_key(ctx), by=by())
 
     account = run(ctx, work)
     words = f"added: {account.name} may send as {', '.join(account.senders)}"

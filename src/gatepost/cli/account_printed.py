@@ -18,6 +18,8 @@ def print_holder(holder: Holder | Guest) -> None:
     say(f"name         {account.name}")
     say(f"state        {account.state.value}")
     say(f"may send as  {', '.join(account.senders)}")
+    if account.recipients:
+        say(f"may write to {', '.join(account.recipients)}")
     say(f"added        {account.created_at:%Y-%m-%d %H:%M:%S} UTC")
     if account.app_passwords_only:
         say("logs in      with app passwords only")

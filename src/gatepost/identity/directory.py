@@ -41,7 +41,7 @@ class Entry:
         found = self.credential(credential_id)
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
-        return replace(self.account, senders=found.senders) if found.senders else self.account
+        return replace(self.account, narrowed=found.senders) if found.senders else self.account
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ class CredentialKind(StrEnum):
 class Account:
     """Somebody or something that may send mail.
 
-    `senders` are the addresses it owns: "app@example.com" or "@example.com" for a whole domain,
-    in lower case, domain in A-labels.
+    `senders` are what it may send as, `recipients` what it may write to (() for anywhere): grants
+    as `model.grant` keeps them.
     """
 
     name: AccountName
@@ -42,6 +42,15 @@ class Account:
     iterations: int = 0
     #: The main password is good for nothing but its owner's knowledge: log in with an app password.
     app_passwords_only: bool = False
+    recipients: tuple[str, ...] = ()
+    #: What the credential of this session may send as, of all that `senders` name; () for all.
+    #: Of a session, never stored.
+    narrowed: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Return what a refusal names."""
+        return self.narrowed or self.senders
 
 
 @dataclass(frozen=True, slots=True)

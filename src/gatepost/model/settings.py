@@ -26,6 +26,7 @@ from gatepost.model.domain_name import (
     parse_full_domain,
     parse_mailbox,
 )
+from gatepost.model.grant import TAG
 from gatepost.model.quantities import parse_duration, parse_rate, parse_size
 from gatepost.model.via import parse_pattern
 from gatepost.model.wrong import wrong
@@ -175,6 +176,12 @@ class RetrySettings(Section):
         return self
 
 
+class PolicySettings(Section):
+    """What may be sent. `tags`: the characters that part a tag from a local part (RFC 5233)."""
+
+    tags: Annotated[str, AfterValidator(checks.tags)] = TAG
+
+
 class RetentionSettings(Section):
     """How long things are kept after they are settled."""
 
@@ -217,6 +224,7 @@ class Settings(Section):
     ] = ()
     routes: tuple[RouteSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
+    policy: PolicySettings = PolicySettings()
     retention: RetentionSettings = RetentionSettings()
     dns: DnsSettings = DnsSettings()
     log: LogSettings = LogSettings()

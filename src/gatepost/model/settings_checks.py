@@ -70,6 +70,14 @@ def resolver(text: str) -> str:
     return str(parse_ip_port(text, default_port=_RESOLVER_PORT))
 
 
+def tags(text: str) -> str:
+    """Take characters that may part a tag from a local part; "" for none."""
+    if not set(text) <= set("+-_=#~!.") or len(text) > 4:
+        msg = f'"{text}" cannot part tags from local parts'
+        raise wrong(msg, 'write "+", perhaps "+-", or "" for no tags')
+    return text
+
+
 def store(text: str) -> str:
     """Take "sqlite"; never repeats the text, which may hold a password."""
     if text == "sqlite":

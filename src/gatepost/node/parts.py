@@ -121,6 +121,7 @@ def _acceptance(
         give_up=settings.retry.give_up,
         hand_over=HandOver(scheduler.lease, scheduler.take),
         placement=routing.placement,
+        tags=settings.policy.tags,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from gatepost.events.journal import time_text
 from gatepost.model.account import Account, Credential, CredentialKind
 from gatepost.model.event import Event
+from gatepost.model.grant import EVERYTHING
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.operate.accounts import NoSuchAccountError, existing, prepared_name
 from gatepost.store.foreign_uses import ForeignUse
@@ -135,6 +136,13 @@ def findings(
     if account.exposed_at is not None:
         what = f"its password was sent without TLS on {account.exposed_at:%Y-%m-%d}"
         found.append(Finding(what, f'set a new one: "gatepost account password {account.name}"'))
+    if EVERYTHING in account.senders:
+        what = "it may send as anybody: whoever has its password forges every address"
+        found.append(
+            Finding(
+                what, f"name its addresses, then \"account forbid {account.name} --sender '*'\""
+            )
+        )
     for credential in credentials:
         words = _words(credential)
         if credential.kind is CredentialKind.PASSWORD and credential.recoverable:
@@ -168,6 +176,7 @@ def account_json(account: Account) -> dict[str, Any]:
         "name": account.name,
         "state": account.state.value,
         "senders": list(account.senders),
+        "recipients": list(account.recipients),
         "created_at": time_text(account.created_at),
         "exposed_at": time_text(account.exposed_at) if account.exposed_at else None,
         "app_passwords_only": account.app_passwords_only,

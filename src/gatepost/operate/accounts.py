@@ -18,12 +18,12 @@ from gatepost.identity.rehash import with_salt
 from gatepost.identity.scram import derive_keys
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind
 from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
-from gatepost.reception.ownership import canonical
+from gatepost.model.wrong import WrongValueError
 from gatepost.store.protocols import Reading, Store, Transaction
 from gatepost.wire.sasl.prep import prepare_name, saslprep
-from gatepost.wire.smtp.grammar import is_domain, is_qualified, parse_mailbox
 
 #: Characters. Machines get long ones anyway; what can be guessed in an afternoon is refused.
 LEAST_PASSWORD: Final = 8
@@ -46,7 +46,7 @@ class BadNameError(AccountError):
 
 
 class BadSenderError(AccountError):
-    """A sender is no address and no @domain, or there is none."""
+    """What an account shall send as or write to is no grant, or there is none."""
 
 
 class BadPasswordError(AccountError):
@@ -83,18 +83,26 @@ class By:
     operator: str
 
 
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What an account may send as, and write to, in an operator's words (`model.grant`)."""
+
+    senders: Sequence[str] = ()
+    recipients: Sequence[str] = ()
+
+
 async def add(
     store: Store,
     name: str,
     new: NewPassword,
     *,
-    senders: Sequence[str] = (),
+    grants: Grants = Grants(),
     key: MasterKey,
     by: By,
 ) -> Account:
     """Add an account with its password, and return it.
 
-    Without `senders` the name must be an address, and is the only one that it owns.
+    Without senders the name must be an address, and is the only one that it owns.
 
     Raises:
         BadNameError, BadSenderError, BadPasswordError, AccountExistsError: nothing was written.
@@ -104,8 +112,9 @@ async def add(
     prepared = account_name(name)
     account = Account(
         prepared,
-        canonical_senders(prepared, senders),
+        canonical_senders(prepared, grants.senders),
         created_at=by.now,
+        recipients=checked_grants(grants.recipients),
         app_passwords_only=new.app_passwords_only,
     )
     account = with_salt(account, key)
@@ -120,6 +129,8 @@ async def add(
         transaction.put_account(account)
         transaction.put_credential(credential)
         facts: dict[str, Fact] = {"senders": " ".join(account.senders)}
+        if account.recipients:
+            facts["recipients"] = " ".join(account.recipients)
         transaction.add_events([_event(EventKind.ACCOUNT_ADDED, account, by, facts)])
 
     await store.write(job)
@@ -199,19 +210,19 @@ def account_name(text: str) -> AccountName:
 
 
 def canonical_senders(name: AccountName, senders: Sequence[str]) -> tuple[str, ...]:
-    """Return the addresses and "@domain"s that an account will own, as it keeps them.
+    """Return what an account may send as, as it keeps it.
 
     Raises:
-        BadSenderError: one of them is neither, or none is given and the name is no address.
+        BadSenderError: one of them is no grant, or none is given and the name is no address.
 
     """
-    if not senders:
-        own = _canonical_sender(name)
-        if own is None or own.startswith("@"):
-            msg = f'"{name}" is no address, so that it owns none'
-            raise BadSenderError(msg, "say which with --sender app@example.com or @example.com")
-        return (own,)
-    return tuple(dict.fromkeys(map(checked_sender, senders)))
+    if senders:
+        return checked_grants(senders)
+    local_part, at, _ = name.rpartition("@")
+    if not at or not local_part or "*" in name:  # a name alone grants no more than an address
+        msg = f'"{name}" is no address, so that it owns none'
+        raise BadSenderError(msg, "say which with --sender app@example.com or @example.com")
+    return checked_grants((name,))
 
 
 def prepare_password(password: Secret) -> str:
@@ -273,27 +284,13 @@ def _no_such_account(name: str, others: Iterable[str]) -> NoSuchAccountError:
     return NoSuchAccountError(f'there is no account "{name}"', mend)
 
 
-def checked_sender(text: str) -> str:
-    """Return an address or "@domain" as accounts keep it. Raises BadSenderError."""
-    sender = _canonical_sender(text)
-    if sender is None:
-        msg = f'"{text}" is no sender'
-        raise BadSenderError(
-            msg, 'write an address "app@example.com" or a whole domain "@example.com"'
-        )
-    return sender
-
-
-def _canonical_sender(text: str) -> str | None:
-    form = canonical(text.strip())
-    if form is None:
-        return None
-    local_part, _, domain = form.rpartition("@")
-    if not local_part:
-        return form if is_domain(domain) and is_qualified(domain) else None
-    if not local_part.isascii():
-        return None  # needs SMTPUTF8, which no listener offers
-    return form if parse_mailbox(form) and is_qualified(domain) else None
+def checked_grants(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return grants as accounts keep them, each once. Raises BadSenderError."""
+    try:
+        return tuple(dict.fromkeys(map(parse_grant, texts)))
+    except WrongValueError as error:
+        first = error.wrongs[0]
+        raise BadSenderError(first.what, first.mend) from None
 
 
 def password_credential(

@@ -21,6 +21,7 @@ import apsw
 from gatepost.model.domain_name import parse_host_port
 from gatepost.model.settings import CertificateSettings, Role, Settings
 from gatepost.net.certificate import CertificateError, read_certificate
+from gatepost.operate.check_accounts import wide_grants
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
@@ -161,30 +162,36 @@ def _data_dir(data_dir: Path) -> Iterator[Finding]:
     if _others_may_read(data_dir):
         mend = f"chmod 700 {data_dir}"
         yield Finding(Grade.WARNING, subject, "every user may look into it", mend)
-    yield _store(data_dir)
+    yield from _store(data_dir)
 
 
-def _store(data_dir: Path) -> Finding:
+def _store(data_dir: Path) -> Iterator[Finding]:
     """Look at the database without changing it: an older one is brought up to date by `serve`."""
     path = data_dir / DATABASE
     subject = f"store {path}"
     try:
         refuse_old_sqlite()
         if not path.exists():
-            return Finding(
-                Grade.FINE, subject, 'it will be made by the first "account add" or serve'
-            )
+            what = 'it will be made by the first "account add" or serve'
+            yield Finding(Grade.FINE, subject, what)
+            return
         connection = connect(path, readable_only=True)
         try:
             version = connection.execute("PRAGMA user_version").get
+            wide = list(wide_grants(connection)) if 0 < version <= len(MIGRATIONS) else []
         finally:
             connection.close()
     except (StoreUnavailableError, apsw.Error) as error:
-        return Finding(Grade.FAULT, subject, str(error), "see whether it is a database of Gatepost")
+        mend = "see whether it is a database of Gatepost"
+        yield Finding(Grade.FAULT, subject, str(error), mend)
+        return
     if version > len(MIGRATIONS):
         what = f"a newer Gatepost wrote it (version {version}, this one knows {len(MIGRATIONS)})"
-        return Finding(Grade.FAULT, subject, what, "update this Gatepost")
-    return Finding(Grade.FINE, subject, "readable")
+        yield Finding(Grade.FAULT, subject, what, "update this Gatepost")
+        return
+    yield Finding(Grade.FINE, subject, "readable")
+    for grant in wide:
+        yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

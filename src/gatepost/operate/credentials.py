@@ -16,6 +16,7 @@ from gatepost.identity.master_key import MasterKey
 from gatepost.identity.rehash import with_salt
 from gatepost.identity.scram import derive_keys
 from gatepost.model.account import Account, Credential, CredentialKind
+from gatepost.model.grant import covers
 from gatepost.model.ids import CredentialId
 from gatepost.model.secret import Secret
 from gatepost.operate.accounts import (
@@ -24,11 +25,10 @@ from gatepost.operate.accounts import (
     By,
     NewPassword,
     changed,
-    checked_sender,
+    checked_grants,
     existing,
     password_credential,
 )
-from gatepost.reception.ownership import owns
 from gatepost.store.protocols import Store, Transaction
 
 _MOST_LABEL: Final = 100
@@ -278,9 +278,9 @@ def _expiry(after: timedelta | None, now: datetime) -> datetime | None:
 
 
 def _senders(account: Account, senders: Sequence[str]) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(map(checked_sender, senders)))
+    found = checked_grants(senders)
     for sender in found:
-        if sender not in account.senders and not owns(account.senders, sender):
+        if not covers(account.senders, sender):
             msg = f"{sender} is not the account's own"
             raise BadSenderError(msg, f"it may send as {', '.join(account.senders)}")
     return found

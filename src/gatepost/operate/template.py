@@ -75,6 +75,9 @@ private_key = "key.pem"
 #give_up = "5 d"
 #warn = "4 h"                      # when the sender is told of the delay
 
+#[policy]
+#tags = "+"                        # app+anything@ is whose app@ is; "" for no tags
+
 #[retention]
 #content = "0 s"                   # after the last delivery is settled
 #captured = "7 d"

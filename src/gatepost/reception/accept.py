@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from gatepost.model.account import Account
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.grant import TAG
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import new_identifier, now
 from gatepost.reception.fixups import Completed, Facts, complete
-from gatepost.reception.ownership import judge_from
+from gatepost.reception.ownership import judge_authors
 from gatepost.reception.signing import Signer
 from gatepost.returns.notify import ReturnMessage
 from gatepost.store.protocols import (
@@ -94,7 +95,8 @@ class Acceptance:
     """What accepting needs of the world.
 
     `placement` says in which state a delivery to a destination begins: held, where a route says so.
-    Without a `signer` nothing is signed.
+    Without a `signer` nothing is signed. `tags` are the characters that part a tag from a local
+    part.
     """
 
     store: Store
@@ -104,6 +106,7 @@ class Acceptance:
     hand_over: HandOver | None = None
     placement: Callable[[str], DeliveryState] = field(default=_due)
     signer: Signer | None = None
+    tags: str = TAG
 
 
 async def accept(arrival: Arrival, to: Acceptance) -> Reply:
@@ -137,7 +140,7 @@ def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
     completed = complete(b"".join(arrival.pieces), facts)
     if isinstance(completed, Reply):
         return completed
-    if refusal := _judge_authors(arrival, completed):
+    if refusal := _judge_authors(arrival, completed, to.tags):
         return refusal
     return _accepted(arrival, completed, to, identifier, at)
 
@@ -217,13 +220,12 @@ async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
     return True
 
 
-def _judge_authors(arrival: Arrival, completed: Completed) -> Reply | None:
+def _judge_authors(arrival: Arrival, completed: Completed, tags: str) -> Reply | None:
     """From and Sender must be the account's own (RFC 6409 §6.1)."""
     account = arrival.origination.account
     if account is None:
         return None
-    foreign = judge_from(account.senders, completed.from_addresses, completed.sender_addresses)
-    return foreign.reply if foreign else None
+    return judge_authors(account, completed.from_addresses, completed.sender_addresses, tags)
 
 
 def _hop(arrival: Arrival, hostname: str, identifier: str, at: datetime) -> Hop:

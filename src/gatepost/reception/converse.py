@@ -205,7 +205,13 @@ class Conversation:
                 raise TypeError(msg)
 
     def _standing(self) -> Standing:
-        return Standing(self._door.role, self._session.channel, self._principal, self._account)
+        return Standing(
+            self._door.role,
+            self._session.channel,
+            self._principal,
+            self._account,
+            self._desk.acceptance.tags,
+        )
 
     async def _on_mail(self, mail: Mail) -> Reply:
         desk = self._desk

@@ -7,8 +7,9 @@ answers a client sees. Content has its own stage in `accept`.
 from dataclasses import dataclass
 
 from gatepost.model.account import Account, AccountState, Principal
+from gatepost.model.grant import TAG
 from gatepost.model.settings import Role
-from gatepost.reception.ownership import judge_reverse_path
+from gatepost.reception.ownership import judge_addressee, judge_reverse_path
 from gatepost.reception.relay import LocalDomains, judge_forward_path
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Mail, Rcpt
@@ -22,13 +23,14 @@ class Standing:
     """Who asks, and over what: all that a rule may look at.
 
     `account` is the principal's account as it is now, None when nobody logged in or when it was
-    removed meanwhile.
+    removed meanwhile; `tags` are the characters that part a tag from a local part.
     """
 
     role: Role
     channel: Channel
     principal: Principal | None
     account: Account | None
+    tags: str = TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,12 @@ def judge_mail(mail: Mail, standing: Standing, *, message_size: int, room: Room)
 def judge_rcpt(
     rcpt: Rcpt, standing: Standing, local: LocalDomains, *, already: int, recipients: int
 ) -> Reply | None:
-    """Decide on RCPT: the relay rule, then the number of recipients so far (`already`)."""
+    """Decide on RCPT: the relay rule, whom the account may write to, then the number of recipients
+    so far (`already`).
+    """
     refusal = judge_forward_path(rcpt.forward_path, standing.principal, local)
+    if refusal is None and standing.principal and standing.account:
+        refusal = judge_addressee(standing.account, rcpt.forward_path, standing.tags)
     if refusal:
         return refusal
     return replies.TOO_MANY_RECIPIENTS if already >= recipients else None
@@ -77,5 +83,5 @@ def _judge_sender(mail: Mail, standing: Standing) -> Reply | None:
         return None  # RFC 6409 §3.2: <> is never refused for being <>
     if not is_qualified(mail.reverse_path.domain):
         return replies.SENDER_NOT_QUALIFIED.about(mail.reverse_path.domain)
-    foreign = judge_reverse_path(standing.account.senders, mail.reverse_path.text)
+    foreign = judge_reverse_path(standing.account, mail.reverse_path.text, standing.tags)
     return foreign.reply if foreign else None

@@ -14,7 +14,7 @@ from typing import Final
 
 from gatepost.identity.master_key import MasterKey, MasterKeyError
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain, sealing_context
-from gatepost.reception.ownership import canonical
+from gatepost.model.grant import canonical
 from gatepost.store.protocols import Store, StoreUnavailableError
 from gatepost.wire.dkim.canonical import body_hash
 from gatepost.wire.dkim.sign import BadKeyError, SigningKey, SigningTime, parse_private_key, sign

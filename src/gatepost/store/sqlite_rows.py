@@ -167,6 +167,7 @@ def account_row(account: Account) -> Row:
         account.salt,
         account.iterations,
         int(account.app_passwords_only),
+        _encode(account.recipients),
     )
 
 
@@ -181,6 +182,7 @@ def account_of(row: Row) -> Account:
         row[5],
         row[6],
         bool(row[7]),
+        tuple(json.loads(row[8])),
     )
 
 

@@ -108,8 +108,13 @@ CREATE TABLE foreign_use (
 ) STRICT, WITHOUT ROWID;
 """
 
+#: 5: whom an account may write to, grants in a JSON list; none: anybody.
+_FIFTH: Final = """
+ALTER TABLE account ADD COLUMN recipients TEXT NOT NULL DEFAULT '[]';
+"""
+
 #: One script per version; a new version is appended, never edited.
-MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (

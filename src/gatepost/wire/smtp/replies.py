@@ -118,6 +118,7 @@ AUTH_BEFORE_TLS: Final      = Reply(538, "5.7.11", "Encryption required: use STA
 NO_SUCH_MAILBOX: Final      = Reply(550, "5.1.1",  "No such mailbox here", "5321#3.3", offends=True)
 RELAYING_DENIED: Final      = Reply(550, "5.7.1",  "Relaying denied: log in on port 587 or 465 to send elsewhere", "5321#3.6.2", offends=True)
 SENDER_NOT_YOURS: Final     = Reply(550, "5.7.1",  "This account may not send as", "6409#6.1")
+RECIPIENT_NOT_YOURS: Final  = Reply(550, "5.7.1",  "This account may not write to", "6409#6.1")
 SUSPENDED_MEANWHILE: Final  = Reply(550, "5.7.13", "This account was suspended, or its login revoked; ask the operator", "6409#6.1")
 MESSAGE_TOO_LARGE: Final    = Reply(552, "5.3.4",  "Message too large", "1870#6.1")
 TLS_INJECTION: Final        = Reply(554, "5.5.1",  "Octets came behind STARTTLS; closing", "3207#6", offends=True)
