@@ -41,9 +41,12 @@ $(VENV)/.runtime: constraints/runtime.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.develop: constraints/develop.txt $(VENV)/.runtime
+$(VENV)/.develop: constraints/develop.txt constraints/material.txt $(VENV)/.runtime
 	@echo "installing what the tests and checks need"
 	@$(PIP) install --require-hashes -r constraints/develop.txt
+	@# read by tests, not installed: the published suite of RFC 7208 lies in pyspf's source package
+	@$(PIP) download --no-deps --no-build-isolation --require-hashes -r constraints/material.txt \
+		-d $(VENV)/material
 	@touch $@
 
 $(VENV)/.docs: constraints/docs.txt $(VENV)/.develop
