@@ -79,9 +79,12 @@ class Talk:
         self.conversation._time = self.clock
         self.conversation._began = self.clock.now
 
-    async def ask(self, line: str, *, lines: int = 1) -> str:
+    async def ask(self, line: str) -> str:
+        """Return the last line of the reply."""
         await self.connection.send(line.encode() + b"\r\n")
-        return [await self.heard() for _ in range(lines)][-1]
+        while (heard := await self.heard())[3:4] == "-":
+            continue
+        return heard
 
     async def heard(self) -> str:
         return await self.connection.reply_line() or ""
@@ -189,7 +192,7 @@ async def test_the_next_message_has_a_grace_of_its_own() -> None:
 
 async def test_a_login_that_is_never_finished_is_idle() -> None:
     async with talk("submissions", idle=timedelta(seconds=300)) as it:
-        await it.ask("EHLO c.test", lines=7)
+        await it.ask("EHLO c.test")
         assert (await it.ask("AUTH LOGIN")).startswith("334")
         assert await it.connection.pass_time(300)
         await it.ends_with(replies.IDLE_TOO_LONG)
@@ -263,7 +266,7 @@ async def test_a_transaction_that_does_not_end_is_cut_short_by_the_stop() -> Non
 
 
 async def logged_in(it: Talk) -> None:
-    await it.ask("EHLO c.test", lines=7)
+    await it.ask("EHLO c.test")
     assert (await it.ask(LOGIN)).startswith("235")
     assert (await it.ask("MAIL FROM:<app@sender.test>")).startswith("250")
     await it.ask("RSET")
@@ -313,7 +316,7 @@ async def test_a_fault_of_ours_is_said_logged_recorded_and_ends_this_conversatio
 ) -> None:
     monkeypatch.setattr("tests.support.reception.OneAttempt.answer", broken)
     async with talk("submissions") as it:
-        await it.ask("EHLO c.test", lines=7)
+        await it.ask("EHLO c.test")
         with caplog.at_level(logging.ERROR):
             await it.connection.send(LOGIN.encode() + b"\r\n")
             await it.ends_with(replies.INTERNAL_FAULT)

@@ -4,6 +4,7 @@ import pytest
 
 from gatepost.net.address import one_client
 from gatepost.reception.desk import Memory
+from gatepost.wire.smtp.replies import NO_MEMORY
 from tests.support.reception import Scene
 
 
@@ -41,9 +42,9 @@ async def test_a_stranger_whose_share_is_taken_is_told_to_come_again() -> None:
     conversation = scene.conversation()
     assert conversation._stranger() == "192.0.2.7"
     conversation._keep(b"x" * 900)
-    assert [conversation._overflowed] == [False]
+    assert [conversation._session.content_refusal] == [None]
     conversation._keep(b"x" * 200)
-    assert [conversation._overflowed] == [True]  # 452 at the end of content
+    assert [conversation._session.content_refusal] == [NO_MEMORY]  # said at the end of content
     assert scene.memory.used == 4000
 
 

@@ -25,10 +25,11 @@ from gatepost.wire.sasl.exchange import (
 )
 from gatepost.wire.sasl.mechanisms import MECHANISMS
 from gatepost.wire.smtp import replies
+from gatepost.wire.smtp.command_reader import decode_response
 from gatepost.wire.smtp.commands import Auth
 from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.replies import Reply
-from gatepost.wire.smtp.server import ServerSession, decode_response
+from gatepost.wire.smtp.server import ServerSession
 from gatepost.wire.smtp.server_events import NeedOctets, Responded
 
 #: What the wire hears of a refused login: 535 means wrong credentials and nothing else.

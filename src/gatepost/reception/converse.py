@@ -31,15 +31,17 @@ from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Auth, Command, Mail, Rcpt, StartTls
 from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.replies import Reply
-from gatepost.wire.smtp.server import ServerSession, State
+from gatepost.wire.smtp.server import ServerSession
 from gatepost.wire.smtp.server_events import (
     Asked,
     Closed,
     Content,
+    ContentDropped,
     ContentEnded,
     NeedOctets,
     Responded,
 )
+from gatepost.wire.smtp.server_states import State
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ _LAST_TRANSACTION = 10.0
 #: Seconds that a session which has sent nothing yet gets to begin one: with a reload, its client
 #: could not know better.
 _FIRST_TRANSACTION = 2.0
+#: So many pieces become one: chunks of one octet (RFC 3030) would cost fifty in memory.
+_MOST_PIECES = 1024
 _BETWEEN_TRANSACTIONS = (State.CONNECTED, State.GREETED)
 
 
@@ -62,7 +66,7 @@ class Conversation:
         "_desk",
         "_door",
         "_has_sent",
-        "_overflowed",
+        "_joined",
         "_pieces",
         "_principal",
         "_session",
@@ -83,7 +87,7 @@ class Conversation:
         self._account: Account | None = None
         self._pieces: list[bytes] = []
         self._size = 0
-        self._overflowed = False
+        self._joined = 0
         self._has_sent = False
         self._time = asyncio.get_running_loop().time
         self._began = self._time()
@@ -138,6 +142,8 @@ class Conversation:
                     await self._on_question(command)
                 case ContentEnded():
                     await self._on_content_ended()
+                case ContentDropped():
+                    self._let_go()
                 case Closed():
                     return
                 case Responded():
@@ -164,7 +170,10 @@ class Conversation:
         )
         if self._desk.stopping():
             at = min(at, self._time() + self._last_seconds())
-        if self._session.state is not State.IN_CONTENT or not limits.minimum_rate:
+        if not self._session.in_content:
+            self._content_due = 0.0  # a pause between chunks is no slowness
+            return at
+        if not limits.minimum_rate:
             return at
         if not self._content_due:
             self._content_due = self._time() + GRACE.total_seconds()
@@ -185,8 +194,8 @@ class Conversation:
             return replies.STOPPING
         if self._time() - self._began >= self._desk.limits.session.total_seconds():
             return replies.SESSION_TOO_LONG
-        in_content = self._session.state is State.IN_CONTENT
-        return replies.TOO_SLOW if in_content and self._size else replies.IDLE_TOO_LONG
+        slow = self._session.in_content and self._size
+        return replies.TOO_SLOW if slow else replies.IDLE_TOO_LONG
 
     # -- the questions
 
@@ -255,19 +264,23 @@ class Conversation:
         """Keep a piece of content, while this worker has memory for it (decision 8)."""
         self._earn_time(len(octets))
         stranger = self._stranger()
-        if self._overflowed or self._desk.memory.left(stranger) < len(octets):
+        if self._desk.memory.left(stranger) < len(octets):
             due = self._content_due
             self._let_go()
             self._content_due = due
-            self._overflowed = True
+            self._session.refuse_content(replies.NO_MEMORY)
             return
-        self._pieces.append(octets)
+        pieces = self._pieces
+        pieces.append(octets)
         self._size += len(octets)
         self._desk.memory.take(len(octets), stranger)
+        if len(pieces) - self._joined >= _MOST_PIECES:
+            pieces[self._joined :] = [b"".join(pieces[self._joined :])]
+            self._joined = len(pieces)
 
     def _let_go(self) -> None:
         self._desk.memory.give(self._size, self._stranger())
-        self._pieces, self._size, self._content_due = [], 0, 0.0
+        self._pieces, self._joined, self._size, self._content_due = [], 0, 0, 0.0
 
     def _stranger(self) -> str:
         """Return whose share of the memory content takes; "" for one who has logged in."""
@@ -277,16 +290,10 @@ class Conversation:
         session = self._session
         if out := session.octets_to_send():
             self._connection.write(out)
-        if session.too_large:
-            reply = replies.MESSAGE_TOO_LARGE.about(
-                f"at most {self._door.profile.message_size} octets"
-            )
-        elif self._overflowed:
-            reply = replies.NO_MEMORY
-        else:
+        reply = session.content_refusal
+        if reply is None:
             reply = await accept(self._arrival(), self._desk.acceptance)
         self._let_go()
-        self._overflowed = False
         if reply.accepts:
             self._desk.counters.add(Metric.ACCEPTED)
         else:

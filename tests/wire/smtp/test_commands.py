@@ -55,7 +55,7 @@ FAULTS = [
     (b"FOO", replies.UNKNOWN_COMMAND),
     (b"\xff\xfe", replies.UNKNOWN_COMMAND),
     (b"EXPN list", replies.NOT_OFFERED),
-    (b"BDAT 5", replies.NOT_OFFERED),
+    (b"TURN", replies.NOT_OFFERED),
     (b"EHLO", replies.BAD_ARGUMENT),
     (b"EHLO a b", replies.BAD_ARGUMENT),
     (b"DATA now", replies.BAD_ARGUMENT),

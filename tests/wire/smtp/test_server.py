@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 from gatepost.wire.smtp import limits, replies
 from gatepost.wire.smtp.commands import Auth, Mail
 from gatepost.wire.smtp.extensions import Channel, Profile
-from gatepost.wire.smtp.server import LEADS_TO, ServerSession, State
+from gatepost.wire.smtp.server import ServerSession
 from gatepost.wire.smtp.server_events import (
     Asked,
     Closed,
     Content,
+    ContentDropped,
     ContentEnded,
     NeedOctets,
     Responded,
 )
+from gatepost.wire.smtp.server_states import LEADS_TO, TRANSACTION, State
 
 PROFILE = Profile("relay.test", 1000, ("PLAIN",))
 PIPELINED = (
@@ -56,12 +58,55 @@ def test_any_cut_gives_the_same_dialogue(cuts: list[int]) -> None:
     assert run(pieces)[1] == b"Subject: hi\r\n\r\n.dot\r\n"
 
 
+@pytest.mark.rfc("3030#2")
+@given(
+    st.lists(st.binary(max_size=200), max_size=5),
+    st.lists(st.integers(1, 999), unique=True).map(sorted),
+    st.booleans(),
+)
+def test_chunks_come_out_as_they_went_in(chunks: list[bytes], cuts: list[int], again: bool) -> None:
+    """Content is literal, however chunks and octets are cut, and commands may follow at once."""
+    wire = b"EHLO c\r\nMAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\n"
+    wire += b"".join(b"BDAT %d\r\n%b" % (len(c), c) for c in chunks) + b"BDAT 0 LAST\r\n"
+    wire += b"MAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\nBDAT 5\r\nabcde" * again
+    wire += b"QUIT\r\n"
+    cuts = [c for c in cuts if c < len(wire)]
+    said, content = run([wire[a:b] for a, b in pairwise([0, *cuts, len(wire)])])
+    assert content == b"".join(chunks) + b"abcde" * again
+    assert said.count(replies.CHUNK_RECEIVED.octets) == len(chunks) + again
+    assert said.endswith(replies.GOODBYE.octets)
+
+
+def test_what_a_failed_transaction_had_is_to_be_let_go() -> None:
+    session = ServerSession(PROFILE)
+    session.receive(
+        b"EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nBDAT 3\r\nabcRSET\r\n"
+        b"MAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nBDAT 2 LAST\r\nde"
+    )
+    events: list[object] = []
+    while not isinstance(event := session.next_event(), NeedOctets):
+        if isinstance(event, Asked | ContentEnded):
+            session.answer(replies.OK)
+        if not isinstance(event, Asked):
+            events.append(event)
+    assert events == [Content(b"abc"), ContentDropped(), Content(b"de"), ContentEnded()]
+
+
+@pytest.mark.rfc("3030#2")
+@pytest.mark.parametrize("line", [b"BDAT", b"BDAT x", b"BDAT\t5", b"BDAT -1", b"BDAT 5 LAST x",
+                                  b"BDAT 5\n", b"BDAT " + b"9" * 19, b"BDAT " + b"1" * 600])  # fmt: skip
+def test_a_chunk_of_unknown_length_ends_the_dialogue(line: bytes) -> None:
+    said, _ = run([b"EHLO c\r\n" + line + b"\r\nMAIL FROM:<evil@x.test>\r\n"])
+    assert said.split(b"\r\n")[-2].startswith(b"50")
+    assert b"\r\n250 2" not in said
+
+
 @given(st.lists(st.binary(max_size=60), max_size=8), st.sampled_from(Channel))
 def test_garbage_never_raises(pieces: list[bytes], channel: Channel) -> None:
     run(pieces, channel)
 
 
-WORDS = [b"EHLO c", b"MAIL FROM:<a@b.test>", b"RCPT TO:<a@b.test>", b"DATA", b"RSET", b"AUTH PLAIN",
+WORDS = [b"BDAT 2\r\n", b"BDAT 0 LAST", b"EHLO c", b"MAIL FROM:<a@b.test>", b"RCPT TO:<a@b.test>", b"DATA", b"RSET", b"AUTH PLAIN",
          b"AGEAYg==", b"*", b"STARTTLS", b"QUIT", b".", b"NOOP", b"x: y", b""]  # fmt: skip
 
 
@@ -151,7 +196,8 @@ def test_content_beyond_the_limit_is_not_kept_and_said_so_at_its_end() -> None:
             kept += len(event.octets)
     session.receive(b".\r\n")
     assert isinstance(session.next_event(), ContentEnded)
-    assert session.too_large
+    assert session.content_refusal
+    assert session.content_refusal.code == replies.MESSAGE_TOO_LARGE.code
     assert kept <= PROFILE.message_size
 
 
@@ -162,7 +208,7 @@ def test_the_end_of_the_peer_is_the_end() -> None:
 
 
 def test_every_row_of_the_table_starts_from_a_state_that_reads_commands() -> None:
-    reading = {State.CONNECTED, State.GREETED, State.HAS_REVERSE_PATH, State.HAS_FORWARD_PATH}
+    reading = {State.CONNECTED, State.GREETED, *TRANSACTION}
     assert {state for state, _ in LEADS_TO} <= reading
 
 

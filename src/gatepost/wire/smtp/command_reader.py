@@ -1,12 +1,15 @@
 """A command line -> the command, or the reply that says what is wrong with it (RFC 5321 §4.1.1)."""
 
 import re
+from base64 import b64decode
+from binascii import Error as NotBase64Error
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from gatepost.wire.smtp import replies
+from gatepost.wire.smtp import limits, replies
 from gatepost.wire.smtp.commands import (
     Auth,
+    Bdat,
     Command,
     Data,
     Ehlo,
@@ -25,14 +28,24 @@ from gatepost.wire.smtp.replies import Reply
 
 #: Known to the RFCs and not offered here: 502, where an unknown word is 500. RFC 6409 §7 forbids
 #: ETRN and ATRN on submission.
-_NOT_OFFERED: Final = frozenset(
-    {b"EXPN", b"ETRN", b"ATRN", b"TURN", b"SEND", b"SOML", b"SAML", b"BDAT"}
-)
+_NOT_OFFERED: Final = frozenset({b"EXPN", b"ETRN", b"ATRN", b"TURN", b"SEND", b"SOML", b"SAML"})
 
 _PATH: Final = re.compile(
     rb"(?:FROM|TO):[ \t]*<((?:\"(?:[^\"\\]|\\.)*\"|[^<>\"])*)>(?:[ \t]+(.*))?", re.IGNORECASE
 )
+_CHUNK: Final = re.compile(rb"[ \t]*([0-9]{1,18})([ \t]+LAST)?", re.IGNORECASE)
 _CLIENT_NAME: Final = re.compile(r"[!-~]{1,255}")
+
+
+def read_line(line: bytes, offered: Collection[str] = ()) -> Command | Reply:
+    """Read one line as it came, without its CRLF; as `parse_command`, and what is too long or holds
+    a bare CR, LF or NUL is refused.
+    """
+    if len(line) > limits.COMMAND_LINE and (refusal := too_long(line)):
+        return refusal
+    if b"\n" in line or b"\r" in line or b"\0" in line:
+        return replies.BARE_LINE_ENDING_COMMAND
+    return parse_command(line, offered)
 
 
 def parse_command(line: bytes, offered: Collection[str] = ()) -> Command | Reply:
@@ -101,12 +114,37 @@ def _read_auth(argument: bytes) -> Command | Reply:
     return Auth(mechanism.decode("ascii").upper(), rest[0] if rest else None)
 
 
+def _read_bdat(argument: bytes) -> Command | Reply:
+    found = _CHUNK.fullmatch(argument)
+    return Bdat(int(found[1]), found[2] is not None) if found else replies.BAD_ARGUMENT
+
+
 def _bare(command: Command) -> Callable[[bytes], Command | Reply]:
     return lambda argument: replies.BAD_ARGUMENT if argument else command
 
 
 def _any(command: Command) -> Callable[[bytes], Command | Reply]:
     return lambda _: command
+
+
+def decode_response(line: bytes) -> bytes | None:
+    """Decode one base64 line; "=" is the empty string (RFC 4954 §4); None when it is not base64."""
+    if line == b"=":
+        return b""
+    try:
+        return b64decode(line, validate=True)
+    except NotBase64Error:
+        return None
+
+
+def too_long(line: bytes) -> Reply | None:
+    """Judge a line above 510 octets by its verb: AUTH and MAIL may be longer."""
+    verb = line[:5].upper()
+    if verb == b"AUTH ":
+        return replies.AUTH_LINE_TOO_LONG if len(line) > limits.AUTH_LINE else None
+    if verb == b"MAIL " and len(line) <= limits.MAIL_LINE:
+        return None
+    return replies.LINE_TOO_LONG
 
 
 def is_plausible_name(client_name: str) -> bool:
@@ -116,6 +154,7 @@ def is_plausible_name(client_name: str) -> bool:
 
 _READERS: Final[Mapping[bytes, Callable[[bytes], Command | Reply]]] = {
     b"DATA": _bare(Data()),
+    b"BDAT": _read_bdat,
     b"EHLO": _hello(extended=True),
     b"HELO": _hello(extended=False),
     b"RSET": _bare(Rset()),

@@ -37,6 +37,14 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Bdat:
+    """BDAT (RFC 3030 §2): `size` octets of content follow its line."""
+
+    size: int
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rset:
     """RSET."""
 
@@ -77,4 +85,4 @@ class Auth:
         return f"Auth(mechanism={self.mechanism!r})"
 
 
-Command = Ehlo | Mail | Rcpt | Data | Rset | Noop | Quit | Vrfy | Help | StartTls | Auth
+Command = Ehlo | Mail | Rcpt | Data | Bdat | Rset | Noop | Quit | Vrfy | Help | StartTls | Auth

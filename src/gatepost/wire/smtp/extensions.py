@@ -43,6 +43,7 @@ def keywords(
         "PIPELINING",
         f"SIZE {profile.message_size}",
         "8BITMIME",
+        "CHUNKING",
         "ENHANCEDSTATUSCODES",
         "HELP",
         *(f"{keyword} {says}".rstrip() for keyword, says in profile.extensions.items()),

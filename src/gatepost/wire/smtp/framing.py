@@ -6,6 +6,8 @@ RFC 5321 §2.3.8 (only CRLF ends a line), §4.1.1.4 (only CRLF.CRLF ends content
 
 from typing import Final
 
+from gatepost.wire.smtp.replies import Reply
+
 _END: Final = b"\r\n.\r\n"
 
 
@@ -43,8 +45,12 @@ class LineBuffer:
         """True when what waits has an LF, though no line is whole: the peer ends lines with LF."""
         return self._octets.find(b"\n", self._position) >= 0
 
-    def take(self) -> bytes:
-        """Return all that waits and forget it."""
+    def take(self, most: int | None = None) -> bytes:
+        """Return what waits, `most` octets at most, and forget it."""
+        if most is not None and most < len(self):
+            taken = self._octets[self._position : self._position + most]
+            self._position += most
+            return taken
         rest = self._octets[self._position :] if self._position else self._octets
         self._octets, self._position = b"", 0
         return rest
@@ -85,6 +91,19 @@ class ContentReader:
             self._virtual = False
             return content[2:]
         return content
+
+
+class Chunk:
+    """One chunk of BDAT under way (RFC 3030 §2): how many octets are left of it, whether it is the
+    last, and what is to be said at its end where its command was refused.
+    """
+
+    __slots__ = ("is_last", "left", "refusal")
+
+    def __init__(self, left: int, *, is_last: bool, refusal: Reply | None = None) -> None:
+        self.left = left
+        self.is_last = is_last
+        self.refusal = refusal
 
 
 def _possible_end(octets: bytes) -> int:

@@ -10,88 +10,41 @@ Three machines are kept apart: the dialogue (State), the channel (clear or TLS) 
 (nobody or somebody).
 """
 
-from base64 import b64decode, b64encode
-from binascii import Error as NotBase64Error
-from collections.abc import Mapping
-from enum import Enum, auto
+from base64 import b64encode
 from typing import Final
 
 from gatepost.wire.smtp import limits, replies
-from gatepost.wire.smtp.command_reader import parse_command
+from gatepost.wire.smtp.command_reader import decode_response, read_line, too_long
 from gatepost.wire.smtp.commands import (
     Auth,
+    Bdat,
     Command,
     Data,
     Ehlo,
-    Help,
     Mail,
-    Noop,
-    Quit,
     Rcpt,
     Rset,
     StartTls,
-    Vrfy,
 )
 from gatepost.wire.smtp.extensions import Channel, Profile, keywords
-from gatepost.wire.smtp.framing import ContentReader, LineBuffer
+from gatepost.wire.smtp.framing import Chunk, ContentReader, LineBuffer
 from gatepost.wire.smtp.replies import Reply
 from gatepost.wire.smtp.server_events import (
     Asked,
     Closed,
     Content,
+    ContentDropped,
     ContentEnded,
     Event,
     NeedOctets,
     Responded,
 )
-
-
-class State(Enum):
-    """Where the dialogue stands (RFC 5321 §3.1-3.3)."""
-
-    CONNECTED = auto()
-    GREETED = auto()
-    HAS_REVERSE_PATH = auto()
-    HAS_FORWARD_PATH = auto()
-    IN_EXCHANGE = auto()
-    IN_CONTENT = auto()
-    CONTENT_COMPLETE = auto()
-    CLOSED = auto()
-
+from gatepost.wire.smtp.server_states import LEADS_TO, SETTLED, TRANSACTION, State
 
 _NEED_OCTETS: Final = NeedOctets()
 _CLOSED: Final = Closed()
 _CONTENT_ENDED: Final = ContentEnded()
-
-_TRANSACTION: Final = (State.HAS_REVERSE_PATH, State.HAS_FORWARD_PATH)
-_READY: Final = (State.GREETED, *_TRANSACTION)
-
-#: RFC 5321 §4.1.4. Where an accepted command leads; a pair that is not here is out of order.
-LEADS_TO: Final[Mapping[tuple[State, type[Command]], State]] = {
-    **{(s, Ehlo): State.GREETED for s in (State.CONNECTED, *_READY)},
-    (State.GREETED, Mail): State.HAS_REVERSE_PATH,
-    (State.HAS_REVERSE_PATH, Rcpt): State.HAS_FORWARD_PATH,
-    (State.HAS_FORWARD_PATH, Rcpt): State.HAS_FORWARD_PATH,
-    (State.HAS_FORWARD_PATH, Data): State.IN_CONTENT,
-    (State.GREETED, Auth): State.GREETED,
-    # Before EHLO, too: GNU SASL's client begins like that, and nothing said before TLS counts.
-    (State.CONNECTED, StartTls): State.CONNECTED,
-    (State.GREETED, StartTls): State.CONNECTED,
-    (State.CONNECTED, Rset): State.CONNECTED,
-    **{(s, Rset): State.GREETED for s in _READY},
-    **{(s, c): s for s in (State.CONNECTED, *_READY) for c in (Noop, Help, Vrfy)},
-    **{(s, Quit): State.CLOSED for s in (State.CONNECTED, *_READY)},
-}
-
-#: Replies the RFC alone decides.
-_SETTLED: Final[Mapping[type[Command], Reply]] = {
-    Data: replies.SEND_CONTENT,
-    Rset: replies.OK,
-    Noop: replies.OK,
-    Quit: replies.GOODBYE,
-    Vrfy: replies.CANNOT_VERIFY,
-    Help: replies.HELP,
-}
+_CONTENT_DROPPED: Final = ContentDropped()
 
 _HTTP: Final = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"CONNECT ", b"OPTIONS ", b"DELETE ")
 
@@ -107,9 +60,9 @@ class ServerSession:
     """
 
     __slots__ = (
-        "_asked", "_ended", "_extended", "_lines", "_offences", "_out", "_over", "_profile",
-        "_reader", "_refused", "_size", "_skipping", "authenticated", "channel", "client_name",
-        "forward_paths", "mail", "mechanisms", "state", "too_large",
+        "_asked", "_chunk", "_dropped", "_extended", "_handed_out", "_lines", "_offences", "_out",
+        "_profile", "_reader", "_refused", "_size", "_skipping", "authenticated", "channel",
+        "client_name", "content_refusal", "forward_paths", "mail", "mechanisms", "state",
     )  # fmt: skip
 
     def __init__(
@@ -126,20 +79,23 @@ class ServerSession:
         #: The accepted envelope of the transaction under way.
         self.mail: Mail | None = None
         self.forward_paths: list[Rcpt] = []
-        #: Set at the end of content that grew beyond the profile's size: it was not kept.
-        self.too_large = False
+        #: Why the content of this transaction cannot be taken, None while it can: the session's own
+        #: (larger than the profile allows), or the caller's (`refuse_content`).
+        self.content_refusal: Reply | None = None
         self._profile = profile
         self._lines = LineBuffer()
         self._reader: ContentReader | None = None
         self._out: list[bytes] = [greeting.octets]
         self._asked: Asked | Responded | ContentEnded | None = None
         self._extended = False
-        self._ended = False
         self._refused = False
         self._skipping = False
         self._offences = 0
-        self._over = not greeting.accepts
         self._size = 0
+        self._chunk: Chunk | None = None
+        #: Chunks were handed out whose content has not ended; it came to nothing.
+        self._handed_out = False
+        self._dropped = False
 
     # -- octets in and out
 
@@ -162,6 +118,11 @@ class ServerSession:
         return self._profile.hostname
 
     @property
+    def in_content(self) -> bool:
+        """True while what comes is content, by DATA or by BDAT."""
+        return self._reader is not None or self._chunk is not None
+
+    @property
     def extended(self) -> bool:
         """True when the client said EHLO, not HELO."""
         return self._extended
@@ -173,7 +134,10 @@ class ServerSession:
         while self._asked is None:
             if self.state is State.CLOSED:
                 return _CLOSED
-            if self.state is State.IN_CONTENT:
+            if self._dropped:
+                self._dropped = False
+                return _CONTENT_DROPPED
+            if self.in_content:
                 if event := self._read_content():
                     return event
                 continue
@@ -211,6 +175,12 @@ class ServerSession:
         if reply.code == replies.STOPPING.code:  # RFC 5321 §3.8: 421 ends the connection
             self.state = State.CLOSED
 
+    def refuse_content(self, reply: Reply) -> None:
+        """Take no more content in this transaction: what comes is read and thrown away, and `reply`
+        is due at its end (or at the chunk's).
+        """
+        self.content_refusal = reply
+
     def challenge(self, octets: bytes) -> None:
         """Answer AUTH, or a response, with a SASL challenge (RFC 4954 §4)."""
         self._asked = None
@@ -246,7 +216,9 @@ class ServerSession:
         self.mail = None
         self.forward_paths = []
         self._refused = False
-        self.too_large = False
+        self.content_refusal = None
+        self._size = 0
+        self._dropped, self._handed_out = self._handed_out, False
 
     def _no_whole_line(self) -> bool:
         """Deal with what waits without CRLF; True when something was decided."""
@@ -267,27 +239,19 @@ class ServerSession:
         if self.state is State.IN_EXCHANGE:
             self._give_up_exchange(replies.AUTH_LINE_TOO_LONG)
         else:
-            self._say(_too_long(beginning) or replies.LINE_TOO_LONG, self.state)
+            self._refuse_line(beginning, too_long(beginning) or replies.LINE_TOO_LONG)
 
     def _read_command(self, line: bytes) -> None:
-        command: Command | Reply
-        if len(line) > limits.COMMAND_LINE and (refusal := _too_long(line)):
-            command = refusal
-        elif b"\n" in line or b"\r" in line or b"\0" in line:
-            command = replies.BARE_LINE_ENDING_COMMAND
-        else:
-            command = parse_command(line, self._profile.extensions)
+        command = read_line(line, self._profile.extensions)
         if isinstance(command, Reply):
-            speaks_http = self.state is State.CONNECTED and line.startswith(_HTTP)
-            if speaks_http:
-                self._say(replies.NOT_SMTP, State.CLOSED)
-            else:
-                self._say(command, self.state)
+            self._refuse_line(line, command)
             return
         after = LEADS_TO.get((self.state, type(command)))
-        if after is None:
+        if isinstance(command, Bdat):
+            self._begin_chunk(command, self._out_of_order(command) if after is None else None)
+        elif after is None:
             self._say(self._out_of_order(command), self.state)
-        elif (settled := _SETTLED.get(type(command))) is not None:
+        elif (settled := SETTLED.get(type(command))) is not None:
             self._settle(command, settled)
         elif isinstance(command, Ehlo):
             self._greet(command)
@@ -296,12 +260,23 @@ class ServerSession:
         else:
             self._asked = Asked(command)
 
+    def _refuse_line(self, line: bytes, reply: Reply) -> None:
+        if self.state is State.CONNECTED and line.startswith(_HTTP):
+            self._say(replies.NOT_SMTP, State.CLOSED)
+        elif line[:4].upper() == b"BDAT":
+            # Nobody knows how much content follows, and none of it may pass for commands.
+            self._say(reply, State.CLOSED)
+        else:
+            self._say(reply, self.state)
+
     def _out_of_order(self, command: Command) -> Reply:
         if self.state is State.CONNECTED:
             return replies.SAY_HELLO_FIRST
-        if isinstance(command, Data):
+        if self.state is State.CHUNK_FAILED:
+            return replies.TRANSACTION_FAILED
+        if isinstance(command, Data | Bdat) and self.state is not State.BETWEEN_CHUNKS:
             return replies.ALL_REFUSED if self._refused else replies.NO_RECIPIENTS
-        if isinstance(command, Auth) and self.state in _TRANSACTION:
+        if isinstance(command, Auth) and self.state in TRANSACTION:
             return replies.AUTH_IN_TRANSACTION
         return replies.OUT_OF_ORDER
 
@@ -352,7 +327,7 @@ class ServerSession:
         elif isinstance(command, Rset):
             self._end_transaction()
         elif isinstance(command, Data):
-            self._reader, self._size = ContentReader(), 0
+            self._reader = ContentReader()
         self._say(reply, after)
 
     def _read_response(self, line: bytes) -> None:
@@ -374,8 +349,12 @@ class ServerSession:
         """Acknowledge `Responded(None)`: its reply has been said already."""
         self._asked = None
 
+    # -- content
+
     def _read_content(self) -> Event | None:
         """Hand out the next piece, or the end; None when the piece was empty or too much."""
+        if self._chunk is not None:
+            return self._read_chunk(self._chunk)
         reader = self._reader
         if reader is None:
             msg = "no content is expected"
@@ -383,34 +362,49 @@ class ServerSession:
         if reader.ended:
             self._lines.feed(reader.rest)
             self._reader = None
-            self.state = State.CONTENT_COMPLETE
-            self._asked = _CONTENT_ENDED
-            return _CONTENT_ENDED
+            return self._content_ended()
         if not len(self._lines):
             return _NEED_OCTETS
-        octets = reader.feed(self._lines.take())
+        return self._piece(reader.feed(self._lines.take()))
+
+    def _piece(self, octets: bytes) -> Event | None:
         self._size += len(octets)
-        if self._size > self._profile.message_size:
-            self.too_large = True
-            return None
-        return Content(octets) if octets else None
+        if self._size > self._profile.message_size and self.content_refusal is None:
+            at_most = f"at most {self._profile.message_size} octets"
+            self.content_refusal = replies.MESSAGE_TOO_LARGE.about(at_most)
+        return Content(octets) if octets and self.content_refusal is None else None
 
+    def _content_ended(self) -> Event:
+        self._handed_out = False
+        self.state = State.CONTENT_COMPLETE
+        self._asked = _CONTENT_ENDED
+        return _CONTENT_ENDED
 
-def decode_response(line: bytes) -> bytes | None:
-    """Decode one base64 line; "=" is the empty string (RFC 4954 §4); None when it is not base64."""
-    if line == b"=":
-        return b""
-    try:
-        return b64decode(line, validate=True)
-    except NotBase64Error:
+    def _begin_chunk(self, command: Bdat, refusal: Reply | None) -> None:
+        """Read a chunk, the one of a refused command, too (RFC 3030 §2)."""
+        self._chunk = Chunk(command.size, is_last=command.is_last, refusal=refusal)
+        if refusal is None:
+            self._handed_out = True
+            self.state = State.IN_CHUNK
+
+    def _read_chunk(self, chunk: Chunk) -> Event | None:
+        if chunk.left:
+            if not len(self._lines):
+                return _NEED_OCTETS
+            octets = self._lines.take(chunk.left)
+            chunk.left -= len(octets)
+            return self._piece(octets) if chunk.refusal is None else None
+        self._chunk = None
+        if chunk.refusal is not None:
+            over = chunk.is_last and self.state is State.CHUNK_FAILED
+            if over:
+                self._end_transaction()
+            self._say(chunk.refusal, State.GREETED if over else self.state)
+        elif chunk.is_last:
+            return self._content_ended()
+        elif self.content_refusal is not None:
+            self._dropped, self._handed_out = True, False
+            self._say(self.content_refusal, State.CHUNK_FAILED)
+        else:
+            self._say(replies.CHUNK_RECEIVED, State.BETWEEN_CHUNKS)
         return None
-
-
-def _too_long(line: bytes) -> Reply | None:
-    """Judge a line above 510 octets by its verb: AUTH and MAIL may be longer."""
-    verb = line[:5].upper()
-    if verb == b"AUTH ":
-        return replies.AUTH_LINE_TOO_LONG if len(line) > limits.AUTH_LINE else None
-    if verb == b"MAIL " and len(line) <= limits.MAIL_LINE:
-        return None
-    return replies.LINE_TOO_LONG

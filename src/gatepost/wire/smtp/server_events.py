@@ -33,7 +33,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class ContentEnded:
-    """The final dot came. Call `answer`: 250 only once the message is durable (RFC 5321 §4.2.5)."""
+    """The final dot or the last chunk came. Call `answer`: 250 only once the message is durable (RFC 5321 §4.2.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentDropped:
+    """The chunks that were handed out belong to a transaction that came to nothing (RSET, EHLO, a
+    chunk that failed): let go of them.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +53,4 @@ class Closed:
     """The dialogue is over: send what is left, then close."""
 
 
-Event = Asked | Responded | Content | ContentEnded | NeedOctets | Closed
+Event = Asked | Responded | Content | ContentEnded | ContentDropped | NeedOctets | Closed
