@@ -13,8 +13,9 @@ from gatepost.model.ids import WorkerId
 from gatepost.net.resolver import Resolver
 from gatepost.operate import domains
 from gatepost.operate.accounts import By
-from gatepost.operate.domain_check import Standing, check
-from gatepost.operate.domain_records import domain_json, records_of, zone_snippet
+from gatepost.operate.domain_check import check
+from gatepost.operate.domain_finding import Standing
+from gatepost.operate.domain_records import Sending, domain_json, records_of, zone_snippet
 from gatepost.store.sqlite import open_sqlite
 from gatepost.wire.dkim.sign import SigningKey, parse_private_key
 from gatepost.wire.records.dkim_key import KeyType
@@ -26,6 +27,7 @@ BY = By(datetime(2026, 11, 24, tzinfo=UTC), "root")
 NEXT_DAY = replace(BY, now=BY.now + timedelta(days=1))
 KEY = MasterKey(bytes(32))
 HOST = "relay.example"
+SENDING = Sending(HOST)
 ACTIVE, PENDING, RETIRING = DkimKeyState.ACTIVE, DkimKeyState.PENDING, DkimKeyState.RETIRING
 GOOD, MISSING, WRONG = Standing.GOOD, Standing.MISSING, Standing.WRONG
 
@@ -122,28 +124,38 @@ async def test_a_rotation_overlaps(store):
 
 async def test_the_records_fit_into_strings_of_a_zone(store):
     domain = await domains.add(store, "example.com", KEY, by=BY)
-    records = records_of(domain, HOST)
-    assert [r.purpose for r in records] == ["SPF", "DKIM", "DKIM", "DMARC"]
+    records = records_of(domain, SENDING)
+    assert [(r.purpose, r.kind, r.optional) for r in records] == [
+        ("SPF", "TXT", False),
+        ("DKIM", "TXT", False),
+        ("DKIM", "TXT", False),
+        ("DMARC", "TXT", False),
+        ("SPF", "TXT", True),
+        ("MX", "MX", True),
+        ("MTA-STS", "TXT", True),
+        ("TLS-RPT", "TXT", True),
+    ]
     assert records[0].text == "v=spf1 a:relay.example ~all"
     zone = zone_snippet(records)
     for line in zone.replace("( ", "").replace(" )", "").splitlines():
         if not line.startswith(";"):
             assert len(line.partition('"')[2]) <= 256
-    shown = domain_json(domain, HOST)
-    assert all("".join(r["strings"]) == r["text"] for r in shown["records"])
+    shown = domain_json(domain, SENDING)
+    assert all("".join(r["strings"]) == r["text"] for r in shown["records"] if r["type"] == "TXT")
     assert "PRIVATE" not in str(shown)
 
 
 async def published(dns: DnsServer, domain, *, leave_out: str = "") -> None:
     dns.add(HOST, "A", "192.0.2.25")
-    for record in records_of(domain, HOST):
+    for record in records_of(domain, SENDING):
         if record.purpose != leave_out:
-            dns.add(record.name, "TXT", " ".join(txt_strings(record.text)))
+            text = record.text if record.kind == "MX" else " ".join(txt_strings(record.text))
+            dns.add(record.name, record.kind, text)
 
 
 async def findings(domain, dns: DnsServer) -> dict[str, Standing]:
     resolver = Resolver([dns.address], hosts_file=Path("/nonexistent"))
-    found = await check(domain, HOST, resolver, KEY)
+    found = await check(domain, SENDING, resolver, KEY)
     for each in found:
         assert bool(each.mend) == (each.standing is not GOOD)
     return {each.name: each.standing for each in found}
@@ -162,7 +174,8 @@ async def test_what_is_missing_is_said(store, purpose):
     async with DnsServer() as dns:
         await published(dns, domain, leave_out=purpose)
         found = await findings(domain, dns)
-    lacking = {r.name for r in records_of(domain, HOST) if r.purpose == purpose}
+    records = records_of(domain, SENDING)
+    lacking = {r.name for r in records if r.purpose == purpose and not r.optional}
     assert {name for name, standing in found.items() if standing is MISSING} == lacking
 
 
@@ -180,7 +193,7 @@ async def test_what_is_missing_is_said(store, purpose):
 )
 async def test_a_published_key_is_held_against_the_private_one(store, texts, standing):
     domain = await domains.add(store, "example.com", KEY, by=BY)
-    key = next(record for record in records_of(domain, HOST) if "k=rsa" in record.text)
+    key = next(record for record in records_of(domain, SENDING) if "k=rsa" in record.text)
     public = key.text.partition("p=")[2]
     async with DnsServer() as dns:
         await published(dns, domain)
@@ -220,4 +233,52 @@ async def test_a_dns_that_does_not_answer_is_no_good_answer(store):
     domain = await domains.add(store, "example.com", KEY, by=BY)
     async with DnsServer() as dns:
         dns.behaviour.rcode = "SERVFAIL"
-        assert set((await findings(domain, dns)).values()) == {Standing.UNKNOWN}
+        found = await findings(domain, dns)
+    optional = {r.name for r in records_of(domain, SENDING) if r.optional}
+    assert {name for name, standing in found.items() if standing is Standing.NOTE} == optional
+    assert {found[name] for name in found if name not in optional} == {Standing.UNKNOWN}
+
+
+async def test_what_comes_to_this_relay_is_needed(store):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    here = replace(SENDING, receives=frozenset({"bounces.example.com", "example.com", "x.test"}))
+    needed = {(r.kind, r.name) for r in records_of(domain, here) if not r.optional}
+    assert {name for kind, name in needed if kind == "MX"} == {"bounces.example.com", "example.com"}
+    shown = domain_json(domain, here)
+    assert shown["mta_sts"][1] == {
+        "url": "https://mta-sts.example.com/.well-known/mta-sts.txt",
+        "policy": "version: STSv1\r\nmode: testing\r\nmx: relay.example\r\nmax_age: 604800\r\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "texts", "said"),
+    [
+        ("bounces.example.com", "MX", ["10 relay.example."], None),
+        ("bounces.example.com", "MX", ["10 other.example."], "goes to other.example"),
+        ("bounces.example.com", "MX", ["0 ."], "goes to nobody"),
+        ("_mta-sts.bounces.example.com", "TXT", ['"v=STSv1; id=1"'], "not for the policy"),
+        ("_smtp._tls.bounces.example.com", "TXT", ['"v=TLSRPTv1;rua=mailto:a@b.test"'], None),
+        (
+            "_smtp._tls.bounces.example.com",
+            "TXT",
+            ['"v=TLSRPTv1; rua=mailto:x@b.test"', '"v=TLSRPTv1; rua=mailto:a@b.test"'],
+            "there are 2",
+        ),
+        ("_smtp._tls.bounces.example.com", "TXT", ['"something"'], "there is no TLS-RPT record"),
+    ],
+)
+async def test_optional_records_are_looked_at(store, name, kind, texts, said):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    async with DnsServer() as dns:
+        await published(dns, domain)
+        dns.add(name, kind, *texts)
+        resolver = Resolver([dns.address], hosts_file=Path("/nonexistent"))
+        found = await check(domain, SENDING, resolver, KEY)
+    notes = [each for each in found if each.standing is not GOOD]
+    if said is None:
+        assert notes == []
+    else:
+        (note,) = notes
+        assert (note.name, note.standing) == (name, Standing.NOTE)
+        assert said in note.what

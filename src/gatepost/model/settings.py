@@ -176,6 +176,12 @@ class RetrySettings(Section):
         return self
 
 
+class DomainsSettings(Section):
+    """Sending domains. `return_path`: the label of the domain of their return paths."""
+
+    return_path: Annotated[str, AfterValidator(checks.label)] = "bounces"
+
+
 class PolicySettings(Section):
     """What may be sent. `tags`: the characters that part a tag from a local part (RFC 5233)."""
 
@@ -225,6 +231,7 @@ class Settings(Section):
     routes: tuple[RouteSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     policy: PolicySettings = PolicySettings()
+    domains: DomainsSettings = DomainsSettings()
     retention: RetentionSettings = RetentionSettings()
     dns: DnsSettings = DnsSettings()
     log: LogSettings = LogSettings()

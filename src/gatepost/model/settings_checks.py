@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from gatepost.model.domain_name import parse_ip_port
+from gatepost.model.domain_name import parse_domain, parse_ip_port
 from gatepost.model.quantities import duration_words
 from gatepost.model.route import TlsMode, UpstreamLogin, ViaMaildir
 from gatepost.model.secret import Secret
@@ -68,6 +68,14 @@ def listen_address(text: str) -> str:
 def resolver(text: str) -> str:
     """Return "IP:PORT"; the port is 53 where none is given."""
     return str(parse_ip_port(text, default_port=_RESOLVER_PORT))
+
+
+def label(text: str) -> str:
+    """Take one label of a domain name, in lower case."""
+    if "." in text:
+        msg = f'"{text}" is more than one label'
+        raise wrong(msg, 'write one such as "bounces"')
+    return parse_domain(text)
 
 
 def tags(text: str) -> str:

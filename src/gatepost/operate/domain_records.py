@@ -1,73 +1,180 @@
-"""What the DNS must say for a sending domain: its records, as values and as lines of a zone."""
+"""What the DNS must say for a sending domain: its records, as values and as lines of a zone.
 
-from collections.abc import Iterable
+SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 9989), MTA-STS (RFC 8461), TLS-RPT (RFC 8460).
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from gatepost.events.journal import time_text
 from gatepost.model.domain import DkimKey, Domain
+from gatepost.model.settings import Role, Settings
 from gatepost.wire.records.dkim_key import dkim_key_text, key_name
 from gatepost.wire.records.txt import txt_strings
 
-_TTL: Final = 3600
+TTL: Final = 3600
+#: Seconds for which senders keep a policy: a week, until all is known to work (RFC 8461 §3.2).
+_POLICY_AGE: Final = 604_800
+
+
+class Purpose(StrEnum):
+    """What a record is for."""
+
+    SPF = "SPF"
+    DKIM = "DKIM"
+    DMARC = "DMARC"
+    MX = "MX"
+    MTA_STS = "MTA-STS"
+    TLS_RPT = "TLS-RPT"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What records depend on besides the domain: the name that mail leaves from, the label of
+    return paths' domains, and the domains whose mail we take.
+    """
+
+    hostname: str
+    return_path: str = "bounces"
+    receives: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One TXT record to publish: `purpose` is "SPF", "DKIM" or "DMARC", `name` is absolute,
-    without the final dot; `why` says in a line what it does.
+    """One record to publish: `name` is absolute, without the final dot; `text` a TXT record's, its
+    strings joined, or an MX record's "10 relay.example."; `why` says in a line what it does.
+    `optional`: good to have, nothing is wrong without it.
     """
 
-    purpose: str
+    purpose: Purpose
     name: str
     text: str
     why: str
+    kind: str = "TXT"
+    optional: bool = False
 
 
-def records_of(domain: Domain, hostname: str) -> tuple[Record, ...]:
-    """Return what to publish, for mail that leaves from `hostname`."""
-    return (
+@dataclass(frozen=True, slots=True)
+class StsPolicy:
+    """A policy to be served at `url` with a certificate that is good for its host (RFC 8461 §3.3)."""
+
+    url: str
+    text: str
+
+
+def sending_from(settings: Settings) -> Sending:
+    """Return what records depend on, out of the settings."""
+    takes_mail = any(listener.role is Role.MX for listener in settings.listeners)
+    local = frozenset(domain.name for domain in settings.local_domains) if takes_mail else ()
+    return Sending(settings.hostname, settings.domains.return_path, frozenset(local))
+
+
+def records_of(domain: Domain, sending: Sending) -> tuple[Record, ...]:
+    """Return everything to publish, what is needed first."""
+    hostname, name = sending.hostname, domain.name
+    needed = (
         Record(
-            "SPF",
-            domain.name,
+            Purpose.SPF,
+            name,
             f"v=spf1 a:{hostname} ~all",
             f"{hostname} may send mail with this domain in its return path",
         ),
         *(key_record(domain, key) for key in domain.keys),
         Record(
-            "DMARC",
-            f"_dmarc.{domain.name}",
+            Purpose.DMARC,
+            f"_dmarc.{name}",
             "v=DMARC1; p=none",
             "large receivers want a policy; make it stricter when all your mail passes",
         ),
     )
+    inbound = (each for host in inbound_hosts(domain, sending) for each in _inbound(host, sending))
+    return (*needed, *inbound)
+
+
+def inbound_hosts(domain: Domain, sending: Sending) -> tuple[str, ...]:
+    """Return the domains, at or below this one, whose mail comes to us: the return path's, and
+    those that we take mail for.
+    """
+    local = (h for h in sorted(sending.receives) if f".{h}".endswith(f".{domain.name}"))
+    return tuple(dict.fromkeys((f"{sending.return_path}.{domain.name}", *local)))
+
+
+def _inbound(host: str, sending: Sending) -> Iterator[Record]:
+    optional = host not in sending.receives
+    if host.startswith(f"{sending.return_path}."):
+        yield Record(
+            Purpose.SPF,
+            host,
+            f"v=spf1 a:{sending.hostname} -all",
+            "the same for a return path of its own",
+            optional=optional,
+        )
+    why = f"mail for {host}, such as bounces to a return path there, comes to this relay"
+    mx = f"10 {sending.hostname}."
+    yield Record(Purpose.MX, host, mx, why, kind="MX", optional=optional)
+    policy = sts_policy(host, sending)
+    yield Record(
+        Purpose.MTA_STS,
+        f"_mta-sts.{host}",
+        f"v=STSv1; id={hashlib.sha256(policy.text.encode()).hexdigest()[:20]}",
+        f"others shall use TLS for mail to {host}; the policy is to be served at {policy.url}",
+        optional=True,
+    )
+    yield Record(
+        Purpose.TLS_RPT,
+        f"_smtp._tls.{host}",
+        f"v=TLSRPTv1; rua=mailto:postmaster@{host}",
+        "others report to whom their TLS failed",
+        optional=True,
+    )
+
+
+def sts_policy(host: str, sending: Sending) -> StsPolicy:
+    """Return the policy for a domain whose mail comes to us; lines end with CRLF (RFC 8461 §3.2)."""
+    lines = (
+        "version: STSv1", "mode: testing", f"mx: {sending.hostname}", f"max_age: {_POLICY_AGE}",
+    )  # fmt: skip
+    url = f"https://mta-sts.{host}/.well-known/mta-sts.txt"
+    return StsPolicy(url, "".join(f"{line}\r\n" for line in lines))
 
 
 def key_record(domain: Domain, key: DkimKey) -> Record:
     """Return the record of one key."""
     return Record(
-        "DKIM",
+        Purpose.DKIM,
         key_name(key.selector, domain.name),
         dkim_key_text(key.algorithm, key.public),
         f"{key.algorithm.value} key, {key.state.value}",
     )
 
 
-def zone_snippet(records: Iterable[Record]) -> str:
-    """Return the records as lines of a zone file, long texts in strings of 255 octets (BIND)."""
-    lines = []
-    for record in records:
-        strings = txt_strings(record.text)
+def zone_line(record: Record) -> str:
+    """Return a record as a line of a zone file, long texts in strings of 255 octets (BIND)."""
+    text = record.text
+    if record.kind == "TXT":
+        strings = txt_strings(text)
         text = strings[0]
         if len(strings) > 1:
             text = "( " + "\n    ".join(strings) + " )"
-        lines.append(f"; {record.purpose}: {record.why}\n{record.name}. {_TTL} IN TXT {text}")
+    return f"{record.name}. {TTL} IN {record.kind} {text}"
+
+
+def zone_snippet(records: Iterable[Record]) -> str:
+    """Return the records as lines of a zone file, each with what it is for."""
+    lines = []
+    for record in records:
+        word = " (optional)" if record.optional else ""
+        lines.append(f"; {record.purpose}{word}: {record.why}\n{zone_line(record)}")
     return "\n".join(lines)
 
 
-def domain_json(domain: Domain, hostname: str) -> dict[str, Any]:
+def domain_json(domain: Domain, sending: Sending) -> dict[str, Any]:
     """Return a domain as plain values, the shape of `--json`; no private key among them."""
-    records = records_of(domain, hostname)
+    records = records_of(domain, sending)
+    policies = [sts_policy(host, sending) for host in inbound_hosts(domain, sending)]
     return {
         "name": domain.name,
         "created_at": time_text(domain.created_at),
@@ -80,16 +187,21 @@ def domain_json(domain: Domain, hostname: str) -> dict[str, Any]:
             }
             for key in domain.keys
         ],
-        "records": [
-            {
-                "purpose": record.purpose,
-                "type": "TXT",
-                "name": record.name,
-                "text": record.text,
-                "strings": [string[1:-1] for string in txt_strings(record.text)],
-                "why": record.why,
-            }
-            for record in records
-        ],
+        "records": [_record_json(record) for record in records],
+        "mta_sts": [{"url": policy.url, "policy": policy.text} for policy in policies],
         "zone": zone_snippet(records),
     }
+
+
+def _record_json(record: Record) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "purpose": record.purpose.value,
+        "type": record.kind,
+        "name": record.name,
+        "text": record.text,
+        "why": record.why,
+        "optional": record.optional,
+    }
+    if record.kind == "TXT":
+        shown["strings"] = [string[1:-1] for string in txt_strings(record.text)]
+    return shown

@@ -75,6 +75,9 @@ private_key = "key.pem"
 #give_up = "5 d"
 #warn = "4 h"                      # when the sender is told of the delay
 
+#[domains]                         # those added with "gatepost domain add"
+#return_path = "bounces"           # the label of their return paths' domains
+
 #[policy]
 #tags = "+"                        # app+anything@ is whose app@ is; "" for no tags
 

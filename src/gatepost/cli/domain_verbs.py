@@ -1,0 +1,110 @@
+"""What the verbs of `gatepost domain` share: the store, the master key, what is printed."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from gatepost.cli.context import NO, fail, load_settings, print_json, run_with_store, say
+
+if TYPE_CHECKING:
+    from gatepost.identity.master_key import MasterKey
+    from gatepost.model.domain import Domain
+    from gatepost.operate.accounts import By
+    from gatepost.operate.domain_finding import Finding
+    from gatepost.operate.domain_records import Sending
+    from gatepost.store.protocols import Store
+
+T = TypeVar("T")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help='The domain, say "example.com".')]
+
+
+def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
+    """Do a verb's work on the store; say in words why it did nothing."""
+    from gatepost.identity.master_key import MasterKeyError  # noqa: PLC0415
+    from gatepost.operate.domains import (  # noqa: PLC0415
+        DomainError,
+        DomainExistsError,
+        NoSuchDomainHereError,
+    )
+
+    try:
+        return run_with_store(ctx, work)
+    except (DomainExistsError, NoSuchDomainHereError) as error:
+        fail(error.what, error.mend, NO)
+    except DomainError as error:
+        fail(error.what, error.mend)
+    except MasterKeyError as error:
+        fail(str(error))
+
+
+def master_key(ctx: typer.Context) -> "MasterKey":
+    """Return the master key, made where there is none. Call it once the store is open: then we
+    are the owner of the state. Raises MasterKeyError.
+    """
+    from gatepost.identity.master_key import read_master_key  # noqa: PLC0415
+
+    return read_master_key(load_settings(ctx).master_key)
+
+
+def by() -> "By":
+    """Return when a verb is done, and by whom."""
+    from gatepost.net.clock import now  # noqa: PLC0415
+    from gatepost.operate.accounts import By  # noqa: PLC0415
+    from gatepost.operate.operator import operator_name  # noqa: PLC0415
+
+    return By(now(), operator_name())
+
+
+def sending(ctx: typer.Context) -> "Sending":
+    """Return what records depend on besides the domain."""
+    from gatepost.operate.domain_records import sending_from  # noqa: PLC0415
+
+    return sending_from(load_settings(ctx))
+
+
+def print_domain(ctx: typer.Context, domain: "Domain", json: bool, words: str) -> None:
+    """Say what was done, and every record to publish."""
+    from gatepost.operate.domain_records import (  # noqa: PLC0415
+        domain_json,
+        inbound_hosts,
+        records_of,
+        sts_policy,
+        zone_snippet,
+    )
+
+    place = sending(ctx)
+    if json:
+        print_json(domain_json(domain, place))
+        return
+    say(words)
+    say()
+    records = records_of(domain, place)
+    for record in records:
+        word = " (optional)" if record.optional else ""
+        say(f"{record.purpose}{word}: {record.why}")
+        say(f"  {record.kind} at {record.name}")
+        say(f"  {record.text}")
+    for host in inbound_hosts(domain, place):
+        policy = sts_policy(host, place)
+        say(f"MTA-STS policy (optional), to be served at {policy.url}:")
+        say("".join(f"  {line}\n" for line in policy.text.splitlines()).rstrip("\n"))
+    say()
+    say("The same for a zone file (BIND):")
+    say()
+    say(zone_snippet(records))
+    say()
+
+
+def print_findings(findings: "tuple[Finding, ...] | list[Finding]", json: bool) -> None:
+    """Say how each record stands, and its mend."""
+    if json:
+        from gatepost.operate.domain_finding import finding_json  # noqa: PLC0415
+
+        print_json([finding_json(finding) for finding in findings])
+        return
+    for finding in findings:
+        say(f"{finding.standing.value:<8} {finding.purpose:<7} {finding.name}: {finding.what}")
+        if finding.mend:
+            say(f"         {finding.mend}")
