@@ -61,6 +61,8 @@ ELSEWHERE = {
     "TOO_SLOW": "test_converse.py",
     "SUSPENDED_MEANWHILE": "test_converse.py",
     "INTERNAL_FAULT": "test_converse.py",
+    "DMARC_REFUSED": "test_inbound.py",
+    "CANNOT_VERIFY_AUTHOR": "test_inbound.py",
     "NO_INITIAL_RESPONSE": "test_authenticate.py: only CRAM-MD5 takes none",
 }
 

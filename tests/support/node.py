@@ -51,6 +51,13 @@ role = "mx"
 """
 
 
+#: Nobody listens there and the kernel says so at once: no test waits for resolvers of the machine.
+_NO_DNS = """
+[dns]
+resolvers = ["127.0.0.1:9"]
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Where a node listens on loopback."""
@@ -182,6 +189,7 @@ class Node:
                 mx=ports.mx,
             )
             + settings
+            + ("" if "[dns]" in settings else _NO_DNS)
         )
 
     def start(self) -> None:

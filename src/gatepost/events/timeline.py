@@ -83,6 +83,7 @@ def _accepted(event: Event, now: datetime) -> str:  # noqa: ARG001
         about.append(f"{recipients} recipient" + ("" if recipients == 1 else "s"))
     if signed := facts.get("signed"):
         about.append(f"signed by {signed}")
+    about += [f"{name.upper()} {facts[name]}" for name in ("spf", "dkim", "dmarc") if name in facts]
     return " ".join(words) + (f" ({', '.join(about)})" if about else "")
 
 

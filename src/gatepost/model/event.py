@@ -48,7 +48,8 @@ class Event:
 
     `facts` are flat: "code", "status", "text", "host", "address", "tls", "recipient", "attempt",
     "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size", "signed" (with
-    spaces between, the "domain/selector" of each signature) …
+    spaces between, the "domain/selector" of each signature), "spf", "dkim" and "dmarc" (each a
+    result and what it is about) …
     """
 
     kind: EventKind

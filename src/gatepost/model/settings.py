@@ -140,6 +140,21 @@ class LocalDomainSettings(Section):
     deliver_to: Annotated[str, AfterValidator(checks.deliver_to)]
 
 
+class InboundSettings(Section):
+    """What the mx role does about SPF, DKIM and DMARC of the mail that it takes."""
+
+    verify: bool = True
+    dmarc: Literal["observe", "enforce"] = "observe"
+    dns_trouble: Literal["accept", "defer"] = "accept"
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if not self.verify and (self.dmarc == "enforce" or self.dns_trouble == "defer"):
+            msg = "nothing is verified, so nothing can be refused or deferred for it"
+            raise wrong(msg, "set verify = true", "verify")
+        return self
+
+
 class RouteSettings(Section):
     """Recipient domains that go another way than their own MX. The first match wins."""
 
@@ -228,6 +243,7 @@ class Settings(Section):
     local_domains: Annotated[
         tuple[LocalDomainSettings, ...], AfterValidator(checks.local_domains)
     ] = ()
+    inbound: InboundSettings = InboundSettings()
     routes: tuple[RouteSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     policy: PolicySettings = PolicySettings()

@@ -148,8 +148,18 @@ class Resolver:
             DnsTemporaryError: nobody could tell.
 
         """
-        found = await self._follow(_absolute(name), "TXT")
-        return tuple(map(parse_txt, found.texts))
+        return tuple(map(parse_txt, await self.records(name, "TXT")))
+
+    async def records(self, name: str, kind: str) -> tuple[str, ...]:
+        """Return a name's records of one type in presentation form; () when it exists and has
+        none. The system's hosts file does not count here.
+
+        Raises:
+            NoSuchDomainError: there is no such name.
+            DnsTemporaryError: nobody could tell.
+
+        """
+        return (await self._follow(_absolute(name), kind)).texts
 
     async def close(self) -> None:
         """Give up questions on their way."""

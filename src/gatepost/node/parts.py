@@ -29,6 +29,7 @@ from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
 from gatepost.reception.accept import Acceptance, HandOver, accept_return
 from gatepost.reception.desk import Desk, Door, Memory
+from gatepost.reception.inbound import Inbound
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.relay import local_domains
 from gatepost.reception.signing import Signer
@@ -86,7 +87,12 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     )
     master_key = read_master_key(settings.master_key)
     signer = Signer(store, master_key, settings.retry.give_up)
-    acceptance = replace(_acceptance(settings, store, scheduler, routing), signer=signer)
+    # Strangers decide what is asked here: it holds up no delivery.
+    reception_dns = Resolver([parse_socket_address(r) for r in settings.dns.resolvers])
+    inbound = Inbound(reception_dns, settings.inbound, settings.hostname)
+    acceptance = replace(
+        _acceptance(settings, store, scheduler, routing), signer=signer, examine=inbound.examine
+    )
     notifier = Notifier(
         store, settings.hostname, lambda message: accept_return(message, acceptance), now=now
     )

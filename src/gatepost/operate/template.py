@@ -59,6 +59,11 @@ private_key = "key.pem"
 #mailboxes = ["alice", "bob"]      # ["*"] takes all
 #deliver_to = "maildir:mail"       # in data_dir; or "lmtp:HOST:PORT", "smtp:HOST:PORT"
 
+#[inbound]                         # mail that the mx listener takes
+#verify = true                     # SPF, DKIM, DMARC: found out and written into Authentication-Results
+#dmarc = "observe"                 # "enforce": refused where the author's domain asks for it
+#dns_trouble = "accept"            # "defer": told to come again when the DNS does not answer
+
 # Recipient domains that go another way than to their own MX; the first match wins:
 #[[routes]]
 #match = ["example", "*.example"]  # "*" for all

@@ -5,7 +5,7 @@ SMTP, by the API and our own returns all enter here.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -106,6 +106,7 @@ class Acceptance:
     hand_over: HandOver | None = None
     placement: Callable[[str], DeliveryState] = field(default=_due)
     signer: Signer | None = None
+    examine: Callable[[Arrival, Accepted], Awaitable[Accepted | Reply]] | None = None
     tags: str = TAG
 
 
@@ -117,6 +118,10 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
     judged = judge(arrival, to, now())
     if isinstance(judged, Reply):
         return judged
+    if to.examine and judged.submission.origin is Origin.MX:
+        judged = await to.examine(arrival, judged)
+        if isinstance(judged, Reply):
+            return judged
     try:
         await keep(await signed(judged, to), to)
     except DiskFullError:

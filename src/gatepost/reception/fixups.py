@@ -152,7 +152,7 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
     prefix = received_field(facts.hop) + added
     if not content:
         prefix += _CRLF  # nothing came, not even the line that ends a header section
-    pieces = tuple(_without(content, cut)) if cut else (content,)
+    pieces = tuple(without(content, cut)) if cut else (content,)
     message_id_ = own_id or _message_id_of(content, header)
     return Completed(prefix, pieces, message_id_, authors, senders, not content.isascii())
 
@@ -210,7 +210,7 @@ def _message_id_of(content: bytes, header: Header) -> str:
     return found[0].decode("ascii") if found else ""
 
 
-def _without(content: bytes, cut: Iterable[Field]) -> Iterable[bytes]:
+def without(content: bytes, cut: Iterable[Field]) -> Iterable[bytes]:
     """Yield what is left of `content` when the fields in `cut` are taken out."""
     position = 0
     for field in cut:
