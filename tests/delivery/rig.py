@@ -17,7 +17,7 @@ from gatepost.delivery.scheduler import Scheduler
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId, WorkerId
-from gatepost.model.route import Via
+from gatepost.model.route import ClientCertificate, Via
 from gatepost.model.settings import RetrySettings
 from gatepost.model.submission import Submission
 from gatepost.net.address import SocketAddress
@@ -106,7 +106,9 @@ class Rig:
         for result in results:
             assert result is None or isinstance(result, asyncio.CancelledError), result
 
-    def _context(self, verified: bool) -> ssl.SSLContext:
+    def _context(self, verified: bool, shown: ClientCertificate | None) -> ssl.SSLContext:
+        if shown is not None:
+            return client_context(Verification.OPPORTUNISTIC, shown=shown)
         if verified:
             assert self.authorities is not None
             return self.authorities

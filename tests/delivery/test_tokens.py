@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.delivery.tokens import TokenCommands, TokenFailedError, read_token
+from gatepost.delivery.tokens import TokenFailedError, UpstreamTokens, read_token
+from gatepost.model.route import TokenCommand
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -67,7 +68,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> str:
+def command(tmp_path: Path) -> TokenCommand:
     """Print "token1", "token2" … at each run."""
     script = tmp_path / "token.py"
     script.write_text(
@@ -75,11 +76,11 @@ def command(tmp_path: Path) -> str:
         "n = int(p.read_text()) + 1 if p.exists() else 1\np.write_text(str(n))\n"
         "print(f'token{n}')\n"
     )
-    return shlex.join([sys.executable, str(script)])
+    return TokenCommand(shlex.join([sys.executable, str(script)]))
 
 
-async def test_a_token_is_kept_until_it_is_stale(clock: Clock, command: str) -> None:
-    tokens = TokenCommands(clock)
+async def test_a_token_is_kept_until_it_is_stale(clock: Clock, command: TokenCommand) -> None:
+    tokens = UpstreamTokens(clock)
     assert await asyncio.gather(*(tokens.token(command) for _ in range(5))) == ["token1"] * 5
     clock.now += timedelta(minutes=4)
     assert await tokens.token(command) == "token1"
@@ -87,8 +88,8 @@ async def test_a_token_is_kept_until_it_is_stale(clock: Clock, command: str) -> 
     assert await tokens.token(command) == "token2"
 
 
-async def test_a_refused_token_is_fetched_anew(clock: Clock, command: str) -> None:
-    tokens = TokenCommands(clock)
+async def test_a_refused_token_is_fetched_anew(clock: Clock, command: TokenCommand) -> None:
+    tokens = UpstreamTokens(clock)
     tokens.forget(command, await tokens.token(command))
     assert await tokens.token(command) == "token2"
     tokens.forget(command, "token1")  # an old one: the present one stays
@@ -108,15 +109,15 @@ async def test_a_command_that_fails_says_how_and_never_what_it_printed(
     clock: Clock, failing: str, words: str
 ) -> None:
     with pytest.raises(TokenFailedError, match=words) as failure:
-        await TokenCommands(clock).token(failing)
+        await UpstreamTokens(clock).token(TokenCommand(failing))
     assert "s3cret" not in str(failure.value)
 
 
 async def test_after_a_failure_the_command_rests(clock: Clock, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     code = f"import pathlib; assert pathlib.Path({str(flag)!r}).exists(); print('t')"
-    command = shlex.join([sys.executable, "-c", code])
-    tokens = TokenCommands(clock)
+    command = TokenCommand(shlex.join([sys.executable, "-c", code]))
+    tokens = UpstreamTokens(clock)
     with pytest.raises(TokenFailedError):
         await tokens.token(command)
     flag.touch()

@@ -23,6 +23,9 @@ role = "submission"
 NEXT = GOOD.count("\n") + 1
 HERE = Path("/somewhere")
 LOGIN_ROUTE = "[[routes]]\nmatch = ['x']\nvia = 'smtp:x.test:25'\nusername = 'u'"
+REFRESH = (
+    "[routes.oauth]\ntoken_url = 'https://id.test/t'\nclient_id = 'c'\nrefresh_token_file = 'r'"
+)
 
 
 def read(text: str, **environment: str) -> Settings:
@@ -54,6 +57,9 @@ def test_relative_paths_are_relative_to_the_file_and_maildirs_to_data_dir() -> N
         + '[[local_domains]]\nname = "other.test"\ndeliver_to = "maildir:/var/mail"\n'
         + '[[routes]]\nmatch = ["*"]\nvia = "smtp:smart.example:587"\n'
         + 'username = "me"\npassword_file = "password"\n'
+        + '[[routes]]\nmatch = ["*"]\nvia = "smtp:smart.example:587"\nusername = "me"\n'
+        + 'client_certificate = "us.pem"\nclient_key = "us.key"\n'
+        + REFRESH.replace("'r'", "'var/r'\nclient_secret_file = 's'")
     )
     assert settings.data_dir == HERE / "var"
     assert settings.tls.certificate == HERE / "cert.pem"
@@ -64,6 +70,11 @@ def test_relative_paths_are_relative_to_the_file_and_maildirs_to_data_dir() -> N
         "maildir:/var/mail",
     ]
     assert settings.routes[0].password_file == HERE / "password"
+    upstream = settings.routes[1]
+    assert (upstream.client_certificate, upstream.client_key) == (HERE / "us.pem", HERE / "us.key")
+    assert upstream.oauth is not None
+    assert upstream.oauth.refresh_token_file == HERE / "var/r"
+    assert upstream.oauth.client_secret_file == HERE / "s"
 
 
 def test_names_are_kept_in_lower_case_a_labels() -> None:
@@ -212,6 +223,38 @@ ADDED = [
     (
         LOGIN_ROUTE + "\nmechanism = 'OAUTHBEARER'",
         3, "routes[0].username", "add token_command",
+    ),
+    (
+        LOGIN_ROUTE + "\nmechanism = 'EXTERNAL'",
+        3, "routes[0].username", "add client_certificate",
+    ),
+    (
+        LOGIN_ROUTE + "\npassword_file = 'p'\nmechanism = 'EXTERNAL'",
+        5, "routes[0].mechanism", "EXTERNAL needs a certificate",
+    ),
+    (
+        LOGIN_ROUTE + "\nclient_certificate = 'c'\nclient_key = 'k'\nmechanism = 'PLAIN'",
+        6, "routes[0].mechanism", "PLAIN takes no certificate",
+    ),
+    (
+        LOGIN_ROUTE + "\npassword_file = 'p'\nclient_certificate = 'c'",
+        5, "routes[0].client_certificate", "no client_key beside it",
+    ),
+    (
+        LOGIN_ROUTE + "\npassword_file = 'p'\nclient_key = 'k'",
+        5, "routes[0].client_key", "no client_certificate beside it",
+    ),
+    (
+        LOGIN_ROUTE + "\npassword_file = 'p'\n" + REFRESH,
+        5, "routes[0].oauth", "remove it, or password_file",
+    ),
+    (
+        LOGIN_ROUTE + "\nmechanism = 'PLAIN'\n" + REFRESH,
+        4, "routes[0].mechanism", "PLAIN takes no token",
+    ),
+    (
+        LOGIN_ROUTE + "\n" + REFRESH.replace("https:", "http:"),
+        5, "routes[0].oauth.token_url", "without TLS",
     ),
     ("[retry]\nfirst = '5 h'", 1, "retry.first", "longer than longest (4 h)"),
     ("[retry]\ngive_up = '1 h'", 0, "retry.longest", "longer than give_up (1 h)"),

@@ -101,7 +101,9 @@ def switched_on() -> dict[str, Any]:
 
 def _without_alternatives(text: str) -> str:
     """Leave out what the template offers instead of another option."""
-    return re.sub(r"^token_command = .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^token_command = .*\n", "", text, flags=re.MULTILINE)
+    oauth = r"^\[routes\.oauth\].*\n(?:[a-z_]+ = .*\n)+"
+    return re.sub(oauth, "", text, flags=re.MULTILINE)
 
 
 def test_every_option_of_the_template_can_be_switched_on_and_none_is_missing() -> None:

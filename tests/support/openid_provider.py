@@ -1,7 +1,11 @@
-"""A small OpenID provider over real HTTP: discovery, JWKS, introspection; keys that change; away."""
+"""A small OpenID provider over real HTTP: discovery, JWKS, introspection; keys that change; refresh
+tokens that rotate; away.
+"""
 
 import asyncio
+import secrets
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +22,13 @@ class Provider:
         self.status = 200
         self.active: dict[str, dict[str, Any]] = {}
         self.issuer = ""
+        #: Claims by refresh token; those that were traded already; seconds that an access token
+        #: lives; whether a refresh token is good once only.
+        self.grants: dict[str, dict[str, Any]] = {}
+        self.spent: set[str] = set()
+        self.life = 300.0
+        self.rotates = True
+        self.forms: list[dict[str, str]] = []
         self._loop = asyncio.new_event_loop()
         self._runner: web.AppRunner | None = None
         self._numbers = 0
@@ -38,6 +49,12 @@ class Provider:
     ) -> str:
         head = {"alg": alg, "kid": self.key.kid} if header is None else header
         return jwt.encode(head, claims, key or self.key, algorithms=[alg])
+
+    def grant(self, **claims: Any) -> str:
+        """Return a new refresh token for access tokens that make these claims."""
+        token = secrets.token_urlsafe(16)
+        self.grants[token] = claims
+        return token
 
     def jwks(self) -> dict[str, Any]:
         return dict(KeySet(self.published).as_dict(private=False))
@@ -67,6 +84,7 @@ class Provider:
         app.router.add_get("/.well-known/openid-configuration", self._discovery)
         app.router.add_get("/keys", self._keys)
         app.router.add_post("/introspect", self._introspect)
+        app.router.add_post("/token", self._token)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
@@ -88,6 +106,35 @@ class Provider:
                 said = {"active": False} if found is None else {"active": True} | found
                 return self._answer(request, said)
         return web.json_response({}, status=401)
+
+    async def _token(self, request: web.Request) -> web.Response:
+        """RFC 6749 §6, with the rotation of §10.4: a spent token that comes again ends all."""
+        form = {k: str(v) for k, v in (await request.post()).items()}
+        self.asked.append(request.path)
+        self.forms.append(form)
+        if self.status != 200:
+            return web.json_response({}, status=self.status)
+        basic = request.headers.get("Authorization")
+        if basic != "Basic Z2F0ZXBvc3Q6czNjcmV0" and (basic or form.get("client_id") != "public"):
+            return web.json_response({"error": "invalid_client"}, status=401)
+        token = form.get("refresh_token", "")
+        if token in self.spent:
+            self.grants.clear()
+        if form.get("grant_type") != "refresh_token" or token not in self.grants:
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        claims = self.grants[token]
+        now = time.time()
+        said = {"iss": self.issuer, "iat": int(now), "exp": now + self.life, "jti": token} | claims
+        answer = {
+            "access_token": self.token(**said),
+            "token_type": "Bearer",
+            "expires_in": self.life,
+        }
+        if self.rotates:
+            self.spent.add(token)
+            del self.grants[token]
+            answer["refresh_token"] = self.grant(**claims)
+        return web.json_response(answer)
 
     def _answer(self, request: web.Request, value: dict[str, Any]) -> web.Response:
         self.asked.append(request.path)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gatepost.cli.context import NO, Json, fail, print_json
+from gatepost.cli.login_options import known_mechanism, read_certificate, read_password
 
 if TYPE_CHECKING:
-    from gatepost.model.secret import Secret
+    from gatepost.model.route import ClientCertificate
     from gatepost.operate.probe import Inquiry, Probed
     from gatepost.operate.probe_login import Login
 
@@ -40,6 +41,15 @@ def probe(  # noqa: PLR0913, PLR0917 - its options
             "--mechanism", metavar="M", help="Log in by this one, not by the strongest in common."
         ),
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Its key, where it is apart.")
+    ] = None,
     from_: Annotated[
         str | None,
         typer.Option("--from", metavar="ADDRESS", help="Rehearse MAIL with this; <> for none."),
@@ -68,16 +78,24 @@ def probe(  # noqa: PLR0913, PLR0917 - its options
     from gatepost.operate.probe_json import probed_json  # noqa: PLC0415
     from gatepost.operate.probe_talk import Patience  # noqa: PLC0415
 
-    if user is None and (password_stdin or mechanism or insecure):
+    if user is None and (password_stdin or mechanism or insecure or certificate or key):
         option = "--password-stdin" if password_stdin else "--mechanism" if mechanism else ""
+        option = option or ("--certificate" if certificate or key else "")
         fail(f"{option or '--insecure'} without --user", "name the account with --user")
     host, port = _where(where)
     if ca is not None:
         _check_authorities(ca)
+    login = _login(
+        user,
+        known_mechanism(mechanism),
+        read_certificate(certificate, key),
+        password_stdin=password_stdin,
+        insecure=insecure,
+    )
     inquiry = Inquiry(
         host,
         port,
-        _login(user, mechanism, password_stdin=password_stdin, insecure=insecure),
+        login,
         None if from_ is None else _path(from_),
         None if to is None else _path(to) or None,
         ca,
@@ -125,35 +143,22 @@ def _where(text: str) -> tuple[str, int | None]:
 
 
 def _login(
-    user: str | None, mechanism: str | None, *, password_stdin: bool, insecure: bool
+    user: str | None,
+    mechanism: str | None,
+    certificate: "ClientCertificate | None",
+    *,
+    password_stdin: bool,
+    insecure: bool,
 ) -> "Login | None":
     if user is None:
         return None
-    from gatepost.operate.probe_login import Login  # noqa: PLC0415
-    from gatepost.wire.sasl.mechanisms import CLIENTS  # noqa: PLC0415
-
-    if mechanism is not None and mechanism.upper() not in CLIENTS:
-        fail(f'there is no mechanism "{mechanism}"', f"known are {', '.join(CLIENTS)}")
-    name = mechanism.upper() if mechanism else None
-    return Login(user, _password(password_stdin=password_stdin), name, insecure)
-
-
-def _password(*, password_stdin: bool) -> "Secret":
     from gatepost.model.secret import Secret  # noqa: PLC0415
+    from gatepost.operate.probe_login import Login  # noqa: PLC0415
 
-    if password_stdin:
-        try:
-            line = sys.stdin.buffer.readline().decode("utf-8")
-        except UnicodeDecodeError:
-            fail("the password is not UTF-8", "set the terminal to UTF-8")
-        password = line.removesuffix("\n").removesuffix("\r")
-    elif sys.stdin.isatty():
-        password = str(typer.prompt("Password", hide_input=True, err=True))
-    else:
-        fail("there is no password", "add --password-stdin and give it on standard input")
-    if not password or "\0" in password:
-        fail("the password is empty", "give it as the first line of standard input")
-    return Secret(password)
+    if certificate is not None and not password_stdin and mechanism in {None, "EXTERNAL"}:
+        return Login(user, Secret(""), mechanism, insecure, certificate)
+    password = read_password(password_stdin=password_stdin)
+    return Login(user, password, mechanism, insecure, certificate)
 
 
 def _path(text: str) -> str:

@@ -1,15 +1,25 @@
 """`gatepost send`: a client for tests and scripts."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
+from gatepost.cli.login_options import (
+    known_mechanism,
+    read_certificate,
+    read_password,
+    read_token,
+    wants_token,
+)
 
 if TYPE_CHECKING:
     from gatepost.model.domain_name import HostPort
+    from gatepost.model.route import ClientCertificate
+    from gatepost.model.secret import Secret
     from gatepost.model.settings import Settings
     from gatepost.operate.send import Login, Sent, TlsChoice
 
@@ -43,8 +53,39 @@ def send(  # noqa: PLR0913, PLR0917 - its options
     ] = None,
     password_stdin: Annotated[
         bool,
-        typer.Option("--password-stdin", help="The first line of standard input is the password."),
+        typer.Option(
+            "--password-stdin",
+            help="The first line of standard input is the password, or the access token for "
+            "XOAUTH2 and OAUTHBEARER.",
+        ),
     ] = False,
+    mechanism: Annotated[
+        str | None,
+        typer.Option(
+            "--mechanism", metavar="M", help="Log in by this one, not by the strongest in common."
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file", metavar="FILE", help="Log in with the access token in this file."
+        ),
+    ] = None,
+    token_command: Annotated[
+        str | None,
+        typer.Option(
+            "--token-command", metavar="COMMAND", help="Log in with the token that this prints."
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Its key, where it is apart.")
+    ] = None,
     tls: Annotated[
         str,
         typer.Option("--tls", metavar="|".join(_TLS), help="auto: at once on 465, else STARTTLS."),
@@ -59,9 +100,13 @@ def send(  # noqa: PLR0913, PLR0917 - its options
 
     if tls not in _TLS:
         fail(f'there is no "--tls {tls}"', f"write one of {', '.join(_TLS)}")
-    if password_stdin and user is None:
-        fail("--password-stdin without --user", "name the account with --user")
-    login = _login(user, password_stdin=password_stdin)
+    login = _login(
+        user,
+        known_mechanism(mechanism),
+        read_token(token_file, token_command),
+        read_certificate(certificate, key),
+        password_stdin=password_stdin,
+    )
     if login is not None and tls == "none":
         fail("a login without TLS would show the password", "remove --tls none")
     where, choice = _server(ctx, server, TlsChoice(tls), has_login=login is not None)
@@ -108,22 +153,30 @@ def _print(sent: "Sent", *, json: bool) -> None:
         say(f"  {answer.recipient}: {'accepted' if answer.accepted else 'refused'}: {answer.words}")
 
 
-def _login(user: str | None, *, password_stdin: bool) -> "Login | None":
-    from gatepost.model.secret import Secret  # noqa: PLC0415
+def _login(
+    user: str | None,
+    mechanism: str | None,
+    token: "Secret | None",
+    certificate: "ClientCertificate | None",
+    *,
+    password_stdin: bool,
+) -> "Login | None":
     from gatepost.operate.send import Login  # noqa: PLC0415
 
-    if user is None:
+    if user is None and certificate is None:
+        given = "--password-stdin" if password_stdin else "--mechanism" if mechanism else "a token"
+        if password_stdin or mechanism or token:
+            fail(f"{given} without --user", "name the account with --user")
         return None
-    if password_stdin:
-        line = sys.stdin.buffer.readline().decode("utf-8", "surrogateescape")
-        password = line.removesuffix("\n").removesuffix("\r")
-    elif sys.stdin.isatty():
-        password = str(typer.prompt("Password", hide_input=True, err=True))
-    else:
-        fail("there is no password", "add --password-stdin and give it on standard input")
-    if not password:
-        fail("the password is empty", "give it as the first line of standard input")
-    return Login(user, Secret(password))
+    login = Login(user or "", mechanism=mechanism, certificate=certificate)
+    if token is not None:
+        return replace(login, token=token)
+    if certificate is not None and not password_stdin and mechanism in {None, "EXTERNAL"}:
+        return login
+    secret = read_password(password_stdin=password_stdin)
+    if wants_token(mechanism):
+        return replace(login, token=secret)
+    return replace(login, password=secret)
 
 
 def _server(

@@ -27,7 +27,8 @@ from gatepost.store.protocols import Store
 class DeliverySetup:
     """What delivery needs of a worker.
 
-    `contexts(verified)` returns a client's TLS context (asked once for each), `files` runs what blocks (maildirs).
+    `contexts(verified, shown)` returns a client's TLS context (asked once for each), `files` runs
+    what blocks (maildirs).
     `mx_port` differs from 25 in tests and rehearsals only.
     """
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.site import Kind, Site, Target
-from gatepost.delivery.tokens import TokenCommands, TokenFailedError
+from gatepost.delivery.tokens import TokenFailedError, UpstreamTokens
 from gatepost.model.delivery import Outcome
-from gatepost.model.route import TlsMode, UpstreamLogin
+from gatepost.model.route import ClientCertificate, TlsMode, UpstreamLogin
+from gatepost.net.certificate import CertificateInvalidError
 from gatepost.net.channel_facts import channel_facts
 from gatepost.net.connection import Connection, ConnectionLostError, DeadlineError
 from gatepost.net.deadlines import Deadlines
@@ -54,8 +55,9 @@ from gatepost.wire.smtp.client_events import (
 from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.reply_reader import ServerReply
 
-#: Returns the context for a next hop that must be verified (True) or may be anybody (False).
-Contexts = Callable[[bool], ssl.SSLContext]
+#: Returns the context for a next hop that must be verified (True) or may be anybody (False), to
+#: which a certificate of ours is shown.
+Contexts = Callable[[bool, ClientCertificate | None], ssl.SSLContext]
 
 
 class LinkFailedError(Exception):
@@ -75,13 +77,15 @@ class Surroundings:
     bounds: Bounds
     deadlines: Deadlines
     contexts: Contexts
-    tokens: TokenCommands = field(default_factory=TokenCommands)
+    tokens: UpstreamTokens = field(default_factory=UpstreamTokens)
 
 
 class Link:
     """A session that is ready for transactions. Made by `open_link`."""
 
-    __slots__ = ("_around", "_connection", "_loop", "_session", "_slow", "_spoken", "_target")
+    __slots__ = (
+        "_around", "_connection", "_loop", "_session", "_shown", "_slow", "_spoken", "_target"
+    )  # fmt: skip
 
     def __init__(
         self, connection: Connection, session: ClientSession, target: Target, around: Surroundings
@@ -93,6 +97,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._slow = False
         self._spoken: Spoken | None = None
+        self._shown: ClientCertificate | None = None
 
     @property
     def spoken(self) -> Spoken:
@@ -164,6 +169,7 @@ class Link:
 
         """
         verify = site.tls in {TlsMode.REQUIRED, TlsMode.IMPLICIT}
+        self._shown = site.login.certificate if site.login else None
         if site.tls is TlsMode.IMPLICIT:
             await self._shake_hands(verify=True)
         ready = await self._ready()
@@ -212,9 +218,11 @@ class Link:
             words = "octets came before the TLS handshake"
             raise LinkFailedError(deferred(TLS_FAILED, words, self.spoken))
         try:
-            await self._connection.start_tls(
-                self._around.contexts(verify), server_side=False, server_hostname=name
-            )
+            context = self._around.contexts(verify, self._shown)
+        except CertificateInvalidError as trouble:
+            raise LinkFailedError(deferred(LOGIN_FAILED, str(trouble), self.spoken)) from None
+        try:
+            await self._connection.start_tls(context, server_side=False, server_hostname=name)
         except (TlsFailedError, ConnectionLostError, DeadlineError) as trouble:
             words = f"TLS handshake failed: {trouble}"
             raise LinkFailedError(
@@ -237,16 +245,16 @@ class Link:
             case LoggedIn():
                 return
             case LoginRefused(reply, words):
-                self._around.tokens.forget(login.token_command, token)
+                self._around.tokens.forget(login.token, token)
                 raise LinkFailedError(from_login_refusal(reply, self.spoken, words))
             case Ended(cause):
                 raise LinkFailedError(self.outcome(cause))
 
     async def _token(self, login: UpstreamLogin) -> str:
-        if not login.token_command:
+        if login.token is None:
             return ""
         try:
-            return await self._around.tokens.token(login.token_command)
+            return await self._around.tokens.token(login.token)
         except TokenFailedError as failure:
             raise LinkFailedError(deferred(LOGIN_FAILED, str(failure), self.spoken)) from None
 

@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import Final
 
 from gatepost.model.delivery import DeliveryState
-from gatepost.model.route import TlsMode, UpstreamLogin, Via, ViaHold, ViaMaildir, ViaMx
+from gatepost.model.route import (
+    ClientCertificate,
+    RefreshGrant,
+    TlsMode,
+    TokenCommand,
+    TokenSource,
+    UpstreamLogin,
+    Via,
+    ViaHold,
+    ViaMaildir,
+    ViaMx,
+)
 from gatepost.model.secret import Secret
-from gatepost.model.settings import RouteSettings, Settings
+from gatepost.model.settings import RefreshSettings, RouteSettings, Settings
 from gatepost.model.via import parse_delivery_target, parse_pattern, parse_via
 from gatepost.wire.smtp.grammar import parse_path
 
@@ -90,11 +101,11 @@ class Routing:
 def build_routing(
     settings: Settings, read: Callable[[Path], str] = lambda path: path.read_text("utf-8")
 ) -> Routing:
-    """Read the settings once; `read` fetches the text of a password file.
+    """Read the settings once; `read` fetches the text of a file with a secret.
 
     Raises:
         WrongValueError: a route or target that means nothing.
-        OSError: a password file cannot be read.
+        OSError: a file with a secret cannot be read.
 
     """
     data_dir = settings.data_dir
@@ -111,12 +122,36 @@ def build_routing(
 
 def _via(route: RouteSettings, read: Callable[[Path], str]) -> Via:
     login = None
-    if route.username is not None and route.password_file is not None:
-        password = Secret(read(route.password_file).removesuffix("\n").removesuffix("\r"))
-        login = UpstreamLogin(route.username, password, route.mechanism)
-    elif route.username is not None and route.token_command is not None:
-        login = UpstreamLogin(route.username, Secret(""), route.mechanism, route.token_command)
+    if route.username is not None:
+        password = ""
+        if route.password_file is not None:
+            password = _first_line(read(route.password_file))
+        certificate = None
+        if route.client_certificate is not None and route.client_key is not None:
+            key = Secret(read(route.client_key))
+            certificate = ClientCertificate(read(route.client_certificate), key)
+        token = _token(route, read)
+        login = UpstreamLogin(route.username, Secret(password), route.mechanism, token, certificate)
     return parse_via(route.via, tls=TlsMode(route.tls) if route.tls else None, login=login)
+
+
+def _token(route: RouteSettings, read: Callable[[Path], str]) -> TokenSource | None:
+    if route.token_command is not None:
+        return TokenCommand(route.token_command)
+    return _grant(route.oauth, read) if route.oauth is not None else None
+
+
+def _grant(oauth: RefreshSettings, read: Callable[[Path], str]) -> RefreshGrant:
+    secret = None
+    if oauth.client_secret_file is not None:
+        secret = Secret(_first_line(read(oauth.client_secret_file)))
+    return RefreshGrant(
+        oauth.token_url, oauth.client_id, secret, oauth.refresh_token_file, oauth.scope
+    )
+
+
+def _first_line(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _matches(pattern: str, destination: str) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from gatepost.model.secret import Secret
 
@@ -16,15 +17,52 @@ class TlsMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCommand:
+    """A command line that prints a bearer token."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshGrant:
+    """Where a refresh token is traded for access tokens (RFC 6749 §6), and as whom.
+
+    The file holds the refresh token, and is written anew when the endpoint hands out another one.
+    `client_secret` None: a public client. `scope` "": what was granted at first.
+    """
+
+    endpoint: str
+    client_id: str
+    client_secret: Secret | None
+    refresh_token_file: Path
+    scope: str = ""
+
+
+#: What a bearer token comes from.
+TokenSource = TokenCommand | RefreshGrant
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What we show of ourselves in a TLS handshake, PEM: a chain, our own certificate first, and
+    its key.
+    """
+
+    chain: str
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamLogin:
-    """Credentials of ours at somebody else's server: a password, or a command that prints a bearer
-    token (then the password is empty).
+    """Credentials of ours at somebody else's server: a password, or where a bearer token comes
+    from, or neither, where a certificate says it (EXTERNAL).
     """
 
     username: str
     password: Secret
     mechanism: str | None = None
-    token_command: str = ""
+    token: TokenSource | None = None
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)

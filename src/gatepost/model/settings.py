@@ -155,6 +155,16 @@ class InboundSettings(Section):
         return self
 
 
+class RefreshSettings(Section):
+    """How an upstream's access tokens are had for a refresh token (RFC 6749 §6)."""
+
+    token_url: Annotated[str, AfterValidator(checks.web_address)]
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret_file: Path | None = None
+    refresh_token_file: Path
+    scope: str = ""
+
+
 class RouteSettings(Section):
     """Recipient domains that go another way than their own MX. The first match wins."""
 
@@ -165,13 +175,19 @@ class RouteSettings(Section):
     password_file: Path | None = None
     token_command: Annotated[str, AfterValidator(checks.command)] | None = None
     mechanism: checks.UpstreamMechanism | None = None
+    oauth: RefreshSettings | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         given = {
             "password_file": self.password_file,
             "token_command": self.token_command,
+            "oauth": self.oauth,
             "mechanism": self.mechanism,
+            "client_certificate": self.client_certificate,
+            "client_key": self.client_key,
         }
         checks.route(self.via, self.tls, self.username, given)
         return self

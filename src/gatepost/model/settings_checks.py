@@ -26,10 +26,10 @@ MECHANISMS: Final = (
     "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "CRAM-MD5",
     "XOAUTH2", "OAUTHBEARER", "EXTERNAL",
 )  # fmt: skip
-#: What a route may log in with. (Not EXTERNAL: a route has no client certificate.)
+#: What a route may log in with.
 UpstreamMechanism = Literal[
     "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
-    "XOAUTH2", "OAUTHBEARER",
+    "XOAUTH2", "OAUTHBEARER", "EXTERNAL",
 ]  # fmt: skip
 _RESOLVER_PORT: Final = 53
 
@@ -220,22 +220,47 @@ def route(via: str, tls: str | None, username: str | None, given: Mapping[str, o
 
 
 def _secret(given: Mapping[str, object]) -> Iterator[Wrong]:
-    """Say what is wrong with the secret that goes with a username."""
-    password, token = given["password_file"], given["token_command"]
-    mechanism = given["mechanism"]
-    wants_token = mechanism in {"XOAUTH2", "OAUTHBEARER"}
-    if password is not None and token is not None:
-        mend = "remove it, or password_file"
-        yield Wrong("there is a password_file already", mend, ("token_command",))
-    elif password is None and token is None:
-        mend = 'add token_command = "COMMAND"' if wants_token else 'add password_file = "FILE"'
+    """Say what is wrong with the secret that goes with a username: one is needed, and only one.
+
+    A certificate may stand beside it, or alone.
+    """
+    secrets = [k for k in ("password_file", "token_command", "oauth") if given[k] is not None]
+    certificate, key = given["client_certificate"], given["client_key"]
+    for further in secrets[1:]:
+        mend = f"remove it, or {secrets[0]}"
+        yield Wrong(f"there is a {secrets[0]} already", mend, (further,))
+    if (certificate is None) != (key is None):
+        there, lacks = ("client_key", "client_certificate")[:: 1 if certificate is None else -1]
+        yield Wrong(f"there is no {lacks} beside it", f'add {lacks} = "FILE"', (there,))
+    if not secrets and certificate is None and key is None:
+        mend = _MENDS.get(str(given["mechanism"]), 'add password_file = "FILE"')
         yield Wrong("there is no password for this username", mend, ("username",))
-    elif wants_token and token is None:
-        mend = 'write token_command = "COMMAND" instead of password_file'
-        yield Wrong(f"{mechanism} needs a token", mend, ("mechanism",))
-    elif mechanism is not None and not wants_token and token is not None:
-        mend = "write XOAUTH2 or OAUTHBEARER, or remove it"
-        yield Wrong(f"{mechanism} takes no token", mend, ("mechanism",))
+    elif given["mechanism"] is not None:
+        has = secrets[0] if secrets else "client_certificate"
+        yield from _mechanism_fits(str(given["mechanism"]), has)
+
+
+_FOR_BEARERS: Final = 'add token_command = "COMMAND", or [routes.oauth]'
+_MENDS: Final[Mapping[str, str]] = {
+    "XOAUTH2": _FOR_BEARERS,
+    "OAUTHBEARER": _FOR_BEARERS,
+    "EXTERNAL": 'add client_certificate = "FILE" and client_key = "FILE"',
+}
+
+
+def _mechanism_fits(mechanism: str, has: str) -> Iterator[Wrong]:
+    """Say what is wrong where a mechanism's secret is another than the one that is there."""
+    kinds = {"XOAUTH2": "token", "OAUTHBEARER": "token", "EXTERNAL": "certificate"}
+    wants = kinds.get(mechanism, "password")
+    given = {"password_file": "password", "client_certificate": "certificate"}.get(has, "token")
+    if wants == given:
+        return
+    if wants == "password":
+        mend = "write XOAUTH2 or OAUTHBEARER" if given == "token" else "write EXTERNAL"
+        yield Wrong(f"{mechanism} takes no {given}", f"{mend}, or remove it", ("mechanism",))
+    else:
+        mend = f"{_MENDS[mechanism]}; remove {has}".replace("; remove client_certificate", "")
+        yield Wrong(f"{mechanism} needs a {wants}", mend, ("mechanism",))
 
 
 def retry(first: timedelta, longest: timedelta, give_up: timedelta) -> None:

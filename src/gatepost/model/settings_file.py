@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -50,6 +50,9 @@ class SettingsError(Exception):
         super().__init__("\n".join(str(f) for f in faults))
 
 
+S = TypeVar("S", bound=BaseModel)
+
+_REFRESH_FILES: Final = ("client_secret_file", "refresh_token_file")
 #: Keys that the contract has for later versions: said so, instead of "no such key".
 _LATER: Final = (
     "http",
@@ -288,16 +291,18 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
         for c in tls.more
     )
     routes = tuple(
-        r.model_copy(update={"password_file": directory / r.password_file})
-        if r.password_file
-        else r
+        _with_files(
+            r.model_copy(
+                update={"oauth": r.oauth and _with_files(r.oauth, directory, *_REFRESH_FILES)}
+            ),
+            directory,
+            *("password_file", "client_certificate", "client_key"),
+        )
         for r in settings.routes
     )
     oauth = settings.auth.oauth
     if oauth is not None:
-        files = ("jwks_file", "client_secret_file")
-        named = {key: path for key in files if (path := getattr(oauth, key)) is not None}
-        oauth = oauth.model_copy(update={key: directory / path for key, path in named.items()})
+        oauth = _with_files(oauth, directory, "jwks_file", "client_secret_file")
     return settings.model_copy(
         update={
             "auth": settings.auth.model_copy(update={"oauth": oauth}),
@@ -314,6 +319,12 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
             "local_domains": tuple(_with_maildir(d, data_dir) for d in settings.local_domains),
         }
     )
+
+
+def _with_files(section: S, directory: Path, *keys: str) -> S:
+    """Return a section whose files, where they are given, are below `directory`."""
+    named = {key: path for key in keys if (path := getattr(section, key)) is not None}
+    return section.model_copy(update={key: directory / path for key, path in named.items()})
 
 
 def _with_maildir(domain: LocalDomainSettings, data_dir: Path) -> LocalDomainSettings:

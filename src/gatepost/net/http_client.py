@@ -18,6 +18,15 @@ class HttpError(Exception):
     """No good answer; says which server and why, never what was asked."""
 
 
+class HttpRefusalError(HttpError):
+    """The server's no: a status other than 200. `answer` is the JSON object beside it, if any."""
+
+    def __init__(self, words: str, status: int, answer: Mapping[str, Any]) -> None:
+        super().__init__(words)
+        self.status = status
+        self.answer = answer
+
+
 async def ask_json(
     url: str,
     *,
@@ -29,7 +38,8 @@ async def ask_json(
     `login` are name and password for HTTP Basic.
 
     Raises:
-        HttpError: not to be reached, not in time, not 200, too large, or no JSON object.
+        HttpError: not to be reached, not in time, too large, or no JSON object.
+        HttpRefusalError: another status than 200.
 
     """
     import aiohttp  # noqa: PLC0415 - heavy, and seldom needed
@@ -50,8 +60,6 @@ async def ask_json(
                 allow_redirects=False,
             ) as response,
         ):
-            if response.status != 200:
-                raise HttpError(f"{url}: status {response.status}")
             octets = await response.content.read(_LARGEST + 1)
             while len(octets) <= _LARGEST and (more := await response.content.read(_LARGEST)):
                 octets += more
@@ -61,10 +69,17 @@ async def ask_json(
         raise HttpError(f"{url}: {problem or type(problem).__name__}") from problem
     if len(octets) > _LARGEST:
         raise HttpError(f"{url}: more than {_LARGEST} octets")
-    try:
-        found = json.loads(octets)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+    found = _object(octets)
+    if response.status != 200:
+        raise HttpRefusalError(f"{url}: status {response.status}", response.status, found or {})
+    if found is None:
         raise HttpError(f"{url}: no JSON object")
     return found
+
+
+def _object(octets: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(octets)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from gatepost.model.route import ClientCertificate
 from gatepost.model.settings import ListenerSettings
 from gatepost.net.certificate import Certificate, CertificateInvalidError
 from gatepost.net.tls_channel import NamedSslObject, TlsFailedError, TlsInfo
@@ -28,6 +29,10 @@ __all__ = [
     "client_context",
     "iana_cipher_name",
 ]
+
+
+#: Without one, OpenSSL asks for it on the terminal.
+_NO_PASSWORD: Final = ""
 
 
 class Verification(StrEnum):
@@ -184,31 +189,42 @@ def _inner_context(certificates: Sequence[Certificate]) -> ssl.SSLContext:
 
 
 def _load(context: ssl.SSLContext, certificate: Certificate) -> None:
+    _load_chain(context, certificate.key + b"\n" + certificate.chain)
+
+
+def _load_chain(context: ssl.SSLContext, octets: bytes) -> None:
     """Give a context octets that Python only takes from a file."""
-    octets = certificate.key + b"\n" + certificate.chain
     if hasattr(os, "memfd_create"):
         # Without /proc: the long way. (An SSLError is an OSError too, and must pass.)
         with contextlib.suppress(FileNotFoundError, PermissionError):
             descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
             try:
                 os.write(descriptor, octets)
-                context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+                context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_NO_PASSWORD)
             finally:
                 os.close(descriptor)
             return
     with tempfile.NamedTemporaryFile() as file:  # 0600
         file.write(octets)
         file.flush()
-        context.load_cert_chain(file.name)
+        context.load_cert_chain(file.name, password=_NO_PASSWORD)
 
 
 @lru_cache(maxsize=16)
-def client_context(mode: Verification | str, authorities: Path | None = None) -> ssl.SSLContext:
+def client_context(
+    mode: Verification | str,
+    authorities: Path | None = None,
+    shown: ClientCertificate | None = None,
+) -> ssl.SSLContext:
     """Return the context of a client, shared by all its connections.
 
     Args:
         mode: "opportunistic" checks nothing, "required" checks chain and host name.
         authorities: PEM file of the authorities to trust instead of the system's.
+        shown: our own certificate, for servers that ask for one.
+
+    Raises:
+        CertificateInvalidError: `shown` is no certificate with its key.
 
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -221,6 +237,14 @@ def client_context(mode: Verification | str, authorities: Path | None = None) ->
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         context.load_verify_locations(authorities)
+    if shown is not None:
+        try:
+            _load_chain(context, f"{shown.key.reveal()}\n{shown.chain}".encode())
+        except ssl.SSLError as problem:
+            reason = (problem.reason or str(problem)).replace("_", " ").lower()
+            raise CertificateInvalidError(
+                "client_certificate", f"OpenSSL refuses it: {reason}", "write both as PEM"
+            ) from None
     return context
 
 

@@ -79,7 +79,9 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
             ),
             settler=settler,
             deadlines=deadlines,
-            contexts=lambda verified: client_context("required" if verified else "opportunistic"),
+            contexts=lambda verified, shown: client_context(
+                "required" if verified else "opportunistic", shown=shown
+            ),
             files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
             entropy=entropy,
         ),

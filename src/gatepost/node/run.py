@@ -298,9 +298,9 @@ def _unreadable(settings: Settings, reader: Identity | None) -> str:
 
 def _named(problem: OSError, settings: Settings) -> str:
     """Return the setting that names a file, and the file."""
-    oauth = settings.auth.oauth
-    secret = str(oauth.client_secret_file) if oauth and oauth.client_secret_file else None
-    setting = "client_secret_file" if str(problem.filename) == secret else "password_file"
+    sections = (settings.auth.oauth, *(route.oauth for route in settings.routes))
+    secrets = {str(s.client_secret_file) for s in sections if s is not None}
+    setting = "client_secret_file" if str(problem.filename) in secrets else "password_file"
     return f"{setting} {problem.filename}"
 
 

@@ -19,8 +19,15 @@ from typing import Final
 import apsw
 
 from gatepost.model.domain_name import parse_host_port
+from gatepost.model.route import ClientCertificate
+from gatepost.model.secret import Secret
 from gatepost.model.settings import CertificateSettings, Role, Settings
-from gatepost.net.certificate import CertificateError, read_certificate
+from gatepost.net.certificate import (
+    CertificateError,
+    CertificateInvalidError,
+    read_certificate,
+)
+from gatepost.net.tls import Verification, client_context
 from gatepost.operate.check_accounts import wide_grants
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.store.protocols import StoreUnavailableError
@@ -88,7 +95,7 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
         # Last: from here on, root is the owner of data_dir.
         *_data_dir(settings.data_dir),
         # As the one who will have to read them.
-        *_password_files(settings),
+        *_secret_files(settings),
     ]
 
 
@@ -126,22 +133,53 @@ def _certificate(pair: CertificateSettings, now: datetime) -> Iterator[Finding]:
         yield Finding(Grade.WARNING, f"key {pair.private_key}", "every user may read it", mend)
 
 
-def _password_files(settings: Settings) -> Iterator[Finding]:
-    for path in dict.fromkeys(r.password_file for r in settings.routes if r.password_file):
-        subject = f"password_file {path}"
-        try:
-            empty = not path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            words = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            mend = "let the user that serves read it, and nobody else"
-            yield Finding(Grade.FAULT, subject, words.lower(), mend)
-            continue
-        if empty:
-            yield Finding(Grade.FAULT, subject, "it is empty", "write the password into it")
-        elif _others_may_read(path):
-            yield Finding(Grade.WARNING, subject, "every user may read it", f"chmod 600 {path}")
-        else:
-            yield Finding(Grade.FINE, subject, "readable")
+def _secret_files(settings: Settings) -> Iterator[Finding]:
+    """Look at the files that routes log in with."""
+    found = []
+    for route in settings.routes:
+        found += [("password_file", route.password_file)]
+        found += [("client_key", route.client_key)]
+        if route.oauth is not None:
+            found += [("client_secret_file", route.oauth.client_secret_file)]
+            found += [("refresh_token_file", route.oauth.refresh_token_file)]
+    for key, path in dict.fromkeys(found):
+        if path is not None:
+            yield _secret_file(f"{key} {path}", path, is_replaced=key == "refresh_token_file")
+    pairs = [(r.client_certificate, r.client_key) for r in settings.routes]
+    for chain, key_file in dict.fromkeys(pairs):
+        if chain is not None and key_file is not None:
+            yield _client_certificate(chain, key_file)
+
+
+def _client_certificate(chain: Path, key: Path) -> Finding:
+    subject = f"client_certificate {chain}"
+    try:
+        shown = ClientCertificate(chain.read_text("utf-8"), Secret(key.read_text("utf-8")))
+        client_context(Verification.REQUIRED, shown=shown)
+    except (OSError, UnicodeDecodeError) as error:
+        words = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        return Finding(Grade.FAULT, subject, words.lower(), "let the user that serves read both")
+    except CertificateInvalidError as error:
+        return Finding(Grade.FAULT, subject, error.problem, error.mend)
+    return Finding(Grade.FINE, subject, "goes with its key")
+
+
+def _secret_file(subject: str, path: Path, *, is_replaced: bool) -> Finding:
+    try:
+        empty = not path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        words = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        mend = "let the user that serves read it, and nobody else"
+        return Finding(Grade.FAULT, subject, words.lower(), mend)
+    if empty:
+        return Finding(Grade.FAULT, subject, "it is empty", "write the secret into it")
+    if is_replaced and not os.access(path.resolve().parent, os.W_OK):
+        what = "its directory cannot be written, and the endpoint may send another token"
+        mend = f"give {path.resolve().parent} to the user that serves, or move the file"
+        return Finding(Grade.FAULT, subject, what, mend)
+    if _others_may_read(path):
+        return Finding(Grade.WARNING, subject, "every user may read it", f"chmod 600 {path}")
+    return Finding(Grade.FINE, subject, "readable")
 
 
 def _data_dir(data_dir: Path) -> Iterator[Finding]:

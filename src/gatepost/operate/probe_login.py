@@ -6,6 +6,7 @@ The one place of the probe that knows how a client session logs in.
 from dataclasses import dataclass
 from typing import Final
 
+from gatepost.model.route import ClientCertificate
 from gatepost.model.secret import Secret
 from gatepost.net.channel_facts import channel_facts
 from gatepost.operate.probe_seen import LoginSeen, PortSeen, Withheld
@@ -22,14 +23,16 @@ _BY_TOKEN: Final = frozenset({"XOAUTH2", "OAUTHBEARER"})
 class Login:
     """Credentials to try. `mechanism` None: the strongest that both sides have.
 
-    `password` is the access token where the named mechanism wants one. `insecure`: also where the
-    certificate is not good.
+    `password` is the access token where the named mechanism wants one, and empty where `certificate`,
+    which is shown in the handshake, says who we are. `insecure`: also where the server's certificate
+    is not good.
     """
 
     username: str
     password: Secret
     mechanism: str | None = None
     insecure: bool = False
+    certificate: ClientCertificate | None = None
 
 
 def begin(talk: Talk, login: Login, seen: PortSeen, host: str) -> LoginSeen:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from gatepost.model.route import ClientCertificate
 from gatepost.net.connection import Connection, ConnectionLostError, DeadlineError
 from gatepost.net.tls import Verification, client_context
 from gatepost.net.tls_channel import TlsFailedError
@@ -39,12 +40,16 @@ def prepare(authorities: Path | None) -> None:
 
 
 async def shake_hands(
-    connection: Connection, strictness: Strictness, host: str, authorities: Path | None
+    connection: Connection,
+    strictness: Strictness,
+    host: str,
+    authorities: Path | None,
+    shown: ClientCertificate | None = None,
 ) -> str:
-    """Shake hands until `connection.deadline`; return "" or why it failed."""
+    """Shake hands, showing a certificate of ours to who asks for one, until `connection.deadline`; return "" or why it failed."""
     try:
         await connection.start_tls(
-            _context(strictness, authorities), server_side=False, server_hostname=host
+            _context(strictness, authorities, shown), server_side=False, server_hostname=host
         )
     except TlsFailedError as trouble:
         return trouble.reason
@@ -76,11 +81,13 @@ def tls_words(seen: TlsSeen) -> str:
 
 
 @cache
-def _context(strictness: Strictness, authorities: Path | None) -> ssl.SSLContext:
+def _context(
+    strictness: Strictness, authorities: Path | None, shown: ClientCertificate | None = None
+) -> ssl.SSLContext:
     if strictness is Strictness.VERIFIED:
-        return client_context(Verification.REQUIRED, authorities)
+        return client_context(Verification.REQUIRED, authorities, shown)
     if strictness is Strictness.UNVERIFIED:
-        return client_context(Verification.OPPORTUNISTIC)
+        return client_context(Verification.OPPORTUNISTIC, shown=shown)
     # To name what an old server speaks. No secret goes over it.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -278,7 +278,8 @@ class _Visitor:
         """Shake hands; return "" or why it failed."""
         talk.connection.deadline = self._clock.until(self._clock.patience.handshake)
         what = self._what
-        return await shake_hands(talk.connection, strictness, what.host, what.authorities)
+        shown = what.login.certificate if what.login else None
+        return await shake_hands(talk.connection, strictness, what.host, what.authorities, shown)
 
     async def _once_more(self, strictness: Strictness) -> Talk | None:
         """Come back to the same point on a new connection, and shake hands less strictly."""

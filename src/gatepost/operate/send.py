@@ -16,12 +16,16 @@ from ipaddress import ip_address
 from typing import Final, NoReturn
 
 from gatepost.model.domain_name import HostPort
+from gatepost.model.route import ClientCertificate
 from gatepost.model.secret import Secret
 from gatepost.net.address import SocketAddress
+from gatepost.net.certificate import CertificateInvalidError
+from gatepost.net.channel_facts import channel_facts
 from gatepost.net.connection import Connection, ConnectionLostError, DeadlineError
 from gatepost.net.deadlines import Deadlines
 from gatepost.net.dialer import DialFailedError, dial, happy_order
 from gatepost.net.tls import TlsFailedError, Verification, client_context
+from gatepost.wire.sasl.exchange import ClientCredentials
 from gatepost.wire.smtp.client import ClientSession
 from gatepost.wire.smtp.client_events import (
     ContentWanted,
@@ -38,6 +42,7 @@ from gatepost.wire.smtp.client_events import (
     TransactionEnded,
     Verdict,
 )
+from gatepost.wire.smtp.client_login import choose_mechanism
 from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.reply_reader import ServerReply
 
@@ -49,6 +54,7 @@ _FINAL: Final = 600.0
 _IMPLICIT_PORT: Final = 465  # RFC 8314 §7.3
 _PIECE: Final = 256 * 1024
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+_NO_SECRET: Final = Secret("")
 
 
 class TlsChoice(StrEnum):
@@ -62,10 +68,16 @@ class TlsChoice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Credentials for the server."""
+    """Credentials for the server: a password, an access token, or a certificate (EXTERNAL).
+
+    `mechanism` None: the strongest that both sides have. `username` "": whom the certificate names.
+    """
 
     username: str
-    password: Secret
+    password: Secret = _NO_SECRET
+    token: Secret = _NO_SECRET
+    mechanism: str | None = None
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +243,13 @@ class _Dialogue:
         errand = self._errand
         self._connection.deadline = asyncio.get_running_loop().time() + _DIAL
         mode = Verification.REQUIRED if self._verifies() else Verification.OPPORTUNISTIC
+        shown = errand.login.certificate if errand.login else None
+        try:
+            context = client_context(mode, shown=shown)
+        except CertificateInvalidError as error:
+            raise SendFailedError(f"the certificate cannot be used: {error.problem}") from None
         await self._connection.start_tls(
-            client_context(mode), server_side=False, server_hostname=errand.server.host
+            context, server_side=False, server_hostname=errand.server.host
         )
 
     def _verifies(self) -> bool:
@@ -245,10 +262,19 @@ class _Dialogue:
         login = self._errand.login
         if login is None:
             return
-        if not self._session.offers.mechanisms:
-            msg = f"{self._errand.server} offers no AUTH (is it a submission port?)"
+        server, offered = self._errand.server, self._session.offers.mechanisms
+        if not offered:
+            msg = f"{server} offers no AUTH (is it a submission port?)"
             raise SendFailedError(msg)
-        self._session.log_in(login.username, login.password.reveal())
+        credentials = ClientCredentials(
+            login.username, login.password.reveal(), login.token.reveal(), server.port
+        )
+        facts = channel_facts(self._connection, hostname=server.host)
+        if choose_mechanism(offered, login.mechanism, credentials, facts) is None:
+            known = ", ".join(sorted(offered))
+            msg = f"{server}: no AUTH mechanism in common that fits; it offers {known}"
+            raise SendFailedError(msg)
+        self._session.log_in_as(credentials, facts, mechanism=login.mechanism)
         event = await self._event()
         if not isinstance(event, LoggedIn):
             self._fail("the login was refused", event)
@@ -302,8 +328,8 @@ class _Dialogue:
                 words = _words(cause)
             case TlsRefused(reply):
                 words = reply.words
-            case LoginRefused(reply):
-                words = reply.words if reply else "no AUTH mechanism in common"
+            case LoginRefused(reply, more):
+                words = ": ".join(w for w in (reply.words if reply else "", more) if w)
             case _:
                 words = "an answer out of turn"
         msg = f"{self._errand.server}: {what}: {words}"

@@ -73,6 +73,14 @@ private_key = "key.pem"
 #password_file = "smart-host.password"
 #token_command = "fetch-token me"  # instead: prints an access token for XOAUTH2 or OAUTHBEARER
 #mechanism = "PLAIN"               # else the strongest that the other side offers
+#client_certificate = "us.pem"     # shown to it; without a password: for EXTERNAL
+#client_key = "us.key"
+#[routes.oauth]                    # instead of a password: access tokens for a refresh token
+#token_url = "https://id.example/token"
+#client_id = "gatepost"
+#client_secret_file = "smart-host.secret"        # none for a public client
+#refresh_token_file = "state/smart-host.refresh" # replaced when the provider sends another one
+#scope = "https://mail.example/smtp.send"        # else what was granted at first
 
 #[retry]
 #first = "5 min"                   # the first wait; it doubles
