@@ -11,6 +11,7 @@ import pytest
 
 #: What brings a program that is not there, on Debian.
 INSTALL: Final[Mapping[str, str]] = {
+    "cc": "apt-get install build-essential",
     "curl": "apt-get install curl",
     "dovecot": "apt-get install dovecot-core",
     "gsasl": "apt-get install gsasl",
