@@ -14,7 +14,10 @@ INSTALL: Final[Mapping[str, str]] = {
     "cc": "apt-get install build-essential",
     "curl": "apt-get install curl",
     "dovecot": "apt-get install dovecot-core",
+    "go": "apt-get install golang-go",
     "gsasl": "apt-get install gsasl",
+    "java": "apt-get install default-jdk-headless",
+    "javac": "apt-get install default-jdk-headless",
     "knotd": "apt-get install knot",
     "mailauth": "npm install mailauth (and NODE_PATH naming its node_modules)",
     "msmtp": "apt-get install msmtp",
@@ -24,8 +27,11 @@ INSTALL: Final[Mapping[str, str]] = {
     "opendkim": "apt-get install opendkim",
     "opendkim-testmsg": "apt-get install opendkim-tools",
     "openssl": "apt-get install openssl",
+    "perl": "apt-get install perl",
+    "php": "apt-get install php-cli libphp-phpmailer",
     "postfix": "apt-get install postfix (No configuration)",
     "rspamd": "apt-get install rspamd",
+    "ruby": "apt-get install ruby",
     "s-nail": "apt-get install s-nail",
     "swaks": "apt-get install swaks libnet-ssleay-perl libauthen-sasl-perl",
 }
@@ -54,6 +60,23 @@ def need_node_module(name: str) -> str:
     if done.returncode:
         missing(f"{name} is not installed: {INSTALL[name]}")
     return node
+
+
+def need_file(path: str, package: str) -> str:
+    """Return the path of a library's file, or skip."""
+    if not Path(path).exists():
+        missing(f"{path} is not there: apt-get install {package}")
+    return path
+
+
+def need_perl_modules(*names: str) -> str:
+    """Return the path of perl, when it finds these modules."""
+    program = need("perl")
+    done = run([program, *(f"-M{name}" for name in names), "-e", "1"])
+    if done.returncode:
+        packages = "libauthen-sasl-perl libdigest-hmac-perl libio-socket-ssl-perl"
+        missing(f"perl lacks {', '.join(names)}: apt-get install {packages}")
+    return program
 
 
 def need_root() -> None:

@@ -21,10 +21,11 @@ def start_upstream(directory: Path, settings: str = "") -> Node:
     node.certificate.with_name("key.pem").write_bytes(key)
     arguments = ("account", "password", node.account, "--password-stdin", "--cram-md5")
     node.run(*arguments, stdin=node.password + "\n")
-    node.config.write_text(
-        node.config.read_text().replace(
-            'role = "submissions"', 'role = "submissions"\nclient_certificates = true'
+    settings = node.config.read_text()
+    for role in ("submission", "submissions"):
+        settings = settings.replace(
+            f'role = "{role}"', f'role = "{role}"\nclient_certificates = true'
         )
-    )
+    node.config.write_text(settings)
     node.start()
     return node
