@@ -151,12 +151,13 @@ class _Session:
         self.user: str | None = None
         self.mail = ""
         self.paths: list[str] = []
+        self.chunks = b""
 
     async def run(self) -> None:
         if not await self.say("GREETING", "220 sink.test ready"):
             return
         while True:
-            line = (await self.reader.readuntil(b"\n")).decode("latin-1").rstrip("\r\n")
+            line = (await self.reader.readuntil(b"\n")).decode().rstrip("\r\n")
             self.sink.commands[self.number].append(line)
             await self.sink._note()
             verb = line.split(" ", 1)[0].upper()
@@ -252,6 +253,14 @@ class _Session:
             return False
         content = b"\r\n" + await self._content()
         content = content.replace(b"\r\n.", b"\r\n")[2:]
+        return await self._end(content)
+
+    async def do_bdat(self, line: str) -> bool:
+        _, size, *last = line.split()
+        self.chunks += await self.reader.readexactly(int(size))
+        if not last:
+            return await self.say("BDAT", "250 2.0.0 chunk")
+        content, self.chunks = self.chunks, b""
         return await self._end(content)
 
     async def _content(self) -> bytes:

@@ -2,11 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from gatepost.delivery.bounds import PATIENCE, Bounds
@@ -79,6 +79,7 @@ class Rig:
             deadlines=Deadlines(0.05),
             contexts=self._context,
             files=self.files,
+            sign_again=self._sign_again,
             bounds=bounds,
             mx_port=self.mx_port,
         )
@@ -114,6 +115,9 @@ class Rig:
             return self.authorities
         return self.opportunistic
 
+    async def _sign_again(self, submission: Submission, content: bytes) -> bytes:
+        return b"DKIM-Signature: again\r\n"
+
     async def _accept_return(self, message: ReturnMessage) -> bool:
         self.returns.append(message)
         self.returned.set()
@@ -133,7 +137,7 @@ class Rig:
         give_up: timedelta = timedelta(days=5),
         age: timedelta = timedelta(0),
         hand_over: bool = True,
-        eight_bit: bool = False,
+        needs: Mapping[str, bool] = MappingProxyType({}),
     ) -> list[DeliveryId]:
         """Accept one message, and hand it over; return its deliveries' ids."""
         at = now() - age
@@ -142,7 +146,7 @@ class Rig:
             reverse_path=reverse_path,
             size=len(content),
             received_at=at,
-            eight_bit=eight_bit,
+            **needs,
         )
         deliveries = [
             Delivery(

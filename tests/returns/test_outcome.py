@@ -49,6 +49,10 @@ FAULTS = [
     (FaultKind.GARBAGE, Phase.RCPT, False, W, "4.5.0", "the next hop speaks no SMTP after RCPT: x"),
     (FaultKind.NEEDS_EIGHT_BIT, Phase.MAIL, False, R, "5.6.3",
      "the next hop does not take 8-bit content"),
+    (FaultKind.NEEDS_BINARY, Phase.MAIL, False, R, "5.6.3",
+     "the next hop does not take binary content"),
+    (FaultKind.NEEDS_UTF8, Phase.MAIL, False, R, "5.6.7",
+     "the next hop takes ASCII addresses only (SMTPUTF8)"),
     (FaultKind.TOO_LARGE, Phase.MAIL, False, R, "5.3.4", "the next hop says: x"),
 ]  # fmt: skip
 

@@ -32,6 +32,8 @@ def submission(**changes: object) -> Submission:
         received_at=NOON,
         account=AccountName("app@example.com"),
         message_id="<1@example.com>",
+        eight_bit=True,
+        utf8=True,
         client="192.0.2.9",
     )
     return replace(made, **changes)

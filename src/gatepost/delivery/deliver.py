@@ -8,6 +8,7 @@ from functools import cache
 
 from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Lookup, Ourselves
 from gatepost.delivery.parcel import Item
@@ -28,7 +29,7 @@ class DeliverySetup:
     """What delivery needs of a worker.
 
     `contexts(verified, shown)` returns a client's TLS context (asked once for each), `files` runs
-    what blocks (maildirs).
+    what blocks (maildirs), `sign_again` signs content that was changed for a next hop.
     `mx_port` differs from 25 in tests and rehearsals only.
     """
 
@@ -41,6 +42,7 @@ class DeliverySetup:
     deadlines: Deadlines
     contexts: Contexts
     files: Executor
+    sign_again: SignAgain
     bounds: Bounds = field(default_factory=Bounds)
     mx_port: int = SMTP_PORT
     now: Callable[[], datetime] = now
@@ -68,6 +70,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         chance=setup.entropy.generator(),
         settle=setup.settler.settle,
         release=lambda items, reason: release(list(items), reason),
+        sign_again=setup.sign_again,
         now=setup.now,
     )
 

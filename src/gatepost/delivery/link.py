@@ -52,7 +52,7 @@ from gatepost.wire.smtp.client_events import (
     TransactionEnded,
     Verdict,
 )
-from gatepost.wire.smtp.extensions import Channel
+from gatepost.wire.smtp.extensions import Channel, Offers
 from gatepost.wire.smtp.reply_reader import ServerReply
 
 #: Returns the context for a next hop that must be verified (True) or may be anybody (False), to
@@ -117,6 +117,11 @@ class Link:
             and not self._connection.unread
             and not self._session.unread
         )
+
+    @property
+    def offers(self) -> Offers:
+        """What the other side said it can do."""
+        return self._session.offers
 
     @property
     def transactions(self) -> int:

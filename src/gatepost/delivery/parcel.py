@@ -7,6 +7,7 @@ from gatepost.model.delivery import Leased
 from gatepost.model.ids import DeliveryId
 from gatepost.model.submission import Submission
 from gatepost.store.protocols import Held
+from gatepost.wire.smtp.extensions import Limits
 
 
 class Shelf:
@@ -67,3 +68,16 @@ class Parcel:
         self.items = items
         self.pieces = pieces
         self.fresh = False
+
+
+def within(limits: Limits, items: Sequence[Item]) -> int:
+    """Return how many of `items`, from the first on, one transaction may have (RFC 9422)."""
+    count = len(items) if limits.recipients is None else min(len(items), limits.recipients)
+    if limits.domains is None:
+        return count
+    domains: set[str] = set()
+    for at, item in enumerate(items[:count]):
+        domains.add(item.hop.destination)
+        if len(domains) > limits.domains:
+            return at
+    return count

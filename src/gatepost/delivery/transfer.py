@@ -14,8 +14,15 @@ from random import Random
 
 from gatepost.delivery import maildir
 from gatepost.delivery.attempts import Attempts
+from gatepost.delivery.fitting import (
+    OF_MAILDIR,
+    Fitted,
+    SignAgain,
+    Unfit,
+    fit,
+)
 from gatepost.delivery.link import Link, LinkFailedError, Surroundings, open_link
-from gatepost.delivery.parcel import Item, Parcel
+from gatepost.delivery.parcel import Item, Parcel, within
 from gatepost.delivery.pool import SiteQueue
 from gatepost.delivery.site import Kind, Target, targets
 from gatepost.model.delivery import Outcome, OutcomeKind
@@ -25,6 +32,7 @@ from gatepost.queue.expiry import is_expired
 from gatepost.returns.outcome import (
     CONTENT_DAMAGED,
     LOCAL_TROUBLE,
+    NEEDS_UTF8,
     NO_CONNECTION,
     deferred,
     refused,
@@ -33,6 +41,7 @@ from gatepost.returns.outcome import (
 from gatepost.returns.settlement import Result
 from gatepost.store.protocols import ContentDamagedError, Reading, Store, StoreUnavailableError
 from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase, Verdict
+from gatepost.wire.smtp.extensions import NO_LIMITS, Limits
 from gatepost.wire.smtp.reply_reader import ServerReply
 
 _log = logging.getLogger(__name__)
@@ -56,6 +65,7 @@ class Room7:
     chance: Random
     settle: Callable[[Result], None]
     release: Callable[[Sequence[Item], str], None]
+    sign_again: SignAgain
     now: Callable[[], datetime]
 
 
@@ -177,7 +187,13 @@ class Courier:
     async def _transfer(self, parcel: Parcel, content: Sequence[bytes]) -> None:
         link = await self._usable_link(fresh=parcel.fresh)
         reused = link.transactions > 0
-        verdicts = await link.verdicts(_envelope(parcel), content, lambda: _is_ours(parcel))
+        self._keep_within(link.offers.limits, parcel)
+        fitted = await self._fit(parcel, content, link)
+        if fitted is None or not parcel.items:
+            return
+        verdicts = await link.verdicts(
+            _envelope(parcel, fitted), fitted.pieces, lambda: _is_ours(parcel)
+        )
         if reused and not parcel.fresh and not link.is_usable and _came_to_nothing(verdicts):
             # The other side had hung up before it read a word: that is no failure (RFC 5321
             # §4.5.3.2.7), and the attempt has been counted.
@@ -191,6 +207,26 @@ class Courier:
             for item in again:
                 item.counted = False
             self._queue.put_back(parcel)
+
+    def _keep_within(self, limits: Limits, parcel: Parcel) -> None:
+        """Leave those recipients for another transaction that this one may not have."""
+        if limits is NO_LIMITS or (count := within(limits, parcel.items)) >= len(parcel.items):
+            return
+        self._queue.put_back(Parcel(parcel.submission, parcel.items[count:], parcel.pieces))
+        parcel.items = parcel.items[:count]
+
+    async def _fit(self, parcel: Parcel, content: Sequence[bytes], link: Link) -> Fitted | None:
+        """Return the content as this next hop can take it; settle whom it cannot reach so."""
+        if parcel.submission.utf8 and not link.offers.utf8:
+            foreign = [i for i in parcel.items if not i.hop.forward_path.isascii()]
+            words = "the next hop takes no address that is not ASCII (SMTPUTF8)"
+            self._settle(foreign, refused(NEEDS_UTF8, words, link.spoken))
+            parcel.items = [i for i in parcel.items if i.hop.forward_path.isascii()]
+        fitted = await fit(parcel.submission, content, link.offers, self._room.sign_again)
+        if isinstance(fitted, Unfit):
+            self._settle(parcel.items, refused(fitted.status, fitted.words, link.spoken))
+            return None
+        return fitted
 
     def _settle_each(self, parcel: Parcel, verdicts: Sequence[Verdict], link: Link) -> list[Item]:
         """Settle each recipient; return those that only lacked room in this transaction."""
@@ -207,7 +243,8 @@ class Courier:
     async def _usable_link(self, *, fresh: bool) -> Link:
         link = self._link
         if link is not None:
-            worn = self._carried >= self._queue.bounds.messages_per_session
+            most = self._queue.bounds.messages_per_session
+            worn = self._carried >= min(most, link.offers.limits.messages or most)
             if link.is_usable and not worn and not fresh:
                 return link
             self._link = None
@@ -286,6 +323,10 @@ class Courier:
         loop = asyncio.get_running_loop()
         self._dialled()
         hostname = self._room.around.ourselves.hostname
+        fitted = await fit(parcel.submission, content, OF_MAILDIR, self._room.sign_again)
+        if isinstance(fitted, Unfit):
+            self._settle(parcel.items, refused(fitted.status, fitted.words))
+            return
         for item in parcel.items:
             lines = maildir.header_lines(
                 parcel.submission.reverse_path, item.leased.delivery.forward_path
@@ -298,7 +339,7 @@ class Courier:
                 item.hop.mailbox,
                 name,
                 lines,
-                content,
+                fitted.pieces,
             )
             self._settle((item,), outcome)
 
@@ -309,10 +350,16 @@ def _is_ours(parcel: Parcel) -> bool:
     return any(i.is_ours and now < i.until for i in parcel.items)
 
 
-def _envelope(parcel: Parcel) -> Envelope:
+def _envelope(parcel: Parcel, fitted: Fitted) -> Envelope:
     submission = parcel.submission
-    paths = [i.hop.forward_path for i in parcel.items]
-    return Envelope(submission.reverse_path, paths, submission.size, submission.eight_bit)
+    return Envelope(
+        submission.reverse_path,
+        [i.hop.forward_path for i in parcel.items],
+        fitted.size,
+        fitted.eight_bit,
+        fitted.binary,
+        fitted.utf8,
+    )
 
 
 def _came_to_nothing(verdicts: Sequence[Verdict]) -> bool:

@@ -33,3 +33,6 @@ class Submission:
     message_id: str = ""
     client: str = ""
     eight_bit: bool = False
+    #: Not lines of text (BODY=BINARYMIME, RFC 3030 §3); a path or a header field is not ASCII.
+    binary: bool = False
+    utf8: bool = False

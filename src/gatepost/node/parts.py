@@ -32,7 +32,7 @@ from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.inbound import Inbound
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.relay import local_domains
-from gatepost.reception.signing import Signer
+from gatepost.reception.signing import Signer, sign_again
 from gatepost.returns.notify import Notifier
 from gatepost.returns.settle import Settler
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -68,6 +68,8 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     settler = Settler(store, settings.retry, now=now, spread=entropy.fraction)
     deadlines = Deadlines()
     routing = build_routing(settings)
+    master_key = read_master_key(settings.master_key)
+    signer = Signer(store, master_key, settings.retry.give_up)
     scheduler = set_up_delivery(
         DeliverySetup(
             store=store,
@@ -83,12 +85,11 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
                 "required" if verified else "opportunistic", shown=shown
             ),
             files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
+            sign_again=lambda submission, content: sign_again(signer, submission, content),
             entropy=entropy,
         ),
         asyncio.get_running_loop().time,
     )
-    master_key = read_master_key(settings.master_key)
-    signer = Signer(store, master_key, settings.retry.give_up)
     # Strangers decide what is asked here: it holds up no delivery.
     reception_dns = Resolver([parse_socket_address(r) for r in settings.dns.resolvers])
     inbound = Inbound(reception_dns, settings.inbound, settings.hostname)

@@ -15,10 +15,13 @@ from typing import Final
 from gatepost.identity.master_key import MasterKey, MasterKeyError
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain, sealing_context
 from gatepost.model.grant import canonical
+from gatepost.model.submission import Origin, Submission
+from gatepost.net.clock import now
 from gatepost.store.protocols import Store, StoreUnavailableError
 from gatepost.wire.dkim.canonical import body_hash
 from gatepost.wire.dkim.sign import BadKeyError, SigningKey, SigningTime, parse_private_key, sign
-from gatepost.wire.message.header import HeaderFault, scan
+from gatepost.wire.message.addresses import addresses_of
+from gatepost.wire.message.header import HeaderFault, scan, value_of
 from gatepost.wire.message.limits import HEADER_SECTION
 from gatepost.wire.records.dkim_key import KeyType
 
@@ -154,6 +157,20 @@ class Signer:
         except (MasterKeyError, BadKeyError) as problem:
             _log.error("DKIM key %s of %s does not sign: %s", key.selector, domain, problem)
             return None
+
+
+async def sign_again(signer: Signer, submission: Submission, content: bytes) -> bytes:
+    """Return signatures for content of ours that was changed on its way out, b"" for none: mail
+    from other servers was never ours to sign.
+    """
+    header = scan(content[: 2 * HEADER_SECTION])
+    if submission.origin is Origin.MX or isinstance(header, HeaderFault):
+        return b""
+    author = header.named(b"from")[:1]
+    authors = addresses_of(value_of(content, author[0])) if author else ()
+    if isinstance(authors, HeaderFault):
+        return b""
+    return (await signer.sign((content,), authors, now())).prefix
 
 
 def _sign_small(content: bytes, keys: Sequence[SigningKey], when: SigningTime) -> Signed:

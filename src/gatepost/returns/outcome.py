@@ -31,6 +31,8 @@ LOOP: Final = "5.4.6"
 NO_ROUTE: Final = "5.4.4"
 TOO_LARGE: Final = "5.3.4"
 NEEDS_EIGHT_BIT: Final = "5.6.3"
+NEEDS_UTF8: Final = "5.6.7"
+UTF8_HEADER: Final = "5.6.9"
 CONTENT_DAMAGED: Final = "5.3.0"
 BAD_ADDRESS: Final = "5.1.3"
 
@@ -138,6 +140,10 @@ def _from_fault(fault: Fault, to: Spoken, *, slow: bool) -> Outcome:
     match fault.kind:
         case FaultKind.NEEDS_EIGHT_BIT:
             return refused(NEEDS_EIGHT_BIT, "the next hop does not take 8-bit content", to)
+        case FaultKind.NEEDS_BINARY:
+            return refused(NEEDS_EIGHT_BIT, "the next hop does not take binary content", to)
+        case FaultKind.NEEDS_UTF8:
+            return refused(NEEDS_UTF8, "the next hop takes ASCII addresses only (SMTPUTF8)", to)
         case FaultKind.TOO_LARGE:
             return refused(TOO_LARGE, f"the next hop says: {fault.text}", to)
         case FaultKind.GARBAGE:

@@ -31,6 +31,7 @@ STATES: Final = (
 NUMBERS: Final[Mapping[DeliveryState, int]] = {state: n for n, state in enumerate(STATES)}
 DUE, LEASED, HELD = 0, 1, 2
 
+#: eight_bit holds what content asks of a next hop: 1 8BITMIME, 2 BINARYMIME, 4 SMTPUTF8.
 SUBMISSION_COLUMNS: Final = (
     "id, reverse_path, size, received_at, origin, account, message_id, client, eight_bit"
 )
@@ -91,7 +92,7 @@ def submission_row(submission: Submission) -> Row:
         submission.account,
         submission.message_id,
         submission.client,
-        int(submission.eight_bit),
+        submission.eight_bit | submission.binary << 1 | submission.utf8 << 2,
     )
 
 
@@ -106,7 +107,9 @@ def submission_of(row: Row) -> Submission:
         row[5],
         row[6],
         row[7],
-        bool(row[8]),
+        bool(row[8] & 1),
+        bool(row[8] & 2),
+        bool(row[8] & 4),
     )
 
 

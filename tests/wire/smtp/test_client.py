@@ -527,3 +527,52 @@ def test_a_message_may_follow_a_rehearsal() -> None:
     talk.hear(b"250 ok\r\n250 ok\r\n250 ok\r\n")
     assert talk.begin().endswith(b"DATA\r\n")
     assert talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n") == [ContentWanted()]
+
+
+BINARY = b"250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 SMTPUTF8\r\n"
+
+
+@pytest.mark.rfc("3030#2")
+def test_binary_content_is_one_chunk() -> None:
+    talk = Talk(BINARY)
+    envelope = Envelope("a@x.example", ("b@y.example", "c@y.example"), 4, binary=True)
+    assert talk.begin(envelope).endswith(
+        b" BODY=BINARYMIME\r\nRCPT TO:<b@y.example>\r\nRCPT TO:<c@y.example>\r\n"
+    )
+    assert talk.hear(b"250 ok\r\n550 no\r\n250 ok\r\n") == [ContentWanted()]
+    assert talk.said() == b"BDAT 4 LAST\r\n"
+    assert talk.content(b".\n\0\r") == b".\n\0\r"
+    assert codes(*talk.hear(b"250 ok\r\n")) == [550, 250]
+    assert talk.session.phase is Phase.READY
+
+
+def test_a_chunk_is_as_long_as_it_says() -> None:
+    talk = Talk(BINARY)
+    talk.begin(Envelope("", ("b@y.example",), 4, binary=True))
+    talk.hear(b"250 ok\r\n250 ok\r\n")
+    talk.session.send_content(b"abc")
+    with pytest.raises(ValueError, match="chunk"):
+        talk.session.end_content()
+
+
+def test_no_chunk_where_nobody_is_accepted() -> None:
+    talk = Talk(BINARY)
+    talk.begin(Envelope("", ("b@y.example",), 4, binary=True))
+    assert codes(*talk.hear(b"250 ok\r\n550 no\r\n")) == [550]
+    assert talk.begin().startswith(b"RSET\r\nMAIL")
+
+
+@pytest.mark.rfc("6531#3.4")
+def test_addresses_in_utf8_need_smtputf8() -> None:
+    envelope = Envelope("é@x.example", ("ü@y.example",), utf8=True)
+    assert Talk(BINARY).begin(envelope) == (
+        "MAIL FROM:<é@x.example> SMTPUTF8\r\nRCPT TO:<ü@y.example>\r\nDATA\r\n".encode()
+    )
+    talk = Talk(PIPELINED)
+    assert talk.begin(envelope) == b""
+    assert codes(talk.session.next_event()) == [FaultKind.NEEDS_UTF8]
+    with pytest.raises(ValueError, match="fit"):
+        Talk(BINARY).begin(Envelope("é@x.example", ("b@y.example",)))
+    talk = Talk(PIPELINED)
+    talk.begin(Envelope("", ("b@y.example",), binary=True))
+    assert codes(talk.session.next_event()) == [FaultKind.NEEDS_BINARY]

@@ -36,9 +36,9 @@ from gatepost.wire.smtp.client_events import (
 )
 from gatepost.wire.smtp.client_login import WITHOUT_FACTS, Login, choose_mechanism
 from gatepost.wire.smtp.extensions import Channel, Offers, read_offers
-from gatepost.wire.smtp.outgoing_envelope import cannot_carry, is_fit, mail_command
+from gatepost.wire.smtp.outgoing_envelope import cannot_carry, commands
 from gatepost.wire.smtp.reply_reader import ReplyFault, ReplyReader, ServerReply
-from gatepost.wire.smtp.stuffing import DotStuffer
+from gatepost.wire.smtp.stuffing import DotStuffer, OneChunk
 
 _NEED_OCTETS: Final = NeedOctets()
 _CONTENT_WANTED: Final = ContentWanted()
@@ -96,7 +96,7 @@ class ClientSession:
         self._early = False
         #: Positions of accepted forward-paths, in order (the replies of LMTP follow it).
         self._accepted: list[int] = []
-        self._stuffer = DotStuffer()
+        self._stuffer: DotStuffer | OneChunk = DotStuffer()
 
     @property
     def awaited(self) -> tuple[Phase, int]:
@@ -153,7 +153,7 @@ class ClientSession:
             ValueError: a path holds what must not stand in a command.
 
         """
-        self._open(envelope, Phase.DATA)
+        self._open(envelope, rehearsing=False)
 
     def rehearse(self, envelope: Envelope) -> None:
         """Ask what would be said to an envelope: MAIL and RCPT, and RSET instead of DATA.
@@ -164,43 +164,42 @@ class ClientSession:
             RuntimeError, ValueError: as `begin`.
 
         """
-        self._open(envelope, Phase.RESET)
+        self._open(envelope, rehearsing=True)
 
-    def _open(self, envelope: Envelope, last: Phase) -> None:
+    def _open(self, envelope: Envelope, *, rehearsing: bool) -> None:
         self._must_be_ready()
-        paths = (envelope.reverse_path, *envelope.forward_paths)
-        if not all(map(is_fit, paths)):
-            msg = "a path is not fit for a command"
-            raise ValueError(msg)
+        flight = commands(envelope, self.offers, rehearsing=rehearsing)
         self.transactions += 1
         self._envelope = envelope
         self._verdicts = [None] * len(envelope.forward_paths)
         self._accepted = []
         self._answered = 0
-        self._rehearsing = last is Phase.RESET
+        self._rehearsing = rehearsing
         if fault := cannot_carry(envelope, self.offers):
             self._settle_all(fault)
             return
         if self._spoiled:
             self._spoiled = False
             self._unsaid.append((Phase.RESET, b"RSET\r\n"))
-        self._unsaid.append((Phase.MAIL, mail_command(envelope, self.offers)))
-        for path in envelope.forward_paths:
-            self._unsaid.append((Phase.RCPT, b"RCPT TO:<%b>\r\n" % path.encode("ascii")))
-        self._unsaid.append((last, b"RSET\r\n" if self._rehearsing else b"DATA\r\n"))
+        self._unsaid.extend(flight)
         self._speak()
 
     def send_content(self, octets: bytes) -> None:
-        """Send a piece of content, line ends CRLF."""
+        """Send a piece of content, line ends CRLF unless it is binary."""
         if self.phase is Phase.CONTENT:
             self._out.append(self._stuffer.stuff(octets))
 
     def end_content(self) -> None:
-        """Send the final dot. `TransactionEnded` follows."""
+        """Send the final dot. `TransactionEnded` follows.
+
+        Raises:
+            ValueError: binary content was not as long as its envelope said.
+
+        """
         if self.phase is not Phase.CONTENT:
             return
-        self._early = len(self._reader) > 0
         self._out.append(self._stuffer.end())
+        self._early = len(self._reader) > 0
         count = len(self._accepted) if self._dialect is Dialect.LMTP else 1
         self._said.extend([Phase.FINAL_DOT] * count)
         self.phase = Phase.FINAL_DOT
@@ -371,8 +370,14 @@ class ClientSession:
                 self._verdicts[position] = reply if self._rehearsing else None
             else:
                 self._verdicts[position] = reply
-        if self._answered == len(self._verdicts) and not self._accepted:
+        if self._answered < len(self._verdicts):
+            return
+        if not self._accepted:
             self._no_more_to_say()
+        elif self._envelope is not None and self._envelope.binary and not self._rehearsing:
+            # One chunk of all (RFC 3030 §2): what DATA needs 354 for, BDAT says with the octets.
+            self._out.append(b"BDAT %d LAST\r\n" % self._envelope.size)
+            self._want_content(OneChunk(self._envelope.size))
 
     def _no_more_to_say(self) -> None:
         """All are refused: leave unsaid what is not said; the server may hold half a transaction."""
@@ -381,12 +386,15 @@ class ClientSession:
         if not self._said:
             self._end_transaction()
 
+    def _want_content(self, stuffer: DotStuffer | OneChunk) -> None:
+        self._stuffer = stuffer
+        self._early = False
+        self.phase = Phase.CONTENT
+        self._events.append(_CONTENT_WANTED)
+
     def _hear_data(self, reply: ServerReply) -> None:
         if reply.code == 354 and self._accepted:
-            self._stuffer = DotStuffer()
-            self._early = False
-            self.phase = Phase.CONTENT
-            self._events.append(_CONTENT_WANTED)
+            self._want_content(DotStuffer())
         elif reply.code == 354:
             # RFC 2920 §3.1: nobody was accepted, so the server gets a single dot.
             self._out.append(b".\r\n")

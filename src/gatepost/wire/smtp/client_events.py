@@ -42,6 +42,10 @@ class FaultKind(Enum):
     GARBAGE = auto()
     #: Content has 8-bit octets and the server lacks 8BITMIME (RFC 6152 §3).
     NEEDS_EIGHT_BIT = auto()
+    #: Content is binary and the server lacks BINARYMIME (RFC 3030 §3).
+    NEEDS_BINARY = auto()
+    #: An address or a header field is not ASCII and the server lacks SMTPUTF8 (RFC 6531 §3.2).
+    NEEDS_UTF8 = auto()
     #: The server announced a limit that the content exceeds (RFC 1870 §4).
     TOO_LARGE = auto()
 
@@ -62,13 +66,17 @@ Verdict = ServerReply | Fault
 class Envelope:
     """One transaction without its content.
 
-    `reverse_path` is "" for the null reverse-path. `size` in octets, as they would be stored.
+    `reverse_path` is "" for the null reverse-path. `size` in octets, as they would be stored; where
+    content is `binary`, exactly as many as will be sent. `utf8`: a path or the header section is
+    not ASCII.
     """
 
     reverse_path: str
     forward_paths: Sequence[str]
     size: int = 0
     eight_bit: bool = False
+    binary: bool = False
+    utf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 
 class Channel(Enum):
@@ -56,14 +57,33 @@ def keywords(
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server takes at most (RFC 9422), None where it does not say: messages in one session,
+    recipients of one message, domains among these.
+    """
+
+    messages: int | None = None
+    recipients: int | None = None
+    domains: int | None = None
+
+
+NO_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Offers:
-    """What a server's EHLO reply offered us. `size` 0: no limit said, None: no SIZE."""
+    """What a server's EHLO reply offered us. `size` 0: no limit said, None: no SIZE. `binary` is
+    BINARYMIME with the CHUNKING that it needs (RFC 3030 §3).
+    """
 
     pipelining: bool = False
     starttls: bool = False
     eight_bit: bool = False
     size: int | None = None
     mechanisms: tuple[str, ...] = ()
+    binary: bool = False
+    utf8: bool = False
+    limits: Limits = NO_LIMITS
 
 
 def read_offers(lines: Iterable[str]) -> Offers:
@@ -82,7 +102,20 @@ def read_offers(lines: Iterable[str]) -> Offers:
         eight_bit="8BITMIME" in words,
         size=None if size is None else _number(size),
         mechanisms=tuple(dict.fromkeys(words.get("AUTH", ()))),
+        binary="BINARYMIME" in words and "CHUNKING" in words,
+        utf8="SMTPUTF8" in words,
+        limits=_limits(words["LIMITS"]) if "LIMITS" in words else NO_LIMITS,
     )
+
+
+def _limits(parameters: Iterable[str]) -> Limits:
+    """Read what LIMITS says (RFC 9422); what is no number above 0 limits nothing."""
+    said: dict[str, int] = {}
+    for parameter in parameters:
+        name, _, digits = parameter.partition("=")
+        if digits.isascii() and digits.isdigit() and len(digits) <= 6 and int(digits):
+            said.setdefault(name, int(digits))
+    return Limits(said.get("MAILMAX"), said.get("RCPTMAX"), said.get("RCPTDOMAINMAX"))
 
 
 def _number(parameters: list[str]) -> int:

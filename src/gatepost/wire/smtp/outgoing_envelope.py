@@ -6,24 +6,60 @@ from gatepost.wire.smtp.extensions import Offers
 
 def is_fit(path: str) -> bool:
     """Tell whether a path can neither end its command nor its angle brackets."""
-    if not (path.isascii() and path.isprintable()):
+    if not path.isprintable():
         return False
     return path.startswith('"') or not set("<> ").intersection(path)
 
 
+def commands(envelope: Envelope, offers: Offers, *, rehearsing: bool) -> list[tuple[Phase, bytes]]:
+    """Return a transaction's commands up to DATA, or to RSET when it is only rehearsed. Binary
+    content has no DATA: BDAT goes with the content itself (RFC 3030 §2).
+
+    Raises:
+        ValueError: a path holds what must not stand in a command.
+
+    """
+    paths = (envelope.reverse_path, *envelope.forward_paths)
+    if not all(map(is_fit, paths)) or not (envelope.utf8 or is_ascii(envelope)):
+        msg = "a path is not fit for a command"
+        raise ValueError(msg)
+    flight = [(Phase.MAIL, mail_command(envelope, offers))]
+    flight += [(Phase.RCPT, b"RCPT TO:<%b>\r\n" % path.encode()) for path in paths[1:]]
+    if rehearsing:
+        flight.append((Phase.RESET, b"RSET\r\n"))
+    elif not envelope.binary:
+        flight.append((Phase.DATA, b"DATA\r\n"))
+    return flight
+
+
+def is_ascii(envelope: Envelope) -> bool:
+    """Tell whether all paths are ASCII: else they need SMTPUTF8 (RFC 6531 §3.2)."""
+    return envelope.reverse_path.isascii() and all(map(str.isascii, envelope.forward_paths))
+
+
 def mail_command(envelope: Envelope, offers: Offers) -> bytes:
-    """Return MAIL with the parameters that the server offers (RFC 1870 §3, RFC 6152 §3)."""
+    """Return MAIL with the parameters that the server offers (RFC 1870 §3, RFC 6152 §3,
+    RFC 3030 §3, RFC 6531 §3.4).
+    """
     command = f"MAIL FROM:<{envelope.reverse_path}>"
     if offers.size is not None and envelope.size:
         command += f" SIZE={envelope.size}"
-    if envelope.eight_bit:
+    if envelope.binary:
+        command += " BODY=BINARYMIME"
+    elif envelope.eight_bit:
         command += " BODY=8BITMIME"
-    return command.encode("ascii") + b"\r\n"
+    if envelope.utf8:
+        command += " SMTPUTF8"
+    return command.encode() + b"\r\n"
 
 
 def cannot_carry(envelope: Envelope, offers: Offers) -> Fault | None:
     """Return why a server that offers so little cannot take this message, None when it can."""
-    if envelope.eight_bit and not offers.eight_bit:
+    if envelope.utf8 and not offers.utf8:
+        return Fault(FaultKind.NEEDS_UTF8, Phase.MAIL, "SMTPUTF8 is not offered")
+    if envelope.binary and not offers.binary:
+        return Fault(FaultKind.NEEDS_BINARY, Phase.MAIL, "BINARYMIME is not offered")
+    if envelope.eight_bit and not envelope.binary and not offers.eight_bit:
         return Fault(FaultKind.NEEDS_EIGHT_BIT, Phase.MAIL, "8BITMIME is not offered")
     limit = offers.size
     if limit and envelope.size > limit:

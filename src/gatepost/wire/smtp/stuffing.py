@@ -1,4 +1,4 @@
-"""Transparency of outgoing content (RFC 5321 §4.5.2): dots at line starts are doubled.
+"""Outgoing content: its transparency (RFC 5321 §4.5.2), or a chunk that needs none (RFC 3030 §2).
 
 One `replace` a piece; a piece that needs nothing is handed on as it is, without a copy.
 """
@@ -32,3 +32,29 @@ class DotStuffer:
     def end(self) -> bytes:
         """Return the end of content, with a CRLF before it where content lacks its last."""
         return b".\r\n" if self._tail == _LINE_START else b"\r\n.\r\n"
+
+
+class OneChunk:
+    """All content in one chunk of BDAT, as it is; it must be as long as was announced."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def stuff(self, octets: bytes) -> bytes:
+        """Return one piece, counted."""
+        self._left -= len(octets)
+        return octets
+
+    def end(self) -> bytes:
+        """Return nothing: the last octet is the end.
+
+        Raises:
+            ValueError: it was not as long as announced.
+
+        """
+        if self._left:
+            msg = f"a chunk is {-self._left} octets too long"
+            raise ValueError(msg)
+        return b""

@@ -1,0 +1,197 @@
+"""Next hops that take less than we did: content is made fit for them, or returned (decision 23)."""
+
+import email
+from pathlib import Path
+
+import pytest
+
+from gatepost.delivery.fitting import Fitted, fit
+from gatepost.model.delivery import DeliveryState
+from gatepost.model.ids import SubmissionId
+from gatepost.model.route import ViaLmtp, ViaMaildir
+from gatepost.model.submission import Origin, Submission
+from gatepost.net.clock import now
+from gatepost.wire.smtp.extensions import Offers
+from tests.delivery.rig import Rig, routing
+from tests.sink import Sink
+
+DELIVERED, REFUSED = DeliveryState.DELIVERED, DeliveryState.REFUSED
+OCTETS = bytes(range(256)) * 3
+TEXT = b"From: a@x.example\r\nMIME-Version: 1.0\r\n\r\nGr\xc3\xbc\xc3\x9fe from here\r\n"
+BINARY = (
+    b"From: a@x.example\r\nMIME-Version: 1.0\r\nContent-Type: application/x\r\n"
+    b"Content-Transfer-Encoding: binary\r\n\r\n" + OCTETS
+)
+UTF8 = "From: Jürgen <a@x.example>\r\n\r\nhi\r\n".encode()
+ALL = ("8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "SIZE 100000000")
+EIGHT = {"eight_bit": True}
+IS_BINARY = {"eight_bit": True, "binary": True}
+IS_UTF8 = {"eight_bit": True, "utf8": True}
+
+
+async def sent(
+    offers: tuple[str, ...], content: bytes, needs: dict[str, bool]
+) -> tuple[str, bytes]:
+    """Return the MAIL command and the content as a next hop saw them."""
+    async with Sink(offers=offers) as sink, Rig(sink.port) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        await rig.until_state(await rig.submit("b@y.example", content=content, needs=needs))
+        (message,) = sink.messages
+        return message.mail.partition("> ")[2], message.content
+
+
+@pytest.mark.rfc("3030#3")
+async def test_binary_content_goes_by_bdat_octet_for_octet() -> None:
+    mail, content = await sent(ALL, BINARY, IS_BINARY)
+    assert mail == f"SIZE={len(BINARY)} BODY=BINARYMIME"
+    assert content == BINARY
+
+
+@pytest.mark.rfc("3030#3")
+@pytest.mark.parametrize("offers", [(), ("8BITMIME",), ("BINARYMIME", "8BITMIME"), ("CHUNKING",)])
+async def test_binary_content_is_encoded_for_others_and_signed_again(
+    offers: tuple[str, ...],
+) -> None:
+    mail, content = await sent(offers, BINARY, IS_BINARY)
+    assert mail == ""
+    assert content.startswith(b"DKIM-Signature: again\r\n")
+    assert email.message_from_bytes(content).get_payload(decode=True) == OCTETS
+
+
+@pytest.mark.rfc("6152#3")
+async def test_eight_bit_text_is_encoded_for_who_lacks_8bitmime() -> None:
+    assert await sent(("8BITMIME",), TEXT, EIGHT) == ("BODY=8BITMIME", TEXT)
+    mail, content = await sent((), TEXT, EIGHT)
+    assert (mail, content.isascii()) == ("", True)
+    assert b"Gr=C3=BC=C3=9Fe from here" in content
+
+
+@pytest.mark.rfc("6531#3.4")
+async def test_a_header_in_utf8_goes_as_it_is_or_as_encoded_words() -> None:
+    assert await sent(ALL, UTF8, IS_UTF8) == (
+        f"SIZE={len(UTF8)} BODY=8BITMIME SMTPUTF8",
+        UTF8,
+    )
+    mail, content = await sent(("8BITMIME",), UTF8, IS_UTF8)
+    assert (mail, content.isascii()) == ("", True)
+    assert (
+        str(email.message_from_bytes(content)["From"]) == "=?utf-8?B?SsO8cmdlbg==?= <a@x.example>"
+    )
+
+
+@pytest.mark.rfc("6531#3.5")
+@pytest.mark.parametrize(
+    ("reverse_path", "forward_path", "content", "status"),
+    [
+        ("ü@x.example", "b@y.example", UTF8, "5.6.7"),
+        ("a@x.example", "ü@y.example", UTF8, "5.6.7"),
+        ("a@x.example", "b@y.example", "From: ü@x.example\r\n\r\nhi\r\n".encode(), "5.6.9"),
+    ],
+)
+async def test_an_address_that_is_not_ascii_is_returned(
+    reverse_path: str, forward_path: str, content: bytes, status: str
+) -> None:
+    async with Sink(offers=("8BITMIME",)) as sink, Rig(sink.port) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        ids = await rig.submit(
+            forward_path, reverse_path=reverse_path, content=content, needs=IS_UTF8
+        )
+        (row,) = await rig.until_state(ids, REFUSED)
+        assert row.last_outcome is not None
+        assert row.last_outcome.status == status
+        assert row.last_outcome.host == "mx.y.example"
+        assert sink.messages == []
+
+
+@pytest.mark.rfc("6531#3.2")
+async def test_who_can_be_reached_in_ascii_is() -> None:
+    async with Sink(offers=("8BITMIME",)) as sink, Rig(sink.port) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        rows = await rig.until_state(
+            await rig.submit("b@y.example", "ü@y.example", content=UTF8, needs=IS_UTF8)
+        )
+        assert [r.state for r in rows] == [DELIVERED, REFUSED]
+        assert sink.messages[0].forward_paths == ["b@y.example"]
+
+
+@pytest.mark.rfc("6531#3.2")
+async def test_an_address_in_utf8_goes_to_who_takes_it() -> None:
+    async with Sink(offers=ALL) as sink, Rig(sink.port) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        ids = await rig.submit("ü@y.example", reverse_path="é@x.example", needs=IS_UTF8)
+        await rig.until_state(ids, DELIVERED)
+        assert sink.messages[0].forward_paths == ["ü@y.example"]
+        assert sink.messages[0].reverse_path == "é@x.example"
+
+
+async def test_what_is_signed_as_a_whole_is_returned() -> None:
+    content = b"From: a@x.example\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n\xc3\xa9\r\n"
+    async with Sink(offers=()) as sink, Rig(sink.port) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        ids = await rig.submit("b@y.example", content=content, needs=EIGHT)
+        (row,) = await rig.until_state(ids, REFUSED)
+        assert row.last_outcome is not None
+        assert row.last_outcome.status == "5.6.3"
+        assert "signed or encrypted" in row.last_outcome.text
+
+
+async def test_a_maildir_gets_lines(tmp_path: Path) -> None:
+    routes = routing({"y.example": ViaMaildir(str(tmp_path))})
+    async with Rig(0, routes=routes) as rig:
+        await rig.until_state(
+            await rig.submit("b@y.example", content=BINARY, needs=IS_BINARY), DELIVERED
+        )
+    (file,) = (tmp_path / "b" / "new").iterdir()
+    assert email.message_from_bytes(file.read_bytes()).get_payload(decode=True) == OCTETS
+
+
+async def test_lmtp_has_its_own_offers() -> None:
+    async with Sink(offers=ALL, lmtp=True) as sink:
+        routes = routing({"y.example": ViaLmtp("127.0.0.1", sink.port)})
+        async with Rig(0, routes=routes) as rig:
+            ids = await rig.submit("b@y.example", "c@y.example", content=BINARY, needs=IS_BINARY)
+            await rig.until_state(ids, DELIVERED)
+        assert "BINARYMIME" in sink.messages[0].mail
+        assert sink.messages[0].content == BINARY
+
+
+async def test_our_former_signatures_go_and_those_of_others_stay() -> None:
+    async def sign(_: Submission, content: bytes) -> bytes:
+        return b"DKIM-Signature: new\r\n"
+
+    content = b"DKIM-Signature: old\r\nReceived: x\r\nDKIM-Signature: theirs\r\n" + TEXT
+    for origin, old in ((Origin.SUBMISSION, False), (Origin.MX, True)):
+        submission = Submission(SubmissionId("1"), "", len(content), now(), origin, eight_bit=True)
+        made = await fit(submission, (content,), Offers(), sign)
+        assert isinstance(made, Fitted)
+        whole = b"".join(made.pieces)
+        assert made.size == len(whole)
+        assert (b": old" in whole, b": theirs" in whole) == (old, True)
+
+
+# -- LIMITS (RFC 9422)
+
+
+@pytest.mark.parametrize(
+    ("limits", "forward_paths", "sessions"),
+    [
+        ("RCPTMAX=2", [2, 2, 1], 1),
+        ("RCPTDOMAINMAX=1", [3, 2], 1),
+        ("MAILMAX=1 RCPTMAX=3", [3, 2], 2),
+        ("RCPTMAX=0 MAILMAX=x RCPTDOMAINMAX=", [5], 1),
+    ],
+)
+async def test_what_a_server_limits_is_kept(
+    limits: str, forward_paths: list[int], sessions: int
+) -> None:
+    async with Sink(offers=("8BITMIME", f"LIMITS {limits}")) as sink, Rig(sink.port) as rig:
+        for domain in ("y.example", "z.example"):
+            rig.mx(domain, (10, "mx.y.example", "127.0.0.1"))
+        await rig.until_state(await rig.submit("a@y.example", "a@z.example"), DELIVERED)
+        sink.messages.clear()
+        paths = ("b@y.example", "c@y.example", "d@y.example", "e@z.example", "f@z.example")
+        rows = await rig.until_state(await rig.submit(*paths), DELIVERED)
+        assert sorted((len(m.forward_paths) for m in sink.messages), reverse=True) == forward_paths
+        assert [r.attempts for r in rows] == [1] * 5
+        if "MAILMAX=1" in limits:
+            assert len({m.session for m in sink.messages}) == sessions
