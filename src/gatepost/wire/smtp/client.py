@@ -12,7 +12,6 @@ forward-path; then `Ended`, if the session is over too.
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import ClassVar, Final
 
 from gatepost.wire.sasl.exchange import ChannelFacts, ClientCredentials
@@ -34,7 +33,7 @@ from gatepost.wire.smtp.client_events import (
     TransactionEnded,
     Verdict,
 )
-from gatepost.wire.smtp.client_login import WITHOUT_FACTS, Login, choose_mechanism
+from gatepost.wire.smtp.client_login import WITHOUT_FACTS, Login, choose_login
 from gatepost.wire.smtp.extensions import Channel, Offers, read_offers
 from gatepost.wire.smtp.outgoing_envelope import cannot_carry, commands
 from gatepost.wire.smtp.reply_reader import ReplyFault, ReplyReader, ServerReply
@@ -158,11 +157,7 @@ class ClientSession:
     def rehearse(self, envelope: Envelope) -> None:
         """Ask what would be said to an envelope: MAIL and RCPT, and RSET instead of DATA.
 
-        `TransactionEnded` follows, with the server's reply to each forward-path.
-
-        Raises:
-            RuntimeError, ValueError: as `begin`.
-
+        `TransactionEnded` follows, with the server's reply to each forward-path. Raises as `begin`.
         """
         self._open(envelope, rehearsing=True)
 
@@ -190,11 +185,8 @@ class ClientSession:
             self._out.append(self._stuffer.stuff(octets))
 
     def end_content(self) -> None:
-        """Send the final dot. `TransactionEnded` follows.
-
-        Raises:
-            ValueError: binary content was not as long as its envelope said.
-
+        """Send the final dot. `TransactionEnded` follows. Raises ValueError where binary content was
+        not as long as its envelope said.
         """
         if self.phase is not Phase.CONTENT:
             return
@@ -240,12 +232,10 @@ class ClientSession:
         if self.channel is not Channel.TLS:
             msg = "no login in clear"
             raise RuntimeError(msg)
-        chosen = choose_mechanism(self.offers.mechanisms, mechanism, credentials, facts)
-        if chosen is None:
+        self._login = choose_login(self.offers.mechanisms, mechanism, credentials, facts)
+        if self._login is None:
             self._events.append(LoginRefused(None))
             return
-        offers_plus = any(name.endswith("-PLUS") for name in self.offers.mechanisms)
-        self._login = Login(chosen, credentials, replace(facts, offers_plus=offers_plus))
         self._say(Phase.AUTH, b"AUTH %b\r\n" % self._login.begin())
 
     def quit(self) -> None:
@@ -419,9 +409,6 @@ class ClientSession:
         else:
             self._settle_all(reply)
 
-    def _hear_quit(self, reply: ServerReply) -> None:
-        self._end(reply)
-
     # -- within: ending
 
     def _settle_all(self, verdict: Verdict) -> None:
@@ -454,5 +441,5 @@ class ClientSession:
         Phase.RCPT: _hear_rcpt,
         Phase.DATA: _hear_data,
         Phase.FINAL_DOT: _hear_final_dot,
-        Phase.QUIT: _hear_quit,
+        Phase.QUIT: _end,
     }

@@ -2,7 +2,8 @@
 
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64Error
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from gatepost.wire.sasl.exchange import (
@@ -140,3 +141,17 @@ def _decoded(text: str) -> bytes | None:
         return b64decode(text.strip(), validate=True)
     except (NotBase64Error, ValueError):
         return None
+
+
+def choose_login(
+    offered: Sequence[str],
+    wanted: str | None,
+    credentials: ClientCredentials,
+    facts: ChannelFacts,
+) -> Login | None:
+    """Return a login by the mechanism of `choose_mechanism`, None where there is none."""
+    chosen = choose_mechanism(offered, wanted, credentials, facts)
+    if chosen is None:
+        return None
+    offers_plus = any(name.endswith("-PLUS") for name in offered)
+    return Login(chosen, credentials, replace(facts, offers_plus=offers_plus))
