@@ -18,9 +18,10 @@ from gatepost.store.protocols import (
     Settlement,
     StoreUnavailableError,
 )
+from tests.memory_quotas import MemoryQuotas
 
 
-class MemoryTransaction:
+class MemoryTransaction(MemoryQuotas):
     """Reads and changes the tables at once; a job that raises is not undone."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gatepost.cli import account, account_app_password, account_verbs
+from gatepost.cli import account, account_app_password, account_limit, account_verbs
 from gatepost.identity.master_key import MasterKey
 from gatepost.identity.passwords import verify_password
 from gatepost.identity.throttle import subjects
@@ -20,10 +20,11 @@ from gatepost.model.account import Account, Credential
 from gatepost.model.ids import AccountName
 from gatepost.net.certificate import make_self_signed
 from gatepost.store.protocols import Guessed
+from tests.memory_quotas import MemoryQuotas
 from tests.support.client_certificate import make_client_certificate
 
 
-class Memory:
+class Memory(MemoryQuotas):
     """As much of a Store as the verbs use."""
 
     def __init__(self) -> None:
@@ -82,6 +83,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     monkeypatch.setattr(account_verbs, "run_with_store", lambda _, work: asyncio.run(work(memory)))
     for module in (account, account_app_password):
         monkeypatch.setattr(module, "master_key", lambda _: MasterKey(bytes(32)))
+    monkeypatch.setattr(account_limit, "defaults", lambda _: ())
     return memory
 
 
@@ -321,3 +323,36 @@ def test_a_bad_grant_changes_nothing(
     done = run(*words)
     assert (done.exit_code, said in done.stderr) == (status, True), done.stderr
     assert memory.people == before
+
+
+def test_limits_are_given_to_an_account_and_to_a_secret_of_its_and_shown(memory: Memory) -> None:
+    run("add", "app@x.example", "--password-stdin", "--hourly", "100", "--daily", "1000")
+    run("app-password", "add", "app@x.example", "--label", "printer")
+    words = ["app@x.example", "--app-password", "printer", "--recipients-per-minute", "7"]
+    assert run("limit", *words).exit_code == 0
+    changed = run("limit", "app@x.example", "--daily", "none", "--json")
+    rows = [
+        (row["label"], row["unit"], row["window"], row["limit"])
+        for row in json.loads(changed.output)
+    ]
+    assert rows == [(None, "messages", "hour", 100), ("printer", "recipients", "minute", 7)]
+    shown = run("show", "app@x.example").output
+    assert "sent         0 of 100 messages in an hour" in shown
+    assert '0 of 7 recipients in a minute with "printer"' in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "mend"),
+    [
+        (["app@x.example", "--hourly", "many"], 2, 'write a number, "none", or "default"'),
+        (["nobody@x.example", "--hourly", "1"], 1, "did you mean"),
+        (["app@x.example", "--app-password", "fax", "--hourly", "1"], 1, 'it has: "password"'),
+    ],
+)
+def test_a_limit_that_cannot_be_is_said(
+    memory: Memory, words: list[str], status: int, mend: str
+) -> None:
+    run("add", "app@x.example", "--password-stdin")
+    done = run("limit", *words)
+    assert done.exit_code == status
+    assert mend in done.output

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gatepost.identity.authenticate import Cause
+from gatepost.model.quota import Limit, Unit, Window
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.wire.smtp.replies import CATALOGUE, Reply
 from tests.support.dialogue import Script, play, scripts
@@ -19,6 +20,10 @@ def set_scene(script: Script) -> Scene:
             scene.store.fault = StoreUnavailableError("away")
         case "full":
             scene.store.fault = DiskFullError("full")
+    if "quota" in script.scene:
+        unit, most = script.scene["quota"].split()
+        limit = Limit(Unit(unit), Window.HOUR, int(most))
+        scene.people.account = replace(scene.people.account, limits=(limit,))
     if "cause" in script.scene:
         scene.people.cause = Cause[script.scene["cause"]]
     if script.scene.get("disk") == "full":

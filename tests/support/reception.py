@@ -11,7 +11,7 @@ from gatepost.identity.directory import Entry
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind
 from gatepost.model.delivery import Delivery, Leased
 from gatepost.model.event import Event
-from gatepost.model.ids import AccountName, CredentialId, SubmissionId
+from gatepost.model.ids import AccountName, CredentialId, SubmissionId, WorkerId
 from gatepost.model.secret import Secret
 from gatepost.model.settings import LimitSettings, LocalDomainSettings, Role
 from gatepost.model.submission import Submission
@@ -19,6 +19,7 @@ from gatepost.net.address import SocketAddress
 from gatepost.net.channel_binding import ChannelBinding
 from gatepost.net.tls_channel import TlsInfo
 from gatepost.reception.accept import Acceptance
+from gatepost.reception.allowances import Allowances
 from gatepost.reception.converse import Conversation
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.relay import local_domains
@@ -41,6 +42,7 @@ from gatepost.wire.sasl.exchange import (
 from gatepost.wire.sasl.mechanisms.cram_md5 import digest_of
 from gatepost.wire.sasl.scram_keys import derive_keys
 from gatepost.wire.smtp.extensions import Profile
+from tests.memory_quotas import MemoryQuotas
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 APP = AccountName("app@sender.test")
@@ -56,7 +58,7 @@ TLS = TlsInfo(
 )  # fmt: skip
 
 
-class RememberingStore:
+class RememberingStore(MemoryQuotas):
     """Only what accepting needs; `fault` is raised by the next writes."""
 
     def __init__(self) -> None:
@@ -269,6 +271,7 @@ class Scene:
             ),
             authenticator=people,
             directory=people,
+            allowances=Allowances(store, WorkerId("node/0/1.1/")),
             note_exposed=note_exposed,
             recorder=records,
             counters=counters,

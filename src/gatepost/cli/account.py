@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gatepost.cli import account_app_password, account_certificate, account_grants
+from gatepost.cli import account_app_password, account_certificate, account_grants, account_limit
 from gatepost.cli.account_verbs import (
     HashStdin,
     Name,
@@ -35,6 +35,7 @@ app: Final = typer.Typer(
 app.add_typer(account_app_password.app, name="app-password")
 app.add_typer(account_certificate.app, name="certificate")
 account_grants.register(app)
+app.command("limit")(account_limit.limit)
 
 CramMd5 = Annotated[
     bool,
@@ -77,6 +78,8 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
         bool,
         typer.Option("--app-passwords-only", help="The password itself logs in nowhere (534)."),
     ] = False,
+    hourly: account_limit.Hourly = None,
+    daily: account_limit.Daily = None,
     json: Json = False,
 ) -> None:
     """Add an account. It can log in within a second."""
@@ -94,7 +97,8 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
     answered(lambda: canonical_senders(account_name(name), grants.senders))
     answered(lambda: checked_grants(grants.recipients))
     new = _new_password(password_stdin, hash_stdin, cram_md5)
-    new = replace(new, app_passwords_only=app_passwords_only)
+    limits = account_limit.new_limits(hourly, daily)
+    new = replace(new, app_passwords_only=app_passwords_only, limits=limits)
 
     async def work(store: "Store") -> "Account":
         from gatepost.operate.accounts import add as add_account  # noqa: PLC0415
@@ -138,7 +142,7 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
     async def work(store: "Store") -> "Holder | Guest":
         from gatepost.operate.account_shown import show_any  # noqa: PLC0415
 
-        return await show_any(store, name, by().now)
+        return await show_any(store, name, by().now, account_limit.defaults(ctx))
 
     holder = run(ctx, work)
     if json:

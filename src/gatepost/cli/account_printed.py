@@ -3,6 +3,7 @@
 from gatepost.cli.context import say
 from gatepost.model.account import Credential
 from gatepost.operate.account_shown import Guest, Holder, Refusals
+from gatepost.operate.limits import Limited
 from gatepost.store.foreign_uses import ForeignUse
 
 
@@ -26,9 +27,23 @@ def print_holder(holder: Holder | Guest) -> None:
     for credential in holder.credentials:
         _print_credential(credential, refusals.with_right.get(credential.id, 0))
     _print_uses(holder.uses)
+    print_limits(holder.limits)
     _print_refusals(refusals)
     for finding in holder.findings:
         say(f"finding      {finding.what}: {finding.mend}")
+
+
+def print_limits(limits: tuple[Limited, ...]) -> None:
+    """Print how much was sent of what may be, and when a spent limit opens again."""
+    for number, each in enumerate(limits):
+        use, credential = each.use, each.credential
+        whose = f' with "{credential.label or credential.kind.value}"' if credential else ""
+        opens = ""
+        if use.left <= 0:
+            opens = (
+                f", opens at {use.opens_at:%Y-%m-%d %H:%M:%S} UTC" if use.opens_at else ", closed"
+            )
+        say(f"{'' if number else 'sent':<12} {use.words}{whose}{opens}")
 
 
 def _print_uses(uses: tuple[ForeignUse, ...]) -> None:

@@ -160,6 +160,14 @@ def _plain(words: str) -> "Callable[[Event, datetime], str]":
     return told
 
 
+def _quota_warned(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    whose = f"{event.account} ({facts['credential']})" if "credential" in facts else event.account
+    used, most, unit, window = (facts.get(k, "") for k in ("used", "limit", "unit", "window"))
+    words = f"{used} of {most} {unit} per {window}"
+    return f"{whose} has used {facts.get('percent', 80)} % of what it may send: {words}"
+
+
 def _unlocked(event: Event, now: datetime) -> str:  # noqa: ARG001
     facts = event.facts
     by = f" by {facts['by']}" if facts.get("by") else ""
@@ -233,6 +241,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.ACCOUNT_CHANGED: _plain("account {account} was changed"),
     EventKind.ACCOUNT_EXPOSED: _plain("account {account} sent its name and a password in clear"),
     EventKind.ACCOUNT_REMOVED: _plain("account {account} was removed"),
+    EventKind.QUOTA_WARNED: _quota_warned,
     EventKind.DOMAIN_ADDED: _domain("added"),
     EventKind.DOMAIN_CHANGED: _domain("changed"),
     EventKind.DOMAIN_REMOVED: _domain("removed"),

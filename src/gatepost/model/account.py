@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.quota import Limits
 from gatepost.model.secret import Secret
 
 
@@ -43,6 +44,8 @@ class Account:
     #: The main password is good for nothing but its owner's knowledge: log in with an app password.
     app_passwords_only: bool = False
     recipients: tuple[str, ...] = ()
+    #: How much it may send; what is not among them is as `[quotas]` says.
+    limits: Limits = ()
     #: What the credential of this session may send as, of all that `senders` name; () for all.
     #: Of a session, never stored.
     narrowed: tuple[str, ...] = ()
@@ -79,6 +82,8 @@ class Credential:
     expires_at: datetime | None = None
     networks: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
+    #: How much may be sent with it, within what the account may send.
+    limits: Limits = ()
 
 
 @dataclass(frozen=True, slots=True)

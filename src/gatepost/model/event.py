@@ -37,6 +37,7 @@ class EventKind(StrEnum):
     ACCOUNT_CHANGED = "account.changed"
     ACCOUNT_EXPOSED = "account.exposed"
     ACCOUNT_REMOVED = "account.removed"
+    QUOTA_WARNED = "quota.warned"
     DOMAIN_ADDED = "domain.added"
     DOMAIN_CHANGED = "domain.changed"
     DOMAIN_REMOVED = "domain.removed"

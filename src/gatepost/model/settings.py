@@ -28,6 +28,7 @@ from gatepost.model.domain_name import (
 )
 from gatepost.model.grant import TAG
 from gatepost.model.quantities import parse_duration, parse_rate, parse_size
+from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.via import parse_pattern
 from gatepost.model.wrong import wrong
 
@@ -35,6 +36,7 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 LongDuration = Annotated[Duration, AfterValidator(checks.not_zero)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 Rate = Annotated[int, BeforeValidator(parse_rate)]
+Quota = Annotated[int | None, Field(ge=1, le=10**9)]
 
 
 class Section(BaseModel):
@@ -125,6 +127,27 @@ class LimitSettings(Section):
     session: LongDuration = timedelta(hours=1)
     minimum_rate: Rate = 100
     authentication_failures: int = Field(default=10, ge=1)
+
+
+class QuotaSettings(Section):
+    """How much an account may send that has no limit of its own for a unit and window; none:
+    as much as it likes.
+    """
+
+    messages_per_minute: Quota = None
+    messages_per_hour: Quota = None
+    messages_per_day: Quota = None
+    messages_per_month: Quota = None
+    recipients_per_minute: Quota = None
+    recipients_per_hour: Quota = None
+    recipients_per_day: Quota = None
+    recipients_per_month: Quota = None
+
+    @property
+    def limits(self) -> Limits:
+        """Return those that are set."""
+        named = {(u, w): getattr(self, f"{u}_per_{w}") for u in Unit for w in Window}
+        return tuple(Limit(*key, most) for key, most in named.items() if most is not None)
 
 
 class LocalDomainSettings(Section):
@@ -256,6 +279,7 @@ class Settings(Section):
     ]
     auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
+    quotas: QuotaSettings = QuotaSettings()
     local_domains: Annotated[
         tuple[LocalDomainSettings, ...], AfterValidator(checks.local_domains)
     ] = ()

@@ -28,6 +28,7 @@ from gatepost.net.resolver import Resolver
 from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
 from gatepost.reception.accept import Acceptance, HandOver, accept_return
+from gatepost.reception.allowances import Allowances
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.inbound import Inbound
 from gatepost.reception.offered import Possible, offered
@@ -51,6 +52,7 @@ class Parts:
 
     store: Store
     directory: Directory
+    allowances: Allowances
     authenticator: Authenticator
     recorder: Recorder
     settler: Settler
@@ -103,6 +105,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     return Parts(
         store=store,
         directory=directory,
+        allowances=Allowances(store, worker, settings.quotas.limits),
         authenticator=build_authenticator(
             store,
             directory,
@@ -151,6 +154,7 @@ def build_desk(
         acceptance=parts.acceptance,
         authenticator=parts.authenticator,
         directory=parts.directory,
+        allowances=parts.allowances,
         note_exposed=_note_exposed(parts.store),
         recorder=parts.recorder,
         counters=counters,

@@ -73,9 +73,17 @@ class _Node:
             listeners=tuple(mine),
             fronts=self.fronts,
             counters=self.counters.worker(me.region),
-            dead=tuple(WorkerId(name) for name in self.dead),
+            dead=self._dead_before(me),
         )
         return work(self.settings, place)
+
+    def _dead_before(self, me: Child) -> tuple[WorkerId, ...]:
+        """Return whose leases a newborn frees: who died under us, and, for the first of its index,
+        all of that index before us. (We are the only server of this state.)
+        """
+        dead = tuple(WorkerId(name) for name in self.dead)
+        is_first = me.birth == me.index + 1
+        return (*dead, WorkerId(f"{self.name}/{me.index}/")) if is_first else dead
 
     def bury(self, child: Child) -> None:
         """Give back what a dead worker counted; its successor frees its leases."""

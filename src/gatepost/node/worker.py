@@ -28,7 +28,7 @@ from gatepost.net.tls import FrontContexts
 from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
 from gatepost.reception.listener import Listener
-from gatepost.store.protocols import Store, StoreUnavailableError
+from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
 from gatepost.store.sqlite import open_sqlite
 
 _log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Worker:
         store = await open_sqlite(settings.data_dir, place.name, settings.retention)
         try:
             if dead := place.dead:
-                await store.write(lambda tx: sum(tx.free_leases(name) for name in dead))
+                await store.write(lambda tx: _free(tx, dead))
             await self._serve(build_parts(settings, store, place.name))
         finally:
             await store.close()
@@ -131,6 +131,7 @@ class Worker:
             ("recorder", parts.recorder.run()),
             ("notifier", parts.notifier.run()),
             ("authenticator", parts.authenticator.run()),
+            ("allowances", parts.allowances.run()),
             ("look", self._look(parts)),
             ("measure", self._every(_MEASURE, lambda: self._measure(store))),
             ("tidy", self._every(_TIDY, lambda: store.tidy(now()))),
@@ -145,6 +146,7 @@ class Worker:
                 version = await parts.store.data_version()
                 await parts.signer.note_version(version)
                 await parts.authenticator.note_version(version)
+                await parts.allowances.note_version(version)
                 await self._trust_clients(parts)
             await asyncio.sleep(_LOOK)
 
@@ -188,3 +190,10 @@ class Worker:
             )
         except CertificateError as problem:
             _log.error("certificate not taken over: %s", problem)
+
+
+def _free(transaction: Transaction, workers: tuple[WorkerId, ...]) -> None:
+    """Make free what dead workers held."""
+    for worker in workers:
+        transaction.free_leases(worker)
+        transaction.free_quota_leases(worker)

@@ -14,7 +14,9 @@ from gatepost.model.account import Account, Credential, CredentialKind
 from gatepost.model.event import Event
 from gatepost.model.grant import EVERYTHING
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.quota import Limits
 from gatepost.operate.accounts import NoSuchAccountError, existing, prepared_name
+from gatepost.operate.limits import Limited, limited, limited_json
 from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import Reading, Store
 
@@ -56,6 +58,7 @@ class Holder:
     uses: tuple[ForeignUse, ...] = ()
     refusals: Refusals = Refusals()
     findings: tuple[Finding, ...] = ()
+    limits: tuple[Limited, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +70,21 @@ class Guest:
     refusals: Refusals = Refusals()
 
 
-async def show(store: Store, name: str, now: datetime) -> Holder:
-    """Return one account of ours with all that is to be known of it.
+async def show(store: Store, name: str, now: datetime, defaults: Limits = ()) -> Holder:
+    """Return one account of ours with all that is to be known of it. `defaults` are the limits
+    that the settings set.
 
     Raises:
         NoSuchAccountError: there is none.
         StoreUnavailableError: the store cannot be read.
 
     """
-    return await store.read(lambda reading: _holder(reading, name, now))
+    return await store.read(lambda reading: _holder(reading, name, now, defaults))
 
 
-async def show_any(store: Store, name: str, now: datetime) -> Holder | Guest:
-    """Return one account of ours, or of a directory if it has logged in here.
+async def show_any(store: Store, name: str, now: datetime, defaults: Limits = ()) -> Holder | Guest:
+    """Return one account of ours, or of a directory if it has logged in here. `defaults` are the
+    limits that the settings set.
 
     Raises:
         NoSuchAccountError: there is neither.
@@ -89,7 +94,7 @@ async def show_any(store: Store, name: str, now: datetime) -> Holder | Guest:
 
     def query(reading: Reading) -> Holder | Guest:
         try:
-            return _holder(reading, name, now)
+            return _holder(reading, name, now, defaults)
         except NoSuchAccountError:
             prepared = prepared_name(name)
             uses = tuple(reading.foreign_uses(prepared))
@@ -100,7 +105,7 @@ async def show_any(store: Store, name: str, now: datetime) -> Holder | Guest:
     return await store.read(query)
 
 
-def _holder(reading: Reading, name: str, now: datetime) -> Holder:
+def _holder(reading: Reading, name: str, now: datetime, defaults: Limits) -> Holder:
     account = existing(reading, name)
     credentials = tuple(reading.credentials(account.name))
     return Holder(
@@ -109,6 +114,7 @@ def _holder(reading: Reading, name: str, now: datetime) -> Holder:
         tuple(reading.foreign_uses(account.name)),
         _refusals(reading, account.name, now),
         findings(account, credentials, now),
+        limited(reading, account, credentials, defaults, now),
     )
 
 
@@ -231,6 +237,7 @@ def holder_json(holder: Holder | Guest) -> dict[str, Any]:
             "credentials": [
                 credential_json(c, refusals.with_right.get(c.id, 0)) for c in holder.credentials
             ],
+            "limits": [limited_json(each) for each in holder.limits],
             "findings": [{"what": f.what, "mend": f.mend} for f in holder.findings],
         }
         | shown

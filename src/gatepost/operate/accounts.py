@@ -20,6 +20,7 @@ from gatepost.model.account import Account, AccountState, Credential, Credential
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.quota import Limits
 from gatepost.model.secret import Secret
 from gatepost.model.wrong import WrongValueError
 from gatepost.store.protocols import Reading, Store, Transaction
@@ -73,6 +74,8 @@ class NewPassword:
     imported: Secret | None = None
     cram_md5: bool = False
     app_passwords_only: bool = False
+    #: How much a new account may send.
+    limits: Limits = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ async def add(
         created_at=by.now,
         recipients=checked_grants(grants.recipients),
         app_passwords_only=new.app_passwords_only,
+        limits=new.limits,
     )
     account = with_salt(account, key)
     credential = password_credential(account, new, key, by.now)

@@ -17,7 +17,7 @@ from gatepost.identity.rehash import with_salt
 from gatepost.identity.scram import derive_keys
 from gatepost.model.account import Account, Credential, CredentialKind
 from gatepost.model.grant import covers
-from gatepost.model.ids import CredentialId
+from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
 from gatepost.operate.accounts import (
     AccountError,
@@ -29,7 +29,7 @@ from gatepost.operate.accounts import (
     existing,
     password_credential,
 )
-from gatepost.store.protocols import Store, Transaction
+from gatepost.store.protocols import Reading, Store, Transaction
 
 _MOST_LABEL: Final = 100
 
@@ -215,23 +215,42 @@ async def revoke(
         StoreUnavailableError: nothing was written.
 
     """
-    words = kind.value.replace("-", " ")
 
     def job(transaction: Transaction) -> Credential:
         account = existing(transaction, name)
-        mine = [c for c in transaction.credentials(account.name) if c.kind is kind]
-        named = [c for c in mine if which in {c.label, c.id, _mark(c)}]
-        named = named or [c for c in mine if len(which) >= 8 and c.id.startswith(which)]
-        if len(named) != 1:
-            known = ", ".join(f'"{c.label}"' for c in mine) or "none"
-            what = "more than one" if named else "no"
-            msg = f'{account.name} has {what} {words} "{which}"'
-            raise NoSuchCredentialError(msg, f"it has: {known}")
-        transaction.remove_credential(named[0].id)
-        transaction.add_events([changed(account, by, f"{words} {named[0].label} revoked")])
-        return named[0]
+        found = named_credential(transaction, account.name, which, kind)
+        transaction.remove_credential(found.id)
+        words = kind.value.replace("-", " ")
+        transaction.add_events([changed(account, by, f"{words} {found.label} revoked")])
+        return found
 
     return await store.write(job)
+
+
+def named_credential(
+    reading: Reading, account: AccountName, which: str, kind: CredentialKind | None = None
+) -> Credential:
+    """Return an account's credential (of a kind) by its label, its id (or its beginning), or its
+    certificate's fingerprint; without `kind`, "password" names the main password.
+
+    Raises:
+        NoSuchCredentialError: there is none, or more than one.
+
+    """
+    mine = [c for c in reading.credentials(account) if kind in {None, c.kind}]
+    named = [c for c in mine if which in {_label_or_kind(c), c.id, _mark(c)}]
+    named = named or [c for c in mine if len(which) >= 8 and c.id.startswith(which)]
+    if len(named) != 1:
+        words = kind.value.replace("-", " ") if kind else "credential"
+        known = ", ".join(f'"{_label_or_kind(c)}"' for c in mine) or "none"
+        what = "more than one" if named else "no"
+        msg = f'{account} has {what} {words} "{which}"'
+        raise NoSuchCredentialError(msg, f"it has: {known}")
+    return named[0]
+
+
+def _label_or_kind(credential: Credential) -> str:
+    return credential.label or credential.kind.value
 
 
 def _mark(credential: Credential) -> str:

@@ -53,6 +53,16 @@ private_key = "key.pem"
 #minimum_rate = "100 B/s"          # of content, after 30 s
 #authentication_failures = 10      # per address in 10 min; then locked out, longer each time
 
+#[quotas]                          # of accounts without limits of their own; see "gatepost account limit"
+#messages_per_minute = 60
+#messages_per_hour = 1000
+#messages_per_day = 10000
+#messages_per_month = 200000
+#recipients_per_minute = 600
+#recipients_per_hour = 10000
+#recipients_per_day = 100000
+#recipients_per_month = 2000000
+
 # Domains whose mail the mx listener takes without login:
 #[[local_domains]]
 #name = "local.test"

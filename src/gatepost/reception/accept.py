@@ -27,6 +27,7 @@ from gatepost.store.protocols import (
     StoreUnavailableError,
     Transaction,
 )
+from gatepost.store.quota_protocols import Spending
 from gatepost.wire.message.trace import Hop
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.grammar import Mailbox, parse_mailbox
@@ -59,6 +60,8 @@ class Arrival:
     pieces: Sequence[bytes]
     size: int
     eight_bit: bool = False
+    #: What it takes of quotas, counted in the commit that stores it.
+    spendings: tuple[Spending, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Accepted:
     pieces: tuple[bytes, ...]
     event: Event
     authors: tuple[str, ...] = ()
+    spendings: tuple[Spending, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,8 @@ async def keep(accepted: Accepted, to: Acceptance) -> None:
             return []  # accepted before a crash
         leased = transaction.add_deliveries(accepted.submission, accepted.deliveries, lease)
         transaction.add_events((accepted.event,))
+        if accepted.spendings:
+            transaction.spend(accepted.spendings)
         return leased
 
     leased = await to.store.write(job, (accepted.submission.id, accepted.pieces))
@@ -272,6 +278,7 @@ def _accepted(
         pieces=completed.octets,
         event=Event(EventKind.ACCEPTED, at, identifier, account=account, facts=facts),
         authors=completed.from_addresses if account else (),
+        spendings=arrival.spendings,
     )
 
 

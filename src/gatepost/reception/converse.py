@@ -7,7 +7,7 @@ is a number that one sweeper looks at.
 import asyncio
 import logging
 
-from gatepost.model.account import Account, Principal
+from gatepost.model.account import Account, Credential, Principal
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.settings import Role
 from gatepost.model.submission import Origin
@@ -23,6 +23,7 @@ from gatepost.net.transport import (
 from gatepost.reception.accept import Arrival, Origination, accept
 from gatepost.reception.authenticate import authenticate
 from gatepost.reception.desk import GRACE, Desk, Door
+from gatepost.reception.drawing import Drawing
 from gatepost.reception.offered import offered_within
 from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
 from gatepost.store.protocols import StoreUnavailableError
@@ -63,8 +64,10 @@ class Conversation:
         "_began",
         "_connection",
         "_content_due",
+        "_credential",
         "_desk",
         "_door",
+        "_drawing",
         "_has_sent",
         "_joined",
         "_pieces",
@@ -85,6 +88,8 @@ class Conversation:
         self._session.mechanisms = offered_within(door.profile.mechanisms, connection.tls)
         self._principal: Principal | None = None
         self._account: Account | None = None
+        self._credential: Credential | None = None
+        self._drawing = Drawing(desk.allowances)
         self._pieces: list[bytes] = []
         self._size = 0
         self._joined = 0
@@ -110,6 +115,7 @@ class Conversation:
             self._session.close(replies.INTERNAL_FAULT)
         finally:
             self._let_go()
+            self._drawing.end()
         self._connection.deadline = self._time() + 5
         self._connection.write(self._session.octets_to_send())
         await self._connection.close()
@@ -152,6 +158,8 @@ class Conversation:
     async def _fetch(self) -> None:
         """Send what is due, then wait for more of the peer's octets."""
         connection = self._connection
+        if self._drawing.is_open and self._session.mail is None:
+            self._drawing.end()  # RSET, EHLO
         if out := self._session.octets_to_send():
             connection.write(out)
         between = self._session.state in _BETWEEN_TRANSACTIONS
@@ -204,7 +212,7 @@ class Conversation:
             case Mail():
                 self._session.answer(await self._on_mail(command))
             case Rcpt():
-                self._session.answer(self._on_rcpt(command))
+                self._session.answer(await self._on_rcpt(command))
             case Auth():
                 await self._on_auth(command)
             case StartTls():
@@ -228,14 +236,15 @@ class Conversation:
             return replies.STOPPING
         try:
             await self._look_again()
+            refusal = judge_mail(
+                mail,
+                self._standing(),
+                message_size=self._door.profile.message_size,
+                room=Room(disk=desk.free_space(), memory=desk.memory.left(self._stranger())),
+            )
+            refusal = refusal or await self._drawing.begin(self._account, self._credential)
         except StoreUnavailableError:
             return replies.STORE_AWAY
-        refusal = judge_mail(
-            mail,
-            self._standing(),
-            message_size=self._door.profile.message_size,
-            room=Room(disk=desk.free_space(), memory=desk.memory.left(self._stranger())),
-        )
         if refusal:
             self._record_refusal(refusal, mail.reverse_path.text if mail.reverse_path else "<>")
         return refusal or replies.SENDER_OK
@@ -247,8 +256,9 @@ class Conversation:
         directory, principal = self._desk.directory, self._principal
         entry = directory.cached(principal.account) or await directory.find(principal.account)
         self._account = entry.speaking_by(principal.credential, now()) if entry else None
+        self._credential = entry.credential(principal.credential) if entry else None
 
-    def _on_rcpt(self, rcpt: Rcpt) -> Reply:
+    async def _on_rcpt(self, rcpt: Rcpt) -> Reply:
         refusal = judge_rcpt(
             rcpt,
             self._standing(),
@@ -256,6 +266,10 @@ class Conversation:
             already=len(self._session.forward_paths),
             recipients=self._desk.limits.recipients,
         )
+        try:
+            refusal = refusal or await self._drawing.recipient()
+        except StoreUnavailableError:
+            return replies.STORE_AWAY
         if refusal:
             self._record_refusal(refusal, rcpt.forward_path.text)
         return refusal or replies.RECIPIENT_OK
@@ -294,6 +308,7 @@ class Conversation:
         if reply is None:
             reply = await accept(self._arrival(), self._desk.acceptance)
         self._let_go()
+        self._drawing.end(is_stored=reply.accepts or reply is replies.STORE_AWAY)
         if reply.accepts:
             self._desk.counters.add(Metric.ACCEPTED)
         else:
@@ -312,6 +327,7 @@ class Conversation:
             pieces=self._pieces,
             size=self._size,
             eight_bit=bool(mail and mail.eight_bit),
+            spendings=self._drawing.spendings(now()),
         )
 
     def _origination(self) -> Origination:

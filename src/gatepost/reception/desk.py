@@ -11,6 +11,7 @@ from gatepost.identity.directory import Directory
 from gatepost.model.settings import LimitSettings, Role
 from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
+from gatepost.reception.allowances import Allowances
 from gatepost.reception.relay import LocalDomains
 from gatepost.wire.smtp.extensions import Profile
 
@@ -76,6 +77,7 @@ class Desk:
     acceptance: Acceptance
     authenticator: Authenticator
     directory: Directory
+    allowances: Allowances
     note_exposed: Callable[[str, str], Awaitable[None]]
     recorder: Recorder
     counters: WorkerCounters

@@ -18,6 +18,7 @@ from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
+from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 
 T = TypeVar("T")
 
@@ -129,7 +130,7 @@ class Use:
     tls: str
 
 
-class Reading(ReadsForeignUses, Protocol):
+class Reading(ReadsForeignUses, QuotaReading, Protocol):
     """What can be asked of a store. Also the reading half of a Transaction."""
 
     def account(self, name: AccountName) -> Account | None:
@@ -218,7 +219,7 @@ class Reading(ReadsForeignUses, Protocol):
         ...
 
 
-class Transaction(Reading, NotesForeignUses, Protocol):
+class Transaction(Reading, NotesForeignUses, QuotaChanges, Protocol):
     """What a job may change. All of it happens, or none."""
 
     # -- rooms 4 and 5

@@ -16,7 +16,9 @@ import apsw
 from gatepost.model.delivery import Delivery
 from gatepost.model.event import Event
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.store.quota_protocols import Spending
 from gatepost.store.segments import Place
+from gatepost.store.sqlite_quotas import write_spendings
 from gatepost.store.sqlite_rows import (
     DELIVERY_COLUMNS,
     HELD,
@@ -100,6 +102,7 @@ class Pending:
     _finished: list[Row] = field(default_factory=list)
     _notices: list[Row] = field(default_factory=list)
     _events: list[Event] = field(default_factory=list)
+    _spendings: list[Spending] = field(default_factory=list)
     _captured: set[SubmissionId] = field(default_factory=set)
     _settled: set[SubmissionId] = field(default_factory=set)
 
@@ -143,6 +146,10 @@ class Pending:
         """Add events in order."""
         self._events += events
 
+    def spend(self, spendings: Iterable[Spending]) -> None:
+        """Count what was sent."""
+        self._spendings += spendings
+
     def flush(self) -> None:
         """Write all of it. Raises apsw.Error."""
         connection = self.connection
@@ -163,6 +170,9 @@ class Pending:
             self._flush_settled()
         if self._events:
             self._flush_events()
+        if self._spendings:
+            write_spendings(self.connection, self._spendings)
+            self._spendings = []
         self.touched.clear()
 
     def _flush_finished(self) -> None:

@@ -27,6 +27,7 @@ from gatepost.store.sqlite_domains import (
     domains_of,
 )
 from gatepost.store.sqlite_foreign_uses import FOREIGN_USES, foreign_use_of
+from gatepost.store.sqlite_quotas import SqliteQuotaReading
 from gatepost.store.sqlite_rows import (
     DELIVERY_COLUMNS,
     DELIVERY_WIDTH,
@@ -56,7 +57,7 @@ QUEUE_COLUMNS: Final = f"{_D}, {_S}"
 _CAPTURED: Final = NUMBERS[DeliveryState.CAPTURED]
 
 
-class SqliteReading:
+class SqliteReading(SqliteQuotaReading):
     """`Reading` over one connection, inside a transaction that somebody else began and ends."""
 
     def __init__(self, connection: apsw.Connection, directory: Path) -> None:

@@ -9,6 +9,7 @@ from gatepost.model.account import Account, AccountState, Credential, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.secret import Secret
 from gatepost.model.submission import Origin, Submission
 from gatepost.store.protocols import Guessed, StoredEvent
@@ -171,6 +172,7 @@ def account_row(account: Account) -> Row:
         account.iterations,
         int(account.app_passwords_only),
         _encode(account.recipients),
+        limits_json(account.limits),
     )
 
 
@@ -186,6 +188,7 @@ def account_of(row: Row) -> Account:
         row[6],
         bool(row[7]),
         tuple(json.loads(row[8])),
+        limits_of(row[9]),
     )
 
 
@@ -207,6 +210,7 @@ def credential_row(credential: Credential) -> Row:
         None if expires_at is None else microseconds(expires_at),
         _encode(credential.networks),
         _encode(credential.senders),
+        limits_json(credential.limits),
     )
 
 
@@ -227,6 +231,7 @@ def credential_of(row: Row) -> Credential:
         None if row[11] is None else moment(row[11]),
         tuple(json.loads(row[12])),
         tuple(json.loads(row[13])),
+        limits_of(row[14]),
     )
 
 
@@ -245,3 +250,17 @@ def guessing_of(row: Row) -> Guessed:
     """Return what a row of the throttle says."""
     failures = tuple(moment(at) for at in json.loads(row[1]))
     return Guessed(row[0], failures, row[2], moment(row[3]), moment(row[4]))
+
+
+def limits_json(limits: Limits) -> str:
+    """Return limits as their column."""
+    return _encode([(limit.unit.value, limit.window.value, limit.most) for limit in limits])
+
+
+def limits_of(column: str) -> Limits:
+    """Return the limits of a column."""
+    if column == "[]":
+        return ()
+    return tuple(
+        Limit(Unit(unit), Window(window), most) for unit, window, most in json.loads(column)
+    )

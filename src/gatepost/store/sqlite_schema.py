@@ -113,8 +113,27 @@ _FIFTH: Final = """
 ALTER TABLE account ADD COLUMN recipients TEXT NOT NULL DEFAULT '[]';
 """
 
+#: 6: quotas. limits: a JSON list of (unit, window, most); counts: see `sqlite_quotas`.
+_SIXTH: Final = """
+ALTER TABLE account ADD COLUMN limits TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE credential ADD COLUMN limits TEXT NOT NULL DEFAULT '[]';
+
+CREATE TABLE quota (
+    subject TEXT PRIMARY KEY, counts BLOB NOT NULL, warned BLOB NOT NULL,
+    changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quota_changed ON quota (changed_at);
+
+CREATE TABLE quota_lease (
+    subject TEXT NOT NULL, worker TEXT NOT NULL, messages INTEGER NOT NULL,
+    recipients INTEGER NOT NULL, until INTEGER NOT NULL, recalled INTEGER NOT NULL,
+    PRIMARY KEY (subject, worker)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quota_recalled ON quota_lease (worker) WHERE recalled = 1;
+"""
+
 #: One script per version; a new version is appended, never edited.
-MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (

@@ -43,6 +43,10 @@ _FORGET_SUBMISSIONS: Final = (
 )
 
 
+#: What was counted longer ago matters to no window (`model.quota`).
+QUOTAS_KEPT: Final = timedelta(days=31)
+
+
 @dataclass(frozen=True, slots=True)
 class Housekeeper:
     """One round of housekeeping. `ask` and `change` are the store's read and write."""
@@ -56,6 +60,7 @@ class Housekeeper:
         """Do all of it. Raises StoreUnavailableError."""
         await self._drop_outlived_content(now)
         await self._drop_days(now)
+        await self._forget_quotas(now - QUOTAS_KEPT)
         await self._tidy_segments()
 
     async def _rows(self, sql: str, *bindings: object) -> list[Row]:
@@ -98,6 +103,11 @@ class Housekeeper:
             ids = as_json(sorted({row[1] for row in rows}))
             await self._execute(_FORGET_SUBMISSIONS, microseconds(end), ids)
             after = rows[-1][0]
+
+    async def _forget_quotas(self, before: datetime) -> None:
+        sql = "SELECT 1 FROM quota WHERE changed_at < ? LIMIT 1"
+        while await self._rows(sql, microseconds(before)):
+            await self.change(lambda transaction: transaction.forget_quotas(before=before), None)
 
     # -- segments
     async def _tidy_segments(self) -> None:

@@ -26,11 +26,13 @@ from gatepost.store.protocols import (
     Settlement,
     Use,
 )
+from gatepost.store.quota_protocols import Spending
 from gatepost.store.segments import Place, SegmentGoneError
 from gatepost.store.sqlite_domains import put_domain, remove_domain
 from gatepost.store.sqlite_foreign_uses import forget_foreign_uses, note_foreign_uses
 from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
 from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_row
+from gatepost.store.sqlite_quotas import SqliteQuotaChanges
 from gatepost.store.sqlite_rows import (
     DUE,
     LEASED,
@@ -101,7 +103,7 @@ _FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
 _ALL: Final = 2**31
 
 
-class SqliteTransaction(SqliteReading):
+class SqliteTransaction(SqliteReading, SqliteQuotaChanges):
     """`Transaction` for all jobs of one batch. `places` says where their contents are."""
 
     def __init__(
@@ -333,6 +335,11 @@ class SqliteTransaction(SqliteReading):
             " (SELECT subject FROM guessing WHERE changed_at < ? LIMIT 1000)"
         )
         return self.execute(sql, (microseconds(before),))
+
+    # -- quotas
+    def spend(self, spendings: Iterable[Spending]) -> None:
+        """Count what was sent."""
+        self._pending.spend(spendings)
 
     # -- events
     def add_events(self, events: Iterable[Event]) -> None:

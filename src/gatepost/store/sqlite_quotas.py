@@ -1,0 +1,144 @@
+"""Quotas in SQLite's words: one row of counts per subject, one row per worker's lease on it."""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import apsw
+
+from gatepost.model.ids import WorkerId
+from gatepost.model.quota import BUCKETS, Sliding, Subject, Tally, Unit
+from gatepost.store.quota_protocols import QuotaLease, Spending
+from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment
+
+#: A window's newest bucket, then its counts: 8 windows of 248 octets, little-endian.
+_WINDOW: Final = struct.Struct(f"<q{BUCKETS}I")
+_MOST: Final = 2**32 - 1
+
+_LEASE_COLUMNS: Final = "subject, worker, messages, recipients, until, recalled"
+_TALLIES: Final = (
+    "SELECT subject, counts, warned FROM quota WHERE subject IN (SELECT value FROM json_each(?))"
+)
+_PUT_TALLY: Final = "INSERT OR REPLACE INTO quota (subject, counts, warned, changed_at) VALUES "
+_PUT_LEASE: Final = f"INSERT OR REPLACE INTO quota_lease ({_LEASE_COLUMNS}) VALUES (?,?,?,?,?,?)"  # noqa: S608
+_TAKE: Final = """
+UPDATE quota_lease SET messages = max(0, quota_lease.messages - j.messages),
+    recipients = max(0, quota_lease.recipients - j.recipients)
+FROM (SELECT value ->> 0 AS subject, value ->> 1 AS worker, value ->> 2 AS messages,
+    value ->> 3 AS recipients FROM json_each(?)) AS j
+WHERE quota_lease.subject = j.subject AND quota_lease.worker = j.worker
+"""
+
+
+class SqliteQuotaReading:
+    """`QuotaReading`; what it is mixed into has the connection."""
+
+    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
+        raise NotImplementedError
+
+    def tally(self, subject: Subject) -> Tally:
+        """Return what a subject has sent."""
+        row = next(self._rows(_TALLIES, (as_json([subject]),)), None)
+        return Tally(subject) if row is None else _tally_of(row)
+
+    def quota_leases(self, subject: Subject) -> list[QuotaLease]:
+        """Return what workers hold of a subject's limits."""
+        sql = f"SELECT {_LEASE_COLUMNS} FROM quota_lease WHERE subject = ? ORDER BY worker"  # noqa: S608
+        return [
+            QuotaLease(Subject(row[0]), row[1], row[2], row[3], moment(row[4]), bool(row[5]))
+            for row in self._rows(sql, (subject,))
+        ]
+
+    def recalled(self, worker: WorkerId) -> list[Subject]:
+        """Return of which subjects this worker is asked to give back."""
+        sql = "SELECT subject FROM quota_lease WHERE recalled = 1 AND worker = ?"
+        return [row[0] for row in self._rows(sql, (worker,))]
+
+
+class SqliteQuotaChanges(SqliteQuotaReading):
+    """`QuotaChanges` but `spend`, which waits for the end of the batch."""
+
+    def put_tally(self, tally: Tally, at: datetime) -> None:
+        """Insert or replace."""
+        self._rows(f"{_PUT_TALLY} (?,?,?,?)", _tally_row(tally, microseconds(at)))
+
+    def put_quota_lease(self, lease: QuotaLease) -> None:
+        """Insert or replace; one that holds nothing is removed."""
+        if lease.messages <= 0 and lease.recipients <= 0:
+            sql = "DELETE FROM quota_lease WHERE subject = ? AND worker = ?"
+            self._rows(sql, (lease.subject, lease.worker))
+            return
+        row = (
+            lease.subject,
+            lease.worker,
+            max(0, lease.messages),
+            max(0, lease.recipients),
+            microseconds(lease.until),
+            int(lease.recalled),
+        )
+        self._rows(_PUT_LEASE, row)
+
+    def recall(self, subject: Subject, by: WorkerId) -> None:
+        """Mark the leases of all other workers on a subject."""
+        sql = "UPDATE quota_lease SET recalled = 1 WHERE subject = ? AND worker <> ?"
+        self._rows(sql, (subject, by))
+
+    def free_quota_leases(self, worker_prefix: str) -> None:
+        """Remove the leases of workers whose id begins so."""
+        sql = "DELETE FROM quota_lease WHERE substr(worker, 1, ?) = ?"
+        self._rows(sql, (len(worker_prefix), worker_prefix))
+
+    def forget_quotas(self, *, before: datetime) -> int:
+        """Remove what changed last before then, a thousand tallies at most."""
+        at = (microseconds(before),)
+        self._rows("DELETE FROM quota_lease WHERE until < ?", at)
+        sql = (
+            "DELETE FROM quota WHERE subject IN"
+            " (SELECT subject FROM quota WHERE changed_at < ? LIMIT 1000) RETURNING 1"
+        )
+        return len(list(self._rows(sql, at)))
+
+
+def write_spendings(connection: apsw.Connection, spendings: Sequence[Spending]) -> None:
+    """Count what a batch of messages spent: three statements, however many they are."""
+    by_subject: dict[Subject, list[Spending]] = {}
+    taken: dict[tuple[Subject, WorkerId], list[int]] = {}
+    for spending in spendings:
+        by_subject.setdefault(spending.subject, []).append(spending)
+        sums = taken.setdefault((spending.subject, spending.worker), [0, 0])
+        sums[0] += spending.messages
+        sums[1] += spending.recipients
+    rows = connection.execute(_TALLIES, (as_json(list(by_subject)),))
+    known = {row[0]: _tally_of(row) for row in rows}
+    for subject, some in by_subject.items():
+        tally = _counted(known.get(subject, Tally(subject)), some)
+        at = max(microseconds(spending.at) for spending in some)
+        connection.execute(f"{_PUT_TALLY} (?,?,?,?)", _tally_row(tally, at))
+    connection.execute(_TAKE, (as_json([(*key, *sums) for key, sums in taken.items()]),))
+
+
+def _counted(tally: Tally, spendings: Sequence[Spending]) -> Tally:
+    """Count messages of one second together: buckets are no finer."""
+    by_second: dict[float, dict[Unit, int]] = {}
+    for spending in spendings:
+        second = spending.at.timestamp() // 1
+        sums = by_second.setdefault(second, {Unit.MESSAGES: 0, Unit.RECIPIENTS: 0})
+        sums[Unit.MESSAGES] += spending.messages
+        sums[Unit.RECIPIENTS] += spending.recipients
+    for second, sums in by_second.items():
+        tally = tally.plus(second, sums)
+    return tally
+
+
+def _tally_row(tally: Tally, at: int) -> Row:
+    octets = b"".join(
+        _WINDOW.pack(counted.newest, *(min(count, _MOST) for count in counted.counts))
+        for counted in tally.counts
+    )
+    return (tally.subject, octets, bytes(tally.warned), at)
+
+
+def _tally_of(row: Row) -> Tally:
+    counts = tuple(Sliding(newest, tuple(rest)) for newest, *rest in _WINDOW.iter_unpack(row[1]))
+    return Tally(row[0], counts, tuple(row[2]))
