@@ -67,6 +67,7 @@ ELSEWHERE = {
     "SUSPENDED_MEANWHILE": "test_converse.py",
     "INTERNAL_FAULT": "test_converse.py",
     "DMARC_REFUSED": "test_inbound.py",
+    "NOT_ALIGNED": "test_alignment.py",
     "CANNOT_VERIFY_AUTHOR": "test_inbound.py",
     "NO_INITIAL_RESPONSE": "test_authenticate.py: only CRAM-MD5 takes none",
 }

@@ -83,6 +83,8 @@ def _accepted(event: Event, now: datetime) -> str:  # noqa: ARG001
         about.append(f"{recipients} recipient" + ("" if recipients == 1 else "s"))
     if signed := facts.get("signed"):
         about.append(f"signed by {signed}")
+    if alignment := facts.get("alignment"):
+        about.append(f"DMARC: {alignment}")
     about += [f"{name.upper()} {facts[name]}" for name in ("spf", "dkim", "dmarc") if name in facts]
     return " ".join(words) + (f" ({', '.join(about)})" if about else "")
 
@@ -174,6 +176,13 @@ def _unlocked(event: Event, now: datetime) -> str:  # noqa: ARG001
     return f"logins of {facts.get('what', 'somebody')} were unlocked{by}"
 
 
+def _alignment_warned(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    words = f"mail of {facts.get('domain', '')} will not pass DMARC"
+    mend = f"; {facts['mend']}" if facts.get("mend") else ""
+    return _because(words, facts.get("reason")) + mend
+
+
 def _domain(verb: str) -> "Callable[[Event, datetime], str]":
     def told(event: Event, now: datetime) -> str:  # noqa: ARG001
         facts = event.facts
@@ -234,6 +243,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.CANCELLED: _plain("cancelled"),
     EventKind.RETURNED: _returned,
     EventKind.RETURN_DROPPED: _return_dropped,
+    EventKind.ALIGNMENT_WARNED: _alignment_warned,
     EventKind.LOGIN_SUCCEEDED: _login("logged in"),
     EventKind.LOGIN_REFUSED: _login("was refused a login"),
     EventKind.LOGIN_UNLOCKED: _unlocked,

@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     CANCELLED = "delivery.cancelled"
     RETURNED = "return.sent"
     RETURN_DROPPED = "return.dropped"
+    ALIGNMENT_WARNED = "alignment.warned"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_REFUSED = "login.refused"
     LOGIN_UNLOCKED = "login.unlocked"
@@ -50,7 +51,7 @@ class Event:
     `facts` are flat: "code", "status", "text", "host", "address", "tls", "recipient", "attempt",
     "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size", "signed" (with
     spaces between, the "domain/selector" of each signature), "spf", "dkim" and "dmarc" (each a
-    result and what it is about) …
+    result and what it is about), "alignment", "mend" …
     """
 
     kind: EventKind

@@ -188,10 +188,37 @@ class RefreshSettings(Section):
     scope: str = ""
 
 
+Patterns = tuple[Annotated[str, AfterValidator(parse_pattern)], ...]
+
+
+class AlignmentSettings(Section):
+    """What becomes of submissions that DMARC will not find aligned, by the domain of From."""
+
+    mode: Literal["observe", "warn", "enforce"] = "observe"
+    observe: Patterns = ()
+    warn: Patterns = ()
+    enforce: Patterns = ()
+
+    def mode_for(self, domain: str) -> Literal["observe", "warn", "enforce"]:
+        """Return the mode for a domain in A-labels: the strictest list that names it, else `mode`."""
+        if _matches(self.enforce, domain):
+            return "enforce"
+        if _matches(self.warn, domain):
+            return "warn"
+        return "observe" if _matches(self.observe, domain) else self.mode
+
+
+def _matches(patterns: tuple[str, ...], domain: str) -> bool:
+    return any(
+        pattern in {"*", domain} or (pattern.startswith("*.") and domain.endswith(pattern[1:]))
+        for pattern in patterns
+    )
+
+
 class RouteSettings(Section):
     """Recipient domains that go another way than their own MX. The first match wins."""
 
-    match: tuple[Annotated[str, AfterValidator(parse_pattern)], ...] = Field(min_length=1)
+    match: Patterns = Field(min_length=1)
     via: Annotated[str, AfterValidator(checks.via)]
     tls: Literal["opportunistic", "required", "never", "implicit"] | None = None
     username: str | None = None
@@ -284,6 +311,7 @@ class Settings(Section):
         tuple[LocalDomainSettings, ...], AfterValidator(checks.local_domains)
     ] = ()
     inbound: InboundSettings = InboundSettings()
+    alignment: AlignmentSettings = AlignmentSettings()
     routes: tuple[RouteSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     policy: PolicySettings = PolicySettings()

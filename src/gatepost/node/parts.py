@@ -28,6 +28,7 @@ from gatepost.net.resolver import Resolver
 from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
 from gatepost.reception.accept import Acceptance, HandOver, accept_return
+from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.inbound import Inbound
@@ -95,8 +96,13 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     # Strangers decide what is asked here: it holds up no delivery.
     reception_dns = Resolver([parse_socket_address(r) for r in settings.dns.resolvers])
     inbound = Inbound(reception_dns, settings.inbound, settings.hostname)
+    recorder = Recorder(store)
+    gate = Gate(reception_dns, settings.alignment, settings.hostname, recorder.record)
     acceptance = replace(
-        _acceptance(settings, store, scheduler, routing), signer=signer, examine=inbound.examine
+        _acceptance(settings, store, scheduler, routing),
+        signer=signer,
+        examine=inbound.examine,
+        align=gate.judge,
     )
     notifier = Notifier(
         store, settings.hostname, lambda message: accept_return(message, acceptance), now=now
@@ -113,7 +119,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
             authentication_failures=settings.limits.authentication_failures,
             tokens=read_tokens(settings.auth.oauth),
         ),
-        recorder=Recorder(store),
+        recorder=recorder,
         settler=settler,
         scheduler=scheduler,
         notifier=notifier,

@@ -69,6 +69,12 @@ private_key = "key.pem"
 #mailboxes = ["alice", "bob"]      # ["*"] takes all
 #deliver_to = "maildir:mail"       # in data_dir; or "lmtp:HOST:PORT", "smtp:HOST:PORT"
 
+#[alignment]                       # submissions that DMARC will not find aligned, by From's domain
+#mode = "observe"                  # told by trace; "warn": an event, too; "enforce": refused
+#observe = ["*.test.example"]      # domains with another mode; the strictest list counts
+#warn = ["news.example"]
+#enforce = ["shop.example", "*.shop.example"]
+
 #[inbound]                         # mail that the mx listener takes
 #verify = true                     # SPF, DKIM, DMARC: found out and written into Authentication-Results
 #dmarc = "observe"                 # "enforce": refused where the author's domain asks for it

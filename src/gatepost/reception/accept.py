@@ -67,7 +67,8 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A message that we may take: rows and content, ready to be stored. `authors` are the
-    addresses of From where it is our account's or we ourselves: whose domain signs it.
+    addresses of From where it is our account's or we ourselves: whose domain signs it; `signed_by`
+    the domains (d=) that did.
     """
 
     submission: Submission
@@ -76,6 +77,7 @@ class Accepted:
     event: Event
     authors: tuple[str, ...] = ()
     spendings: tuple[Spending, ...] = ()
+    signed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ class Acceptance:
     """What accepting needs of the world.
 
     `placement` says in which state a delivery to a destination begins: held, where a route says so.
-    Without a `signer` nothing is signed. `tags` are the characters that part a tag from a local
-    part.
+    Without a `signer` nothing is signed. `examine` looks at mail from servers, `align` at what
+    DMARC will see in a submission; both may refuse. `tags` are the characters that part a tag from
+    a local part.
     """
 
     store: Store
@@ -111,6 +114,7 @@ class Acceptance:
     placement: Callable[[str], DeliveryState] = field(default=_due)
     signer: Signer | None = None
     examine: Callable[[Arrival, Accepted], Awaitable[Accepted | Reply]] | None = None
+    align: Callable[[Accepted], Awaitable[Accepted | Reply]] | None = None
     tags: str = TAG
 
 
@@ -126,8 +130,12 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
         judged = await to.examine(arrival, judged)
         if isinstance(judged, Reply):
             return judged
+    ready = await signed(judged, to)
+    aligned = await to.align(ready) if to.align else ready
+    if isinstance(aligned, Reply):
+        return aligned
     try:
-        await keep(await signed(judged, to), to)
+        await keep(aligned, to)
     except DiskFullError:
         return replies.DISK_NEARLY_FULL
     except StoreUnavailableError as trouble:
@@ -171,6 +179,7 @@ async def signed(accepted: Accepted, to: Acceptance) -> Accepted:
         submission=replace(submission, size=size),
         pieces=(made.prefix, *accepted.pieces),
         event=replace(accepted.event, facts=facts),
+        signed_by=tuple(dict.fromkeys(name.partition("/")[0] for name in made.by)),
     )
 
 

@@ -124,6 +124,7 @@ RELAYING_DENIED: Final      = Reply(550, "5.7.1",  "Relaying denied: log in on p
 SENDER_NOT_YOURS: Final     = Reply(550, "5.7.1",  "This account may not send as", "6409#6.1")
 RECIPIENT_NOT_YOURS: Final  = Reply(550, "5.7.1",  "This account may not write to", "6409#6.1")
 SUSPENDED_MEANWHILE: Final  = Reply(550, "5.7.13", "This account was suspended, or its login revoked; ask the operator", "6409#6.1")
+NOT_ALIGNED: Final          = Reply(550, "5.7.26", "Receivers would not find this aligned for DMARC", "7372#3.4")
 DMARC_REFUSED: Final        = Reply(550, "5.7.26", "Not genuine by DMARC", "7372#3.4")
 MESSAGE_TOO_LARGE: Final    = Reply(552, "5.3.4",  "Message too large", "1870#6.1")
 TLS_INJECTION: Final        = Reply(554, "5.5.1",  "Octets came behind STARTTLS; closing", "3207#6", offends=True)

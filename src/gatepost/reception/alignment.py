@@ -1,0 +1,176 @@
+"""Will DMARC let this through? Asked before a message leaves, by what it will show (design §7).
+
+Verdicts are kept by what they depend on (the author's domain, who signs, where returns go), so that
+nearly every message costs one look into a table. The DNS holds up the first of a kind for a moment
+at most; what it does not say is `unknown`, and goes out.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.settings import AlignmentSettings
+from gatepost.net.dns_steps import evaluated
+from gatepost.net.resolver import Resolver
+from gatepost.reception.accept import Accepted
+from gatepost.wire.message.addresses import a_labels
+from gatepost.wire.records.dmarc_foresight import Alignment, Departure, Foreseen, foresee
+from gatepost.wire.smtp.replies import NOT_ALIGNED, Reply
+
+#: Seconds that acceptance waits for the DNS at most.
+PATIENCE: Final = 2.0
+#: Seconds that a verdict is believed; one that could not be had is tried again sooner.
+_BELIEVED: Final = 300.0
+_UNKNOWN_FOR: Final = 30.0
+#: Seconds in which an older verdict still serves while a new one is asked for.
+_STALE: Final = 600.0
+#: Seconds between two warnings about the same thing.
+_WARNED_FOR: Final = 3600.0
+_MOST_KEPT: Final = 10_000
+#: From with authors in more domains is judged by the first of them.
+_MOST_AUTHORS: Final = 4
+_WORST_FIRST: Final = (Alignment.UNALIGNED, Alignment.UNKNOWN, Alignment.ALIGNED)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A verdict, until when it is believed, and from when one may warn of it again."""
+
+    foreseen: Foreseen
+    until: float
+    warn_from: float = 0.0
+
+
+class Gate:
+    """Judges submissions. One per worker, used from one event loop."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        settings: AlignmentSettings,
+        hostname: str,
+        record: Callable[[Event], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Take what writes events that belong to no transaction."""
+        self._resolver = resolver
+        self._settings = settings
+        self._hostname = hostname
+        self._record = record
+        self._clock = clock
+        self._patience = patience
+        self._kept: dict[Departure, _Kept] = {}
+        self._flights: dict[Departure, asyncio.Task[_Kept]] = {}
+
+    async def judge(self, accepted: Accepted) -> Accepted | Reply:
+        """Return a submission, its event telling what DMARC will see, or the reply that refuses it
+        where its author's domain is held to alignment.
+        """
+        departures = self._departures(accepted)
+        if not departures:
+            return accepted
+        verdicts = [await self._kept_or_new(departure) for departure in departures]
+        worst = min(verdicts, key=lambda kept: _WORST_FIRST.index(kept.foreseen.alignment))
+        foreseen = worst.foreseen
+        if foreseen.alignment is Alignment.UNALIGNED:
+            mode = self._settings.mode_for(foreseen.departure.author)
+            if mode == "enforce":
+                return refusal(foreseen)
+            if mode == "warn":
+                self._warn(accepted, worst)
+        facts = {**accepted.event.facts, "alignment": foreseen.words}
+        return replace(accepted, event=replace(accepted.event, facts=facts))
+
+    def organizational(self, accepted: Accepted) -> str:
+        """Return the organisational domain of a judged message's first author: by DMARC's records,
+        else the sending domain that signs, else the author's own domain; "" for no author.
+        """
+        departures = self._departures(accepted)
+        if not departures:
+            return ""
+        first = departures[0]
+        kept = self._kept.get(first)
+        if kept is not None and kept.foreseen.applicable is not None:
+            return kept.foreseen.organizational
+        signer = next((d for d in first.dkim if f".{first.author}".endswith(f".{d}")), "")
+        return signer or first.author
+
+    async def _kept_or_new(self, departure: Departure) -> _Kept:
+        """Return the verdict. Only the first message of a kind waits for it: later ones take the
+        former verdict while a newer one is on its way.
+        """
+        kept, at = self._kept.get(departure), self._clock()
+        if kept is not None and kept.until > at:
+            return kept
+        flight = self._flights.get(departure)
+        if flight is None:
+            flight = asyncio.get_running_loop().create_task(self._ask(departure))
+            self._flights[departure] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(departure, None))
+        if kept is not None and kept.until + _STALE > at:
+            return kept
+        return await asyncio.shield(flight)
+
+    async def _ask(self, departure: Departure) -> _Kept:
+        try:
+            async with asyncio.timeout(self._patience):
+                foreseen = await evaluated(foresee(departure), self._resolver)
+        except TimeoutError:
+            foreseen = Foreseen(Alignment.UNKNOWN, departure)
+        known = foreseen.alignment is not Alignment.UNKNOWN
+        until = self._clock() + (_BELIEVED if known else _UNKNOWN_FOR)
+        former = self._kept.get(departure)
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        fresh = _Kept(foreseen, until, former.warn_from if former else 0.0)
+        self._kept[departure] = fresh
+        return fresh
+
+    def _warn(self, accepted: Accepted, kept: _Kept) -> None:
+        at = self._clock()
+        if kept.warn_from > at:
+            return
+        kept.warn_from = at + _WARNED_FOR
+        submission, foreseen = accepted.submission, kept.foreseen
+        facts: dict[str, Fact] = {
+            "domain": foreseen.departure.author,
+            "reason": foreseen.words,
+            "mend": foreseen.mend,
+        }
+        self._record(
+            Event(
+                EventKind.ALIGNMENT_WARNED,
+                submission.received_at,
+                submission.id,
+                account=submission.account,
+                facts=facts,
+            )
+        )
+
+    def _departures(self, accepted: Accepted) -> list[Departure]:
+        """Return what the message will show, once for each of its authors' domains."""
+        if not accepted.authors or accepted.submission.account is None:
+            return []
+        # A null reverse-path is checked by the name in EHLO (RFC 7208 §2.4), which is ours.
+        returns = _domain(accepted.submission.reverse_path) or self._hostname
+        authors = dict.fromkeys(map(_domain, accepted.authors[:_MOST_AUTHORS]))
+        return [Departure(author, accepted.signed_by, returns) for author in authors if author]
+
+
+def refusal(foreseen: Foreseen) -> Reply:
+    """Return the reply that names what is not aligned, and what to publish."""
+    seen = foreseen.departure
+    signed = ", ".join(seen.dkim) or "nobody"
+    about = f"From {seen.author}, signed by {signed}, returns to {seen.return_path}"
+    first = NOT_ALIGNED.about(about)
+    return first.say(f"{first.text}\n{foreseen.mend}"[:480])
+
+
+def _domain(address: str) -> str:
+    name = address.rpartition("@")[2]
+    return name.lower() if name.isascii() else (a_labels(name) or "")
