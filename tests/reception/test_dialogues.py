@@ -31,6 +31,8 @@ def set_scene(script: Script) -> Scene:
     if "recipients" in script.scene:
         bound = tuple(script.scene["recipients"].split())
         scene.people.account = replace(scene.people.account, recipients=bound)
+    if "suppressed" in script.scene:
+        scene.suppressed.subjects = tuple(script.scene["suppressed"].split())
     if "memory" in script.scene:
         scene.memory.limit = int(script.scene["memory"])
     return scene

@@ -15,6 +15,7 @@ from gatepost.model.ids import AccountName, CredentialId, SubmissionId, WorkerId
 from gatepost.model.secret import Secret
 from gatepost.model.settings import LimitSettings, LocalDomainSettings, Role
 from gatepost.model.submission import Submission
+from gatepost.model.suppression import Suppression, SuppressionClass, subjects_of
 from gatepost.net.address import SocketAddress
 from gatepost.net.channel_binding import ChannelBinding
 from gatepost.net.tls_channel import TlsInfo
@@ -24,6 +25,7 @@ from gatepost.reception.converse import Conversation
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.relay import local_domains
 from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.suppressions import AccountRule
 from gatepost.wire.sasl.exchange import (
     Answer,
     Check,
@@ -168,6 +170,24 @@ class OneAttempt:
         return self.verdict
 
 
+class Suppressed:
+    """Who is suppressed, for every account; `drops` is what the account wants of it."""
+
+    def __init__(self) -> None:
+        self.subjects: tuple[str, ...] = ()
+        self.drops = False
+
+    def may_hold(self, address: str) -> bool:
+        return any(subject in self.subjects for subject in subjects_of(address))
+
+    def rule(self, account: AccountName) -> AccountRule:
+        return AccountRule(account, self.drops)
+
+    async def find(self, address: str, account: AccountName, stream: str) -> Suppression | None:
+        reason = "550 5.1.1 no such user"
+        return Suppression(address, SuppressionClass.BOUNCED, NOON, account, stream, reason)
+
+
 class Records(list[Event]):
     record = list.append
 
@@ -235,6 +255,7 @@ class Scene:
         self.store = RememberingStore()
         self.people = OneAccount()
         self.records = Records()
+        self.suppressed = Suppressed()
         self.stopping = False
         self.exposed: list[str] = []
         self.free = 1 << 40
@@ -256,6 +277,7 @@ class Scene:
         store: Any = self.store
         counters: Any = SimpleNamespace(add=lambda *_: None)
         records: Any = self.records
+        suppressed: Any = self.suppressed
         return Desk(
             local=local_domains(
                 (
@@ -274,6 +296,7 @@ class Scene:
             allowances=Allowances(store, WorkerId("node/0/1.1/")),
             note_exposed=note_exposed,
             recorder=records,
+            suppressed=suppressed,
             counters=counters,
             memory=self.memory,
             free_space=lambda: self.free,

@@ -47,10 +47,16 @@ def answered(ask: Callable[[], T]) -> T:
         NoSuchAccountError,
     )
     from gatepost.operate.credentials import NoSuchCredentialError  # noqa: PLC0415
+    from gatepost.operate.suppressions import NoSuchSuppressionError  # noqa: PLC0415
 
     try:
         return ask()
-    except (AccountExistsError, NoSuchAccountError, NoSuchCredentialError) as error:
+    except (
+        AccountExistsError,
+        NoSuchAccountError,
+        NoSuchCredentialError,
+        NoSuchSuppressionError,
+    ) as error:
         fail(error.what, error.mend, NO)
     except AccountError as error:
         fail(error.what, error.mend)

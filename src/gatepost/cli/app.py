@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "account": "Who may send: add, list, show, password, app-password, certificate, unlock …",
     "domain": "Whose mail is signed: add, list, show, check, rotate-key, remove.",
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",
+    "suppression": "Whom no mail is sent to any more: add, remove, list, import, rule.",
     "trace": "Tell what became of a message.",
     "probe": "Play a client against any server and explain what is in the way.",
     "explain": "Tell why a login was refused, from the tag in the 535 reply.",

@@ -194,6 +194,23 @@ def _domain(verb: str) -> "Callable[[Event, datetime], str]":
     return told
 
 
+def _suppressed(event: Event, now: datetime) -> str:  # noqa: ARG001
+    recipient = event.facts.get("recipient", "a recipient")
+    return _because(f"{recipient} was dropped, as the account wants it", event.facts.get("reason"))
+
+
+def _suppression(verb: str) -> "Callable[[Event, datetime], str]":
+    def told(event: Event, now: datetime) -> str:  # noqa: ARG001
+        facts = event.facts
+        whose = f" for {event.account}" if event.account else ""
+        kind = f" as {facts['class']}" if facts.get("class") else ""
+        by = f" by {facts['by']}" if facts.get("by") else ""
+        subject = facts.get("subject") or f"a list of {facts.get('count', 0)}"
+        return _because(f"{subject} {verb}{whose}{kind}{by}", facts.get("reason"))
+
+    return told
+
+
 def _reply(facts: _Facts) -> str:
     return " ".join(str(facts[k]) for k in ("code", "status", "text") if facts.get(k))
 
@@ -252,6 +269,10 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.ACCOUNT_EXPOSED: _plain("account {account} sent its name and a password in clear"),
     EventKind.ACCOUNT_REMOVED: _plain("account {account} was removed"),
     EventKind.QUOTA_WARNED: _quota_warned,
+    EventKind.SUPPRESSED: _suppressed,
+    EventKind.SUPPRESSION_ADDED: _suppression("was suppressed"),
+    EventKind.SUPPRESSION_REMOVED: _suppression("is suppressed no longer"),
+    EventKind.SUPPRESSION_IMPORTED: _suppression("was suppressed"),
     EventKind.DOMAIN_ADDED: _domain("added"),
     EventKind.DOMAIN_CHANGED: _domain("changed"),
     EventKind.DOMAIN_REMOVED: _domain("removed"),

@@ -269,6 +269,12 @@ class PolicySettings(Section):
     tags: Annotated[str, AfterValidator(checks.tags)] = TAG
 
 
+class SuppressionSettings(Section):
+    """When a recipient is suppressed without anybody's asking."""
+
+    invalid_recipients: bool = True
+
+
 class RetentionSettings(Section):
     """How long things are kept after they are settled."""
 
@@ -316,6 +322,7 @@ class Settings(Section):
     retry: RetrySettings = RetrySettings()
     policy: PolicySettings = PolicySettings()
     domains: DomainsSettings = DomainsSettings()
+    suppression: SuppressionSettings = SuppressionSettings()
     retention: RetentionSettings = RetentionSettings()
     dns: DnsSettings = DnsSettings()
     log: LogSettings = LogSettings()

@@ -35,6 +35,7 @@ from gatepost.reception.inbound import Inbound
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.relay import local_domains
 from gatepost.reception.signing import Signer, sign_again
+from gatepost.reception.suppressed import SuppressionList
 from gatepost.returns.notify import Notifier
 from gatepost.returns.settle import Settler
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -61,6 +62,7 @@ class Parts:
     notifier: Notifier
     acceptance: Acceptance
     signer: Signer
+    suppressed: SuppressionList
     deadlines: Deadlines
 
 
@@ -68,7 +70,15 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     """Put a worker's parts together. Call it on the event loop."""
     directory = Directory(store)
     entropy = Entropy()
-    settler = Settler(store, settings.retry, now=now, spread=entropy.fraction)
+    settler = Settler(
+        store,
+        settings.retry,
+        now=now,
+        spread=entropy.fraction,
+        suppresses=settings.suppression.invalid_recipients,
+    )
+    suppressed = SuppressionList(store)
+    settler.listen(suppressed.settled)
     deadlines = Deadlines()
     routing = build_routing(settings)
     master_key = read_master_key(settings.master_key)
@@ -125,6 +135,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         notifier=notifier,
         acceptance=acceptance,
         signer=signer,
+        suppressed=suppressed,
         deadlines=deadlines,
     )
 
@@ -163,6 +174,7 @@ def build_desk(
         allowances=parts.allowances,
         note_exposed=_note_exposed(parts.store),
         recorder=parts.recorder,
+        suppressed=parts.suppressed,
         counters=counters,
         memory=_memory(limits.message_size),
         free_space=free_space,

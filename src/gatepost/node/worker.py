@@ -102,6 +102,7 @@ class Worker:
             capacity=capacity(raise_limit()),
         )
         await parts.signer.refresh()  # nothing goes unsigned because it came early
+        await parts.suppressed.refresh()
         listeners = []
         async with asyncio.TaskGroup() as group:
             background = [
@@ -145,6 +146,7 @@ class Worker:
             with contextlib.suppress(StoreUnavailableError):
                 version = await parts.store.data_version()
                 await parts.signer.note_version(version)
+                await parts.suppressed.note_version(version)
                 await parts.authenticator.note_version(version)
                 await parts.allowances.note_version(version)
                 await self._trust_clients(parts)

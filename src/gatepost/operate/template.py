@@ -110,6 +110,9 @@ private_key = "key.pem"
 #[policy]
 #tags = "+"                        # app+anything@ is whose app@ is; "" for no tags
 
+#[suppression]
+#invalid_recipients = true         # who is refused as unknown or disabled gets no more mail
+
 #[retention]
 #content = "0 s"                   # after the last delivery is settled
 #captured = "7 d"

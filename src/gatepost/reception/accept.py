@@ -5,7 +5,7 @@ SMTP, by the API and our own returns all enter here.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -62,6 +62,8 @@ class Arrival:
     eight_bit: bool = False
     #: What it takes of quotas, counted in the commit that stores it.
     spendings: tuple[Spending, ...] = ()
+    #: Recipients that are suppressed, and whose mail the account wants dropped: why, by address.
+    dropped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Accepted:
     authors: tuple[str, ...] = ()
     spendings: tuple[Spending, ...] = ()
     signed_by: tuple[str, ...] = ()
+    #: Of single recipients, written behind `event`.
+    more_events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +202,7 @@ async def keep(accepted: Accepted, to: Acceptance) -> None:
         ):
             return []  # accepted before a crash
         leased = transaction.add_deliveries(accepted.submission, accepted.deliveries, lease)
-        transaction.add_events((accepted.event,))
+        transaction.add_events((accepted.event, *accepted.more_events))
         if accepted.spendings:
             transaction.spend(accepted.spendings)
         return leased
@@ -281,13 +285,40 @@ def _accepted(
         eight_bit=arrival.eight_bit or completed.eight_bit,
     )
     facts = _facts(arrival, submission)
+    deliveries = deliveries_for(submission, arrival.forward_paths, to, at)
+    if arrival.dropped:
+        deliveries = tuple(_dropped(each, arrival.dropped) for each in deliveries)
     return Accepted(
         submission=submission,
-        deliveries=deliveries_for(submission, arrival.forward_paths, to, at),
+        deliveries=deliveries,
         pieces=completed.octets,
         event=Event(EventKind.ACCEPTED, at, identifier, account=account, facts=facts),
         authors=completed.from_addresses if account else (),
         spendings=arrival.spendings,
+        more_events=_drop_events(deliveries, submission) if arrival.dropped else (),
+    )
+
+
+def _dropped(delivery: Delivery, dropped: Mapping[str, str]) -> Delivery:
+    """Return a delivery that is never tried, where its recipient is to be dropped."""
+    reason = dropped.get(delivery.forward_path)
+    if reason is None:
+        return delivery
+    return replace(delivery, state=DeliveryState.CANCELLED, reason=f"suppressed: {reason}")
+
+
+def _drop_events(deliveries: Sequence[Delivery], submission: Submission) -> tuple[Event, ...]:
+    return tuple(
+        Event(
+            EventKind.SUPPRESSED,
+            submission.received_at,
+            submission.id,
+            delivery.id,
+            submission.account,
+            {"recipient": delivery.forward_path, "reason": delivery.reason},
+        )
+        for delivery in deliveries
+        if delivery.state is DeliveryState.CANCELLED
     )
 
 

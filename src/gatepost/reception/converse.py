@@ -9,6 +9,7 @@ import logging
 
 from gatepost.model.account import Account, Credential, Principal
 from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.ids import AccountName
 from gatepost.model.settings import Role
 from gatepost.model.submission import Origin
 from gatepost.net.address import one_client
@@ -68,6 +69,7 @@ class Conversation:
         "_desk",
         "_door",
         "_drawing",
+        "_dropped",
         "_has_sent",
         "_joined",
         "_pieces",
@@ -90,6 +92,8 @@ class Conversation:
         self._account: Account | None = None
         self._credential: Credential | None = None
         self._drawing = Drawing(desk.allowances)
+        #: Recipients of this transaction whose mail is dropped: why.
+        self._dropped: dict[str, str] = {}
         self._pieces: list[bytes] = []
         self._size = 0
         self._joined = 0
@@ -234,6 +238,7 @@ class Conversation:
         desk = self._desk
         if desk.stopping() and self._has_sent:
             return replies.STOPPING
+        self._dropped = {}
         try:
             await self._look_again()
             refusal = judge_mail(
@@ -267,12 +272,28 @@ class Conversation:
             recipients=self._desk.limits.recipients,
         )
         try:
+            if refusal is None and self._account is not None:
+                refusal = await self._judge_suppressed(rcpt.forward_path.text, self._account.name)
             refusal = refusal or await self._drawing.recipient()
         except StoreUnavailableError:
             return replies.STORE_AWAY
         if refusal:
             self._record_refusal(refusal, rcpt.forward_path.text)
         return refusal or replies.RECIPIENT_OK
+
+    async def _judge_suppressed(self, address: str, account: AccountName) -> Reply | None:
+        """Refuse a recipient that is suppressed, or note that the account wants it dropped."""
+        suppressed = self._desk.suppressed
+        if not suppressed.may_hold(address):
+            return None
+        rule = suppressed.rule(account)
+        found = await suppressed.find(address, account, rule.stream)
+        if found is None:
+            return None
+        if rule.drops:
+            self._dropped[address] = found.words
+            return None
+        return replies.SUPPRESSED.about(found.words)
 
     def _keep(self, octets: bytes) -> None:
         """Keep a piece of content, while this worker has memory for it (decision 8)."""
@@ -328,6 +349,7 @@ class Conversation:
             size=self._size,
             eight_bit=bool(mail and mail.eight_bit),
             spendings=self._drawing.spendings(now()),
+            dropped=self._dropped,
         )
 
     def _origination(self) -> Origination:

@@ -13,6 +13,7 @@ from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.relay import LocalDomains
+from gatepost.reception.suppressed import SuppressionList
 from gatepost.wire.smtp.extensions import Profile
 
 #: How long content may come as slowly as it likes, before `minimum_rate` is asked of it.
@@ -80,6 +81,7 @@ class Desk:
     allowances: Allowances
     note_exposed: Callable[[str, str], Awaitable[None]]
     recorder: Recorder
+    suppressed: SuppressionList
     counters: WorkerCounters
     memory: Memory
     free_space: Callable[[], int]

@@ -14,6 +14,7 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import DeliveryId
 from gatepost.model.settings import RetrySettings
 from gatepost.returns.settlement import Result, settlement
+from gatepost.returns.suppression import with_suppression
 from gatepost.store.protocols import Settlement, Store, StoreUnavailableError
 
 #: Told what was written.
@@ -35,6 +36,7 @@ class Settler:
         settings: `[retry]`.
         now: the time, UTC.
         spread: a new number from 0.0 to 1.0 at each call.
+        suppresses: recipients that are refused as invalid are suppressed.
 
     """
 
@@ -45,11 +47,13 @@ class Settler:
         *,
         now: Callable[[], datetime],
         spread: Callable[[], float],
+        suppresses: bool = False,
     ) -> None:
         self._store = store
         self._settings = settings
         self._now = now
         self._spread = spread
+        self._suppresses = suppresses
         self._waiting: list[Settlement] = []
         self._writing = 0
         self._task: asyncio.Task[None] | None = None
@@ -64,7 +68,9 @@ class Settler:
 
     def settle(self, result: Result) -> None:
         """Take one result; it is written soon. Returns at once."""
-        self._waiting.append(settlement(result, self._now(), self._settings, self._spread()))
+        at = self._now()
+        made = settlement(result, at, self._settings, self._spread())
+        self._waiting.append(with_suppression(made, result, at) if self._suppresses else made)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._write_all())
 

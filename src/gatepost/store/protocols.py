@@ -17,8 +17,10 @@ from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
+from gatepost.model.suppression import Suppression
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
+from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
 
 T = TypeVar("T")
 
@@ -68,6 +70,8 @@ class Settlement:
     reason: str = ""
     return_due: bool = False
     warning_due: bool = False
+    #: The recipient is gone for good: nothing is sent there again, unless it is listed already.
+    suppression: Suppression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ class Use:
     tls: str
 
 
-class Reading(ReadsForeignUses, QuotaReading, Protocol):
+class Reading(ReadsForeignUses, QuotaReading, ReadsSuppressions, Protocol):
     """What can be asked of a store. Also the reading half of a Transaction."""
 
     def account(self, name: AccountName) -> Account | None:
@@ -219,7 +223,7 @@ class Reading(ReadsForeignUses, QuotaReading, Protocol):
         ...
 
 
-class Transaction(Reading, NotesForeignUses, QuotaChanges, Protocol):
+class Transaction(Reading, NotesForeignUses, QuotaChanges, ChangesSuppressions, Protocol):
     """What a job may change. All of it happens, or none."""
 
     # -- rooms 4 and 5
@@ -229,7 +233,8 @@ class Transaction(Reading, NotesForeignUses, QuotaChanges, Protocol):
         """Add a submission's row and its deliveries; its content was given to `Store.write`.
 
         With `lease` the DUE ones among them are handed straight to that worker and returned as
-        Leased (leases=1). A submission id that is already there changes nothing and returns [].
+        Leased (leases=1); one whose state is final is closed at once. A submission id that is
+        already there changes nothing and returns [].
         """
         ...
 
@@ -277,7 +282,7 @@ class Transaction(Reading, NotesForeignUses, QuotaChanges, Protocol):
         ...
 
     def remove_account(self, name: AccountName) -> bool:
-        """Remove with all its credentials; False when it was not there."""
+        """Remove with all its credentials and suppressions; False when it was not there."""
         ...
 
     def put_credential(self, credential: Credential) -> None:

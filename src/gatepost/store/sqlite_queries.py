@@ -47,6 +47,7 @@ from gatepost.store.sqlite_rows import (
     submission_of,
 )
 from gatepost.store.sqlite_schema import DAY_TABLES, day_of, day_tables
+from gatepost.store.sqlite_suppressions import SqliteSuppressionReading
 
 #: The shortest beginning of an id that may stand for it.
 _SHORTEST: Final = 8
@@ -57,7 +58,7 @@ QUEUE_COLUMNS: Final = f"{_D}, {_S}"
 _CAPTURED: Final = NUMBERS[DeliveryState.CAPTURED]
 
 
-class SqliteReading(SqliteQuotaReading):
+class SqliteReading(SqliteQuotaReading, SqliteSuppressionReading):
     """`Reading` over one connection, inside a transaction that somebody else began and ends."""
 
     def __init__(self, connection: apsw.Connection, directory: Path) -> None:

@@ -132,8 +132,31 @@ CREATE TABLE quota_lease (
 CREATE INDEX quota_recalled ON quota_lease (worker) WHERE recalled = 1;
 """
 
+#: 7: whom we no longer send to; '' as account: for all. Numbers rise, so that workers need to read
+#: only what is new. And what accounts want of it.
+_SUPPRESSIONS: Final = """
+CREATE TABLE suppression (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, account TEXT NOT NULL,
+    stream TEXT NOT NULL, class TEXT NOT NULL, since INTEGER NOT NULL, reason TEXT NOT NULL,
+    UNIQUE (subject, account, stream)
+) STRICT;
+CREATE INDEX suppression_of_account ON suppression (account) WHERE account <> '';
+
+CREATE TABLE account_rule (
+    account TEXT PRIMARY KEY, drops INTEGER NOT NULL, stream TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 #: One script per version; a new version is appended, never edited.
-MIGRATIONS: Final[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+MIGRATIONS: Final[Sequence[str]] = (
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _FOURTH,
+    _FIFTH,
+    _SIXTH,
+    _SUPPRESSIONS,
+)
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (

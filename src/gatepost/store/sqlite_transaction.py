@@ -46,6 +46,7 @@ from gatepost.store.sqlite_rows import (
     outcome_json,
     submission_row,
 )
+from gatepost.store.sqlite_suppressions import SqliteSuppressionChanges
 
 _READY: Final = (
     f"SELECT {QUEUE_COLUMNS} FROM delivery AS d CROSS JOIN submission AS s"  # noqa: S608
@@ -103,7 +104,7 @@ _FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
 _ALL: Final = 2**31
 
 
-class SqliteTransaction(SqliteReading, SqliteQuotaChanges):
+class SqliteTransaction(SqliteReading, SqliteQuotaChanges, SqliteSuppressionChanges):
     """`Transaction` for all jobs of one batch. `places` says where their contents are."""
 
     def __init__(
@@ -153,6 +154,9 @@ class SqliteTransaction(SqliteReading, SqliteQuotaChanges):
             else:
                 row = new_delivery_row(delivery, outcome, None, None)
             pending.add_delivery(row, delivery.id)
+            if delivery.state.is_final:
+                closed = (delivery.id, NUMBERS[delivery.state], outcome, delivery.reason, 0)
+                pending.finish(closed, delivery.id, submission.id, captured=False)
         return leased
 
     def _is_known(self, submission_id: SubmissionId) -> bool:
@@ -229,6 +233,8 @@ class SqliteTransaction(SqliteReading, SqliteQuotaChanges):
         if settlement.warning_due:
             pending.notice(delivery_id, submission_id, is_warning=True)
         pending.add_events(settlement.events)
+        if settlement.suppression is not None:
+            self.add_suppressions((settlement.suppression,), replace=False)
 
     def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
         wanted = {one.id: one.fence for one in held}
@@ -291,6 +297,7 @@ class SqliteTransaction(SqliteReading, SqliteQuotaChanges):
         """Remove with all its credentials."""
         self._connection.execute("DELETE FROM credential WHERE account = ?", (name,))
         forget_foreign_uses(self._connection, name)
+        self.forget_suppressions_of(name)
         self._connection.execute("DELETE FROM account WHERE name = ?", (name,))
         return self._connection.changes() > 0
 

@@ -123,6 +123,7 @@ NO_SUCH_MAILBOX: Final      = Reply(550, "5.1.1",  "No such mailbox here", "5321
 RELAYING_DENIED: Final      = Reply(550, "5.7.1",  "Relaying denied: log in on port 587 or 465 to send elsewhere", "5321#3.6.2", offends=True)
 SENDER_NOT_YOURS: Final     = Reply(550, "5.7.1",  "This account may not send as", "6409#6.1")
 RECIPIENT_NOT_YOURS: Final  = Reply(550, "5.7.1",  "This account may not write to", "6409#6.1")
+SUPPRESSED: Final           = Reply(550, "5.7.1",  "Recipient is suppressed here", "5321#3.3")
 SUSPENDED_MEANWHILE: Final  = Reply(550, "5.7.13", "This account was suspended, or its login revoked; ask the operator", "6409#6.1")
 NOT_ALIGNED: Final          = Reply(550, "5.7.26", "Receivers would not find this aligned for DMARC", "7372#3.4")
 DMARC_REFUSED: Final        = Reply(550, "5.7.26", "Not genuine by DMARC", "7372#3.4")
