@@ -161,3 +161,19 @@ async def test_a_refused_login_is_our_fault_and_the_mail_waits(authority: Author
             event = await rig.until_event(EventKind.DEFERRED)
             assert "refused our login: 535" in str(event.facts["text"])
             assert sink.messages == []
+
+
+async def test_no_route_sends_over_the_session_of_another_login(authority: Authority) -> None:
+    async with Sink(tls=authority.server("localhost"), login=("u", "secret")) as sink:
+        routes = routing(
+            routes=[
+                ("right.example", upstream(sink.port, "secret", TlsMode.REQUIRED)),
+                ("wrong.example", upstream(sink.port, "wrong", TlsMode.REQUIRED)),
+            ]
+        )
+        async with Rig(routes=routes, authorities=authority.client()) as rig:
+            await rig.until_state(await rig.submit("b@right.example"), DELIVERED)
+            await rig.submit("b@wrong.example")
+            event = await rig.until_event(EventKind.DEFERRED)
+            assert "refused our login: 535" in str(event.facts["text"])
+            assert len(sink.messages) == 1

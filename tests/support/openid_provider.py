@@ -130,6 +130,7 @@ class Provider:
             "token_type": "Bearer",
             "expires_in": self.life,
         }
+        self.active[str(answer["access_token"])] = said
         if self.rotates:
             self.spent.add(token)
             del self.grants[token]

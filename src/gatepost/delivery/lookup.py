@@ -14,7 +14,7 @@ from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.routing import Hop
 from gatepost.delivery.site import Host, Kind, Site, without_us
 from gatepost.model.delivery import Outcome
-from gatepost.model.route import TlsMode, Via, ViaLmtp, ViaMaildir, ViaMx, ViaSmtp
+from gatepost.model.route import TlsMode, UpstreamLogin, Via, ViaLmtp, ViaMaildir, ViaMx, ViaSmtp
 from gatepost.net.address import SocketAddress
 from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError, Resolver
 from gatepost.returns.outcome import (
@@ -82,6 +82,7 @@ class Lookup:
         self._time = time
         self._mx_port = mx_port
         self._kept: dict[tuple[Via, str], tuple[float, Site | Outcome]] = {}
+        self._logins: dict[UpstreamLogin | None, int] = {None: 0}
 
     def known(self, hop: Hop) -> Site | Outcome | None:
         """Return what was found a moment ago, or needs no search; None: ask `find`."""
@@ -109,8 +110,7 @@ class Lookup:
                     return await self._mx_site(hop.destination, via.tls)
                 case ViaSmtp():
                     host = await self._given(via.host, via.port)
-                    user = via.login.username if via.login else ""
-                    key = f"smtp:{via.host}:{via.port}:{via.tls}:{user}"
+                    key = f"smtp:{via.host}:{via.port}:{via.tls}:{self._number(via.login)}"
                     return self._checked(Site(key, Kind.SMTP, (host,), via.tls, via.login))
                 case ViaLmtp():
                     host = await self._given(via.host, via.port)
@@ -119,6 +119,10 @@ class Lookup:
             return deferred(DNS_TROUBLE, f"DNS trouble: {trouble}")
         msg = f"{via} has no site"
         raise TypeError(msg)
+
+    def _number(self, login: UpstreamLogin | None) -> int:
+        """Return a number of its own for each login: no route sends over another's session."""
+        return self._logins.setdefault(login, len(self._logins))
 
     async def _mx_site(self, domain: str, tls: TlsMode) -> Site | Outcome:
         if domain.startswith("["):
