@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.node import HOST, Node
+from tests.support.node import CAPTURE_ALL, HOST, Node, wait_until
 from tests.support.zone_servers import key_file, knot
 
 pytestmark = pytest.mark.interop("knotd")
@@ -26,7 +26,7 @@ def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 def node(tmp_path: Path, primary: int) -> Node:
-    made = Node(tmp_path / "node", f'[dns]\nresolvers = ["{HOST}:{primary}"]\n')
+    made = Node(tmp_path / "node", f'{CAPTURE_ALL}[dns]\nresolvers = ["{HOST}:{primary}"]\n')
     made.set_up()
     made.config.write_text(made.config.read_text().replace("relay.test", "relay.example.com"))
     return made
@@ -64,6 +64,35 @@ def test_what_is_missing_is_pushed_and_then_found(node: Node, primary: int, tmp_
     node.run("domain", "rotate-key", "example.com")
     states = {key["state"] for key in node.json("domain", "show", "example.com")["keys"]}
     assert states == {"active", "retiring"}
+
+
+def test_mail_is_held_until_its_key_is_published(node: Node, primary: int, tmp_path: Path) -> None:
+    node.config.write_text(node.config.read_text() + '\n[domains]\nunpublished_key = "hold"\n')
+    node.run("domain", "add", "held.example.com")
+    node.add_account("app@held.example.com", "correct horse")
+    node.start()
+    try:
+        # The running node looks by itself at what was just added.
+        wait_until(
+            lambda: node.json("domain", "show", "held.example.com")["last_look"] is not None,
+            "the first look",
+        )
+        node.run(
+            "send", "--server", f"{HOST}:{node.ports.submission}", "--from", "app@held.example.com",
+            "--to", "you@elsewhere.example", "--user", "app@held.example.com", "--password-stdin",
+            "--insecure", stdin="correct horse\n",
+        )  # fmt: skip
+        (row,) = node.json("queue", "list")
+        assert row["state"] == "held"
+        key = str(key_file(tmp_path))
+        where = ("--server", f"{HOST}:{primary}", "--key-file", key)
+        node.run("domain", "publish", "held.example.com", *where)
+        node.run("domain", "check", "held.example.com")
+        wait_until(lambda: len(node.captured()) == 1, "what was held goes out")
+        content = node.content(node.captured()[0])
+        assert content.count(b"DKIM-Signature: ") == 2
+    finally:
+        node.stop()
 
 
 def test_a_key_that_the_server_does_not_know_changes_nothing(

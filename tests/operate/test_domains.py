@@ -8,13 +8,13 @@ import pytest
 
 from gatepost.identity.master_key import MasterKey
 from gatepost.model.domain import DkimKeyState, sealing_context
+from gatepost.model.domain_look import Standing
 from gatepost.model.event import EventKind
 from gatepost.model.ids import WorkerId
 from gatepost.net.resolver import Resolver
 from gatepost.operate import domains
 from gatepost.operate.accounts import By
 from gatepost.operate.domain_check import check
-from gatepost.operate.domain_finding import Standing
 from gatepost.operate.domain_records import Sending, domain_json, records_of, zone_snippet
 from gatepost.store.sqlite import open_sqlite
 from gatepost.wire.dkim.sign import SigningKey, parse_private_key
@@ -118,7 +118,11 @@ async def test_a_rotation_overlaps(store):
         "gp20261124-2e": ACTIVE,
         "gp20261124-2r": ACTIVE,
     }
-    left = await domains.forget_retired(store, "example.com", by=BY)
+    week = timedelta(days=7)
+    with pytest.raises(domains.StillNeededError, match="2026-12-01 00:00 UTC"):
+        await domains.forget_retired(store, "example.com", needed_for=week, by=NEXT_DAY)
+    week_later = replace(BY, now=BY.now + week)
+    left = await domains.forget_retired(store, "example.com", needed_for=week, by=week_later)
     assert states(left) == {"gp20261124-2e": ACTIVE, "gp20261124-2r": ACTIVE}
 
 

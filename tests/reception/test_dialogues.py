@@ -68,6 +68,8 @@ ELSEWHERE = {
     "TOO_SLOW": "test_converse.py",
     "SUSPENDED_MEANWHILE": "test_converse.py",
     "INTERNAL_FAULT": "test_converse.py",
+    "KEY_NOT_PUBLISHED": "test_readiness.py",
+    "SIGNATURE_BROKEN": "test_readiness.py",
     "DMARC_REFUSED": "test_inbound.py",
     "NOT_ALIGNED": "test_alignment.py",
     "CANNOT_VERIFY_AUTHOR": "test_inbound.py",

@@ -11,6 +11,7 @@ from gatepost.cli.context import NO, Json, fail, load_settings, print_json, prin
 from gatepost.cli.domain_verbs import (
     Name,
     by,
+    look_words,
     master_key,
     print_domain,
     print_findings,
@@ -20,7 +21,8 @@ from gatepost.cli.domain_verbs import (
 
 if TYPE_CHECKING:
     from gatepost.model.domain import Domain
-    from gatepost.operate.domain_finding import Finding
+    from gatepost.model.domain_look import Finding
+    from gatepost.operate.domain_looks import Seen
     from gatepost.store.protocols import Store
 
 app: Final = typer.Typer(
@@ -71,22 +73,30 @@ def add(
 
 @app.command("list")
 def list_(ctx: typer.Context, json: Json = False) -> None:
-    """List all sending domains."""
-    from gatepost.operate.domains import listing  # noqa: PLC0415
+    """List all sending domains, and how each stood at the last look at the DNS."""
 
-    domains = run(ctx, listing)
+    async def work(store: "Store") -> "list[Seen]":
+        from gatepost.operate.domain_looks import seen  # noqa: PLC0415
+
+        return await seen(store)
+
+    found = run(ctx, work)
     if json:
         from gatepost.operate.domain_records import domain_json  # noqa: PLC0415
 
         place = sending(ctx)
-        print_json([domain_json(domain, place) for domain in domains])
+        print_json([domain_json(each.domain, place, each.look) for each in found])
         return
     rows = [
-        (d.name, ", ".join(f"{key.selector} ({key.state.value})" for key in d.keys))
-        for d in domains
+        (
+            each.domain.name,
+            look_words(each.look),
+            ", ".join(f"{key.selector} ({key.state.value})" for key in each.domain.keys),
+        )
+        for each in found
     ]
     print_table(
-        ("NAME", "KEYS"),
+        ("NAME", "DNS", "KEYS"),
         rows,
         empty='No sending domains; add one with "gatepost domain add NAME".',
     )
@@ -94,30 +104,29 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
-    """Show one domain, its keys (never a private one) and the records to publish."""
+    """Show one domain, its keys (never a private one), the last look, the records to publish."""
 
-    async def work(store: "Store") -> "Domain":
-        from gatepost.operate.domains import show as show_domain  # noqa: PLC0415
+    async def work(store: "Store") -> "Seen":
+        from gatepost.operate.domain_looks import seen  # noqa: PLC0415
 
-        return await show_domain(store, name)
+        return (await seen(store, name))[0]
 
-    domain = run(ctx, work)
-    print_domain(ctx, domain, json, f"{domain.name}, added {domain.created_at:%Y-%m-%d}")
+    found = run(ctx, work)
+    words = f"{found.domain.name}, added {found.domain.created_at:%Y-%m-%d}"
+    print_domain(ctx, found.domain, json, words, found.look)
 
 
 @app.command()
 def check(ctx: typer.Context, name: Name, json: Json = False) -> None:
-    """Compare the live DNS with what is needed; 1 when something is missing or wrong."""
+    """Compare the live DNS with what is needed; 1 when something is missing or wrong.
+
+    A running server takes what was found over.
+    """
 
     async def work(store: "Store") -> "tuple[Finding, ...]":
-        from gatepost.net.resolver import resolver_from  # noqa: PLC0415
-        from gatepost.operate.domain_check import check as check_domain  # noqa: PLC0415
         from gatepost.operate.domains import show as show_domain  # noqa: PLC0415
 
-        settings = load_settings(ctx)
-        domain = await show_domain(store, name)
-        resolver = resolver_from(settings.dns)
-        return await check_domain(domain, sending(ctx), resolver, master_key(ctx))
+        return await _look(ctx, store, await show_domain(store, name))
 
     findings = run(ctx, work)
     print_findings(findings, json)
@@ -133,15 +142,18 @@ def rotate_key(
         bool,
         typer.Option("--forget-old", help="Remove retired keys, the last step of a rotation."),
     ] = False,
+    at_once: Annotated[
+        bool, typer.Option("--now", help="Even where mail that they signed may be under way.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Take the next step of a rotation: make new keys; once they are published, sign with them.
 
-    Run it, publish what it prints, run it again. The old keys stay published for mail under way;
-    a week later, --forget-old.
+    Run it, publish what it prints, run it again. The old keys stay published for mail under way,
+    for as long as their signatures last; then --forget-old.
     """
     if forget:
-        domain = run(ctx, _forgetting(name))
+        domain = run(ctx, _forgetting(ctx, name, at_once=at_once))
         print_domain(ctx, domain, json, "retired keys are removed; so may be their records")
         return
     domain, problems = run(ctx, _rotating(ctx, name))
@@ -152,7 +164,7 @@ def rotate_key(
         raise typer.Exit(NO)
     step = "publish the pending keys, then run this again"
     if not any(key.state.value == "pending" for key in domain.keys):
-        step = "the new keys sign; keep the old records for a week, then --forget-old"
+        step = "the new keys sign; keep the old records until --forget-old lets them go"
     print_domain(ctx, domain, json, step)
 
 
@@ -172,11 +184,17 @@ def remove(ctx: typer.Context, name: Name, json: Json = False) -> None:
         say(f"removed: {domain.name}")
 
 
-def _forgetting(name: str) -> "Callable[[Store], Awaitable[Domain]]":
+def _forgetting(
+    ctx: typer.Context, name: str, *, at_once: bool
+) -> "Callable[[Store], Awaitable[Domain]]":
     async def work(store: "Store") -> "Domain":
-        from gatepost.operate.domains import forget_retired  # noqa: PLC0415
+        from datetime import timedelta  # noqa: PLC0415
 
-        return await forget_retired(store, name, by=by())
+        from gatepost.operate.domains import forget_retired  # noqa: PLC0415
+        from gatepost.reception.signing import lifetime  # noqa: PLC0415
+
+        needed = timedelta(0) if at_once else lifetime(load_settings(ctx).retry.give_up)
+        return await forget_retired(store, name, needed_for=needed, by=by())
 
     return work
 
@@ -200,9 +218,22 @@ def _rotating(
         found = await check_keys(domain, pending, resolver, key)
         if problems := [finding for finding in found if finding.is_serious]:
             return domain, problems
+        await _look(ctx, store, domain)  # the new keys are known to be there before they sign
         return await domains.complete_rotation(store, name, by=by()), []
 
     return work
+
+
+async def _look(ctx: typer.Context, store: "Store", domain: "Domain") -> "tuple[Finding, ...]":
+    """Look at a domain in the live DNS, and keep what was found."""
+    from gatepost.net.resolver import resolver_from  # noqa: PLC0415
+    from gatepost.operate.domain_check import check as check_domain  # noqa: PLC0415
+    from gatepost.operate.domain_looks import note  # noqa: PLC0415
+
+    resolver = resolver_from(load_settings(ctx).dns)
+    findings = await check_domain(domain, sending(ctx), resolver, master_key(ctx))
+    await note(store, domain, findings, by().now)
+    return findings
 
 
 def _read(file: Path) -> bytes:

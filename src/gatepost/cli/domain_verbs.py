@@ -10,8 +10,8 @@ from gatepost.cli.context import NO, fail, load_settings, print_json, run_with_s
 if TYPE_CHECKING:
     from gatepost.identity.master_key import MasterKey
     from gatepost.model.domain import Domain
+    from gatepost.model.domain_look import DomainLook, Finding
     from gatepost.operate.accounts import By
-    from gatepost.operate.domain_finding import Finding
     from gatepost.operate.domain_records import Sending
     from gatepost.store.protocols import Store
 
@@ -27,11 +27,12 @@ def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
         DomainError,
         DomainExistsError,
         NoSuchDomainHereError,
+        StillNeededError,
     )
 
     try:
         return run_with_store(ctx, work)
-    except (DomainExistsError, NoSuchDomainHereError) as error:
+    except (DomainExistsError, NoSuchDomainHereError, StillNeededError) as error:
         fail(error.what, error.mend, NO)
     except DomainError as error:
         fail(error.what, error.mend)
@@ -64,8 +65,14 @@ def sending(ctx: typer.Context) -> "Sending":
     return sending_from(load_settings(ctx))
 
 
-def print_domain(ctx: typer.Context, domain: "Domain", json: bool, words: str) -> None:
-    """Say what was done, and every record to publish."""
+def print_domain(
+    ctx: typer.Context,
+    domain: "Domain",
+    json: bool,
+    words: str,
+    look: "DomainLook | None" = None,
+) -> None:
+    """Say what was done, how the domain stood at the last look, and every record to publish."""
     from gatepost.operate.domain_records import (  # noqa: PLC0415
         domain_json,
         inbound_hosts,
@@ -76,9 +83,12 @@ def print_domain(ctx: typer.Context, domain: "Domain", json: bool, words: str) -
 
     place = sending(ctx)
     if json:
-        print_json(domain_json(domain, place))
+        print_json(domain_json(domain, place, look))
         return
     say(words)
+    if look:
+        say(look_words(look))
+        print_findings([each for each in look.findings if each.is_serious], json=False)
     say()
     records = records_of(domain, place)
     for record in records:
@@ -97,10 +107,18 @@ def print_domain(ctx: typer.Context, domain: "Domain", json: bool, words: str) -
     say()
 
 
+def look_words(look: "DomainLook | None") -> str:
+    """Return in a few words how a domain stood at the last look."""
+    if look is None:
+        return "not looked at yet"
+    since = f"since {look.since:%Y-%m-%d %H:%M}"
+    return f"{look.health.value} {since}, last looked at {look.looked_at:%Y-%m-%d %H:%M} UTC"
+
+
 def print_findings(findings: "tuple[Finding, ...] | list[Finding]", json: bool) -> None:
     """Say how each record stands, and its mend."""
     if json:
-        from gatepost.operate.domain_finding import finding_json  # noqa: PLC0415
+        from gatepost.operate.domain_records import finding_json  # noqa: PLC0415
 
         print_json([finding_json(finding) for finding in findings])
         return

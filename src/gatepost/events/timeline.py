@@ -86,7 +86,8 @@ def _accepted(event: Event, now: datetime) -> str:  # noqa: ARG001
     if alignment := facts.get("alignment"):
         about.append(f"DMARC: {alignment}")
     about += [f"{name.upper()} {facts[name]}" for name in ("spf", "dkim", "dmarc") if name in facts]
-    return " ".join(words) + (f" ({', '.join(about)})" if about else "")
+    told = " ".join(words) + (f" ({', '.join(about)})" if about else "")
+    return f"{told}; held: {facts['held']}" if facts.get("held") else told
 
 
 def _refused_at_door(event: Event, now: datetime) -> str:  # noqa: ARG001
@@ -183,6 +184,20 @@ def _alignment_warned(event: Event, now: datetime) -> str:  # noqa: ARG001
     return _because(words, facts.get("reason")) + mend
 
 
+def _looked(words: str) -> "Callable[[Event, datetime], str]":
+    def told(event: Event, now: datetime) -> str:  # noqa: ARG001
+        facts = event.facts
+        return _because(f"sending domain {facts.get('domain', '')} {words}", facts.get("reason"))
+
+    return told
+
+
+def _signature_broken(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    words = f"a signature of ours by {facts.get('signed', 'somebody')} did not verify"
+    return _because(words, facts.get("reason"))
+
+
 def _domain(verb: str) -> "Callable[[Event, datetime], str]":
     def told(event: Event, now: datetime) -> str:  # noqa: ARG001
         facts = event.facts
@@ -276,4 +291,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.DOMAIN_ADDED: _domain("added"),
     EventKind.DOMAIN_CHANGED: _domain("changed"),
     EventKind.DOMAIN_REMOVED: _domain("removed"),
+    EventKind.DOMAIN_FAILING: _looked("lacks something in the DNS"),
+    EventKind.DOMAIN_PASSING: _looked("has all that it needs in the DNS"),
+    EventKind.SIGNATURE_BROKEN: _signature_broken,
 }

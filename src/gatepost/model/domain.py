@@ -23,7 +23,7 @@ class DkimKey:
     """One key of a domain.
 
     `private_key` is its PEM, sealed under the master key; `public` what the key record holds: DER
-    for RSA, 32 octets for Ed25519.
+    for RSA, 32 octets for Ed25519. Since `retired_at` it signs no more.
     """
 
     selector: str
@@ -32,6 +32,7 @@ class DkimKey:
     public: bytes
     created_at: datetime
     state: DkimKeyState = DkimKeyState.ACTIVE
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

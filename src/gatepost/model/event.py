@@ -46,6 +46,9 @@ class EventKind(StrEnum):
     DOMAIN_ADDED = "domain.added"
     DOMAIN_CHANGED = "domain.changed"
     DOMAIN_REMOVED = "domain.removed"
+    DOMAIN_FAILING = "domain.failing"
+    DOMAIN_PASSING = "domain.passing"
+    SIGNATURE_BROKEN = "signature.broken"
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,9 +258,22 @@ class RetrySettings(Section):
 
 
 class DomainsSettings(Section):
-    """Sending domains. `return_path`: the label of the domain of their return paths."""
+    """Sending domains: the label of their return paths' domains, what is done while a key is not
+    published, how many messages lie between two whose signatures are verified (0: none is), and
+    how often the DNS is looked at (0: never).
+    """
 
     return_path: Annotated[str, AfterValidator(checks.label)] = "bounces"
+    unpublished_key: Literal["sign", "refuse", "hold"] = "sign"
+    verify_sample: int = Field(default=1000, ge=0)
+    check_every: Duration = timedelta(hours=6)
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if not self.check_every and self.unpublished_key != "sign":
+            msg = "nobody looks whether keys are published"
+            raise wrong(msg, 'set check_every, such as "6 h"', "check_every")
+        return self
 
 
 class PolicySettings(Section):

@@ -16,7 +16,9 @@ from gatepost.identity.attempt import Tokens
 from gatepost.identity.authenticate import Authenticator, build_authenticator
 from gatepost.identity.directory import Directory
 from gatepost.identity.exposure import flag_exposed
-from gatepost.identity.master_key import read_master_key
+from gatepost.identity.master_key import MasterKey, read_master_key
+from gatepost.model.domain import Domain
+from gatepost.model.domain_look import Finding
 from gatepost.model.ids import WorkerId
 from gatepost.model.secret import Secret
 from gatepost.model.settings import ListenerSettings, OauthSettings, Role, Settings
@@ -24,17 +26,21 @@ from gatepost.net import channel_binding
 from gatepost.net.address import parse_socket_address
 from gatepost.net.clock import Entropy, now
 from gatepost.net.counters import WorkerCounters
-from gatepost.net.resolver import Resolver
+from gatepost.net.resolver import Resolver, resolver_from
 from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
+from gatepost.operate.domain_check import check
+from gatepost.operate.domain_looks import Watch
+from gatepost.operate.domain_records import sending_from
 from gatepost.reception.accept import Acceptance, HandOver, accept_return
 from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.inbound import Inbound
 from gatepost.reception.offered import Possible, offered
+from gatepost.reception.readiness import Unpublished
 from gatepost.reception.relay import local_domains
-from gatepost.reception.signing import Signer, sign_again
+from gatepost.reception.signing import Signer, SigningRules, sign_again
 from gatepost.reception.suppressed import SuppressionList
 from gatepost.returns.notify import Notifier
 from gatepost.returns.settle import Settler
@@ -64,6 +70,7 @@ class Parts:
     signer: Signer
     suppressed: SuppressionList
     deadlines: Deadlines
+    watch: Watch
 
 
 def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
@@ -82,7 +89,9 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     deadlines = Deadlines()
     routing = build_routing(settings)
     master_key = read_master_key(settings.master_key)
-    signer = Signer(store, master_key, settings.retry.give_up)
+    signing = settings.domains
+    rules = SigningRules(Unpublished(signing.unpublished_key), signing.verify_sample)
+    signer = Signer(store, master_key, settings.retry.give_up, rules)
     scheduler = set_up_delivery(
         DeliverySetup(
             store=store,
@@ -137,7 +146,18 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         signer=signer,
         suppressed=suppressed,
         deadlines=deadlines,
+        watch=_watch(settings, store, master_key),
     )
+
+
+def _watch(settings: Settings, store: Store, master_key: MasterKey) -> Watch:
+    sending, resolver = sending_from(settings), resolver_from(settings.dns)
+
+    async def check_anew(domain: Domain) -> tuple[Finding, ...]:
+        resolver.forget()
+        return await check(domain, sending, resolver, master_key)
+
+    return Watch(store, check_anew, settings.domains.check_every, now)
 
 
 def _acceptance(

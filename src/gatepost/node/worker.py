@@ -27,6 +27,7 @@ from gatepost.net.counters import WorkerCounters
 from gatepost.net.tls import FrontContexts
 from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
+from gatepost.operate.domain_looks import Watch
 from gatepost.reception.listener import Listener
 from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
 from gatepost.store.sqlite import open_sqlite
@@ -38,6 +39,8 @@ _log = logging.getLogger(__name__)
 _LOOK: Final = 0.2
 _MEASURE: Final = 2.0
 _TIDY: Final = 30.0
+#: Seconds between two questions whose turn it is; a domain that was just added waits no longer.
+_LOOK_AT_DOMAINS: Final = 15.0
 #: Seconds that conversations, then deliveries, get to end when a worker stops.
 _LAST_WORDS: Final = 15.0
 _LAST_DELIVERIES: Final = 10.0
@@ -138,7 +141,12 @@ class Worker:
             ("tidy", self._every(_TIDY, lambda: store.tidy(now()))),
             ("journal", run_journal(store, journal, retention=retention, now=now)),
             ("pipe", self._listen_to_supervisor()),
+            ("domains", self._look_at_domains(parts.watch)),
         ]
+
+    async def _look_at_domains(self, watch: Watch) -> None:
+        if watch.every:
+            await self._every(_LOOK_AT_DOMAINS, watch.look)
 
     async def _look(self, parts: Parts) -> None:
         """Notice within 200 ms that another process has changed the store (decision 5)."""
@@ -158,7 +166,7 @@ class Worker:
             registered = await parts.directory.certificates()
             self._place.fronts.trust_clients(map(der_of, registered.values()))
 
-    async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[object]]) -> None:
         while True:
             try:
                 await act()

@@ -5,12 +5,13 @@ found, whatever was printed when.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gatepost.identity.master_key import MasterKey, MasterKeyError
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain, sealing_context
+from gatepost.model.domain_look import Finding, Standing
 from gatepost.net.resolver import DnsTemporaryError, Resolver
 from gatepost.operate.domain_check_records import check_record, texts_of
-from gatepost.operate.domain_finding import Finding, Standing
 from gatepost.operate.domain_records import Purpose, Sending, records_of
 from gatepost.wire.dkim.sign import BadKeyError, SigningKey, parse_private_key
 from gatepost.wire.records.dkim_key import (
@@ -29,7 +30,12 @@ async def check(
     keys = {key_name(key.selector, domain.name): key for key in domain.keys}
     for record in records_of(domain, sending):
         if record.purpose is Purpose.DKIM:
-            findings += await check_keys(domain, [keys[record.name]], resolver, master_key)
+            key = keys[record.name]
+            (found,) = await check_keys(domain, [key], resolver, master_key)
+            if key.state is DkimKeyState.PENDING and found.standing is Standing.MISSING:
+                # To be published before it signs: nothing is wrong until then.
+                found = replace(found, standing=Standing.NOTE)
+            findings.append(found)
         else:
             findings.append(await check_record(record, sending.hostname, resolver))
     return tuple(findings)

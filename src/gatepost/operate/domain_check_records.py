@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
+from gatepost.model.domain_look import Finding, Standing
 from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError, Resolver
-from gatepost.operate.domain_finding import Finding, Standing
 from gatepost.operate.domain_records import Purpose, Record
 
 #: With what a record of a purpose begins (RFC 8461 §3.1, RFC 8460 §3).

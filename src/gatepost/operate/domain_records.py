@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gatepost.events.journal import time_text
 from gatepost.model.domain import DkimKey, Domain
+from gatepost.model.domain_look import DomainLook, Finding
 from gatepost.model.settings import Role, Settings
 from gatepost.wire.records.dkim_key import dkim_key_text, key_name
 from gatepost.wire.records.txt import txt_strings
@@ -171,8 +172,10 @@ def zone_snippet(records: Iterable[Record]) -> str:
     return "\n".join(lines)
 
 
-def domain_json(domain: Domain, sending: Sending) -> dict[str, Any]:
-    """Return a domain as plain values, the shape of `--json`; no private key among them."""
+def domain_json(domain: Domain, sending: Sending, look: DomainLook | None = None) -> dict[str, Any]:
+    """Return a domain as plain values, the shape of `--json`; no private key among them. `look` is
+    the last look at the DNS.
+    """
     records = records_of(domain, sending)
     policies = [sts_policy(host, sending) for host in inbound_hosts(domain, sending)]
     return {
@@ -184,12 +187,35 @@ def domain_json(domain: Domain, sending: Sending) -> dict[str, Any]:
                 "algorithm": key.algorithm.value,
                 "state": key.state.value,
                 "created_at": time_text(key.created_at),
+                "retired_at": time_text(key.retired_at) if key.retired_at else None,
+                "published": key.selector in look.published if look else None,
             }
             for key in domain.keys
         ],
         "records": [_record_json(record) for record in records],
         "mta_sts": [{"url": policy.url, "policy": policy.text} for policy in policies],
         "zone": zone_snippet(records),
+        "last_look": _look_json(look) if look else None,
+    }
+
+
+def _look_json(look: DomainLook) -> dict[str, Any]:
+    return {
+        "looked_at": time_text(look.looked_at),
+        "health": look.health.value,
+        "since": time_text(look.since),
+        "findings": [finding_json(finding) for finding in look.findings],
+    }
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding as plain values."""
+    return {
+        "purpose": finding.purpose,
+        "name": finding.name,
+        "standing": finding.standing.value,
+        "what": finding.what,
+        "mend": finding.mend,
     }
 
 

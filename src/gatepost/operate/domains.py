@@ -6,7 +6,7 @@ accordingly within 1 s (decision 5).
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Final
 
@@ -47,6 +47,10 @@ class DomainExistsError(DomainError):
 
 class NoSuchDomainHereError(DomainError):
     """There is no such sending domain."""
+
+
+class StillNeededError(DomainError):
+    """A key that signs no more is not to be forgotten yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +149,30 @@ async def complete_rotation(store: Store, name: str, *, by: By) -> Domain:
     def change(domain: Domain) -> Domain:
         pending = domain.in_state(DkimKeyState.PENDING)
         sorts = {key.algorithm for key in pending}
-        return replace(domain, keys=tuple(_turned(key, sorts) for key in domain.keys))
+        return replace(domain, keys=tuple(_turned(key, sorts, by.now) for key in domain.keys))
 
     return await _change(store, name, change, "keys sign", by)
 
 
-async def forget_retired(store: Store, name: str, *, by: By) -> Domain:
-    """Remove the keys that sign no more.
+async def forget_retired(store: Store, name: str, *, needed_for: timedelta, by: By) -> Domain:
+    """Remove the keys that have signed nothing for as long as `needed_for`: mail that they signed
+    may be under way, and wants their records.
 
     Raises:
         NoSuchDomainHereError: there is none.
+        StillNeededError: the key that retired last may still be needed.
         StoreUnavailableError: nothing was written.
 
     """
 
     def change(domain: Domain) -> Domain:
+        retired = [key.retired_at for key in domain.in_state(DkimKeyState.RETIRING)]
+        until = max((at + needed_for for at in retired if at), default=by.now)
+        if until > by.now:
+            raise StillNeededError(
+                f"mail that the old keys of {domain.name} signed may be under way",
+                f"wait until {until:%Y-%m-%d %H:%M} UTC, or say --now",
+            )
         kept = tuple(key for key in domain.keys if key.state is not DkimKeyState.RETIRING)
         return replace(domain, keys=kept)
 
@@ -264,11 +277,11 @@ def _add_key(transaction: Transaction, domain: Domain, new: DkimKey, by: By) -> 
     return changed
 
 
-def _turned(key: DkimKey, sorts: set[KeyType]) -> DkimKey:
+def _turned(key: DkimKey, sorts: set[KeyType], now: datetime) -> DkimKey:
     if key.state is DkimKeyState.PENDING:
         return replace(key, state=DkimKeyState.ACTIVE)
     if key.state is DkimKeyState.ACTIVE and key.algorithm in sorts:
-        return replace(key, state=DkimKeyState.RETIRING)
+        return replace(key, state=DkimKeyState.RETIRING, retired_at=now)
     return key
 
 

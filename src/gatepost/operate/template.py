@@ -106,6 +106,9 @@ private_key = "key.pem"
 
 #[domains]                         # those added with "gatepost domain add"
 #return_path = "bounces"           # the label of their return paths' domains
+#unpublished_key = "sign"          # while the DNS shows no key: "refuse" for now, or "hold"
+#verify_sample = 1000              # one signature in so many is verified before it leaves; 0: none
+#check_every = "6 h"               # how often the DNS is looked at; "0 s": never
 
 #[policy]
 #tags = "+"                        # app+anything@ is whose app@ is; "" for no tags

@@ -18,6 +18,7 @@ from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import new_identifier, now
 from gatepost.reception.fixups import Completed, Facts, complete
 from gatepost.reception.ownership import judge_authors
+from gatepost.reception.readiness import Unpublished, refusal, waits_for
 from gatepost.reception.signing import Signer
 from gatepost.returns.notify import ReturnMessage
 from gatepost.store.protocols import (
@@ -31,7 +32,7 @@ from gatepost.store.quota_protocols import Spending
 from gatepost.wire.message.trace import Hop
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.grammar import Mailbox, parse_mailbox
-from gatepost.wire.smtp.replies import Reply
+from gatepost.wire.smtp.replies import SIGNATURE_BROKEN, Reply
 
 _log = logging.getLogger(__name__)
 
@@ -134,11 +135,13 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
         judged = await to.examine(arrival, judged)
         if isinstance(judged, Reply):
             return judged
-    ready = await signed(judged, to)
-    aligned = await to.align(ready) if to.align else ready
-    if isinstance(aligned, Reply):
-        return aligned
     try:
+        ready = await signed(judged, to)
+        if isinstance(ready, Reply):
+            return ready
+        aligned = await to.align(ready) if to.align else ready
+        if isinstance(aligned, Reply):
+            return aligned
         await keep(aligned, to)
     except DiskFullError:
         return replies.DISK_NEARLY_FULL
@@ -161,19 +164,33 @@ def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
     completed = complete(b"".join(arrival.pieces), facts)
     if isinstance(completed, Reply):
         return completed
-    if refusal := _judge_authors(arrival, completed, to.tags):
-        return refusal
-    return _accepted(arrival, completed, to, identifier, at)
+    if foreign := _judge_authors(arrival, completed, to.tags):
+        return foreign
+    accepted = _accepted(arrival, completed, to, identifier, at)
+    return _if_key_is_published(accepted, to.signer) if to.signer else accepted
 
 
-async def signed(accepted: Accepted, to: Acceptance) -> Accepted:
+async def signed(accepted: Accepted, to: Acceptance) -> Accepted | Reply:
     """Return the message with our signatures before it; as it is when none of our domains is its
-    author's.
+    author's; the reply that refuses it when a signature was made that does not hold.
+
+    Raises:
+        StoreUnavailableError: what is wrong with a signature cannot be told.
+
     """
     if to.signer is None or not accepted.authors:
         return accepted
     submission = accepted.submission
     made = await to.signer.sign(accepted.pieces, accepted.authors, submission.received_at)
+    if made.broken:
+        broken = Event(
+            EventKind.SIGNATURE_BROKEN,
+            submission.received_at,
+            account=submission.account,
+            facts={"signed": " ".join(made.by), "reason": made.broken},
+        )
+        await to.store.write(lambda transaction: transaction.add_events([broken]))
+        return SIGNATURE_BROKEN
     if not made.by:
         return accepted
     size = submission.size + len(made.prefix)
@@ -240,7 +257,8 @@ async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
         event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
         authors=(f"MAILER-DAEMON@{to.hostname}",),
     )
-    await keep(await signed(accepted, to), to)
+    with_signature = await signed(accepted, to)
+    await keep(accepted if isinstance(with_signature, Reply) else with_signature, to)
     return True
 
 
@@ -250,6 +268,24 @@ def _judge_authors(arrival: Arrival, completed: Completed, tags: str) -> Reply |
     if account is None:
         return None
     return judge_authors(account, completed.from_addresses, completed.sender_addresses, tags)
+
+
+def _if_key_is_published(accepted: Accepted, signer: Signer) -> Accepted | Reply:
+    """Refuse or hold mail of a domain whose key is not published, where the settings say so."""
+    domain = signer.unready(accepted.authors)
+    if not domain:
+        return accepted
+    if signer.rules.unpublished is Unpublished.REFUSE:
+        return refusal(domain)
+    reason = waits_for(domain)
+    deliveries = tuple(
+        replace(each, state=DeliveryState.HELD, reason=reason)
+        if each.state is DeliveryState.DUE
+        else each
+        for each in accepted.deliveries
+    )
+    event = replace(accepted.event, facts={**accepted.event.facts, "held": reason})
+    return replace(accepted, deliveries=deliveries, event=event)
 
 
 def _hop(arrival: Arrival, hostname: str, identifier: str, at: datetime) -> Hop:

@@ -17,13 +17,15 @@ from gatepost.model.domain import DkimKey, DkimKeyState, Domain, sealing_context
 from gatepost.model.grant import canonical
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import now
+from gatepost.reception.readiness import Unpublished, unready
 from gatepost.store.protocols import Store, StoreUnavailableError
 from gatepost.wire.dkim.canonical import body_hash
 from gatepost.wire.dkim.sign import BadKeyError, SigningKey, SigningTime, parse_private_key, sign
+from gatepost.wire.dkim.verify import DkimResult, verify
 from gatepost.wire.message.addresses import addresses_of
 from gatepost.wire.message.header import HeaderFault, scan, value_of
 from gatepost.wire.message.limits import HEADER_SECTION
-from gatepost.wire.records.dkim_key import KeyType
+from gatepost.wire.records.dkim_key import KeyType, dkim_key_text, key_name
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +42,32 @@ _GRACE: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Signatures to put before a message, and "domain/selector" of each; b"" and () for none."""
+    """Signatures to put before a message, and "domain/selector" of each; b"" and () for none.
+
+    `broken` says what is wrong where they were verified and do not hold: then nothing is signed.
+    """
 
     prefix: bytes
     by: tuple[str, ...]
+    broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRules:
+    """`unpublished`: what is done while a domain's key is not published. `verify_sample`: one
+    message in so many is verified before it leaves; 0 for none.
+    """
+
+    unpublished: Unpublished = Unpublished.SIGN
+    verify_sample: int = 1
 
 
 _UNSIGNED: Final = Signed(b"", ())
+
+
+def lifetime(give_up: timedelta) -> timedelta:
+    """Return how long a signature is good, when mail waits here for `give_up` at most."""
+    return give_up + _GRACE
 
 
 class Signer:
@@ -57,17 +78,21 @@ class Signer:
         store: Store,
         master_key: MasterKey,
         give_up: timedelta,
+        rules: SigningRules = SigningRules(),
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take `give_up`, the longest that a message waits here: signatures last longer."""
+        self.rules = rules
         self._store = store
         self._master_key = master_key
-        self._lifetime = round((give_up + _GRACE).total_seconds())
+        self._lifetime = round(lifetime(give_up).total_seconds())
         self._clock = clock
         self._domains: list[Domain] = []
         self._keys: dict[str, tuple[SigningKey, ...]] = {}
         self._parsed: dict[DkimKey, SigningKey] = {}
+        self._unready: frozenset[str] = frozenset()
+        self._until_verified = 0
         self._version: int | None = None
         self._stale = True
         self._read_at = clock() - _STALE_AFTER
@@ -96,10 +121,13 @@ class Signer:
         self._stale = False
         self._read_at = self._clock()
         try:
-            domains = await self._store.read(lambda reading: reading.domains())
+            domains, looks = await self._store.read(
+                lambda reading: (reading.domains(), reading.domain_looks())
+            )
         except StoreUnavailableError:
             self._stale = True
             raise
+        self._unready = unready(domains, looks)
         if domains != self._domains:
             self._keys, self._parsed = await asyncio.to_thread(self._parse, domains)
             self._domains = domains
@@ -113,8 +141,37 @@ class Signer:
         when = SigningTime(signed_at, signed_at + self._lifetime)
         if sum(map(len, pieces)) <= _LARGE:
             # Inline: handing it to a thread cost a fifth of the signature, and all cores have workers.
-            return _sign_small(b"".join(pieces), keys, when)
-        return await asyncio.to_thread(_sign_large, pieces, keys, when)
+            made = _sign_small(b"".join(pieces), keys, when)
+            broken = _fault_in(made, pieces, keys, signed_at) if self._is_sample() else ""
+        else:
+            made = await asyncio.to_thread(_sign_large, pieces, keys, when)
+            broken = ""
+            if self._is_sample():
+                broken = await asyncio.to_thread(_fault_in, made, pieces, keys, signed_at)
+        if broken:
+            self._until_verified = 0  # all, until one is good again
+            _log.error("a signature of ours is not good (%s): %s", " ".join(made.by), broken)
+            return Signed(b"", made.by, broken)
+        return made
+
+    def _is_sample(self) -> bool:
+        """Tell whether this message is one of those that are verified; the first one is."""
+        if not self.rules.verify_sample:
+            return False
+        if self._until_verified > 0:
+            self._until_verified -= 1
+            return False
+        self._until_verified = self.rules.verify_sample - 1
+        return True
+
+    def unready(self, authors: Iterable[str]) -> str:
+        """Return the first domain that would sign for these authors and whose key is not known to
+        be published; "" for none, and where nobody asks.
+        """
+        if self.rules.unpublished is Unpublished.SIGN or not self._unready:
+            return ""
+        domains = (self._domain_of(author) for author in authors)
+        return next((domain for domain in domains if domain in self._unready), "")
 
     def keys_for(self, authors: Iterable[str]) -> tuple[SigningKey, ...]:
         """Return who signs for these authors: the keys of each one's own domain, or of the nearest
@@ -188,6 +245,24 @@ def _sign_large(pieces: Sequence[bytes], keys: Sequence[SigningKey], when: Signi
         return _UNSIGNED
     digest = body_hash(_cut(pieces, header.body, None))
     return Signed(sign(head, header, digest, keys, when), _names(keys))
+
+
+def _fault_in(made: Signed, pieces: Sequence[bytes], keys: Sequence[SigningKey], at: int) -> str:
+    """Verify signatures as a receiver would, and return what is wrong; "" for nothing."""
+    content = b"".join((made.prefix, *pieces))
+    if not made.by or isinstance(scan(content), HeaderFault):
+        return ""  # unsigned, or its header is too long to be looked at
+    records = {
+        key_name(key.selector, key.domain): (dkim_key_text(key.key_type, key.public),)
+        for key in keys
+    }
+    ours = verify(content, records, at)[: len(keys)]
+    bad = [
+        f"{verdict.result.value} ({verdict.reason})"
+        for verdict in ours
+        if verdict.result is not DkimResult.PASS
+    ]
+    return ", ".join(bad)
 
 
 def _cut(pieces: Iterable[bytes], start: int, end: int | None) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression
+from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
@@ -86,13 +87,14 @@ class DueNotice:
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
     """Which deliveries an operator means; None does not restrict. `id` is a submission's or a
-    delivery's, in full or its beginning (at least 8 digits)."""
+    delivery's, in full or its beginning (at least 8 digits); `reason` why it waits, in its words."""
 
     id: str | None = None
     account: AccountName | None = None
     destination: str | None = None
     recipient: str | None = None
     states: tuple[DeliveryState, ...] | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class Use:
     tls: str
 
 
-class Reading(ReadsForeignUses, QuotaReading, ReadsSuppressions, Protocol):
+class Reading(ReadsForeignUses, ReadsDomainLooks, QuotaReading, ReadsSuppressions, Protocol):
     """What can be asked of a store. Also the reading half of a Transaction."""
 
     def account(self, name: AccountName) -> Account | None:
@@ -223,7 +225,9 @@ class Reading(ReadsForeignUses, QuotaReading, ReadsSuppressions, Protocol):
         ...
 
 
-class Transaction(Reading, NotesForeignUses, QuotaChanges, ChangesSuppressions, Protocol):
+class Transaction(
+    Reading, NotesForeignUses, WritesDomainLooks, QuotaChanges, ChangesSuppressions, Protocol
+):
     """What a job may change. All of it happens, or none."""
 
     # -- rooms 4 and 5

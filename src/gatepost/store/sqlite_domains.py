@@ -11,7 +11,9 @@ from gatepost.wire.records.dkim_key import KeyType
 
 ALL_DOMAINS: Final = "SELECT name, created_at FROM domain ORDER BY name"
 ONE_DOMAIN: Final = "SELECT name, created_at FROM domain WHERE name = ?"
-_KEY_COLUMNS: Final = "domain, selector, algorithm, private_key, public_key, state, created_at"
+_KEY_COLUMNS: Final = (
+    "domain, selector, algorithm, private_key, public_key, state, created_at, retired_at"
+)
 ALL_KEYS: Final = f"SELECT {_KEY_COLUMNS} FROM dkim_key ORDER BY created_at, selector"  # noqa: S608
 KEYS_OF_ONE: Final = (
     f"SELECT {_KEY_COLUMNS} FROM dkim_key WHERE domain = ? ORDER BY created_at, selector"  # noqa: S608
@@ -21,7 +23,7 @@ KEYS_OF_ONE: Final = (
 def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
     """Return domains with their keys."""
     held: dict[str, list[DkimKey]] = {}
-    for domain, selector, algorithm, private_key, public, state, created_at in keys:
+    for domain, selector, algorithm, private_key, public, state, created_at, retired_at in keys:
         key = DkimKey(
             selector=selector,
             algorithm=KeyType(algorithm),
@@ -29,6 +31,7 @@ def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
             public=public,
             created_at=moment(created_at),
             state=DkimKeyState(state),
+            retired_at=None if retired_at is None else moment(retired_at),
         )
         held.setdefault(domain, []).append(key)
     return [Domain(name, moment(at), tuple(held.get(name, ()))) for name, at in domains]
@@ -40,7 +43,7 @@ def put_domain(connection: apsw.Connection, domain: Domain) -> None:
     connection.execute("INSERT OR REPLACE INTO domain VALUES (?, ?)", row)
     connection.execute("DELETE FROM dkim_key WHERE domain = ?", (domain.name,))
     connection.executemany(
-        "INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 domain.name,
@@ -50,6 +53,7 @@ def put_domain(connection: apsw.Connection, domain: Domain) -> None:
                 key.public,
                 key.state.value,
                 microseconds(key.created_at),
+                None if key.retired_at is None else microseconds(key.retired_at),
             )
             for key in domain.keys
         ],

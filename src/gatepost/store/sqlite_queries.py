@@ -13,12 +13,14 @@ import apsw
 from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.domain import Domain
+from gatepost.model.domain_look import DomainLook
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
 from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import DueNotice, Guessed, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.segments import Place, read_content
+from gatepost.store.sqlite_domain_looks import ALL_LOOKS, ONE_LOOK, look_of
 from gatepost.store.sqlite_domains import (
     ALL_DOMAINS,
     ALL_KEYS,
@@ -105,6 +107,15 @@ class SqliteReading(SqliteQuotaReading, SqliteSuppressionReading):
     def domains(self) -> list[Domain]:
         """Return all sending domains by name."""
         return domains_of(list(self._rows(ALL_DOMAINS)), list(self._rows(ALL_KEYS)))
+
+    def domain_looks(self) -> dict[str, DomainLook]:
+        """Return the last look at each domain."""
+        return {row[0]: look_of(row) for row in self._rows(ALL_LOOKS)}
+
+    def domain_look(self, domain: str) -> DomainLook | None:
+        """Return the last look at one domain."""
+        row = self._row(ONE_LOOK, (domain,))
+        return None if row is None else look_of(row)
 
     def domain(self, name: str) -> Domain | None:
         """Return one sending domain."""
@@ -316,6 +327,9 @@ def _conditions(table: str, which: QueueFilter) -> tuple[list[str], list[Any]]:
     if which.recipient is not None:
         conditions.append("d.forward_path = ? COLLATE NOCASE")
         bindings.append(which.recipient)
+    if which.reason is not None:
+        conditions.append("d.reason = ?")
+        bindings.append(which.reason)
     if which.account is not None:
         conditions.append("s.account = ?")
         bindings.append(which.account)

@@ -147,6 +147,16 @@ CREATE TABLE account_rule (
 ) STRICT, WITHOUT ROWID;
 """
 
+#: 8: looks at sending domains (findings: JSON lists; published: selectors), and since when keys
+#: are retired.
+_LOOKS: Final = """
+CREATE TABLE domain_look (
+    domain TEXT PRIMARY KEY, claimed_until INTEGER NOT NULL, looked_at INTEGER, health TEXT,
+    since INTEGER, findings TEXT, published TEXT
+) STRICT, WITHOUT ROWID;
+ALTER TABLE dkim_key ADD COLUMN retired_at INTEGER;
+"""
+
 #: One script per version; a new version is appended, never edited.
 MIGRATIONS: Final[Sequence[str]] = (
     _FIRST,
@@ -156,6 +166,7 @@ MIGRATIONS: Final[Sequence[str]] = (
     _FIFTH,
     _SIXTH,
     _SUPPRESSIONS,
+    _LOOKS,
 )
 
 _DAILY_DELIVERY: Final = """

@@ -13,6 +13,7 @@ from typing import Any, Final
 from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.domain import Domain
+from gatepost.model.domain_look import DomainLook
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
@@ -28,6 +29,7 @@ from gatepost.store.protocols import (
 )
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.segments import Place, SegmentGoneError
+from gatepost.store.sqlite_domain_looks import claim_look, forget_look, put_look
 from gatepost.store.sqlite_domains import put_domain, remove_domain
 from gatepost.store.sqlite_foreign_uses import forget_foreign_uses, note_foreign_uses
 from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
@@ -327,7 +329,16 @@ class SqliteTransaction(SqliteReading, SqliteQuotaChanges, SqliteSuppressionChan
 
     def remove_domain(self, name: str) -> bool:
         """Remove with all its keys."""
+        forget_look(self._connection, name)
         return remove_domain(self._connection, name)
+
+    def claim_domain_look(self, domain: str, now: datetime, until: datetime) -> bool:
+        """Let one worker look."""
+        return claim_look(self._connection, domain, now, until)
+
+    def put_domain_look(self, look: DomainLook) -> None:
+        """Insert or replace."""
+        put_look(self._connection, look)
 
     # -- the throttle of guessing
     def put_guessed(self, guessed: Iterable[Guessed]) -> None:
