@@ -36,7 +36,7 @@ async def test_a_sending_domain_mends_the_refusal(dns: DnsServer, tmp_path: Path
     def submit(content: bytes) -> str:
         with upgraded(node.ports.submission) as talk:
             assert talk.login(node.account, node.password).startswith("235")
-            talk.envelope(node.account, "you@elsewhere.test")
+            talk.envelope(node.account, "you@elsewhere.test", "you@gmail.com")
             return talk.message(content)
 
     def play() -> None:
@@ -61,5 +61,9 @@ async def test_a_sending_domain_mends_the_refusal(dns: DnsServer, tmp_path: Path
         told = node.run("trace", replies[-1].rpartition(" ")[2]).stdout
         assert "DMARC: aligned by DKIM brand.test; policy reject" in told
         assert node.stop() == 0
+        counts = {row["domain"]: row["count"] for row in node.json("bulk", "--days", "2")}
+        assert counts == {"brand.test": 1, "other.test": 1}
+        told = node.run("bulk", "--days", "2").stdout
+        assert "gmail               1 of 5000  brand.test" in told
 
     await asyncio.to_thread(play)

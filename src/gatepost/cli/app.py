@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",
     "suppression": "Whom no mail is sent to any more: add, remove, list, import, rule.",
     "trace": "Tell what became of a message.",
+    "bulk": "How near each domain is to being a bulk sender at large providers.",
     "probe": "Play a client against any server and explain what is in the way.",
     "explain": "Tell why a login was refused, from the tag in the 535 reply.",
     "send": "Send a message: a client for tests and scripts.",

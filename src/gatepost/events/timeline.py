@@ -198,6 +198,14 @@ def _signature_broken(event: Event, now: datetime) -> str:  # noqa: ARG001
     return _because(words, facts.get("reason"))
 
 
+def _bulk_neared(event: Event, now: datetime) -> str:  # noqa: ARG001
+    facts = event.facts
+    return (
+        f"{facts.get('domain', '')} has written to {facts.get('count', '')} recipients at"
+        f" {facts.get('provider', '')} today; from {facts.get('limit', '')} on it is a bulk sender"
+    )
+
+
 def _domain(verb: str) -> "Callable[[Event, datetime], str]":
     def told(event: Event, now: datetime) -> str:  # noqa: ARG001
         facts = event.facts
@@ -276,6 +284,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.RETURNED: _returned,
     EventKind.RETURN_DROPPED: _return_dropped,
     EventKind.ALIGNMENT_WARNED: _alignment_warned,
+    EventKind.BULK_NEARED: _bulk_neared,
     EventKind.LOGIN_SUCCEEDED: _login("logged in"),
     EventKind.LOGIN_REFUSED: _login("was refused a login"),
     EventKind.LOGIN_UNLOCKED: _unlocked,

@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     RETURNED = "return.sent"
     RETURN_DROPPED = "return.dropped"
     ALIGNMENT_WARNED = "alignment.warned"
+    BULK_NEARED = "bulk.neared"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_REFUSED = "login.refused"
     LOGIN_UNLOCKED = "login.unlocked"

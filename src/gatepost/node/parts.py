@@ -35,8 +35,10 @@ from gatepost.operate.domain_records import sending_from
 from gatepost.reception.accept import Acceptance, HandOver, accept_return
 from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
+from gatepost.reception.bulk import BulkCounter
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.inbound import Inbound
+from gatepost.reception.mailbox_providers import mailbox_providers
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.readiness import Unpublished
 from gatepost.reception.relay import local_domains
@@ -69,6 +71,7 @@ class Parts:
     acceptance: Acceptance
     signer: Signer
     suppressed: SuppressionList
+    bulk: BulkCounter
     deadlines: Deadlines
     watch: Watch
 
@@ -116,12 +119,14 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     reception_dns = Resolver([parse_socket_address(r) for r in settings.dns.resolvers])
     inbound = Inbound(reception_dns, settings.inbound, settings.hostname)
     recorder = Recorder(store)
+    bulk = BulkCounter(store, mailbox_providers())
     gate = Gate(reception_dns, settings.alignment, settings.hostname, recorder.record)
     acceptance = replace(
         _acceptance(settings, store, scheduler, routing),
         signer=signer,
         examine=inbound.examine,
         align=gate.judge,
+        sent=bulk.count,
     )
     notifier = Notifier(
         store, settings.hostname, lambda message: accept_return(message, acceptance), now=now
@@ -145,6 +150,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         acceptance=acceptance,
         signer=signer,
         suppressed=suppressed,
+        bulk=bulk,
         deadlines=deadlines,
         watch=_watch(settings, store, master_key),
     )

@@ -136,6 +136,7 @@ class Worker:
             ("notifier", parts.notifier.run()),
             ("authenticator", parts.authenticator.run()),
             ("allowances", parts.allowances.run()),
+            ("bulk", parts.bulk.run()),
             ("look", self._look(parts)),
             ("measure", self._every(_MEASURE, lambda: self._measure(store))),
             ("tidy", self._every(_TIDY, lambda: store.tidy(now()))),

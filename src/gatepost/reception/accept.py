@@ -71,7 +71,8 @@ class Arrival:
 class Accepted:
     """A message that we may take: rows and content, ready to be stored. `authors` are the
     addresses of From where it is our account's or we ourselves: whose domain signs it; `signed_by`
-    the domains (d=) that did.
+    the domains (d=) that did; `organizational` the first author's organisational domain, where
+    alignment was judged.
     """
 
     submission: Submission
@@ -83,6 +84,7 @@ class Accepted:
     signed_by: tuple[str, ...] = ()
     #: Of single recipients, written behind `event`.
     more_events: tuple[Event, ...] = ()
+    organizational: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ class Acceptance:
 
     `placement` says in which state a delivery to a destination begins: held, where a route says so.
     Without a `signer` nothing is signed. `examine` looks at mail from servers, `align` at what
-    DMARC will see in a submission; both may refuse. `tags` are the characters that part a tag from
+    DMARC will see in a submission; both may refuse. `sent` hears of each
+    message that was stored. `tags` are the characters that part a tag from
     a local part.
     """
 
@@ -120,6 +123,7 @@ class Acceptance:
     signer: Signer | None = None
     examine: Callable[[Arrival, Accepted], Awaitable[Accepted | Reply]] | None = None
     align: Callable[[Accepted], Awaitable[Accepted | Reply]] | None = None
+    sent: Callable[[Accepted], None] | None = None
     tags: str = TAG
 
 
@@ -143,6 +147,8 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
         if isinstance(aligned, Reply):
             return aligned
         await keep(aligned, to)
+        if to.sent:
+            to.sent(aligned)
     except DiskFullError:
         return replies.DISK_NEARLY_FULL
     except StoreUnavailableError as trouble:

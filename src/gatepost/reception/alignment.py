@@ -37,9 +37,12 @@ _WORST_FIRST: Final = (Alignment.UNALIGNED, Alignment.UNKNOWN, Alignment.ALIGNED
 
 @dataclass(slots=True)
 class _Kept:
-    """A verdict, until when it is believed, and from when one may warn of it again."""
+    """A verdict, the author's organisational domain as providers will count it, until when both are
+    believed, and from when one may warn of it again.
+    """
 
     foreseen: Foreseen
+    organizational: str
     until: float
     warn_from: float = 0.0
 
@@ -84,21 +87,11 @@ class Gate:
             if mode == "warn":
                 self._warn(accepted, worst)
         facts = {**accepted.event.facts, "alignment": foreseen.words}
-        return replace(accepted, event=replace(accepted.event, facts=facts))
-
-    def organizational(self, accepted: Accepted) -> str:
-        """Return the organisational domain of a judged message's first author: by DMARC's records,
-        else the sending domain that signs, else the author's own domain; "" for no author.
-        """
-        departures = self._departures(accepted)
-        if not departures:
-            return ""
-        first = departures[0]
-        kept = self._kept.get(first)
-        if kept is not None and kept.foreseen.applicable is not None:
-            return kept.foreseen.organizational
-        signer = next((d for d in first.dkim if f".{first.author}".endswith(f".{d}")), "")
-        return signer or first.author
+        return replace(
+            accepted,
+            event=replace(accepted.event, facts=facts),
+            organizational=verdicts[0].organizational,
+        )
 
     async def _kept_or_new(self, departure: Departure) -> _Kept:
         """Return the verdict. Only the first message of a kind waits for it: later ones take the
@@ -127,7 +120,9 @@ class Gate:
         former = self._kept.get(departure)
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
-        fresh = _Kept(foreseen, until, former.warn_from if former else 0.0)
+        fresh = _Kept(
+            foreseen, _organizational(foreseen), until, former.warn_from if former else 0.0
+        )
         self._kept[departure] = fresh
         return fresh
 
@@ -160,6 +155,16 @@ class Gate:
         returns = _domain(accepted.submission.reverse_path) or self._hostname
         authors = dict.fromkeys(map(_domain, accepted.authors[:_MOST_AUTHORS]))
         return [Departure(author, accepted.signed_by, returns) for author in authors if author]
+
+
+def _organizational(foreseen: Foreseen) -> str:
+    """Return the author's organisational domain by DMARC's records; without any, the sending domain
+    that signs, or the author's own.
+    """
+    if foreseen.applicable is not None:
+        return foreseen.organizational
+    author, signers = foreseen.departure.author, foreseen.departure.dkim
+    return next((d for d in signers if f".{author}".endswith(f".{d}")), author)
 
 
 def refusal(foreseen: Foreseen) -> Reply:

@@ -18,6 +18,7 @@ from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression
+from gatepost.store.bulk import CountsBulk, ReadsBulk
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
@@ -136,7 +137,9 @@ class Use:
     tls: str
 
 
-class Reading(ReadsForeignUses, ReadsDomainLooks, QuotaReading, ReadsSuppressions, Protocol):
+class Reading(
+    ReadsForeignUses, ReadsDomainLooks, QuotaReading, ReadsSuppressions, ReadsBulk, Protocol
+):
     """What can be asked of a store. Also the reading half of a Transaction."""
 
     def account(self, name: AccountName) -> Account | None:
@@ -226,7 +229,13 @@ class Reading(ReadsForeignUses, ReadsDomainLooks, QuotaReading, ReadsSuppression
 
 
 class Transaction(
-    Reading, NotesForeignUses, WritesDomainLooks, QuotaChanges, ChangesSuppressions, Protocol
+    Reading,
+    NotesForeignUses,
+    WritesDomainLooks,
+    QuotaChanges,
+    ChangesSuppressions,
+    CountsBulk,
+    Protocol,
 ):
     """What a job may change. All of it happens, or none."""
 

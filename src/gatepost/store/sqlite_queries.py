@@ -20,6 +20,7 @@ from gatepost.model.submission import Submission
 from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import DueNotice, Guessed, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.segments import Place, read_content
+from gatepost.store.sqlite_bulk import SqliteBulkReading
 from gatepost.store.sqlite_domain_looks import ALL_LOOKS, ONE_LOOK, look_of
 from gatepost.store.sqlite_domains import (
     ALL_DOMAINS,
@@ -60,7 +61,7 @@ QUEUE_COLUMNS: Final = f"{_D}, {_S}"
 _CAPTURED: Final = NUMBERS[DeliveryState.CAPTURED]
 
 
-class SqliteReading(SqliteQuotaReading, SqliteSuppressionReading):
+class SqliteReading(SqliteQuotaReading, SqliteSuppressionReading, SqliteBulkReading):
     """`Reading` over one connection, inside a transaction that somebody else began and ends."""
 
     def __init__(self, connection: apsw.Connection, directory: Path) -> None:

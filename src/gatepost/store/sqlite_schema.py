@@ -157,6 +157,14 @@ CREATE TABLE domain_look (
 ALTER TABLE dkim_key ADD COLUMN retired_at INTEGER;
 """
 
+#: 9: recipients at large providers, by UTC day and organisational domain.
+_BULK: Final = """
+CREATE TABLE bulk (
+    day TEXT NOT NULL, provider TEXT NOT NULL, domain TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (day, provider, domain)
+) STRICT, WITHOUT ROWID;
+"""
+
 #: One script per version; a new version is appended, never edited.
 MIGRATIONS: Final[Sequence[str]] = (
     _FIRST,
@@ -167,6 +175,7 @@ MIGRATIONS: Final[Sequence[str]] = (
     _SIXTH,
     _SUPPRESSIONS,
     _LOOKS,
+    _BULK,
 )
 
 _DAILY_DELIVERY: Final = """

@@ -29,6 +29,7 @@ from gatepost.store.protocols import (
 )
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.segments import Place, SegmentGoneError
+from gatepost.store.sqlite_bulk import SqliteBulkChanges
 from gatepost.store.sqlite_domain_looks import claim_look, forget_look, put_look
 from gatepost.store.sqlite_domains import put_domain, remove_domain
 from gatepost.store.sqlite_foreign_uses import forget_foreign_uses, note_foreign_uses
@@ -106,7 +107,9 @@ _FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
 _ALL: Final = 2**31
 
 
-class SqliteTransaction(SqliteReading, SqliteQuotaChanges, SqliteSuppressionChanges):
+class SqliteTransaction(
+    SqliteReading, SqliteQuotaChanges, SqliteSuppressionChanges, SqliteBulkChanges
+):
     """`Transaction` for all jobs of one batch. `places` says where their contents are."""
 
     def __init__(

@@ -1,0 +1,96 @@
+"""Count what each organisation sends to large providers' consumers in a day, and warn in time.
+
+From about 5000 a day on Gmail and others hold a sender to stricter rules, Gmail for ever. Counted
+are recipients, by UTC day, provider and the organisational domain of From. Counts are gathered here
+and added to the store's every two seconds: kill -9 loses as much, nothing else does.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.net.clock import now
+from gatepost.reception.accept import Accepted
+from gatepost.reception.mailbox_providers import MailboxProvider
+from gatepost.store.bulk import BulkCount
+from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between two writes.
+_INTERVAL: Final = 2.0
+#: How long counts of past days can be looked at.
+_KEPT: Final = timedelta(days=30)
+
+
+class _Key(NamedTuple):
+    day: date
+    provider: str
+    domain: str
+
+
+class BulkCounter:
+    """Counts what one worker accepts."""
+
+    def __init__(self, store: Store, providers: Mapping[str, MailboxProvider]) -> None:
+        """Take the providers by their domains."""
+        self._store = store
+        self._by_domain = providers
+        self._by_name = {provider.name: provider for provider in providers.values()}
+        self._counts: Counter[_Key] = Counter()
+
+    def count(self, accepted: Accepted) -> None:
+        """Count a message that was accepted; one whose organisation is unknown ("") is not."""
+        if not accepted.organizational:
+            return
+        for delivery in accepted.deliveries:
+            provider = self._by_domain.get(delivery.destination)
+            if provider is not None:
+                day = accepted.submission.received_at.date()
+                self._counts[_Key(day, provider.name, accepted.organizational)] += 1
+
+    async def run(self) -> None:
+        """Write what was counted, until cancelled; then write what is left."""
+        try:
+            while True:
+                await asyncio.sleep(_INTERVAL)
+                await self.flush()
+        finally:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was counted; keeps it when the store is away."""
+        if not self._counts:
+            return
+        counts, self._counts = self._counts, Counter()
+        rows = [BulkCount(*key, count) for key, count in counts.items()]
+        try:
+            await self._store.write(lambda transaction: self._add(transaction, rows))
+        except StoreUnavailableError as trouble:
+            _log.warning("counts of bulk mail wait: the store is away: %s", trouble)
+            self._counts += counts
+
+    def _add(self, transaction: Transaction, rows: list[BulkCount]) -> None:
+        totals = transaction.count_bulk(rows)
+        near = [
+            total
+            for row, total in zip(rows, totals, strict=True)
+            if total.count - row.count < self._by_name[row.provider].warn <= total.count
+        ]
+        if near:
+            transaction.add_events([self._event(total) for total in near])
+        transaction.forget_bulk(now().date() - _KEPT)
+
+    def _event(self, total: BulkCount) -> Event:
+        facts: dict[str, Fact] = {
+            "domain": total.domain,
+            "provider": total.provider,
+            "count": total.count,
+            "limit": self._by_name[total.provider].bulk,
+            "day": total.day.isoformat(),
+        }
+        return Event(EventKind.BULK_NEARED, now(), facts=facts)

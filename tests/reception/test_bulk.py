@@ -1,0 +1,128 @@
+"""Counters of bulk mail: gathered, written together, one warning in time."""
+
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from gatepost.model.delivery import Delivery
+from gatepost.model.event import Event, EventKind
+from gatepost.model.ids import DeliveryId, SubmissionId, WorkerId
+from gatepost.model.submission import Submission
+from gatepost.net.clock import now
+from gatepost.reception.accept import Accepted
+from gatepost.reception.bulk import BulkCounter
+from gatepost.reception.mailbox_providers import (
+    MailboxProvider,
+    MailboxProvidersError,
+    mailbox_providers,
+    parse_mailbox_providers,
+)
+from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.sqlite import open_sqlite
+from tests.support.reception import APP
+
+TEN = {"gmail.com": MailboxProvider("gmail", bulk=12, warn=10)}
+
+
+@pytest.fixture
+async def store(tmp_path: Path):
+    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"))
+    yield opened
+    await opened.close()
+
+
+def message(*destinations: str, domain: str = "example.com") -> Accepted:
+    at = now()
+    identifier = SubmissionId("019b0000000070008000000000000001")
+    submission = Submission(identifier, "a@example.com", 1, at, "submission", APP)
+    deliveries = tuple(
+        Delivery(DeliveryId("d"), identifier, f"a@{name}", name, at, at + timedelta(1))
+        for name in destinations
+    )
+    return Accepted(
+        submission, deliveries, (), Event(EventKind.ACCEPTED, at), organizational=domain
+    )
+
+
+async def counts(store) -> list[tuple[str, str, int]]:
+    found = await store.read(lambda reading: reading.bulk_counts(now().date() - timedelta(1)))
+    return [(each.provider, each.domain, each.count) for each in found]
+
+
+async def warnings(store) -> list[Event]:
+    found = await store.read(lambda reading: reading.events())
+    return [each.event for each in found if each.event.kind is EventKind.BULK_NEARED]
+
+
+async def test_recipients_are_counted_by_provider_and_domain(store) -> None:
+    counter = BulkCounter(store, mailbox_providers())
+    counter.count(message("gmail.com", "googlemail.com", "yahoo.de", "elsewhere.test"))
+    counter.count(message("gmail.com", domain="other.test"))
+    counter.count(message("gmail.com", domain=""))
+    await counter.flush()
+    assert sorted(await counts(store)) == [
+        ("gmail", "example.com", 2),
+        ("gmail", "other.test", 1),
+        ("yahoo", "example.com", 1),
+    ]
+
+
+async def test_one_warning_in_time_whoever_counts(store) -> None:
+    """Two workers; another one after a restart goes on where they were."""
+    workers = [BulkCounter(store, TEN), BulkCounter(store, TEN)]
+    for number in range(9):
+        workers[number % 2].count(message("gmail.com"))
+        await workers[number % 2].flush()
+    assert await warnings(store) == []
+    again = BulkCounter(store, TEN)
+    again.count(message("gmail.com", "gmail.com", "gmail.com"))
+    again.count(message("gmail.com", domain="other.test"))
+    await again.flush()
+    (event,) = await warnings(store)
+    assert {**event.facts, "day": ""} == {
+        "domain": "example.com", "provider": "gmail", "count": 12, "limit": 12, "day": "",
+    }  # fmt: skip
+    workers[0].count(message("gmail.com"))
+    await workers[0].flush()
+    assert len(await warnings(store)) == 1
+
+
+async def test_nothing_is_lost_while_the_store_is_away(store) -> None:
+    counter = BulkCounter(store, TEN)
+    counter.count(message("gmail.com"))
+
+    class Away:
+        async def write(self, job: object) -> None:
+            raise StoreUnavailableError("away")
+
+    counter._store = Away()  # type: ignore[assignment]
+    await counter.flush()
+    counter.count(message("gmail.com"))
+    counter._store = store
+    await counter.flush()
+    assert await counts(store) == [("gmail", "example.com", 2)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("", "", ""),
+        ('name = "gmail"', "", "providers 1: name must be there"),
+        ("warn = 4000", "warn = 6000", "warn must be above 0, and not above bulk"),
+        ("bulk = 5000", 'bulk = "5000"', "bulk must be there, a int"),
+        ('"ymail.com"', '"GMail.com"', "no domain in lower case"),
+        ('"ymail.com"', '"gmail.com"', "gmail.com is gmail's already"),
+        ("source =", "origin =", "unknown key origin"),
+        ("[[providers]]", "[[others]]", "there is no provider"),
+        ("[[providers]]", "[[providers", "no TOML"),
+    ],
+)
+def test_the_data_is_checked(old: str, new: str, fault: str) -> None:
+    text = files("gatepost").joinpath("data", "mailbox_providers.toml").read_text("utf-8")
+    if not fault:
+        assert parse_mailbox_providers(text)["gmail.com"].warn == 4000
+        return
+    with pytest.raises(MailboxProvidersError, match=fault):
+        parse_mailbox_providers(text.replace(old, new))
