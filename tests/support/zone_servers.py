@@ -1,8 +1,10 @@
 """Authoritative DNS servers of others on loopback, each in a directory of the test's: NSD and Knot."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import dns.message
@@ -68,20 +70,38 @@ ns A 127.0.0.1
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Nsd:
+    """A running NSD, on this port of 127.0.0.1."""
+
+    port: int
+    directory: Path
+    process: subprocess.Popen[bytes]
+
+    def publish(self, zone: str, lines: str) -> None:
+        """Write further lines into a zone, and let it be read."""
+        file = self.directory / f"{zone}.zone"
+        text = file.read_text()
+        number = int(text.partition("hostmaster ")[2].partition(" ")[0])
+        text = text.replace(f"hostmaster {number} ", f"hostmaster {number + 1} ")
+        file.write_text(f"{text}\n{lines}\n")
+        self.process.send_signal(signal.SIGHUP)
+
+
 @contextmanager
-def nsd(directory: Path, zones: dict[str, str]) -> Iterator[int]:
-    """Serve zones (name: records) with NSD; yields the port of 127.0.0.1."""
+def nsd(directory: Path, zones: dict[str, str]) -> Iterator[Nsd]:
+    """Serve zones (name: records) with NSD."""
     (port,) = free_ports(1)
     text = _NSD.format(host=HOST, port=port, directory=directory)
     for zone, records in zones.items():
-        name = zone or "root"
-        (directory / f"{name}.zone").write_text(ZONE.format(zone=zone) + records)
-        text += f'zone:\n    name: "{zone}."\n    zonefile: "{name}.zone"\n'
+        (directory / f"{zone}.zone").write_text(ZONE.format(zone=zone) + records)
+        text += f'zone:\n    name: "{zone}."\n    zonefile: "{zone}.zone"\n'
     config = directory / "nsd.conf"
     config.write_text(text)
-    with _running([need("nsd"), "-d", "-c", str(config)], directory / "nsd.log"):
+    command = [need("nsd"), "-d", "-c", str(config)]
+    with _running(command, directory / "nsd.log") as process:
         wait_until(lambda: all(_answers(port, zone) for zone in zones), "nsd answers")
-        yield port
+        yield Nsd(port, directory, process)
 
 
 @contextmanager
@@ -116,11 +136,11 @@ def key_file(directory: Path, secret: str = TSIG_SECRET) -> Path:
 
 
 @contextmanager
-def _running(command: list[str], log: Path) -> Iterator[None]:
+def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
-            yield
+            yield process
         except AssertionError as error:
             error.add_note(log.read_text(errors="replace")[-2000:])
             raise
