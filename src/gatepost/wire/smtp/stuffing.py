@@ -3,6 +3,8 @@
 One `replace` a piece; a piece that needs nothing is handed on as it is, without a copy.
 """
 
+from gatepost.wire.smtp.framing import first_dot
+
 _LINE_START = b"\r\n"
 
 
@@ -21,7 +23,7 @@ class DotStuffer:
             return octets
         tail = self._tail
         self._tail = octets[-2:] if len(octets) > 1 else tail[-1:] + octets
-        if b"\r\n." in octets:
+        if first_dot(octets) >= 0:
             octets = octets.replace(b"\r\n.", b"\r\n..")
         if octets[:1] == b"." and tail == _LINE_START:
             return b"." + octets
