@@ -24,6 +24,7 @@ from gatepost.reception.allowances import Allowances
 from gatepost.reception.converse import Conversation
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.relay import local_domains
+from gatepost.store.kept_keys import KeptKey
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.suppressions import AccountRule
 from gatepost.wire.sasl.exchange import (
@@ -69,6 +70,13 @@ class RememberingStore(MemoryQuotas):
         self.contents: dict[SubmissionId, bytes] = {}
         self.events: list[Event] = []
         self.fault: StoreUnavailableError | None = None
+        self.keys: dict[str, KeptKey] = {}
+
+    def kept_key(self, account: AccountName, key: str) -> KeptKey | None:
+        return self.keys.get(key)
+
+    def keep_key(self, kept: KeptKey, *, forget_before: datetime) -> None:
+        self.keys[kept.key] = kept
 
     async def write(
         self, job: Callable[[Any], Any], content: tuple[SubmissionId, Sequence[bytes]] | None = None

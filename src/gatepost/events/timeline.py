@@ -268,6 +268,7 @@ def _time(fact: Fact | None) -> datetime | None:
 
 _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.ACCEPTED: _accepted,
+    EventKind.REPEATED: _plain("sent again under its idempotency key: nothing more was queued"),
     EventKind.REFUSED_AT_DOOR: _refused_at_door,
     EventKind.ATTEMPTED: _attempted,
     EventKind.DELIVERED: _handed_over,

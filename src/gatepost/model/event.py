@@ -15,6 +15,7 @@ class EventKind(StrEnum):
     """Every kind of event there is. Names are stable: outside programs match on them."""
 
     ACCEPTED = "message.accepted"
+    REPEATED = "message.repeated"
     REFUSED_AT_DOOR = "message.refused"
     ATTEMPTED = "delivery.attempted"
     DELIVERED = "delivery.delivered"

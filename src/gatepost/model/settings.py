@@ -293,6 +293,7 @@ class RetentionSettings(Section):
 
     content: Duration = timedelta(0)
     captured: Duration = timedelta(days=7)
+    idempotency_keys: LongDuration = timedelta(days=1)
     events: Duration = timedelta(days=30)
 
 

@@ -177,6 +177,7 @@ def _acceptance(
         hand_over=HandOver(scheduler.lease, scheduler.take),
         placement=routing.placement,
         tags=settings.policy.tags,
+        keys_kept=settings.retention.idempotency_keys,
     )
 
 

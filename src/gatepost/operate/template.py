@@ -119,6 +119,7 @@ private_key = "key.pem"
 #[retention]
 #content = "0 s"                   # after the last delivery is settled
 #captured = "7 d"
+#idempotency_keys = "1 d"
 #events = "30 d"
 
 #[dns]

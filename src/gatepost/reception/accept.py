@@ -17,9 +17,12 @@ from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import new_identifier, now
 from gatepost.reception.fixups import Completed, Facts, complete
+from gatepost.reception.instructions import is_trial, key_of, verdict_words
+from gatepost.reception.once import Once, came_before, once_under
 from gatepost.reception.ownership import judge_authors
 from gatepost.reception.readiness import Unpublished, refusal, waits_for
 from gatepost.reception.signing import Signer
+from gatepost.reception.suppressed import drop_events, dropped
 from gatepost.returns.notify import ReturnMessage
 from gatepost.store.protocols import (
     DiskFullError,
@@ -65,6 +68,8 @@ class Arrival:
     spendings: tuple[Spending, ...] = ()
     #: Recipients that are suppressed, and whose mail the account wants dropped: why, by address.
     dropped: Mapping[str, str] = field(default_factory=dict)
+    #: Instructions that came beside the content (`reception.instructions`); they go before its own.
+    instructions: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,10 @@ class Accepted:
     #: Of single recipients, written behind `event`.
     more_events: tuple[Event, ...] = ()
     organizational: str = ""
+    #: It is queued once, however often it comes under this key.
+    once: Once | None = None
+    #: It was only to be judged.
+    is_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,7 @@ class Acceptance:
     align: Callable[[Accepted], Awaitable[Accepted | Reply]] | None = None
     sent: Callable[[Accepted], None] | None = None
     tags: str = TAG
+    keys_kept: timedelta = timedelta(days=1)
 
 
 async def accept(arrival: Arrival, to: Acceptance) -> Reply:
@@ -135,26 +145,36 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
     judged = judge(arrival, to, now())
     if isinstance(judged, Reply):
         return judged
-    if to.examine and judged.submission.origin is Origin.MX:
-        judged = await to.examine(arrival, judged)
-        if isinstance(judged, Reply):
-            return judged
     try:
-        ready = await signed(judged, to)
+        ready = await _ready(arrival, judged, to)
         if isinstance(ready, Reply):
             return ready
-        aligned = await to.align(ready) if to.align else ready
-        if isinstance(aligned, Reply):
-            return aligned
-        await keep(aligned, to)
-        if to.sent:
-            to.sent(aligned)
+        if ready.is_trial:
+            return replies.JUDGED.about(verdict_words(ready.event.facts))
+        kept = await keep(ready, to)
     except DiskFullError:
         return replies.DISK_NEARLY_FULL
     except StoreUnavailableError as trouble:
         _log.warning("message not stored: %s", trouble)
         return replies.STORE_AWAY
-    return replies.QUEUED.say(f"Queued as {judged.submission.id}")
+    if kept is None:
+        return replies.KEY_REUSED
+    if kept != judged.submission.id:
+        return replies.QUEUED_BEFORE.say(f"{replies.QUEUED_BEFORE.text} {kept}")
+    if to.sent:
+        to.sent(ready)
+    return replies.QUEUED.say(f"{replies.QUEUED.text} {kept}")
+
+
+async def _ready(arrival: Arrival, judged: Accepted, to: Acceptance) -> Accepted | Reply:
+    """Examine mail from servers, sign and align submissions; either may be refused."""
+    if to.examine and judged.submission.origin is Origin.MX:
+        examined = await to.examine(arrival, judged)
+        if isinstance(examined, Reply):
+            return examined
+        judged = examined
+    ready = await signed(judged, to)
+    return ready if isinstance(ready, Reply) or not to.align else await to.align(ready)
 
 
 def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
@@ -172,8 +192,12 @@ def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
         return completed
     if foreign := _judge_authors(arrival, completed, to.tags):
         return foreign
+    instructions = {**completed.instructions, **arrival.instructions}
     accepted = _accepted(arrival, completed, to, identifier, at)
-    return _if_key_is_published(accepted, to.signer) if to.signer else accepted
+    instructed = _instructed(accepted, completed, instructions) if instructions else accepted
+    if isinstance(instructed, Reply) or to.signer is None:
+        return instructed
+    return _if_key_is_published(instructed, to.signer)
 
 
 async def signed(accepted: Accepted, to: Acceptance) -> Accepted | Reply:
@@ -210,8 +234,9 @@ async def signed(accepted: Accepted, to: Acceptance) -> Accepted | Reply:
     )
 
 
-async def keep(accepted: Accepted, to: Acceptance) -> None:
-    """Store one message durably and hand its deliveries over.
+async def keep(accepted: Accepted, to: Acceptance) -> SubmissionId | None:
+    """Store one message durably and hand its deliveries over; return the id under which it is kept,
+    the first one where it came before. None: its key stands for another message.
 
     Raises:
         StoreUnavailableError: nothing was stored.
@@ -219,20 +244,40 @@ async def keep(accepted: Accepted, to: Acceptance) -> None:
     """
     lease = to.hand_over.lease() if to.hand_over else None
 
-    def job(transaction: Transaction) -> list[Leased]:
+    def job(transaction: Transaction) -> _Kept:
         if accepted.submission.origin is Origin.RETURN and transaction.submission(
             accepted.submission.id
         ):
-            return []  # accepted before a crash
+            return _Kept(accepted.submission.id)  # accepted before a crash
+        before = accepted.once and came_before(
+            transaction, accepted.submission, accepted.once, to.keys_kept
+        )
+        if before:
+            if before.id:
+                transaction.add_events((_repeated(accepted.event, before.id),))
+            return _Kept(before.id)
         leased = transaction.add_deliveries(accepted.submission, accepted.deliveries, lease)
         transaction.add_events((accepted.event, *accepted.more_events))
         if accepted.spendings:
             transaction.spend(accepted.spendings)
-        return leased
+        return _Kept(accepted.submission.id, leased)
 
-    leased = await to.store.write(job, (accepted.submission.id, accepted.pieces))
-    if leased and to.hand_over:
-        to.hand_over.take(leased, accepted.pieces)
+    kept = await to.store.write(job, (accepted.submission.id, accepted.pieces))
+    if kept.leased and to.hand_over:
+        to.hand_over.take(kept.leased, accepted.pieces)
+    return kept.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Under which id a message is stored (None: not at all), and what was leased with it."""
+
+    id: SubmissionId | None
+    leased: list[Leased] = field(default_factory=list)
+
+
+def _repeated(event: Event, first: SubmissionId) -> Event:
+    return replace(event, kind=EventKind.REPEATED, submission_id=first)
 
 
 async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
@@ -329,7 +374,7 @@ def _accepted(
     facts = _facts(arrival, submission)
     deliveries = deliveries_for(submission, arrival.forward_paths, to, at)
     if arrival.dropped:
-        deliveries = tuple(_dropped(each, arrival.dropped) for each in deliveries)
+        deliveries = tuple(dropped(each, arrival.dropped) for each in deliveries)
     return Accepted(
         submission=submission,
         deliveries=deliveries,
@@ -337,31 +382,24 @@ def _accepted(
         event=Event(EventKind.ACCEPTED, at, identifier, account=account, facts=facts),
         authors=completed.from_addresses if account else (),
         spendings=arrival.spendings,
-        more_events=_drop_events(deliveries, submission) if arrival.dropped else (),
+        more_events=drop_events(deliveries, submission) if arrival.dropped else (),
     )
 
 
-def _dropped(delivery: Delivery, dropped: Mapping[str, str]) -> Delivery:
-    """Return a delivery that is never tried, where its recipient is to be dropped."""
-    reason = dropped.get(delivery.forward_path)
-    if reason is None:
-        return delivery
-    return replace(delivery, state=DeliveryState.CANCELLED, reason=f"suppressed: {reason}")
-
-
-def _drop_events(deliveries: Sequence[Delivery], submission: Submission) -> tuple[Event, ...]:
-    return tuple(
-        Event(
-            EventKind.SUPPRESSED,
-            submission.received_at,
-            submission.id,
-            delivery.id,
-            submission.account,
-            {"recipient": delivery.forward_path, "reason": delivery.reason},
-        )
-        for delivery in deliveries
-        if delivery.state is DeliveryState.CANCELLED
-    )
+def _instructed(
+    accepted: Accepted, completed: Completed, instructions: Mapping[bytes, bytes]
+) -> Accepted | Reply:
+    """Return a message as its client wants it handled, or refuse what it asks."""
+    trial, key = is_trial(instructions), key_of(instructions)
+    if isinstance(trial, Reply):
+        return trial
+    if isinstance(key, Reply):
+        return key
+    once = None
+    if key is not None:
+        forward_paths = (delivery.forward_path for delivery in accepted.deliveries)
+        once = once_under(key, accepted.submission.reverse_path, forward_paths, completed.pieces)
+    return replace(accepted, once=once, is_trial=trial)
 
 
 def deliveries_for(

@@ -329,10 +329,11 @@ class Conversation:
         if reply is None:
             reply = await accept(self._arrival(), self._desk.acceptance)
         self._let_go()
-        self._drawing.end(is_stored=reply.accepts or reply is replies.STORE_AWAY)
-        if reply.accepts:
+        queued = reply.text.startswith(replies.QUEUED.text)
+        self._drawing.end(is_stored=queued or reply is replies.STORE_AWAY)
+        if queued:
             self._desk.counters.add(Metric.ACCEPTED)
-        else:
+        elif not reply.accepts:
             self._record_refusal(reply, "")
         self._has_sent = True
         session.answer(reply)

@@ -5,10 +5,11 @@ the content as it came, less the fields that were cut. Clean content is not even
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
+from gatepost.reception.instructions import JUDGE_FIELD, KEY_FIELD
 from gatepost.wire.message.addresses import addresses_of
 from gatepost.wire.message.header import (
     Field,
@@ -18,6 +19,7 @@ from gatepost.wire.message.header import (
     repeated,
     scan,
     spell,
+    unfold,
     value_of,
 )
 from gatepost.wire.message.identifiers import format_date, message_id
@@ -33,6 +35,8 @@ _CRLF: Final = b"\r\n"
 _MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{1,900}>")
 #: Fields that name recipients who shall stay unknown (RFC 5322 §3.6.3, §3.6.6).
 _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
+#: Fields by which a client tells us how to handle the message.
+_INSTRUCTIONS: Final = frozenset({KEY_FIELD, JUDGE_FIELD})
 #: Fields that we write where they are missing or empty.
 _ADDED: Final = (b"date", b"message-id")
 
@@ -54,7 +58,8 @@ class Completed:
 
     What goes out is `prefix` and then `pieces`. `message_id` has its angle brackets, "" where
     there is none. `from_addresses` and `sender_addresses` are the header's (From and Sender) as
-    written, read for submissions only. `eight_bit`: an octet above 127 is in it.
+    written, read for submissions only. `eight_bit`: an octet above 127 is in it. `instructions` are
+    the bodies of our own fields, by name in lower case: they were cut out.
     """
 
     prefix: bytes
@@ -63,6 +68,7 @@ class Completed:
     from_addresses: tuple[str, ...]
     sender_addresses: tuple[str, ...]
     eight_bit: bool
+    instructions: Mapping[bytes, bytes] = field(default_factory=dict)
 
     @property
     def octets(self) -> tuple[bytes, ...]:
@@ -121,6 +127,9 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
     senders = _listed(content, header, b"sender")
     if isinstance(senders, HeaderFault):
         return senders
+    instructions = _instructions(content, header)
+    if isinstance(instructions, HeaderFault):
+        return instructions
     cut = _to_cut(content, header)
     added, own_id = _additions(header, cut, facts)
     prefix = received_field(facts.hop) + added
@@ -128,18 +137,35 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
         prefix += _CRLF  # nothing came, not even the line that ends a header section
     pieces = tuple(without(content, cut)) if cut else (content,)
     message_id_ = own_id or _message_id_of(content, header)
-    return Completed(prefix, pieces, message_id_, authors, senders, not content.isascii())
+    eight_bit = not content.isascii()
+    return Completed(prefix, pieces, message_id_, authors, senders, eight_bit, instructions)
 
 
 def _to_cut(content: bytes, header: Header) -> list[Field]:
-    """Return the fields that must not go out: Bcc, and a Date or Message-ID with nothing in it."""
+    """Return the fields that must not go out: Bcc, our own, and a Date or Message-ID with nothing
+    in it.
+    """
     starts = header.starts
     return [
         header.field(i)
         for i, name in enumerate(header.names)
         if name in _BLIND
+        or name in _INSTRUCTIONS
         or (name in _ADDED and content[starts[i] + len(name) + 1 : starts[i + 1]].isspace())
     ]
+
+
+def _instructions(content: bytes, header: Header) -> Mapping[bytes, bytes] | HeaderFault:
+    """Return the bodies of our own fields, one of each at most."""
+    if _INSTRUCTIONS.isdisjoint(header.names):
+        return {}
+    found: dict[bytes, bytes] = {}
+    for i, name in enumerate(header.names):
+        if name in _INSTRUCTIONS:
+            if name in found:
+                return HeaderFault(Flaw.REPEATED, spell(name))
+            found[name] = unfold(value_of(content, header.field(i)))
+    return found
 
 
 def _additions(header: Header, cut: Sequence[Field], facts: Facts) -> tuple[bytes, str]:
@@ -187,9 +213,9 @@ def _message_id_of(content: bytes, header: Header) -> str:
 def without(content: bytes, cut: Iterable[Field]) -> Iterable[bytes]:
     """Yield what is left of `content` when the fields in `cut` are taken out."""
     position = 0
-    for field in cut:
-        if field.start > position:
-            yield content[position : field.start]
-        position = field.end
+    for one in cut:
+        if one.start > position:
+            yield content[position : one.start]
+        position = one.end
     if position < len(content):
         yield content[position:]

@@ -9,10 +9,14 @@ since; what was removed only costs a look-up in vain.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
+from gatepost.model.delivery import Delivery, DeliveryState
+from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, DeliveryId
+from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression, subjects_of
 from gatepost.store.protocols import Reading, Settlement, Store, StoreUnavailableError
 from gatepost.store.suppressions import AccountRule
@@ -163,3 +167,27 @@ class SuppressionList:
 
 def _page_behind(number: int) -> Callable[[Reading], list[tuple[int, str]]]:
     return lambda reading: reading.suppressed_subjects(number, _PAGE)
+
+
+def dropped(delivery: Delivery, reasons: Mapping[str, str]) -> Delivery:
+    """Return a delivery that is never tried, where its recipient is to be dropped."""
+    reason = reasons.get(delivery.forward_path)
+    if reason is None:
+        return delivery
+    return replace(delivery, state=DeliveryState.CANCELLED, reason=f"suppressed: {reason}")
+
+
+def drop_events(deliveries: Sequence[Delivery], submission: Submission) -> tuple[Event, ...]:
+    """Return the events of deliveries that are never tried."""
+    return tuple(
+        Event(
+            EventKind.SUPPRESSED,
+            submission.received_at,
+            submission.id,
+            delivery.id,
+            submission.account,
+            {"recipient": delivery.forward_path, "reason": delivery.reason},
+        )
+        for delivery in deliveries
+        if delivery.state is DeliveryState.CANCELLED
+    )

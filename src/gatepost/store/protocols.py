@@ -21,6 +21,7 @@ from gatepost.model.suppression import Suppression
 from gatepost.store.bulk import CountsBulk, ReadsBulk
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
+from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
 
@@ -138,7 +139,13 @@ class Use:
 
 
 class Reading(
-    ReadsForeignUses, ReadsDomainLooks, QuotaReading, ReadsSuppressions, ReadsBulk, Protocol
+    ReadsForeignUses,
+    ReadsDomainLooks,
+    QuotaReading,
+    ReadsSuppressions,
+    ReadsBulk,
+    ReadsKeptKeys,
+    Protocol,
 ):
     """What can be asked of a store. Also the reading half of a Transaction."""
 
@@ -235,6 +242,7 @@ class Transaction(
     QuotaChanges,
     ChangesSuppressions,
     CountsBulk,
+    ChangesKeptKeys,
     Protocol,
 ):
     """What a job may change. All of it happens, or none."""

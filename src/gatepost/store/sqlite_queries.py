@@ -30,6 +30,7 @@ from gatepost.store.sqlite_domains import (
     domains_of,
 )
 from gatepost.store.sqlite_foreign_uses import FOREIGN_USES, foreign_use_of
+from gatepost.store.sqlite_kept_keys import SqliteKeptKeyReading
 from gatepost.store.sqlite_quotas import SqliteQuotaReading
 from gatepost.store.sqlite_rows import (
     DELIVERY_COLUMNS,
@@ -61,7 +62,9 @@ QUEUE_COLUMNS: Final = f"{_D}, {_S}"
 _CAPTURED: Final = NUMBERS[DeliveryState.CAPTURED]
 
 
-class SqliteReading(SqliteQuotaReading, SqliteSuppressionReading, SqliteBulkReading):
+class SqliteReading(
+    SqliteQuotaReading, SqliteSuppressionReading, SqliteBulkReading, SqliteKeptKeyReading
+):
     """`Reading` over one connection, inside a transaction that somebody else began and ends."""
 
     def __init__(self, connection: apsw.Connection, directory: Path) -> None:

@@ -165,6 +165,15 @@ CREATE TABLE bulk (
 ) STRICT, WITHOUT ROWID;
 """
 
+#: 10: idempotency keys of submissions.
+_KEPT_KEYS: Final = """
+CREATE TABLE kept_key (
+    account TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, submission_id TEXT NOT NULL,
+    at INTEGER NOT NULL, PRIMARY KEY (account, key)
+) STRICT;
+CREATE INDEX kept_key_age ON kept_key (at);
+"""
+
 #: One script per version; a new version is appended, never edited.
 MIGRATIONS: Final[Sequence[str]] = (
     _FIRST,
@@ -176,6 +185,7 @@ MIGRATIONS: Final[Sequence[str]] = (
     _SUPPRESSIONS,
     _LOOKS,
     _BULK,
+    _KEPT_KEYS,
 )
 
 _DAILY_DELIVERY: Final = """

@@ -33,6 +33,7 @@ from gatepost.store.sqlite_bulk import SqliteBulkChanges
 from gatepost.store.sqlite_domain_looks import claim_look, forget_look, put_look
 from gatepost.store.sqlite_domains import put_domain, remove_domain
 from gatepost.store.sqlite_foreign_uses import forget_foreign_uses, note_foreign_uses
+from gatepost.store.sqlite_kept_keys import SqliteKeptKeyChanges
 from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
 from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_row
 from gatepost.store.sqlite_quotas import SqliteQuotaChanges
@@ -108,7 +109,11 @@ _ALL: Final = 2**31
 
 
 class SqliteTransaction(
-    SqliteReading, SqliteQuotaChanges, SqliteSuppressionChanges, SqliteBulkChanges
+    SqliteReading,
+    SqliteQuotaChanges,
+    SqliteSuppressionChanges,
+    SqliteBulkChanges,
+    SqliteKeptKeyChanges,
 ):
     """`Transaction` for all jobs of one batch. `places` says where their contents are."""
 
