@@ -58,3 +58,25 @@ def test_a_rotation_waits_until_the_new_keys_are_published(run, tmp_path):
     assert early.exit_code == 1
     assert "do not sign yet" in early.stdout
     assert run("check", "example.com").exit_code == 1
+
+
+def test_an_account_brings_a_domain_and_proves_it(run, tmp_path):
+    account = ["-c", str(tmp_path / "gatepost.toml"), "account"]
+    words = [*account, "add", "shop@relay.example", "--password-stdin"]
+    assert CliRunner().invoke(app, words, input="correct horse\n").exit_code == 0
+    asked = run("add", "example.com", "--account", "shop@relay.example")
+    assert asked.exit_code == 0
+    assert "TXT at _gatepost.example.com" in asked.stdout
+    assert "unproven" in run("list").stdout
+    shown = json.loads(run("show", "example.com", "--json").stdout)
+    assert shown["unproven"]
+    assert shown["claims"][0]["text"] in asked.stdout
+    (tmp_path / "gatepost.toml").write_text(
+        (tmp_path / "gatepost.toml").read_text() + '\n[dns]\nresolvers = ["127.0.0.1:1"]\n'
+    )
+    assert run("verify", "example.com").exit_code == 1
+    assert run("verify", "example.com", "--account", "nobody").exit_code == 1
+    assert run("add", "b.example", "--account", "nobody").exit_code == 1
+    assert run("add", "b.example", "--account", "x", "--selector", "s").exit_code == 2
+    assert run("add", "example.com").exit_code == 0  # the operator's word
+    assert not json.loads(run("show", "example.com", "--json").stdout)["unproven"]

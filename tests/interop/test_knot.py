@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import dns.query
+import dns.tsigkeyring
+import dns.update
 import pytest
 
 from tests.support.node import CAPTURE_ALL, HOST, Node, wait_until
-from tests.support.zone_servers import key_file, knot
+from tests.support.zone_servers import TSIG_NAME, TSIG_SECRET, key_file, knot
 
 pytestmark = pytest.mark.interop("knotd")
 
@@ -91,6 +94,42 @@ def test_mail_is_held_until_its_key_is_published(node: Node, primary: int, tmp_p
         wait_until(lambda: len(node.captured()) == 1, "what was held goes out")
         content = node.content(node.captured()[0])
         assert content.count(b"DKIM-Signature: ") == 2
+    finally:
+        node.stop()
+
+
+def test_an_account_proves_its_domain_and_sends_then(
+    node: Node, primary: int, tmp_path: Path
+) -> None:
+    node.start()
+    try:
+        asked = json.loads(
+            node.run("domain", "add", "own.example.com", "--account", node.account, "--json").stdout
+        )
+        claim = asked["claims"][0]
+        send = (
+            "send", "--server", f"{HOST}:{node.ports.submission}", "--from", "me@own.example.com",
+            "--to", "you@elsewhere.example", "--user", node.account, "--password-stdin",
+        )  # fmt: skip
+        early = node.run(*send, stdin=node.password + "\n", check=False)
+        assert early.returncode == 1
+        assert "may not send as me@own.example.com" in early.stdout + early.stderr
+        assert node.run("domain", "verify", "own.example.com", check=False).returncode == 1
+
+        keyring = dns.tsigkeyring.from_text({TSIG_NAME: ("hmac-sha256", TSIG_SECRET)})
+        update = dns.update.UpdateMessage("example.com", keyring=keyring)
+        update.add("_gatepost.own", 60, "TXT", claim["text"])
+        assert dns.query.tcp(update, HOST, port=primary).rcode() == 0
+        wait_until(
+            lambda: node.run("domain", "verify", "own.example.com", check=False).returncode == 0,
+            "the proof is seen",
+        )
+        wait_until(
+            lambda: node.run(*send, stdin=node.password + "\n", check=False).returncode == 0,
+            "the running node lets it send",
+        )
+        wait_until(lambda: len(node.captured()) == 1, "the message is on its way")
+        assert b"d=own.example.com" in node.content(node.captured()[0])
     finally:
         node.stop()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gatepost.cli import domain_publish
+from gatepost.cli import domain_claim, domain_publish
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, print_table, say
 from gatepost.cli.domain_verbs import (
     Name,
@@ -33,6 +33,7 @@ app: Final = typer.Typer(
 )
 
 domain_publish.register(app)
+domain_claim.register(app)
 
 
 @app.command()
@@ -51,11 +52,27 @@ def add(
             help="Import this private key (PEM, RSA or Ed25519) instead of making new ones.",
         ),
     ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option(
+            "--account",
+            metavar="NAME",
+            help="For this account, which has to prove first that it may send as it.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Add a domain: its mail is signed from now on. Prints the records to publish."""
+    """Add a domain: its mail is signed from now on. Prints the records to publish.
+
+    With --account it is one that an account brings: "domain verify" lets it in.
+    """
     if (selector is None) != (dkim_key is None):
         fail("--selector and --dkim-key belong together", "give both, or neither for new keys")
+    if account is not None:
+        if selector is not None:
+            fail("--account goes without a key", "import it afterwards")
+        domain_claim.ask_for(ctx, name, account, json=json)
+        return
     pem = _read(dkim_key) if dkim_key else b""
 
     async def work(store: "Store") -> "Domain":
@@ -85,12 +102,12 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
         from gatepost.operate.domain_records import domain_json  # noqa: PLC0415
 
         place = sending(ctx)
-        print_json([domain_json(each.domain, place, each.look) for each in found])
+        print_json([domain_json(each.domain, place, each.look, each.claims) for each in found])
         return
     rows = [
         (
             each.domain.name,
-            look_words(each.look),
+            "unproven" if each.domain.unproven else look_words(each.look),
             ", ".join(f"{key.selector} ({key.state.value})" for key in each.domain.keys),
         )
         for each in found
@@ -113,7 +130,7 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
     found = run(ctx, work)
     words = f"{found.domain.name}, added {found.domain.created_at:%Y-%m-%d}"
-    print_domain(ctx, found.domain, json, words, found.look)
+    print_domain(ctx, found.domain, json, words, found.look, found.claims)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from gatepost.cli.context import NO, fail, load_settings, print_json, run_with_s
 if TYPE_CHECKING:
     from gatepost.identity.master_key import MasterKey
     from gatepost.model.domain import Domain
+    from gatepost.model.domain_claim import DomainClaim
     from gatepost.model.domain_look import DomainLook, Finding
     from gatepost.operate.accounts import By
     from gatepost.operate.domain_records import Sending
@@ -23,6 +24,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help='The domain, say "exam
 def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
     """Do a verb's work on the store; say in words why it did nothing."""
     from gatepost.identity.master_key import MasterKeyError  # noqa: PLC0415
+    from gatepost.operate.accounts import AccountError, NoSuchAccountError  # noqa: PLC0415
+    from gatepost.operate.domain_claims import NoSuchClaimError  # noqa: PLC0415
     from gatepost.operate.domains import (  # noqa: PLC0415
         DomainError,
         DomainExistsError,
@@ -32,9 +35,15 @@ def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
 
     try:
         return run_with_store(ctx, work)
-    except (DomainExistsError, NoSuchDomainHereError, StillNeededError) as error:
+    except (
+        DomainExistsError,
+        NoSuchAccountError,
+        NoSuchClaimError,
+        NoSuchDomainHereError,
+        StillNeededError,
+    ) as error:
         fail(error.what, error.mend, NO)
-    except DomainError as error:
+    except (DomainError, AccountError) as error:
         fail(error.what, error.mend)
     except MasterKeyError as error:
         fail(str(error))
@@ -71,6 +80,7 @@ def print_domain(
     json: bool,
     words: str,
     look: "DomainLook | None" = None,
+    claims: "tuple[DomainClaim, ...]" = (),
 ) -> None:
     """Say what was done, how the domain stood at the last look, and every record to publish."""
     from gatepost.operate.domain_records import (  # noqa: PLC0415
@@ -83,9 +93,10 @@ def print_domain(
 
     place = sending(ctx)
     if json:
-        print_json(domain_json(domain, place, look))
+        print_json(domain_json(domain, place, look, claims))
         return
     say(words)
+    print_claims(claims)
     if look:
         say(look_words(look))
         print_findings([each for each in look.findings if each.is_serious], json=False)
@@ -105,6 +116,17 @@ def print_domain(
     say()
     say(zone_snippet(records))
     say()
+
+
+def print_claims(claims: "tuple[DomainClaim, ...]") -> None:
+    """Say which accounts have asked for a domain, and what each must publish."""
+    for claim in claims:
+        if claim.proven_at:
+            say(f"{claim.account} has proven on {claim.proven_at:%Y-%m-%d} that it may send as it")
+            continue
+        say(f"{claim.account} may not send as it yet: it publishes first")
+        say(f"  TXT at {claim.record_name}")
+        say(f"  {claim.record_text}")
 
 
 def look_words(look: "DomainLook | None") -> str:

@@ -37,11 +37,15 @@ class DkimKey:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A domain whose mail we sign; its name in lower-case A-labels, its keys oldest first."""
+    """A domain whose mail we sign; its name in lower-case A-labels, its keys oldest first.
+
+    `unproven`: accounts asked for it, and none has proven yet that it may: nothing is signed.
+    """
 
     name: str
     created_at: datetime
     keys: tuple[DkimKey, ...] = ()
+    unproven: bool = False
 
     def in_state(self, state: DkimKeyState) -> tuple[DkimKey, ...]:
         """Return the keys that are in a state."""

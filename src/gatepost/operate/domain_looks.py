@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gatepost.model.domain import Domain
+from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_look import DomainLook, Finding, Health, Standing, looked
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.operate.domains import listing, show
@@ -53,7 +54,8 @@ class Watch:
         )
         count = 0
         for domain in domains:
-            if is_due(looks.get(domain.name), self.every, self.now()):
+            # What nobody has proven to be his is nobody's to be told of.
+            if not domain.unproven and is_due(looks.get(domain.name), self.every, self.now()):
                 count += await self._look_at(domain)
         return count
 
@@ -75,10 +77,11 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A domain with the last look at it."""
+    """A domain with the last look at it and accounts' claims to it."""
 
     domain: Domain
     look: DomainLook | None
+    claims: tuple[DomainClaim, ...] = ()
 
 
 async def seen(store: Store, name: str | None = None) -> list[Seen]:
@@ -90,8 +93,13 @@ async def seen(store: Store, name: str | None = None) -> list[Seen]:
 
     """
     domains = [await show(store, name)] if name is not None else await listing(store)
-    looks = await store.read(lambda reading: reading.domain_looks())
-    return [Seen(domain, looks.get(domain.name)) for domain in domains]
+    looks, claims = await store.read(
+        lambda reading: (reading.domain_looks(), reading.domain_claims())
+    )
+    return [
+        Seen(d, looks.get(d.name), tuple(each for each in claims if each.domain == d.name))
+        for d in domains
+    ]
 
 
 def is_due(look: DomainLook | None, every: timedelta, now: datetime) -> bool:

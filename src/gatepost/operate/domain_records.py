@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gatepost.events.journal import time_text
 from gatepost.model.domain import DkimKey, Domain
+from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_look import DomainLook, Finding
 from gatepost.model.settings import Role, Settings
 from gatepost.wire.records.dkim_key import dkim_key_text, key_name
@@ -172,7 +173,12 @@ def zone_snippet(records: Iterable[Record]) -> str:
     return "\n".join(lines)
 
 
-def domain_json(domain: Domain, sending: Sending, look: DomainLook | None = None) -> dict[str, Any]:
+def domain_json(
+    domain: Domain,
+    sending: Sending,
+    look: DomainLook | None = None,
+    claims: Iterable[DomainClaim] = (),
+) -> dict[str, Any]:
     """Return a domain as plain values, the shape of `--json`; no private key among them. `look` is
     the last look at the DNS.
     """
@@ -196,6 +202,19 @@ def domain_json(domain: Domain, sending: Sending, look: DomainLook | None = None
         "mta_sts": [{"url": policy.url, "policy": policy.text} for policy in policies],
         "zone": zone_snippet(records),
         "last_look": _look_json(look) if look else None,
+        "unproven": domain.unproven,
+        "claims": [claim_json(claim) for claim in claims],
+    }
+
+
+def claim_json(claim: DomainClaim) -> dict[str, Any]:
+    """Return an account's claim as plain values, with the record that proves it."""
+    return {
+        "account": claim.account,
+        "name": claim.record_name,
+        "text": claim.record_text,
+        "created_at": time_text(claim.created_at),
+        "proven_at": time_text(claim.proven_at) if claim.proven_at else None,
     }
 
 

@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 
 from gatepost.identity.master_key import MasterKey
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain, sealing_context
+from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_name import parse_domain, parse_full_domain
 from gatepost.model.event import Event, EventKind
 from gatepost.model.wrong import WrongValueError
-from gatepost.operate.accounts import By
+from gatepost.operate.accounts import By, changed
 from gatepost.store.protocols import Reading, Store, Transaction
 from gatepost.wire.dkim.sign import GOOD_RSA, BadKeyError, SigningKey, parse_private_key
 from gatepost.wire.records.dkim_key import KeyType
@@ -85,8 +86,14 @@ async def add(
         if known is None:
             domain = Domain(domain_name, by.now, made)
             transaction.put_domain(domain)
-            transaction.add_events([_event(EventKind.DOMAIN_ADDED, domain, by, "")])
+            transaction.add_events([domain_event(EventKind.DOMAIN_ADDED, domain, by, "")])
             return domain
+        if known.unproven:  # the operator's word is proof enough
+            known = replace(known, unproven=False)
+            transaction.put_domain(known)
+            transaction.add_events([domain_event(EventKind.DOMAIN_CHANGED, known, by, "proven")])
+            if imported is None:
+                return known
         if imported is None:
             raise DomainExistsError(
                 f'"{domain_name}" is a sending domain already',
@@ -115,7 +122,7 @@ async def show(store: Store, name: str) -> Domain:
         StoreUnavailableError: the store cannot be read.
 
     """
-    return await store.read(lambda reading: _existing(reading, name))
+    return await store.read(lambda reading: existing(reading, name))
 
 
 async def prepare_rotation(store: Store, name: str, key: MasterKey, *, by: By) -> Domain:
@@ -180,7 +187,8 @@ async def forget_retired(store: Store, name: str, *, needed_for: timedelta, by: 
 
 
 async def remove(store: Store, name: str, *, by: By) -> Domain:
-    """Remove a domain and its keys, and return what it was. Its mail goes unsigned.
+    """Remove a domain and its keys, and return what it was. Its mail goes unsigned, and accounts
+    that had proven it to be theirs send as it no more.
 
     Raises:
         NoSuchDomainHereError: there is none.
@@ -189,9 +197,11 @@ async def remove(store: Store, name: str, *, by: By) -> Domain:
     """
 
     def job(transaction: Transaction) -> Domain:
-        domain = _existing(transaction, name)
+        domain = existing(transaction, name)
+        for claim in transaction.domain_claims(domain.name):
+            _take_back(transaction, claim, by)
         transaction.remove_domain(domain.name)
-        transaction.add_events([_event(EventKind.DOMAIN_REMOVED, domain, by, "")])
+        transaction.add_events([domain_event(EventKind.DOMAIN_REMOVED, domain, by, "")])
         return domain
 
     return await store.write(job)
@@ -273,7 +283,7 @@ def _add_key(transaction: Transaction, domain: Domain, new: DkimKey, by: By) -> 
         new = replace(new, state=DkimKeyState.PENDING)
     changed = replace(domain, keys=(*domain.keys, new))
     transaction.put_domain(changed)
-    transaction.add_events([_event(EventKind.DOMAIN_CHANGED, changed, by, "key imported")])
+    transaction.add_events([domain_event(EventKind.DOMAIN_CHANGED, changed, by, "key imported")])
     return changed
 
 
@@ -289,17 +299,29 @@ async def _change(
     store: Store, name: str, change: Callable[[Domain], Domain], words: str, by: By
 ) -> Domain:
     def job(transaction: Transaction) -> Domain:
-        domain = _existing(transaction, name)
+        domain = existing(transaction, name)
         changed = change(domain)
         if changed != domain:
             transaction.put_domain(changed)
-            transaction.add_events([_event(EventKind.DOMAIN_CHANGED, changed, by, words)])
+            transaction.add_events([domain_event(EventKind.DOMAIN_CHANGED, changed, by, words)])
         return changed
 
     return await store.write(job)
 
 
-def _existing(reading: Reading, name: str) -> Domain:
+def _take_back(transaction: Transaction, claim: DomainClaim, by: By) -> None:
+    """Take the grant away that a proof had given."""
+    account = transaction.account(claim.account)
+    grant = f"@{claim.domain}"
+    if claim.proven_at is None or account is None or grant not in account.senders:
+        return
+    less = replace(account, senders=tuple(each for each in account.senders if each != grant))
+    transaction.put_account(less)
+    transaction.add_events([changed(less, by, f"may send as -{grant}")])
+
+
+def existing(reading: Reading, name: str) -> Domain:
+    """Return a domain by the name that an operator gave. Raises NoSuchDomainHereError."""
     wanted = sending_domain(name)
     domain = reading.domain(wanted)
     if domain is None:
@@ -309,7 +331,8 @@ def _existing(reading: Reading, name: str) -> Domain:
     return domain
 
 
-def _event(kind: EventKind, domain: Domain, by: By, change: str) -> Event:
+def domain_event(kind: EventKind, domain: Domain, by: By, change: str) -> Event:
+    """Return the event of a change, which `change` names in a few words ("" for none)."""
     selectors = " ".join(key.selector for key in domain.keys)
     facts = {"domain": domain.name, "selectors": selectors, "by": by.operator}
     return Event(kind, by.now, facts=facts | ({"change": change} if change else {}))

@@ -127,6 +127,7 @@ class Signer:
         except StoreUnavailableError:
             self._stale = True
             raise
+        domains = [domain for domain in domains if not domain.unproven]
         self._unready = unready(domains, looks)
         if domains != self._domains:
             self._keys, self._parsed = await asyncio.to_thread(self._parse, domains)

@@ -19,6 +19,7 @@ from gatepost.model.ids import AccountName, CredentialId, DeliveryId, Submission
 from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression
 from gatepost.store.bulk import CountsBulk, ReadsBulk
+from gatepost.store.domain_claims import ReadsDomainClaims, WritesDomainClaims
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
@@ -141,6 +142,7 @@ class Use:
 class Reading(
     ReadsForeignUses,
     ReadsDomainLooks,
+    ReadsDomainClaims,
     QuotaReading,
     ReadsSuppressions,
     ReadsBulk,
@@ -239,6 +241,7 @@ class Transaction(
     Reading,
     NotesForeignUses,
     WritesDomainLooks,
+    WritesDomainClaims,
     QuotaChanges,
     ChangesSuppressions,
     CountsBulk,

@@ -9,8 +9,8 @@ from gatepost.model.secret import Secret
 from gatepost.store.sqlite_rows import Row, microseconds, moment
 from gatepost.wire.records.dkim_key import KeyType
 
-ALL_DOMAINS: Final = "SELECT name, created_at FROM domain ORDER BY name"
-ONE_DOMAIN: Final = "SELECT name, created_at FROM domain WHERE name = ?"
+ALL_DOMAINS: Final = "SELECT name, created_at, unproven FROM domain ORDER BY name"
+ONE_DOMAIN: Final = "SELECT name, created_at, unproven FROM domain WHERE name = ?"
 _KEY_COLUMNS: Final = (
     "domain, selector, algorithm, private_key, public_key, state, created_at, retired_at"
 )
@@ -34,13 +34,16 @@ def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
             retired_at=None if retired_at is None else moment(retired_at),
         )
         held.setdefault(domain, []).append(key)
-    return [Domain(name, moment(at), tuple(held.get(name, ()))) for name, at in domains]
+    return [
+        Domain(name, moment(at), tuple(held.get(name, ())), bool(unproven))
+        for name, at, unproven in domains
+    ]
 
 
 def put_domain(connection: apsw.Connection, domain: Domain) -> None:
     """Insert or replace a domain with all its keys."""
-    row = (domain.name, microseconds(domain.created_at))
-    connection.execute("INSERT OR REPLACE INTO domain VALUES (?, ?)", row)
+    row = (domain.name, microseconds(domain.created_at), int(domain.unproven))
+    connection.execute("INSERT OR REPLACE INTO domain VALUES (?, ?, ?)", row)
     connection.execute("DELETE FROM dkim_key WHERE domain = ?", (domain.name,))
     connection.executemany(
         "INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

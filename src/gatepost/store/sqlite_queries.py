@@ -12,8 +12,6 @@ import apsw
 
 from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState
-from gatepost.model.domain import Domain
-from gatepost.model.domain_look import DomainLook
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
@@ -21,14 +19,7 @@ from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import DueNotice, Guessed, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.segments import Place, read_content
 from gatepost.store.sqlite_bulk import SqliteBulkReading
-from gatepost.store.sqlite_domain_looks import ALL_LOOKS, ONE_LOOK, look_of
-from gatepost.store.sqlite_domains import (
-    ALL_DOMAINS,
-    ALL_KEYS,
-    KEYS_OF_ONE,
-    ONE_DOMAIN,
-    domains_of,
-)
+from gatepost.store.sqlite_domain_changes import SqliteDomainReading
 from gatepost.store.sqlite_foreign_uses import FOREIGN_USES, foreign_use_of
 from gatepost.store.sqlite_kept_keys import SqliteKeptKeyReading
 from gatepost.store.sqlite_quotas import SqliteQuotaReading
@@ -63,7 +54,11 @@ _CAPTURED: Final = NUMBERS[DeliveryState.CAPTURED]
 
 
 class SqliteReading(
-    SqliteQuotaReading, SqliteSuppressionReading, SqliteBulkReading, SqliteKeptKeyReading
+    SqliteDomainReading,
+    SqliteQuotaReading,
+    SqliteSuppressionReading,
+    SqliteBulkReading,
+    SqliteKeptKeyReading,
 ):
     """`Reading` over one connection, inside a transaction that somebody else began and ends."""
 
@@ -107,24 +102,6 @@ class SqliteReading(
     def foreign_uses(self, account: AccountName) -> list[ForeignUse]:
         """Return the last use of each proof of an account's name."""
         return [foreign_use_of(row) for row in self._rows(FOREIGN_USES, (account,))]
-
-    def domains(self) -> list[Domain]:
-        """Return all sending domains by name."""
-        return domains_of(list(self._rows(ALL_DOMAINS)), list(self._rows(ALL_KEYS)))
-
-    def domain_looks(self) -> dict[str, DomainLook]:
-        """Return the last look at each domain."""
-        return {row[0]: look_of(row) for row in self._rows(ALL_LOOKS)}
-
-    def domain_look(self, domain: str) -> DomainLook | None:
-        """Return the last look at one domain."""
-        row = self._row(ONE_LOOK, (domain,))
-        return None if row is None else look_of(row)
-
-    def domain(self, name: str) -> Domain | None:
-        """Return one sending domain."""
-        rows = list(self._rows(ONE_DOMAIN, (name,)))
-        return domains_of(rows, list(self._rows(KEYS_OF_ONE, (name,))))[0] if rows else None
 
     def guessed(self, subject: str) -> Guessed | None:
         """Return what one subject of the throttle did."""

@@ -174,6 +174,16 @@ CREATE TABLE kept_key (
 CREATE INDEX kept_key_age ON kept_key (at);
 """
 
+#: 11: domains that accounts asked for, and what proves that they may.
+_CLAIMS: Final = """
+ALTER TABLE domain ADD COLUMN unproven INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE domain_claim (
+    domain TEXT NOT NULL, account TEXT NOT NULL, token TEXT NOT NULL, created_at INTEGER NOT NULL,
+    proven_at INTEGER, PRIMARY KEY (domain, account)
+) STRICT, WITHOUT ROWID;
+"""
+
 #: One script per version; a new version is appended, never edited.
 MIGRATIONS: Final[Sequence[str]] = (
     _FIRST,
@@ -186,6 +196,7 @@ MIGRATIONS: Final[Sequence[str]] = (
     _LOOKS,
     _BULK,
     _KEPT_KEYS,
+    _CLAIMS,
 )
 
 _DAILY_DELIVERY: Final = """

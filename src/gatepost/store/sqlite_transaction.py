@@ -12,8 +12,6 @@ from typing import Any, Final
 
 from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
-from gatepost.model.domain import Domain
-from gatepost.model.domain_look import DomainLook
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
@@ -30,8 +28,8 @@ from gatepost.store.protocols import (
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.segments import Place, SegmentGoneError
 from gatepost.store.sqlite_bulk import SqliteBulkChanges
-from gatepost.store.sqlite_domain_looks import claim_look, forget_look, put_look
-from gatepost.store.sqlite_domains import put_domain, remove_domain
+from gatepost.store.sqlite_domain_changes import SqliteDomainChanges
+from gatepost.store.sqlite_domain_claims import forget_claims_of
 from gatepost.store.sqlite_foreign_uses import forget_foreign_uses, note_foreign_uses
 from gatepost.store.sqlite_kept_keys import SqliteKeptKeyChanges
 from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
@@ -110,6 +108,7 @@ _ALL: Final = 2**31
 
 class SqliteTransaction(
     SqliteReading,
+    SqliteDomainChanges,
     SqliteQuotaChanges,
     SqliteSuppressionChanges,
     SqliteBulkChanges,
@@ -307,6 +306,7 @@ class SqliteTransaction(
         """Remove with all its credentials."""
         self._connection.execute("DELETE FROM credential WHERE account = ?", (name,))
         forget_foreign_uses(self._connection, name)
+        forget_claims_of(self._connection, name)
         self.forget_suppressions_of(name)
         self._connection.execute("DELETE FROM account WHERE name = ?", (name,))
         return self._connection.changes() > 0
@@ -329,24 +329,6 @@ class SqliteTransaction(
     def note_foreign_uses(self, uses: Iterable[ForeignUse]) -> None:
         """Write the last use of each account and proof."""
         note_foreign_uses(self._connection, uses)
-
-    # -- sending domains
-    def put_domain(self, domain: Domain) -> None:
-        """Insert or replace, with all its keys."""
-        put_domain(self._connection, domain)
-
-    def remove_domain(self, name: str) -> bool:
-        """Remove with all its keys."""
-        forget_look(self._connection, name)
-        return remove_domain(self._connection, name)
-
-    def claim_domain_look(self, domain: str, now: datetime, until: datetime) -> bool:
-        """Let one worker look."""
-        return claim_look(self._connection, domain, now, until)
-
-    def put_domain_look(self, look: DomainLook) -> None:
-        """Insert or replace."""
-        put_look(self._connection, look)
 
     # -- the throttle of guessing
     def put_guessed(self, guessed: Iterable[Guessed]) -> None:
