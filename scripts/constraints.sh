@@ -16,5 +16,5 @@ pin() { # set, then what to resolve
 }
 
 pin runtime "$@" constraints/build.in pyproject.toml
-pin develop "$@" constraints/build.in pyproject.toml --extra legacy --extra test --extra quality --constraint constraints/runtime.txt
+pin develop "$@" constraints/build.in pyproject.toml --extra ldap --extra legacy --extra postgres --extra test --extra quality --constraint constraints/runtime.txt
 pin docs "$@" pyproject.toml --extra docs --constraint constraints/develop.txt

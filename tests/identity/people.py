@@ -61,6 +61,7 @@ class People:
 
     store: SqliteStore
     tokens: Any = None
+    foreign: Any = None
     now: datetime = NOON
     asked: list[Secret] = field(default_factory=list)
 
@@ -82,6 +83,7 @@ class People:
                 uses=self.uses,
                 rehasher=self.rehasher,
                 tokens=self.tokens,
+                foreign=self.foreign,
             ),
             clock=lambda: self.now,
         )

@@ -17,12 +17,12 @@ from gatepost.identity.directory import Directory
 from gatepost.identity.master_key import MasterKey
 from gatepost.identity.passwords import (
     NOBODY,
-    BusyError,
     PasswordChecker,
     hash_password,
     verify_password,
 )
 from gatepost.identity.throttle import Throttle
+from gatepost.identity.turns import BusyError
 from gatepost.identity.uses import LastUses
 from gatepost.identity.verified import VerifiedCredentials
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind

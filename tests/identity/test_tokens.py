@@ -11,7 +11,7 @@ import pytest
 from joserfc.jwk import OctKey, RSAKey
 
 from gatepost.identity import issuer_keys
-from gatepost.identity.attempt import TokenError, TokenIssuerAwayError
+from gatepost.identity.bearer import TokenError, TokenIssuerAwayError
 from gatepost.identity.issuer_keys import FileKeys, IssuerKeys, read_keys
 from gatepost.identity.tokens import Rules, TokenChecker, build_tokens
 from gatepost.identity.verdict import TOKEN_CREDENTIAL, Cause, Consequence

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from gatepost.identity.passwords import NOBODY, BusyError, OutdatedError, PasswordChecker
+from gatepost.identity.passwords import NOBODY, PasswordChecker
+from gatepost.identity.turns import BusyError, OutdatedError
 
 
 class Slow:

@@ -19,7 +19,8 @@ from gatepost.model.settings import (
     Settings,
 )
 from gatepost.operate import init
-from gatepost.operate.check import Finding, Grade, OpenDoor, Proof, check, is_served
+from gatepost.operate.check import OpenDoor, Proof, check, is_served
+from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.configuration import load
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_connection import connect

@@ -19,6 +19,8 @@ INSTALL: Final[Mapping[str, str]] = {
     "java": "apt-get install default-jdk-headless",
     "javac": "apt-get install default-jdk-headless",
     "knotd": "apt-get install knot",
+    "ldapmodify": "apt-get install ldap-utils",
+    "ldapwhoami": "apt-get install ldap-utils",
     "mailauth": "npm install mailauth (and NODE_PATH naming its node_modules)",
     "msmtp": "apt-get install msmtp",
     "node": "apt-get install nodejs npm",
@@ -33,6 +35,7 @@ INSTALL: Final[Mapping[str, str]] = {
     "rspamd": "apt-get install rspamd",
     "ruby": "apt-get install ruby",
     "s-nail": "apt-get install s-nail",
+    "slapd": "apt-get install slapd",
     "swaks": "apt-get install swaks libnet-ssleay-perl libauthen-sasl-perl",
 }
 _SYSTEM: Final = "/usr/sbin:/sbin"

@@ -9,7 +9,8 @@ from gatepost.cli.context import NO, WRONG, Json, load_settings, print_json, say
 
 if TYPE_CHECKING:
     from gatepost.model.settings import Settings
-    from gatepost.operate.check import Finding, Proof
+    from gatepost.operate.check import Proof
+    from gatepost.operate.check_finding import Finding
 
 app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -22,7 +23,7 @@ def check(ctx: typer.Context, json: Json = False) -> None:
 
     Exit status 1 when a check failed, 2 when this configuration cannot serve here.
     """
-    from gatepost.operate.check import Grade  # noqa: PLC0415
+    from gatepost.operate.check_finding import Grade  # noqa: PLC0415
 
     path = settings_path(ctx)
     settings = load_settings(ctx)

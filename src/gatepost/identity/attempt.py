@@ -5,21 +5,26 @@ are counted when it is concluded; an answer that was ready only after a lock beg
 """
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from ipaddress import ip_address, ip_network
-from typing import Final, Protocol
+from typing import Final
 
 from gatepost.identity.app_passwords import verify_app_password
+from gatepost.identity.bearer import TokenError, TokenIssuerAwayError, Tokens
 from gatepost.identity.certificates import fingerprint
 from gatepost.identity.cram import CramChecker
 from gatepost.identity.directory import Directory, Entry
+from gatepost.identity.foreign import Asker, DirectoryAwayError, ForeignDirectories, Heard
+from gatepost.identity.keepers import Keepers
 from gatepost.identity.legacy import is_current
 from gatepost.identity.master_key import MasterKey, MasterKeyError
-from gatepost.identity.passwords import BusyError, OutdatedError, PasswordChecker
+from gatepost.identity.passwords import PasswordChecker
 from gatepost.identity.rehash import Rehasher
-from gatepost.identity.scram import ITERATIONS, keys_for
+from gatepost.identity.restriction import restriction
+from gatepost.identity.scram import ITERATIONS, offer_of, why_no_keys
 from gatepost.identity.throttle import Throttle
+from gatepost.identity.turns import BusyError, OutdatedError
 from gatepost.identity.uses import LastUses
 from gatepost.identity.verdict import (
     TOKEN_CREDENTIAL,
@@ -62,28 +67,6 @@ _FAULTS: Final = {
 }
 
 
-class TokenError(Exception):
-    """A token that is not good; says which claim, never the token."""
-
-
-class TokenIssuerAwayError(Exception):
-    """Who could say whether a token is good cannot be reached: 454."""
-
-
-class Tokens(Protocol):
-    """Knows whose a bearer token is."""
-
-    async def holder(self, token: str, at: datetime) -> str:
-        """Return the account's name that a token stands for. Raises TokenError,
-        TokenIssuerAwayError.
-        """
-        ...
-
-    def challenge(self) -> bytes:
-        """Return the JSON that a refused client is shown (RFC 7628 §3.2.2)."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Checks:
     """What the attempts of a worker share."""
@@ -97,6 +80,10 @@ class Checks:
     uses: LastUses
     rehasher: Rehasher
     tokens: Tokens | None = None
+    foreign: ForeignDirectories | None = None
+
+
+_TROUBLES: Final = (BusyError, DirectoryAwayError, StoreUnavailableError, MasterKeyError)
 
 
 class LoginAttempt:
@@ -108,6 +95,7 @@ class LoginAttempt:
         self._checks = checks
         self._offered: tuple[Credential, ...] = ()
         self._concluded = False
+        self._keepers = Keepers(checks.directory, checks.foreign)
         self.verdict = Verdict(AccountName(""), Cause.MALFORMED)
 
     def may_begin(self) -> Cause | None:
@@ -126,7 +114,7 @@ class LoginAttempt:
         try:
             match ask:
                 case CheckPassword():
-                    return await self._check_password(name, ask.password)
+                    return await self._paced(self._check_password(name, ask.password))
                 case FetchScram():
                     return await self._fetch_scram(name, ask)
                 case ReportProof():
@@ -137,19 +125,15 @@ class LoginAttempt:
                     return await self._check_token(name, ask)
                 case ProveCertificate():
                     return await self._prove_certificate(name)
-        except BusyError:
-            self.verdict = Verdict(name, Cause.BUSY)
-        except StoreUnavailableError as trouble:
-            _log.warning("login not checked: %s", trouble)
-            self.verdict = Verdict(name, Cause.STORE_AWAY)
-        except MasterKeyError as trouble:
-            _log.error("login not checked: %s", trouble)
-            self.verdict = Verdict(name, Cause.MASTER_KEY)
+        except _TROUBLES as trouble:
+            self.verdict = _troubled(name, trouble)
         return self._no(ask)
 
     def conclude(self, outcome: Granted | Denied) -> Verdict:
         """Return what the login came to when its mechanism has ended; counts it, once."""
         verdict = self.verdict
+        if self._concluded:
+            return verdict
         if isinstance(outcome, Denied) and self._is_about_more(outcome):
             cause = _FAULTS[outcome.fault]
             name = AccountName(outcome.authcid) or verdict.name
@@ -158,12 +142,15 @@ class LoginAttempt:
             isinstance(outcome, Granted) and verdict.is_granted and outcome.authcid != verdict.name
         ):
             verdict = replace(verdict, cause=Cause.AUTHZID)
+        return self._end(verdict)
+
+    def _end(self, verdict: Verdict) -> Verdict:
+        """Settle the verdict, and count it; what was ready only after a lock began is not told."""
         lock = self._checks.throttle.lock(self._facts.client_address, verdict.name or None)
-        if lock is not None and not self._concluded:
+        if lock is not None:
             verdict = _locked(verdict.name, lock.cause, lock.until, verdict)
-        if not self._concluded:
-            self._concluded = True
-            self._count(verdict)
+        self._concluded = True
+        self._count(verdict)
         self.verdict = verdict
         return verdict
 
@@ -196,10 +183,43 @@ class LoginAttempt:
             return False
         entry = await self._checks.directory.find(name)
         try:
+            if entry is None and self._checks.foreign is not None:
+                heard = await self._checks.foreign.check(name, password, self._asker(name))
+                if heard is not None:
+                    return self._judge_heard(name, heard)
             credential = await self._matching(name, password, entry)
         except OutdatedError:
             return False  # locked while it waited: the verdict says so
         return self._judge(name, entry, credential)
+
+    async def _paced(self, check: Awaitable[bool]) -> bool:
+        """Where directories are asked, tell every refusal at the same times, whoever kept the name.
+        It counts before it waits: else a hundred guesses would be under way before the first one
+        is counted.
+        """
+        foreign = self._checks.foreign
+        if foreign is None:
+            return await check
+        begun = foreign.now()
+        is_right = await check
+        cause = self.verdict.cause
+        if cause is not None and cause.consequence is Consequence.WRONG:
+            self._end(self.verdict)
+            await foreign.pace(begun)
+        return is_right
+
+    def _asker(self, name: AccountName) -> Asker:
+        return Asker(one_client(self._facts.client_address), lambda: self._is_locked(name))
+
+    def _judge_heard(self, name: AccountName, heard: Heard) -> bool:
+        """Set the verdict by what a directory said of a password."""
+        account = heard.entry.account if heard.entry is not None else None
+        if heard.right and heard.entry is not None:
+            return self._judge(name, heard.entry, heard.entry.credentials[0])
+        words = f": {heard.words}" if heard.words else ""
+        detail = f'directory "{heard.directory}"{words}'
+        self.verdict = Verdict(name, Cause.WRONG_PASSWORD, account, detail=detail)
+        return False
 
     async def _matching(
         self, name: AccountName, password: str, entry: Entry | None
@@ -233,35 +253,22 @@ class LoginAttempt:
         return None
 
     async def _fetch_scram(self, name: AccountName, ask: FetchScram) -> ScramOffer:
-        entry = None if self._is_locked(name) else await self._checks.directory.find(name)
-        salt, iterations = self._checks.key.salt(name), ITERATIONS
-        keys = []
-        offered = []
-        if entry is not None and entry.account.salt:
-            salt, iterations = entry.account.salt, entry.account.iterations
-            for credential in entry.credentials:
-                found = keys_for(credential.scram, ask.algorithm) if credential.scram else None
-                if found is not None:
-                    keys.append(found)
-                    offered.append(credential)
-        self._offered = tuple(offered)
-        return ScramOffer(salt, iterations, tuple(keys))
+        entry = None if self._is_locked(name) else await self._keepers.of_keys(name)
+        offer, self._offered = offer_of(entry, ask.algorithm, self._checks.key.salt(name))
+        return offer
 
     async def _report_proof(self, name: AccountName, ask: ReportProof) -> bool:
         if self._is_locked(name):
             return False
-        entry = await self._checks.directory.find(name)
+        entry = await self._keepers.of_keys(name, to_judge=True)
         if ask.key is not None:
             return self._judge(name, entry, self._offered[ask.key])
         if entry is not None and not self._offered:
-            mains = _of(entry, CredentialKind.PASSWORD)
-            imported = any(not is_current(c.verifier) for c in mains)
-            detail = (
-                "its password was imported: one login with PLAIN makes the keys"
-                if imported
-                else "set its password anew, and the keys are made"
-            )
+            detail = why_no_keys(entry)
             self.verdict = Verdict(name, Cause.NO_SCRAM_KEYS, entry.account, detail=detail)
+            return False
+        if entry is None and (detail := self._keepers.without_keys(name)):
+            self.verdict = Verdict(name, Cause.UNKNOWN_ACCOUNT, detail=detail)
             return False
         return self._judge(name, entry, None)
 
@@ -294,7 +301,7 @@ class LoginAttempt:
             _log.warning("token not checked: %s", problem)
             self.verdict = Verdict(name, Cause.PROVIDER_AWAY, detail=str(problem))
             return refused
-        entry = await self._checks.directory.find(holder)
+        entry = await self._keepers.find(holder)
         if name and name != holder:
             self.verdict = Verdict(name, Cause.OTHER_ACCOUNT, detail=f"the token is {holder}'s")
         elif entry is None:
@@ -344,20 +351,10 @@ class LoginAttempt:
         elif credential is None:
             self.verdict = Verdict(name, Cause.WRONG_PASSWORD, entry.account)
         else:
-            cause, detail = self._restriction(entry, credential)
+            client = self._facts.client_address
+            cause, detail = restriction(entry.account, credential, client, self._at)
             self.verdict = Verdict(name, cause, entry.account, credential.id, detail)
         return self.verdict.is_granted
-
-    def _restriction(self, entry: Entry, credential: Credential) -> tuple[Cause | None, str]:
-        account = entry.account
-        label = f'"{credential.label}" ' if credential.label else ""
-        if credential.expires_at is not None and credential.expires_at <= self._at:
-            return Cause.EXPIRED, f"{label}expired at {credential.expires_at:%Y-%m-%d %H:%M} UTC"
-        if credential.networks and not _is_within(self._facts.client_address, credential.networks):
-            return Cause.ADDRESS_NOT_ALLOWED, f"{label}is for {', '.join(credential.networks)}"
-        if account.app_passwords_only and credential.kind is CredentialKind.PASSWORD:
-            return Cause.APP_PASSWORD_REQUIRED, ""
-        return (Cause.SUSPENDED, "") if account.state is AccountState.SUSPENDED else (None, "")
 
     def _no(self, ask: Check) -> Answer:
         match ask:
@@ -378,17 +375,20 @@ def _prepared(name: str) -> AccountName:
         return AccountName(name)
 
 
+def _troubled(name: AccountName, trouble: Exception) -> Verdict:
+    """Return what trouble of our own makes of a login."""
+    if isinstance(trouble, BusyError):
+        return Verdict(name, Cause.BUSY)
+    _log.warning("login not checked: %s", trouble)
+    if isinstance(trouble, DirectoryAwayError):
+        return Verdict(name, Cause.DIRECTORY_AWAY, detail=str(trouble))
+    if isinstance(trouble, MasterKeyError):
+        return Verdict(name, Cause.MASTER_KEY)
+    return Verdict(name, Cause.STORE_AWAY)
+
+
 def _of(entry: Entry | None, kind: CredentialKind) -> tuple[Credential, ...]:
     return tuple(c for c in entry.credentials if c.kind is kind) if entry else ()
-
-
-def _is_within(client_address: str, networks: tuple[str, ...]) -> bool:
-    try:
-        address = ip_address(client_address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in ip_network(network) for network in networks)
 
 
 def _locked(

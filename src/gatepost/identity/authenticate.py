@@ -8,9 +8,11 @@ import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gatepost.identity.attempt import Checks, LoginAttempt, Tokens
+from gatepost.identity.attempt import Checks, LoginAttempt
+from gatepost.identity.bearer import Tokens
 from gatepost.identity.cram import CramChecker
 from gatepost.identity.directory import Directory
+from gatepost.identity.foreign import Everybody, ForeignDirectories
 from gatepost.identity.legacy import verify_password
 from gatepost.identity.master_key import MasterKey
 from gatepost.identity.passwords import PasswordChecker
@@ -30,6 +32,8 @@ __all__ = [
     "Verdict",
     "build_authenticator",
 ]
+
+MakeForeign = Callable[[PasswordChecker], ForeignDirectories | None]
 
 
 class Authenticator:
@@ -56,9 +60,18 @@ class Authenticator:
 
     async def run(self) -> None:
         """Write failures and last uses as they come, until cancelled; then what is left."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._checks.throttle.run(), name="throttle")
-            group.create_task(self._checks.uses.run(), name="last uses")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._checks.throttle.run(), name="throttle")
+                group.create_task(self._checks.uses.run(), name="last uses")
+        finally:
+            if self._checks.foreign is not None:
+                await self._checks.foreign.close()
+
+    @property
+    def accounts(self) -> Everybody:
+        """Return who knows the accounts that may have logged in, without a password."""
+        return Everybody(self._checks.directory, self._checks.foreign)
 
     def close(self) -> None:
         """End the threads."""
@@ -72,10 +85,13 @@ def build_authenticator(
     *,
     authentication_failures: int = ADDRESS_LIMIT,
     tokens: Tokens | None = None,
-    threads: int = 2,
+    foreign: MakeForeign = lambda _: None,
 ) -> Authenticator:
-    """Return an Authenticator with its own pool and caches; call it after the fork, on the loop."""
-    checker = PasswordChecker(threads=threads, verify=verify_password)
+    """Return an Authenticator with its own pool and caches; call it after the fork, on the loop.
+
+    `foreign` makes the directories that are asked besides, given who checks hashes.
+    """
+    checker = PasswordChecker(verify=verify_password)
     return Authenticator(
         Checks(
             directory=directory,
@@ -87,5 +103,6 @@ def build_authenticator(
             uses=LastUses(store),
             rehasher=Rehasher(store, directory, checker, key),
             tokens=tokens,
+            foreign=foreign(checker),
         )
     )

@@ -13,7 +13,7 @@ from typing import Any, Final
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from gatepost.identity.attempt import TokenIssuerAwayError
+from gatepost.identity.bearer import TokenIssuerAwayError
 from gatepost.net.http_client import HttpError, ask_json
 
 #: Seconds: after which keys are fetched anew; for which they are good when that fails; between two

@@ -9,8 +9,9 @@ from typing import Final
 
 from gatepost.identity.directory import Directory
 from gatepost.identity.master_key import MasterKey
-from gatepost.identity.passwords import BusyError, PasswordChecker, hash_password
+from gatepost.identity.passwords import PasswordChecker, hash_password
 from gatepost.identity.scram import ITERATIONS, derive_keys
+from gatepost.identity.turns import BusyError
 from gatepost.model.account import Account, Credential
 from gatepost.model.ids import CredentialId
 from gatepost.model.secret import Secret

@@ -7,9 +7,13 @@ of RFC 7677 §4 would undo argon2id (decision 17).
 import base64
 from typing import Final
 
+from gatepost.identity.directory import Entry
+from gatepost.identity.legacy import is_current
+from gatepost.identity.verdict import is_foreign
+from gatepost.model.account import Credential, CredentialKind
 from gatepost.model.secret import Secret
 from gatepost.wire.sasl import scram_keys
-from gatepost.wire.sasl.exchange import Algorithm, ScramKeys
+from gatepost.wire.sasl.exchange import Algorithm, ScramKeys, ScramOffer
 
 ITERATIONS: Final = 120_000
 _ALGORITHMS: Final[tuple[Algorithm, ...]] = ("SHA-1", "SHA-256")
@@ -34,6 +38,34 @@ def keys_for(stored: Secret, algorithm: Algorithm) -> ScramKeys | None:
             stored_key, _, server_key = keys.partition(":")
             return ScramKeys(base64.b64decode(stored_key), base64.b64decode(server_key))
     return None
+
+
+def offer_of(
+    entry: Entry | None, algorithm: Algorithm, salt: bytes
+) -> tuple[ScramOffer, tuple[Credential, ...]]:
+    """Return what a client is told, and whose the keys in it are, in order. `salt` is for who has
+    none, be it that there is no such account: it stays the same for a name.
+    """
+    iterations = ITERATIONS
+    keys, offered = [], []
+    if entry is not None and entry.account.salt:
+        salt, iterations = entry.account.salt, entry.account.iterations
+        for credential in entry.credentials:
+            found = keys_for(credential.scram, algorithm) if credential.scram else None
+            if found is not None:
+                keys.append(found)
+                offered.append(credential)
+    return ScramOffer(salt, iterations, tuple(keys)), tuple(offered)
+
+
+def why_no_keys(entry: Entry) -> str:
+    """Return why an account cannot be checked by SCRAM, and the mend."""
+    mains = [c for c in entry.credentials if c.kind is CredentialKind.PASSWORD]
+    if any(is_foreign(credential.id) for credential in mains):
+        return f'directory "{mains[0].label}" has none for it: PLAIN or LOGIN checks its password'
+    if any(not is_current(credential.verifier) for credential in mains):
+        return "its password was imported: one login with PLAIN makes the keys"
+    return "set its password anew, and the keys are made"
 
 
 def _text(octets: bytes) -> str:

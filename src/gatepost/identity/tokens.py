@@ -14,7 +14,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from gatepost.identity.attempt import TokenError, TokenIssuerAwayError
+from gatepost.identity.bearer import TokenError, TokenIssuerAwayError
 from gatepost.identity.issuer_keys import DISCOVERY, FileKeys, IssuerKeys
 from gatepost.model.secret import Secret
 from gatepost.net.http_client import HttpError, ask_json

@@ -54,6 +54,7 @@ class Cause(StrEnum):
     STORE_AWAY = "storage is not available"
     MASTER_KEY = "the master key does not fit"
     PROVIDER_AWAY = "the token's issuer cannot be reached"
+    DIRECTORY_AWAY = "a directory cannot be asked"
 
     @property
     def consequence(self) -> Consequence:
@@ -71,6 +72,7 @@ _CONSEQUENCES: Final = {
     Cause.STORE_AWAY: Consequence.OUR_TROUBLE,
     Cause.MASTER_KEY: Consequence.OUR_TROUBLE,
     Cause.PROVIDER_AWAY: Consequence.OUR_TROUBLE,
+    Cause.DIRECTORY_AWAY: Consequence.OUR_TROUBLE,
 }
 
 

@@ -12,14 +12,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 
 from gatepost.model import settings_checks as checks
+from gatepost.model import settings_directory_checks as directory_checks
 from gatepost.model.domain_name import (
     parse_address,
     parse_domain,
@@ -27,22 +26,16 @@ from gatepost.model.domain_name import (
     parse_mailbox,
 )
 from gatepost.model.grant import TAG
-from gatepost.model.quantities import parse_duration, parse_rate, parse_size
+from gatepost.model.quantities import parse_rate, parse_size
 from gatepost.model.quota import Limit, Limits, Unit, Window
+from gatepost.model.section import Duration, LongDuration, Section
+from gatepost.model.settings_directory import DirectorySettings
 from gatepost.model.via import parse_pattern
 from gatepost.model.wrong import wrong
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-LongDuration = Annotated[Duration, AfterValidator(checks.not_zero)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 Rate = Annotated[int, BeforeValidator(parse_rate)]
 Quota = Annotated[int | None, Field(ge=1, le=10**9)]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Role(StrEnum):
@@ -113,6 +106,9 @@ class AuthSettings(Section):
         "EXTERNAL",
     )  # fmt: skip
     oauth: OauthSettings | None = None
+    directories: Annotated[
+        tuple[DirectorySettings, ...], AfterValidator(directory_checks.directories)
+    ] = ()
 
 
 class LimitSettings(Section):

@@ -147,7 +147,7 @@ def web_address(text: str) -> str:
         msg = "this is no web address"
         raise wrong(msg, 'write it as "https://id.example"')
     if parts.scheme == "http" and not is_local:
-        msg = "without TLS anybody on the way could say whose a token is"
+        msg = "without TLS anybody on the way could answer in its place"
         raise wrong(msg, "write https://")
     return text
 

@@ -305,7 +305,12 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
         oauth = _with_files(oauth, directory, "jwks_file", "client_secret_file")
     return settings.model_copy(
         update={
-            "auth": settings.auth.model_copy(update={"oauth": oauth}),
+            "auth": settings.auth.model_copy(
+                update={
+                    "oauth": oauth,
+                    "directories": tuple(d.below(directory) for d in settings.auth.directories),
+                }
+            ),
             "data_dir": data_dir,
             "master_key": data_dir / settings.master_key,
             "tls": tls.model_copy(

@@ -4,10 +4,16 @@ aiohttp is imported with the first question: most nodes never ask one.
 """
 
 import json
+import ssl
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_plus
+
+from gatepost.model.secret import Secret
+from gatepost.net.tls import Verification, client_context
 
 #: Seconds for a whole exchange: a mail client waits for us meanwhile.
 DEADLINE: Final = 10.0
@@ -42,29 +48,71 @@ async def ask_json(
         HttpRefusalError: another status than 200.
 
     """
-    import aiohttp  # noqa: PLC0415 - heavy, and seldom needed
-
-    headers = {"Accept": "application/json"}
+    headers = {}
     if login:
         # RFC 6749 §2.3.1: both are form-encoded first.
         pair = ":".join(quote_plus(part) for part in login)
         headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    method = "GET" if form is None else "POST"
+    return await _ask(method, url, _Options(headers=headers), data=form)
+
+
+async def post_json(
+    url: str,
+    said: Mapping[str, Any],
+    *,
+    bearer: Secret,
+    deadline: float = DEADLINE,
+    authorities: Path | None = None,
+) -> dict[str, Any]:
+    """Return the JSON object that answers one that is posted.
+
+    Args:
+        url: where to.
+        said: what to say, as JSON.
+        bearer: who says so (RFC 6750 §2.1).
+        deadline: seconds for the whole exchange.
+        authorities: PEM file of the authorities to trust instead of the system's.
+
+    Raises:
+        HttpError: as `ask_json` does.
+
+    """
+    headers = {"Authorization": f"Bearer {bearer.reveal()}"}
+    tls = client_context(Verification.REQUIRED, authorities) if authorities else None
+    return await _ask("POST", url, _Options(headers=headers, deadline=deadline, tls=tls), json=said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How to ask: further header fields, seconds for the whole, and a TLS context of one's own."""
+
+    headers: Mapping[str, str]
+    deadline: float = DEADLINE
+    tls: ssl.SSLContext | None = None
+
+
+async def _ask(method: str, url: str, options: _Options, **body: Any) -> dict[str, Any]:  # noqa: ANN401
+    import aiohttp  # noqa: PLC0415 - heavy, and seldom needed
+
+    headers = {"Accept": "application/json", **options.headers}
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(DEADLINE)) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(options.deadline)) as session,
             session.request(
-                "GET" if form is None else "POST",
+                method,
                 url,
-                data=form,
                 headers=headers,
                 allow_redirects=False,
+                ssl=options.tls or True,
+                **body,
             ) as response,
         ):
             octets = await response.content.read(_LARGEST + 1)
             while len(octets) <= _LARGEST and (more := await response.content.read(_LARGEST)):
                 octets += more
     except TimeoutError:
-        raise HttpError(f"{url}: no answer within {DEADLINE:g} s") from None
+        raise HttpError(f"{url}: no answer within {options.deadline:g} s") from None
     except (aiohttp.ClientError, OSError) as problem:
         raise HttpError(f"{url}: {problem or type(problem).__name__}") from problem
     if len(octets) > _LARGEST:

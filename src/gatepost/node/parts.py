@@ -12,10 +12,11 @@ from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.routing import Routing, build_routing
 from gatepost.delivery.scheduler import Scheduler
 from gatepost.events.record import Recorder
-from gatepost.identity.attempt import Tokens
 from gatepost.identity.authenticate import Authenticator, build_authenticator
+from gatepost.identity.bearer import Tokens
 from gatepost.identity.directory import Directory
 from gatepost.identity.exposure import flag_exposed
+from gatepost.identity.foreign_build import build_foreign
 from gatepost.identity.master_key import MasterKey, read_master_key
 from gatepost.model.domain import Domain
 from gatepost.model.domain_look import Finding
@@ -142,6 +143,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
             master_key,
             authentication_failures=settings.limits.authentication_failures,
             tokens=read_tokens(settings.auth.oauth),
+            foreign=lambda checker: build_foreign(settings.auth.directories, checker),
         ),
         recorder=recorder,
         settler=settler,
@@ -197,7 +199,7 @@ def build_desk(
         limits=limits,
         acceptance=parts.acceptance,
         authenticator=parts.authenticator,
-        directory=parts.directory,
+        directory=parts.authenticator.accounts,
         allowances=parts.allowances,
         note_exposed=_note_exposed(parts.store),
         recorder=parts.recorder,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gatepost.delivery.routing import build_routing
+from gatepost.identity.foreign_build import MissingLibraryError, check_means
 from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
@@ -296,8 +297,11 @@ def _unreadable(settings: Settings, reader: Identity | None) -> str:
         with acting_as(reader):
             build_routing(settings)
             read_tokens(settings.auth.oauth)
+            check_means(settings.auth.directories)
     except UnicodeDecodeError:
-        return "a password_file or client_secret_file is not UTF-8 text; write it anew"
+        return "a file with a password or secret is not UTF-8 text; write it anew"
+    except MissingLibraryError as problem:
+        return str(problem)
     except OSError as problem:
         words = (problem.strerror or str(problem)).lower()
         return f"{_named(problem, settings)}: {words}; let the user that serves read it"
@@ -309,6 +313,10 @@ def _named(problem: OSError, settings: Settings) -> str:
     sections = (settings.auth.oauth, *(route.oauth for route in settings.routes))
     secrets = {str(s.client_secret_file) for s in sections if s is not None}
     setting = "client_secret_file" if str(problem.filename) in secrets else "password_file"
+    for directory in settings.auth.directories:
+        for key in ("secret_file", "ca_file"):
+            if str(getattr(directory, key)) == str(problem.filename):
+                setting = f'{key} of directory "{directory.name}"'
     return f"{setting} {problem.filename}"
 
 

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,8 @@ from gatepost.net.certificate import (
 )
 from gatepost.net.tls import Verification, client_context
 from gatepost.operate.check_accounts import wide_grants
+from gatepost.operate.check_directories import directory_findings
+from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
@@ -38,25 +39,6 @@ from gatepost.store.sqlite_writer import DATABASE
 #: The running server holds a lock on it.
 _SERVER_LOCK: Final = "serve.lock"
 _UNPRIVILEGED: Final = 1024
-
-
-class Grade(StrEnum):
-    """How much a finding matters: FAULT it cannot serve, NO it should not, WARNING it may."""
-
-    FINE = "fine"
-    WARNING = "warning"
-    NO = "no"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: `subject` is what, `what` how it is, `mend` what to do ("" when fine)."""
-
-    grade: Grade
-    subject: str
-    what: str
-    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +78,7 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
         *_data_dir(settings.data_dir),
         # As the one who will have to read them.
         *_secret_files(settings),
+        *directory_findings(settings.auth),
     ]
 
 
@@ -134,7 +117,7 @@ def _certificate(pair: CertificateSettings, now: datetime) -> Iterator[Finding]:
 
 
 def _secret_files(settings: Settings) -> Iterator[Finding]:
-    """Look at the files that routes log in with."""
+    """Look at the files that routes and directories log in with."""
     found = []
     for route in settings.routes:
         found += [("password_file", route.password_file)]
@@ -142,6 +125,7 @@ def _secret_files(settings: Settings) -> Iterator[Finding]:
         if route.oauth is not None:
             found += [("client_secret_file", route.oauth.client_secret_file)]
             found += [("refresh_token_file", route.oauth.refresh_token_file)]
+    found += [("secret_file", each.secret_file) for each in settings.auth.directories]
     for key, path in dict.fromkeys(found):
         if path is not None:
             yield _secret_file(f"{key} {path}", path, is_replaced=key == "refresh_token_file")

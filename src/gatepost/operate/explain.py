@@ -104,7 +104,31 @@ _ADVICE: Final[dict[Cause, tuple[str, str]]] = {
         "Nothing is wrong with the sign-in: try again later.",
         "the issuer in [auth.oauth] could not be reached: see the log",
     ),
+    Cause.DIRECTORY_AWAY: (
+        "Nothing is wrong with the password: try again later.",
+        'see the reason, then "gatepost check", which asks every directory',
+    ),
 }
+#: The same where the account is a directory's, as its reason says.
+_DIRECTORY_ADVICE: Final[dict[Cause, tuple[str, str]]] = {
+    Cause.WRONG_PASSWORD: (
+        "The password is not the one in the directory: type it anew.",
+        "it is set in the directory that the reason names, not here",
+    ),
+    Cause.SUSPENDED: (
+        "The account is suspended.",
+        "it is suspended in the directory that the reason names, not here",
+    ),
+    Cause.NO_SCRAM_KEYS: (
+        'Choose another method in the mail program: PLAIN ("normal password") over TLS.',
+        "its directory keeps no SCRAM keys; offer PLAIN and LOGIN alone if all accounts are there",
+    ),
+    Cause.UNKNOWN_ACCOUNT: (
+        'Check the user name, and choose PLAIN ("normal password") over TLS in the mail program.',
+        "no account here has this name, and a directory can check it by PLAIN or LOGIN only",
+    ),
+}
+_DIRECTORY: Final = 'directory "'
 #: Causes in the order in which their words are looked for: the longest first.
 _CAUSES: Final = sorted(Cause, key=lambda cause: -len(cause.value))
 
@@ -126,14 +150,21 @@ class Explanation:
     @property
     def tell_user(self) -> str:
         """Return what to tell who could not log in."""
-        return _ADVICE[self.cause][0] if self.cause else "Ask the operator."
+        return self._advice[0] if self.cause else "Ask the operator."
 
     @property
     def mend(self) -> str:
         """Return what the operator can do."""
-        words = _ADVICE[self.cause][1] if self.cause else "see the reason"
+        words = self._advice[1]
         words = words.replace("NAME", self.account or self.name or "NAME")
         return words.replace("ADDRESS", self.client)
+
+    @property
+    def _advice(self) -> tuple[str, str]:
+        if self.cause is None:
+            return "", "see the reason"
+        own = _ADVICE[self.cause]
+        return _DIRECTORY_ADVICE.get(self.cause, own) if _DIRECTORY in self.reason else own
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain values."""

@@ -42,6 +42,41 @@ private_key = "key.pem"
 #client_id = "gatepost"            # who asks there
 #client_secret_file = "introspection.secret"
 
+# Others who know accounts, asked after our own, in this order (docs: "Ask a directory"):
+#[[auth.directories]]
+#name = "corp"                     # for explain and account show
+#kind = "ldap"
+#match = ["corp.example"]          # domains of the names that it is asked for; "*" for all
+#remember = "5 min"                # how long it is believed
+#timeout = "5 s"
+#connections = 8                   # of each worker
+#servers = ["ldaps://ldap.corp.example"]
+#ca_file = "corp-ca.pem"           # else the system's authorities
+#base = "ou=people,dc=corp,dc=example"
+#filter = "(mail={name})"
+#reader_dn = "cn=reader,dc=corp,dc=example"   # who searches; without it, anonymously
+#secret_file = "reader.secret"
+#sender_attributes = ["mail"]      # which addresses an account owns
+#suspended_filter = "(nsAccountLock=TRUE)"
+#[[auth.directories]]
+#name = "straight"
+#kind = "ldap"
+#match = ["corp.example"]
+#servers = ["ldap://127.0.0.1"]
+#starttls = true                   # for ldap://
+#user_dn = "uid={local},ou=people,dc=corp,dc=example"   # instead of a search
+#[[auth.directories]]
+#name = "shop"
+#kind = "sql"
+#database = "postgresql://gatepost@db.example/shop"     # or "sqlite:users.db"
+#query = "SELECT hash AS password, senders, state FROM users WHERE login = :name"
+#secret_file = "shop.secret"
+#[[auth.directories]]
+#name = "web"
+#kind = "http"
+#url = "https://id.example/login"
+#secret_file = "web.secret"
+
 #[limits]                          # for the whole node
 #message_size = "25 MiB"
 #recipients = 1000                 # of one message

@@ -7,6 +7,8 @@ is a number that one sweeper looks at.
 import asyncio
 import logging
 
+from gatepost.identity.foreign import DirectoryAwayError
+from gatepost.identity.turns import BusyError
 from gatepost.model.account import Account, Credential, Principal
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.ids import AccountName
@@ -248,7 +250,7 @@ class Conversation:
                 room=Room(disk=desk.free_space(), memory=desk.memory.left(self._stranger())),
             )
             refusal = refusal or await self._drawing.begin(self._account, self._credential)
-        except StoreUnavailableError:
+        except (StoreUnavailableError, DirectoryAwayError, BusyError):
             return replies.STORE_AWAY
         if refusal:
             self._record_refusal(refusal, mail.reverse_path.text if mail.reverse_path else "<>")

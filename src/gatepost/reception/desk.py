@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from gatepost.events.record import Recorder
 from gatepost.identity.authenticate import Authenticator
-from gatepost.identity.directory import Directory
+from gatepost.identity.foreign import Everybody
 from gatepost.model.settings import LimitSettings, Role
 from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
@@ -77,7 +77,7 @@ class Desk:
     limits: LimitSettings
     acceptance: Acceptance
     authenticator: Authenticator
-    directory: Directory
+    directory: Everybody
     allowances: Allowances
     note_exposed: Callable[[str, str], Awaitable[None]]
     recorder: Recorder

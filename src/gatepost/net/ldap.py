@@ -1,0 +1,292 @@
+"""Ask an LDAP server (RFC 4511): search for an account, and bind as it to try a password.
+
+Blocking, for a thread. ldap3 speaks the protocol; TLS is ours (its own does not send the server's
+name, and compares names by itself). Referrals are not followed: they would carry a password to
+whomever the answer names.
+"""
+
+import contextlib
+import math
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from gatepost.model.secret import Secret
+from gatepost.net.tls import Verification, client_context
+from gatepost.wire.ldap_text import filled
+
+if TYPE_CHECKING:
+    from ldap3 import Connection
+
+#: RFC 4511 §4.1.9 and appendix A.
+_SUCCESS: Final = 0
+_NO_SUCH_OBJECT: Final = 32
+#: A bind that was refused, and not because of trouble: invalidCredentials, inappropriate-
+#: Authentication (no password is kept), constraintViolation, insufficientAccessRights,
+#: unwillingToPerform (locked).
+_REFUSED: Final = {49, 48, 19, 50, 53}
+_WORDS: Final = 200
+
+
+class LdapError(Exception):
+    """No answer that one can go by, about this name at least; says why, never a password."""
+
+
+class LdapAwayError(LdapError):
+    """No server answers as it should, whatever it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class LdapSettings:
+    """Where to ask, and what.
+
+    `user_dn` is a template that leads straight to an account; without it `filter` searches below
+    `base`. `timeout` in seconds, for each step with the server.
+    """
+
+    servers: tuple[str, ...]
+    starttls: bool
+    timeout: float
+    ca_file: Path | None = None
+    base: str = ""
+    filter: str = ""
+    user_dn: str | None = None
+    reader_dn: str | None = None
+    reader_password: Secret = field(default=Secret(""))
+    attributes: tuple[str, ...] = ()
+    suspended_filter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LdapEntry:
+    """An account as the server has it; `values` are those of the wanted attributes, in order."""
+
+    dn: str
+    values: tuple[str, ...] = ()
+    is_suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LdapAnswer:
+    """What came of a password. `entry` is None where there is no such account, or where a wrong
+    password kept it from being read. `words` are the server's own, for the operator.
+    """
+
+    entry: LdapEntry | None
+    right: bool = False
+    words: str = ""
+
+
+class LdapClient:
+    """One connection for each question; the server that answered last is asked first."""
+
+    def __init__(self, settings: LdapSettings) -> None:
+        """Take the settings. Raises ImportError without ldap3."""
+        import ldap3  # noqa: F401, PLC0415 - said at the start, not at the first login
+
+        self._settings = settings
+        self._servers = list(settings.servers)
+
+    @property
+    def can_look_up(self) -> bool:
+        """Tell whether an account can be found without its password."""
+        return self._settings.user_dn is None or self._settings.reader_dn is not None
+
+    @property
+    def has_attributes(self) -> bool:
+        """Tell whether an entry's own values say what it may send as."""
+        return bool(self._settings.attributes)
+
+    def find(self, names: Mapping[str, str]) -> LdapEntry | None:
+        """Return an account, found by whoever may read. `names` fill the templates.
+
+        Raises:
+            LdapError: no answer, a refusal, or more than one account.
+
+        """
+        with self._connected() as connection:
+            self._bind_reader(connection)
+            return self._entry(connection, names)
+
+    def check(self, names: Mapping[str, str], password: Secret) -> LdapAnswer:
+        """Try a password.
+
+        Raises:
+            LdapError: as `find` does.
+            ValueError: it is empty. A bind without a password proves nothing, and succeeds (RFC
+                4513 §5.1.2).
+
+        """
+        if not password.reveal():
+            msg = "an empty password proves nothing"
+            raise ValueError(msg)
+        with self._connected() as connection:
+            if self._settings.user_dn is not None:
+                dn = filled(self._settings.user_dn, names)
+                right, words = self._bind_as(connection, dn, password)
+                entry = self._read(connection, dn) if right else None
+                return LdapAnswer(entry, right, words)
+            self._bind_reader(connection)
+            entry = self._entry(connection, names)
+            if entry is None:
+                return LdapAnswer(None)
+            right, words = self._bind_as(connection, entry.dn, password)
+            return LdapAnswer(entry, right, words)
+
+    # -- steps
+
+    def _entry(self, connection: "Connection", names: Mapping[str, str]) -> LdapEntry | None:
+        if self._settings.user_dn is not None:
+            return self._read(connection, filled(self._settings.user_dn, names))
+        wanted = filled(self._settings.filter, names)
+        found = self._search(connection, self._settings.base, wanted, "SUBTREE")
+        if len(found) > 1:
+            raise LdapError(f"{len(found)} or more entries fit one name: make the filter stricter")
+        return self._judged(connection, found[0]) if found else None
+
+    def _read(self, connection: "Connection", dn: str) -> LdapEntry | None:
+        found = self._search(connection, dn, "(objectClass=*)", "BASE", absent_is_none=True)
+        return self._judged(connection, found[0]) if found else None
+
+    def _judged(self, connection: "Connection", found: Mapping[str, Any]) -> LdapEntry:
+        dn, rows = str(found["dn"]), found["raw_attributes"]
+        values = tuple(
+            octets.decode("utf-8", "replace")
+            for attribute in self._settings.attributes
+            for octets in rows.get(attribute, ())
+        )
+        suspended = self._settings.suspended_filter
+        is_suspended = suspended is not None and bool(
+            self._search(connection, dn, suspended, "BASE")
+        )
+        return LdapEntry(dn, values, is_suspended)
+
+    def _search(
+        self,
+        connection: "Connection",
+        base: str,
+        wanted: str,
+        scope: Literal["BASE", "SUBTREE"],
+        *,
+        absent_is_none: bool = False,
+    ) -> list[Mapping[str, Any]]:
+        connection.search(
+            base,
+            wanted,
+            search_scope=scope,
+            attributes=list(self._settings.attributes) or ["1.1"],
+            size_limit=2,
+        )
+        result = connection.result
+        entries = [e for e in connection.response or () if e["type"] == "searchResEntry"]
+        if absent_is_none and result["result"] == _NO_SUCH_OBJECT:
+            return []
+        if result["result"] != _SUCCESS and len(entries) < 2:
+            raise LdapError(f"the search below {base or 'the root'} failed: {_said(result)}")
+        return entries
+
+    def _bind_reader(self, connection: "Connection") -> None:
+        dn = self._settings.reader_dn
+        if dn is None:
+            return  # anonymous
+        right, words = self._bind_as(connection, dn, self._settings.reader_password)
+        if not right:
+            raise LdapAwayError(f"reader_dn cannot log in: {words}")
+
+    def _bind_as(self, connection: "Connection", dn: str, password: Secret) -> tuple[bool, str]:
+        connection.rebind(user=dn, password=password.reveal(), authentication="SIMPLE")
+        result = connection.result
+        if result["result"] == _SUCCESS:
+            return True, ""
+        if result["result"] in _REFUSED:
+            return False, _said(result)
+        raise LdapError(f"the bind failed: {_said(result)}")
+
+    # -- connections
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator["Connection"]:
+        """Give a connection to the first server that answers; trouble on it is LdapAwayError."""
+        from ldap3.core.exceptions import LDAPException  # noqa: PLC0415
+
+        connection = self._connect()
+        try:
+            yield connection
+        except (LDAPException, OSError) as problem:
+            raise LdapAwayError(f"{self._servers[0]}: {_trouble(problem)}") from None
+        finally:
+            with contextlib.suppress(LDAPException, OSError):
+                connection.unbind()
+
+    def _connect(self) -> "Connection":
+        from ldap3.core.exceptions import LDAPException  # noqa: PLC0415
+
+        troubles = []
+        end = time.monotonic() + self._settings.timeout
+        for url in list(self._servers):
+            try:
+                connection = self._open(urlsplit(url))
+            except (LDAPException, OSError) as problem:
+                troubles.append(f"{url}: {_trouble(problem)}")
+                if time.monotonic() >= end:
+                    break
+                continue
+            if url != self._servers[0]:
+                self._servers = [url, *(u for u in self._servers if u != url)]
+            return connection
+        raise LdapAwayError("; ".join(troubles))
+
+    def _open(self, url: SplitResult) -> "Connection":
+        import ldap3  # noqa: PLC0415
+
+        host = url.hostname or ""
+        implicit = url.scheme == "ldaps"
+        server = ldap3.Server(
+            host,
+            port=url.port or (636 if implicit else 389),
+            use_ssl=implicit,
+            tls=_tls(host, self._settings.ca_file),
+            get_info=ldap3.NONE,
+            connect_timeout=self._settings.timeout,
+        )
+        connection = ldap3.Connection(
+            server,
+            client_strategy=ldap3.SYNC,
+            auto_referrals=False,
+            check_names=False,
+            raise_exceptions=False,
+            receive_timeout=math.ceil(self._settings.timeout),  # whole seconds only
+        )
+        connection.open(read_server_info=False)
+        if self._settings.starttls and not implicit:
+            connection.start_tls(read_server_info=False)
+        return connection
+
+
+def _tls(host: str, ca_file: Path | None) -> Any:  # noqa: ANN401 - a class of ldap3
+    """Return TLS as ldap3 wants it, done by a context of ours: chain and name are verified."""
+    from ldap3 import Tls  # noqa: PLC0415
+
+    context = client_context(Verification.REQUIRED, ca_file)
+
+    class VerifiedTls(Tls):
+        def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:  # noqa: ANN401, ARG002
+            connection.socket = context.wrap_socket(connection.socket, server_hostname=host)
+
+    return VerifiedTls(validate=ssl.CERT_REQUIRED)
+
+
+def _said(result: Mapping[str, Any]) -> str:
+    """Return an operation's result in the server's words, one line."""
+    words = f"{result['description']} ({result['result']})"
+    message = " ".join(str(result.get("message") or "").split())
+    return f"{words}: {message[:_WORDS]}" if message else words
+
+
+def _trouble(problem: Exception) -> str:
+    words = " ".join(str(problem).split()) or type(problem).__name__
+    return words[:_WORDS]
