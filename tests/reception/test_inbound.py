@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gatepost.model.settings import InboundSettings
 from gatepost.model.submission import Origin
 from gatepost.net.resolver import Resolver
-from gatepost.reception.accept import Acceptance, Arrival, Origination, accept
+from gatepost.reception.accept import Acceptance, accept
+from gatepost.reception.arrival import Arrival, Origination
 from gatepost.reception.inbound import Inbound
 from gatepost.wire.dkim.verify import MOST_SIGNATURES
 from gatepost.wire.message.authentication_results import forged_fields

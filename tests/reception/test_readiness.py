@@ -15,7 +15,8 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, SubmissionId, WorkerId
 from gatepost.model.submission import Origin
 from gatepost.reception import signing
-from gatepost.reception.accept import Acceptance, Arrival, Origination, accept, accept_return
+from gatepost.reception.accept import Acceptance, accept, accept_return
+from gatepost.reception.arrival import Arrival, Origination
 from gatepost.reception.readiness import Unpublished, is_ready, waits_for
 from gatepost.reception.signing import Signer, SigningRules
 from gatepost.returns.notify import ReturnMessage

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from gatepost.model.account import Account, Principal
 from gatepost.model.ids import AccountName, CredentialId
-from gatepost.model.settings import Role, Settings
+from gatepost.model.settings import LocalDomainSettings, Role, Settings
 from gatepost.reception.open_relay import FOREIGN, doors, prove
 from gatepost.reception.policy import Room, Standing, judge_mail
 from gatepost.reception.relay import judge_forward_path, local_domains
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Mail
 from gatepost.wire.smtp.extensions import Channel
-from gatepost.wire.smtp.grammar import Mailbox, parse_path
+from gatepost.wire.smtp.grammar import Mailbox, parse_mailbox, parse_path
 
 SETTINGS = Settings.model_validate(
     {
@@ -127,3 +127,14 @@ def test_mail(role, channel, logged_in, known, path, size, expected) -> None:
     reply = judge_mail(Mail(mailbox, size), standing, message_size=2000, room=ROOM)
     wanted = replies.CATALOGUE[expected] if expected else None
     assert (reply and (reply.code, reply.status)) == (wanted and (wanted.code, wanted.status))
+
+
+@pytest.mark.rfc("6532#3.1")
+def test_a_mailbox_beyond_ascii_may_be_written_in_several_ways() -> None:
+    settings = LocalDomainSettings(name="bücher.test", mailboxes=("Jürg",), deliver_to="maildir:m")
+    local = local_domains((settings,))
+    for text in ("jürg@xn--bcher-kva.test", "JU\u0308RG@bücher.test"):
+        mailbox = parse_mailbox(text)
+        assert mailbox is not None
+        assert mailbox.domain in local
+        assert local.has_mailbox(mailbox)

@@ -275,6 +275,7 @@ class Scene:
             hostname="relay.test",
             message_size=message_size,
             mechanisms=() if self.role is Role.MX else mechanisms,
+            extensions={"LIMITS": "RCPTMAX=100"},
         )
 
     def desk(self) -> Desk:

@@ -159,6 +159,14 @@ class LocalDomainSettings(Section):
     deliver_to: Annotated[str, AfterValidator(checks.deliver_to)]
 
 
+class SubmissionSettings(Section):
+    """What is done to a message of one who logged in before it is signed (RFC 6409 §8)."""
+
+    long_lines: Literal["encode", "refuse", "pass"] = "encode"
+    bare_line_ends: Literal["normalise", "refuse"] = "normalise"
+    hide_client: bool = False
+
+
 class InboundSettings(Section):
     """What the mx role does about SPF, DKIM and DMARC of the mail that it takes."""
 
@@ -326,6 +334,7 @@ class Settings(Section):
     local_domains: Annotated[
         tuple[LocalDomainSettings, ...], AfterValidator(checks.local_domains)
     ] = ()
+    submission: SubmissionSettings = SubmissionSettings()
     inbound: InboundSettings = InboundSettings()
     alignment: AlignmentSettings = AlignmentSettings()
     routes: tuple[RouteSettings, ...] = ()

@@ -180,6 +180,7 @@ def _acceptance(
         placement=routing.placement,
         tags=settings.policy.tags,
         keys_kept=settings.retention.idempotency_keys,
+        rules=settings.submission,
     )
 
 
@@ -232,6 +233,7 @@ def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontCont
                 binding=channel_binding.is_sound(),
             ),
         ),
+        extensions={"LIMITS": f"RCPTMAX={settings.limits.recipients}"},
     )
     return Door(listener.role, profile, fronts.front_context(listener))
 

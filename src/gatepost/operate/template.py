@@ -110,6 +110,11 @@ private_key = "key.pem"
 #warn = ["news.example"]
 #enforce = ["shop.example", "*.shop.example"]
 
+#[submission]                      # what is done to a message of one who logged in
+#long_lines = "encode"             # over 998 octets; or "refuse", "pass"
+#bare_line_ends = "normalise"      # or "refuse"
+#hide_client = false               # true: Received tells neither the client's name nor its address
+
 #[inbound]                         # mail that the mx listener takes
 #verify = true                     # SPF, DKIM, DMARC: found out and written into Authentication-Results
 #dmarc = "observe"                 # "enforce": refused where the author's domain asks for it

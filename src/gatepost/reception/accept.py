@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from gatepost.model.account import Account
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.grant import TAG
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.settings import SubmissionSettings
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import new_identifier, now
+from gatepost.reception.arrival import Arrival, facts_of, hop_of, needs_utf8
 from gatepost.reception.fixups import Completed, Facts, complete
 from gatepost.reception.instructions import is_trial, key_of, verdict_words
 from gatepost.reception.once import Once, came_before, once_under
@@ -32,44 +33,11 @@ from gatepost.store.protocols import (
     Transaction,
 )
 from gatepost.store.quota_protocols import Spending
-from gatepost.wire.message.trace import Hop
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.grammar import Mailbox, parse_mailbox
 from gatepost.wire.smtp.replies import SIGNATURE_BROKEN, Reply
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Origination:
-    """How a message reached us: what its trace field and its event tell."""
-
-    origin: Origin
-    client_name: str
-    client_address: str
-    protocol: str
-    tls_version: str = ""
-    tls_cipher: str = ""
-    account: Account | None = None
-    mechanism: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One message at the end of its content, before anything is decided about it."""
-
-    origination: Origination
-    reverse_path: str
-    forward_paths: tuple[Mailbox, ...]
-    pieces: Sequence[bytes]
-    size: int
-    eight_bit: bool = False
-    #: What it takes of quotas, counted in the commit that stores it.
-    spendings: tuple[Spending, ...] = ()
-    #: Recipients that are suppressed, and whose mail the account wants dropped: why, by address.
-    dropped: Mapping[str, str] = field(default_factory=dict)
-    #: Instructions that came beside the content (`reception.instructions`); they go before its own.
-    instructions: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +103,7 @@ class Acceptance:
     sent: Callable[[Accepted], None] | None = None
     tags: str = TAG
     keys_kept: timedelta = timedelta(days=1)
+    rules: SubmissionSettings = field(default_factory=SubmissionSettings)
 
 
 async def accept(arrival: Arrival, to: Acceptance) -> Reply:
@@ -183,9 +152,12 @@ def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
         return replies.MESSAGE_TOO_LARGE.about(f"at most {to.message_size} octets")
     identifier = SubmissionId(new_identifier())
     facts = Facts(
-        hop=_hop(arrival, to.hostname, identifier, at),
+        hop=hop_of(arrival, to.hostname, identifier, at, hides_client=to.rules.hide_client),
         is_submission=arrival.origination.origin is Origin.SUBMISSION,
         reverse_path=arrival.reverse_path,
+        binary=arrival.binary,
+        utf8=arrival.utf8,
+        rules=to.rules,
     )
     completed = complete(b"".join(arrival.pieces), facts)
     if isinstance(completed, Reply):
@@ -299,6 +271,7 @@ async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
         size=len(message.content),
         received_at=at,
         origin=Origin.RETURN,
+        utf8=not mailbox.is_ascii,
     )
     facts: dict[str, Fact] = {"from": "", "recipients": 1, "size": submission.size}
     accepted = Accepted(
@@ -339,22 +312,6 @@ def _if_key_is_published(accepted: Accepted, signer: Signer) -> Accepted | Reply
     return replace(accepted, deliveries=deliveries, event=event)
 
 
-def _hop(arrival: Arrival, hostname: str, identifier: str, at: datetime) -> Hop:
-    origination = arrival.origination
-    only = arrival.forward_paths[0].text if len(arrival.forward_paths) == 1 else None
-    return Hop(
-        client_name=origination.client_name,
-        client_address=origination.client_address,
-        hostname=hostname,
-        identifier=identifier,
-        at=at,
-        protocol=origination.protocol,
-        tls_version=origination.tls_version,
-        tls_cipher=origination.tls_cipher,
-        recipient=only,
-    )
-
-
 def _accepted(
     arrival: Arrival, completed: Completed, to: Acceptance, identifier: SubmissionId, at: datetime
 ) -> Accepted:
@@ -370,8 +327,10 @@ def _accepted(
         message_id=completed.message_id,
         client=origination.client_address,
         eight_bit=arrival.eight_bit or completed.eight_bit,
+        binary=completed.binary,
+        utf8=needs_utf8(arrival, utf8_header=completed.utf8_header),
     )
-    facts = _facts(arrival, submission)
+    facts = facts_of(arrival, submission)
     deliveries = deliveries_for(submission, arrival.forward_paths, to, at)
     if arrival.dropped:
         deliveries = tuple(dropped(each, arrival.dropped) for each in deliveries)
@@ -420,19 +379,3 @@ def deliveries_for(
         )
         for text, mailbox in distinct.items()
     )
-
-
-def _facts(arrival: Arrival, submission: Submission) -> dict[str, Fact]:
-    origination = arrival.origination
-    facts: dict[str, Fact] = {
-        "from": submission.reverse_path,
-        "recipients": len(arrival.forward_paths),
-        "size": submission.size,
-        "message_id": submission.message_id,
-        "client": origination.client_address,
-    }
-    if origination.tls_version:
-        facts["tls"] = f"{origination.tls_version} {origination.tls_cipher}"
-    if origination.mechanism:
-        facts["mechanism"] = origination.mechanism
-    return facts

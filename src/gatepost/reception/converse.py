@@ -23,7 +23,8 @@ from gatepost.net.transport import (
     DeadlineError,
     TlsFailedError,
 )
-from gatepost.reception.accept import Arrival, Origination, accept
+from gatepost.reception.accept import accept
+from gatepost.reception.arrival import Arrival, Origination
 from gatepost.reception.authenticate import authenticate
 from gatepost.reception.desk import GRACE, Desk, Door
 from gatepost.reception.drawing import Drawing
@@ -351,6 +352,8 @@ class Conversation:
             pieces=self._pieces,
             size=self._size,
             eight_bit=bool(mail and mail.eight_bit),
+            binary=bool(mail and mail.binary),
+            utf8=bool(mail and mail.utf8),
             spendings=self._drawing.spendings(now()),
             dropped=self._dropped,
         )
@@ -366,6 +369,7 @@ class Conversation:
                 extended=self._session.extended,
                 tls=tls is not None,
                 authenticated=principal is not None,
+                utf8=bool(self._session.mail and self._session.mail.utf8),
             ),
             tls_version=tls.version if tls else "",
             tls_cipher=tls.cipher if tls else "",

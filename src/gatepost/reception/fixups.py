@@ -6,11 +6,13 @@ the content as it came, less the fields that were cut. Clean content is not even
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gatepost.model.settings import SubmissionSettings
 from gatepost.reception.instructions import JUDGE_FIELD, KEY_FIELD
 from gatepost.wire.message.addresses import addresses_of
+from gatepost.wire.message.encoded_words import ascii_fields
 from gatepost.wire.message.header import (
     Field,
     Flaw,
@@ -28,8 +30,9 @@ from gatepost.wire.message.line_ends import (
     has_long_line,
     with_clean_line_ends,
 )
+from gatepost.wire.message.reencode import Capacity, Unconvertible, is_fit, reencode
 from gatepost.wire.message.trace import Hop, is_looping, received_field
-from gatepost.wire.smtp.replies import BAD_CONTENT, MAIL_LOOP, Reply
+from gatepost.wire.smtp.replies import BAD_CONTENT, HEADER_NOT_ASCII, MAIL_LOOP, Reply
 
 _CRLF: Final = b"\r\n"
 _MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{1,900}>")
@@ -39,17 +42,22 @@ _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
 _INSTRUCTIONS: Final = frozenset({KEY_FIELD, JUDGE_FIELD})
 #: Fields that we write where they are missing or empty.
 _ADDED: Final = (b"date", b"message-id")
+_DEFAULT: Final = SubmissionSettings()
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known besides the content: the hop for Received, whether it is a submission (then
     the message is completed; mail from servers is not), and the reverse-path ("" for the null).
+    `binary` and `utf8` are what MAIL said (BODY=BINARYMIME, SMTPUTF8).
     """
 
     hop: Hop
     is_submission: bool
     reverse_path: str
+    binary: bool = False
+    utf8: bool = False
+    rules: SubmissionSettings = _DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,9 @@ class Completed:
 
     What goes out is `prefix` and then `pieces`. `message_id` has its angle brackets, "" where
     there is none. `from_addresses` and `sender_addresses` are the header's (From and Sender) as
-    written, read for submissions only. `eight_bit`: an octet above 127 is in it. `instructions` are
-    the bodies of our own fields, by name in lower case: they were cut out.
+    written, read for submissions only. `eight_bit`: an octet above 127 is in it; `utf8_header`: in
+    its header section. `binary`: not lines of text. `instructions` are the bodies of our own fields,
+    by name in lower case: they were cut out.
     """
 
     prefix: bytes
@@ -69,6 +78,8 @@ class Completed:
     sender_addresses: tuple[str, ...]
     eight_bit: bool
     instructions: Mapping[bytes, bytes] = field(default_factory=dict)
+    utf8_header: bool = False
+    binary: bool = False
 
     @property
     def octets(self) -> tuple[bytes, ...]:
@@ -88,28 +99,75 @@ def complete(content: bytes, facts: Facts) -> Completed | Reply:
     Message-ID where they have none, lose Bcc, and have bare line ends made CRLF; one without any
     header gets its From from the reverse-path too. Mail from servers is refused for bare line
     ends (decision 24), over-long lines and malformed header sections, else left as it is.
+    Binary content is left as it is behind its header section (RFC 3030 §3).
     """
-    if b"\0" in content:  # no message holds one any more: RFC 5322 §4
-        return BAD_CONTENT.about("content holds a NUL")
-    if not has_clean_line_ends(content):
-        if not facts.is_submission:
-            return BAD_CONTENT.about("content holds a bare CR or LF; lines end with CRLF")
-        content = with_clean_line_ends(content)
+    lines = content if facts.binary else _as_lines(content, facts)
+    if isinstance(lines, Reply):
+        return lines
+    content = lines
     header = scan(content)
     if isinstance(header, HeaderFault):
         return BAD_CONTENT.about(header.words)
     if is_looping(header):
         return MAIL_LOOP
+    if not content.isascii() and not content[: header.end].isascii():
+        return _complete_utf8(content, header, facts)
+    return _completed(content, header, facts)
+
+
+def _complete_utf8(content: bytes, header: Header, facts: Facts) -> Completed | Reply:
+    """Complete a message whose header section is not ASCII: without SMTPUTF8 it becomes so, that
+    any next hop can take it (RFC 6531 §3.2).
+    """
+    if facts.utf8 or not facts.is_submission:
+        completed = _completed(content, header, facts)
+        return completed if isinstance(completed, Reply) else replace(completed, utf8_header=True)
+    fields = ascii_fields(content, header)
+    if fields is None:
+        completed = _completed(content, header, facts)
+        return completed if isinstance(completed, Reply) else HEADER_NOT_ASCII
+    content = fields + content[header.end :]
+    written = scan(content)
+    if isinstance(written, HeaderFault):
+        return BAD_CONTENT.about(written.words)
+    return _completed(content, written, facts)
+
+
+def _completed(content: bytes, header: Header, facts: Facts) -> Completed | Reply:
     if facts.is_submission:
         completed = _complete_submission(content, header, facts)
     else:
         completed = _pass_on(content, header, facts)
-    return BAD_CONTENT.about(completed.words) if isinstance(completed, HeaderFault) else completed
+    if isinstance(completed, HeaderFault):
+        return BAD_CONTENT.about(completed.words)
+    if facts.binary and not is_fit(content, Capacity.EIGHT_BIT):
+        return replace(completed, binary=True)
+    return completed
+
+
+def _as_lines(content: bytes, facts: Facts) -> bytes | Reply:
+    """Return content as lines of at most 998 octets, or the reply that refuses it."""
+    if b"\0" in content:  # no message holds one any more: RFC 5322 §4
+        return BAD_CONTENT.about("content holds a NUL")
+    if not has_clean_line_ends(content):
+        if not facts.is_submission or facts.rules.bare_line_ends == "refuse":
+            return BAD_CONTENT.about("content holds a bare CR or LF; lines end with CRLF")
+        content = with_clean_line_ends(content)
+    if not facts.is_submission or not has_long_line(content):
+        return content
+    if facts.rules.long_lines == "refuse":
+        return BAD_CONTENT.about(Flaw.LONG_LINE.value)
+    if facts.rules.long_lines == "pass":
+        return content
+    made = reencode(content, Capacity.EIGHT_BIT)
+    if isinstance(made, Unconvertible):
+        return BAD_CONTENT.about(f"{Flaw.LONG_LINE.value}, and {made.words}")
+    return made
 
 
 def _pass_on(content: bytes, header: Header, facts: Facts) -> Completed | HeaderFault:
     """Judge mail from another server; it is not for us to complete it (RFC 5321 §6.4)."""
-    if has_long_line(content):
+    if not facts.binary and has_long_line(content):
         return HeaderFault(Flaw.LONG_LINE)
     if header.names.count(b"from") > 1:  # one author for DMARC, another for the reader
         return HeaderFault(Flaw.REPEATED, "From")

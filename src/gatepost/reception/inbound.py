@@ -14,7 +14,8 @@ from gatepost.model.event import Fact
 from gatepost.model.settings import InboundSettings
 from gatepost.net.dns_steps import answer_to, evaluated
 from gatepost.net.resolver import Resolver
-from gatepost.reception.accept import Accepted, Arrival
+from gatepost.reception.accept import Accepted
+from gatepost.reception.arrival import Arrival
 from gatepost.reception.fixups import without
 from gatepost.wire.dkim.verify import DkimResult, DkimVerdict, queries, verify
 from gatepost.wire.message.addresses import a_labels, addresses_of

@@ -8,6 +8,7 @@ could send our mail on to a third place ("a%b", "a!b", "a@b" in quotes) is no ma
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from unicodedata import normalize
 
 from gatepost.model.account import Principal
 from gatepost.model.settings import LocalDomainSettings
@@ -33,7 +34,7 @@ class LocalDomains:
 
     def has_mailbox(self, mailbox: Mailbox) -> bool:
         """Tell whether there is such a mailbox; postmaster always is (RFC 5321 §4.5.1)."""
-        name = mailbox.name.lower()
+        name = _folded(mailbox.name)
         if name == _POSTMASTER:
             return True
         known = self.mailboxes[mailbox.domain]
@@ -44,9 +45,14 @@ class LocalDomains:
 
 def local_domains(settings: tuple[LocalDomainSettings, ...]) -> LocalDomains:
     """Read the settings once."""
-    return LocalDomains(
-        {d.name.lower(): frozenset(m.lower() for m in d.mailboxes) for d in settings}
-    )
+    return LocalDomains({d.name.lower(): frozenset(map(_folded, d.mailboxes)) for d in settings})
+
+
+def _folded(name: str) -> str:
+    """Return a local part as we compare it: without regard to case, nor to the way in which a
+    letter beyond ASCII is put together (RFC 6532 §3.1: NFC).
+    """
+    return name.lower() if name.isascii() else normalize("NFC", name.casefold())
 
 
 def judge_forward_path(

@@ -133,13 +133,20 @@ BODY = b"\r\n\r\n--b\r\n\r\n\xc3\xa9\r\n--b--\r\n"
         (b"Content-Type: text/plain\r\nContent-Type: text/html\r\n\r\n\xc3\xa9", "says twice"),
         (b"Content-Transfer-Encoding: x-uu\r\n\r\n\xc3\xa9", "nobody knows"),
         (b"To: <\xc3\xa9@b.test>\r\n\r\n", "names what is not ASCII"),
-        (b"Subject: " + LONG + b"\r\n\r\n", "header line is longer"),
+        (b"Subject: " + LONG + b"\r\n\r\n", "header line cannot be folded"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_changed_is_said(content: bytes, words: str) -> None:
     made = reencode(HEAD + content, SEVEN)
     assert isinstance(made, Unconvertible)
     assert words in made.words
+
+
+@pytest.mark.rfc("5322#2.2.3")
+def test_long_header_lines_are_folded() -> None:
+    to = b"To: " + b", ".join(b"person%d@b.test" % n for n in range(200))
+    made = converted(HEAD + to + b"\r\n\r\nhi\r\n", EIGHT)
+    assert made.replace(b"\r\n ", b" ") == HEAD + to + b"\r\n\r\nhi\r\n"
 
 
 def test_long_lines_of_base64_are_cut_anew() -> None:

@@ -162,3 +162,13 @@ def test_a_date_needs_a_time_zone() -> None:
 @pytest.mark.rfc("5322#3.6.4")
 def test_message_id() -> None:
     assert message_id("0192a5", "relay.example") == "<0192a5@relay.example>"
+
+
+@pytest.mark.rfc("6531#4.3")
+@pytest.mark.parametrize(
+    ("tls", "authenticated", "word"),
+    [(False, False, "UTF8SMTP"), (True, False, "UTF8SMTPS"), (True, True, "UTF8SMTPSA")],
+)
+def test_transmission_types_of_smtputf8(tls: bool, authenticated: bool, word: str) -> None:
+    made = transmission_type(extended=True, tls=tls, authenticated=authenticated, utf8=True)
+    assert made == word

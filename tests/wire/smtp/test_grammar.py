@@ -103,3 +103,35 @@ def test_a_domain_is_ascii_labels(text: str) -> None:
     if is_domain(text):
         assert text.isascii()
         assert all(0 < len(label) <= 63 for label in text.split("."))
+
+
+UTF8 = [
+    ("Pelé@example.com", "Pelé@example.com"),
+    ("用户@例え.テスト", "用户@xn--r8jz45g.xn--zckzah"),
+    ("user@Bücher.example", "user@xn--bcher-kva.example"),
+    ('"é x"@b.example', '"é x"@b.example'),
+    ("é.ü@[192.0.2.1]", "é.ü@[192.0.2.1]"),
+    ("é..ü@b.example", None),
+    ("é ü@b.example", None),
+    ("é\u2028@b.example", None),
+    ("\u202e@b.example", None),
+    ("é@-x.example", None),
+    ("é", None),
+    ("é@", None),
+    ("é" * 32 + "@b.example", "é" * 32 + "@b.example"),
+    ("é" * 33 + "@b.example", None),
+    ("é@" + "ü" * 300, None),
+]
+
+
+@pytest.mark.rfc("6531#3.3")
+@pytest.mark.parametrize(("text", "expected"), UTF8)
+def test_mailboxes_in_utf8(text: str, expected: str | None) -> None:
+    found = parse_mailbox(text)
+    assert (found.text if found else None) == expected
+
+
+@given(st.text(max_size=300))
+def test_no_text_raises(text: str) -> None:
+    found = parse_path(text)
+    assert found is None or found.domain.isascii()

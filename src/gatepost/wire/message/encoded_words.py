@@ -115,6 +115,8 @@ def _words(text: bytes, charset: bytes) -> Iterator[bytes]:
 
 
 def _address_list(value: bytes, charset: bytes) -> bytes | None:
+    if charset != b"utf-8":
+        return None  # whose name it is must not be a guess
     made: list[bytes] = []
     for found in _PIECE.finditer(value):
         piece = found[0]

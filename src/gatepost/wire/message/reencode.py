@@ -13,6 +13,7 @@ from typing import Final
 
 from gatepost.wire.message.encoded_words import ascii_fields
 from gatepost.wire.message.header import Header, HeaderFault, scan
+from gatepost.wire.message.limits import LINE
 from gatepost.wire.message.line_ends import has_clean_line_ends, has_long_line
 from gatepost.wire.message.media_type import MediaType, encoding_of, media_type_of
 
@@ -87,8 +88,8 @@ def _entity(octets: bytes, capacity: Capacity, *, depth: int, is_message: bool =
         if plain is None:
             raise _UnconvertibleError("its header names what is not ASCII", in_header=True)
         head = plain
-    if not is_fit(head, capacity):
-        raise _UnconvertibleError("a header line is longer than 998 octets")
+    if has_long_line(head):
+        head = _folded(head)
     if is_fit(body, capacity):
         return head + _CRLF + body
     media_type = media_type_of(octets, header)
@@ -97,6 +98,21 @@ def _entity(octets: bytes, capacity: Capacity, *, depth: int, is_message: bool =
         raise _UnconvertibleError("a part says twice of what type it is, or not clearly")
     body, encoding = _body(body, media_type, encoding, capacity, depth)
     return _with_encoding(head, header, encoding, is_message=is_message, body=octets) + body
+
+
+def _folded(head: bytes) -> bytes:
+    """Return a header section with its long lines folded before a white space (RFC 5322 §2.2.3)."""
+    made: list[bytes] = []
+    for line in head.split(_CRLF):
+        rest = line
+        while len(rest) > LINE:
+            cut = max(rest.rfind(b" ", 1, LINE), rest.rfind(b"\t", 1, LINE))
+            if cut < 0 or not rest[:cut].strip():
+                raise _UnconvertibleError("a header line cannot be folded")
+            made.append(rest[:cut])
+            rest = rest[cut:]
+        made.append(rest)
+    return _CRLF.join(made)
 
 
 def _body(

@@ -22,7 +22,8 @@ _LONGEST_NAME: Final = 255
 class Hop:
     """What a Received field tells of one hop. There is no place for a secret.
 
-    `client_name` is what EHLO said, `client_address` the IP address without brackets.
+    `client_name` is what EHLO said, `client_address` the IP address without brackets, "" to tell
+    neither.
     `tls_version` ("TLSv1.3") and `tls_cipher` (OpenSSL's name or the IANA's) are "" without TLS.
     `recipient` is given only where there is exactly one: with several, one would learn of the
     other (RFC 5321 §7.2).
@@ -39,8 +40,12 @@ class Hop:
     recipient: str | None = None
 
 
-def transmission_type(*, extended: bool, tls: bool, authenticated: bool) -> str:
-    """Return the word behind "with" (RFC 3848): SMTP, or ESMTP with S for TLS, A for AUTH."""
+def transmission_type(*, extended: bool, tls: bool, authenticated: bool, utf8: bool = False) -> str:
+    """Return the word behind "with": SMTP, or ESMTP with S for TLS, A for AUTH (RFC 3848); UTF8SMTP
+    instead for mail with SMTPUTF8 (RFC 6531 §4.3).
+    """
+    if utf8:
+        return f"UTF8SMTP{'S' if tls else ''}{'A' if authenticated else ''}"
     if not (extended or tls or authenticated):
         return "SMTP"
     return f"ESMTP{'S' if tls else ''}{'A' if authenticated else ''}"
@@ -48,7 +53,9 @@ def transmission_type(*, extended: bool, tls: bool, authenticated: bool) -> str:
 
 def received_field(hop: Hop) -> bytes:
     """Return the Received field with its CRLF, folded before column 78 where that can be."""
-    words = [_origin(hop.client_name, hop.client_address), f"by {hop.hostname}"]
+    words = [f"by {hop.hostname}"]
+    if hop.client_address:
+        words.insert(0, _origin(hop.client_name, hop.client_address))
     words += (f"with {hop.protocol}", f"id {hop.identifier}")
     if hop.recipient is not None and _ADDRESS.fullmatch(hop.recipient):
         words.append(f"for <{hop.recipient}>")

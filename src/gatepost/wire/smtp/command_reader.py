@@ -76,8 +76,10 @@ def _read_mail(argument: bytes, offered: Collection[str]) -> Mail | Reply:
         return replies.BAD_SENDER_SYNTAX
     if mailbox is not None and not mailbox.domain:
         return replies.BAD_SENDER_SYNTAX
-    mail = Mail(mailbox)
-    return read_parameters(mail, tail.split(), OF_MAIL, offered) if tail else mail
+    mail = read_parameters(Mail(mailbox), (tail or b"").split(), OF_MAIL, offered)
+    if isinstance(mail, Mail) and not (mail.utf8 or path.isascii()):
+        return replies.SENDER_NOT_ASCII
+    return mail
 
 
 def _read_rcpt(argument: bytes, offered: Collection[str]) -> Rcpt | Reply:
@@ -93,7 +95,10 @@ def _read_rcpt(argument: bytes, offered: Collection[str]) -> Rcpt | Reply:
 
 
 def _mailbox(path: bytes) -> Mailbox | None:
-    return parse_path(path.decode("ascii")) if path.isascii() else None
+    try:
+        return parse_path(path.decode())
+    except UnicodeDecodeError:
+        return None
 
 
 def _hello(extended: bool) -> Callable[[bytes], Command | Reply]:

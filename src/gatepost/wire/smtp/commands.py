@@ -16,12 +16,15 @@ class Ehlo:
 @dataclass(frozen=True, slots=True)
 class Mail:
     """MAIL FROM:<reverse-path>. `reverse_path` is None for <>; `size` is what SIZE= announced,
-    0 for nothing; `eight_bit` is BODY=8BITMIME (RFC 6152).
+    0 for nothing; `eight_bit` is BODY=8BITMIME (RFC 6152), `binary` BODY=BINARYMIME (RFC 3030),
+    `utf8` SMTPUTF8 (RFC 6531).
     """
 
     reverse_path: Mailbox | None
     size: int = 0
     eight_bit: bool = False
+    binary: bool = False
+    utf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)

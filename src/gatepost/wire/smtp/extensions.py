@@ -45,6 +45,8 @@ def keywords(
         f"SIZE {profile.message_size}",
         "8BITMIME",
         "CHUNKING",
+        "BINARYMIME",
+        "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
         "HELP",
         *(f"{keyword} {says}".rstrip() for keyword, says in profile.extensions.items()),

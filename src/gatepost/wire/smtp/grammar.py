@@ -1,10 +1,11 @@
-"""Mailboxes, domains and paths as the envelope writes them (RFC 5321 §4.1.2, §4.1.3)."""
+"""Mailboxes, domains and paths as the envelope writes them (RFC 5321 §4.1.2, §4.1.3, RFC 6531 §3.3)."""
 
 import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
+from gatepost.wire.message.addresses import a_labels
 from gatepost.wire.smtp.limits import DOMAIN, LABEL, LOCAL_PART, PATH
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -36,6 +37,11 @@ class Mailbox:
         return f"{self.local_part}@{self.domain}" if self.domain else self.local_part
 
     @property
+    def is_ascii(self) -> bool:
+        """False where the local part needs SMTPUTF8 (RFC 6531 §3.2)."""
+        return self.local_part.isascii()
+
+    @property
     def name(self) -> str:
         """Return the local part with quotes and backslashes undone: what it really means."""
         if self.local_part.startswith('"'):
@@ -52,6 +58,8 @@ def parse_mailbox(text: str) -> Mailbox | None:
     """Read local-part@domain (RFC 5321 §4.1.2); None when it is not of that form or too long."""
     if len(text) > PATH - 2:
         return None
+    if not text.isascii():
+        return _parse_utf8(text)
     if found := _ORDINARY.fullmatch(text):
         local_part, domain = found.groups()
     else:
@@ -61,6 +69,23 @@ def parse_mailbox(text: str) -> Mailbox | None:
     if len(local_part) > LOCAL_PART or len(domain) > DOMAIN:
         return None
     return Mailbox(local_part, domain.lower())
+
+
+def _parse_utf8(text: str) -> Mailbox | None:
+    """Read a mailbox that is not ASCII (RFC 6531 §3.3); lengths are in octets of UTF-8. Its domain
+    becomes A-labels: the form that is looked up and compared.
+    """
+    local_part, at, domain = text.rpartition("@")
+    if not at or len(text.encode()) > PATH - 2 or len(local_part.encode()) > LOCAL_PART:
+        return None
+    labels = domain if domain.isascii() else a_labels(domain)
+    # What is no ASCII may stand where an atom may; white space and controls may not.
+    plain = "".join(c if c.isascii() else "x" for c in local_part)
+    if labels is None or not local_part.isprintable():
+        return None
+    if not (_is_local_part(plain) and _is_domain_or_literal(labels)):
+        return None
+    return Mailbox(local_part, labels.lower())
 
 
 def parse_path(text: str) -> Mailbox | None:

@@ -59,11 +59,18 @@ def _size(mail: Mail, value: bytes) -> Mail | None:
 
 
 def _body(mail: Mail, value: bytes) -> Mail | None:
-    """RFC 6152 §3."""
+    """RFC 6152 §3, RFC 3030 §3."""
     word = value.upper()
     if word == b"7BIT":
         return mail
+    if word == b"BINARYMIME":
+        return replace(mail, eight_bit=True, binary=True)
     return replace(mail, eight_bit=True) if word == b"8BITMIME" else None
+
+
+def _utf8(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 6531 §3.4: it takes no value."""
+    return None if value else replace(mail, utf8=True)
 
 
 def _auth(mail: Mail, value: bytes) -> Mail | None:
@@ -75,5 +82,6 @@ OF_MAIL: Final[Mapping[bytes, Parameter[Mail]]] = {
     b"SIZE": Parameter(_size),
     b"BODY": Parameter(_body),
     b"AUTH": Parameter(_auth),
+    b"SMTPUTF8": Parameter(_utf8),
 }
 OF_RCPT: Final[Mapping[bytes, Parameter[Rcpt]]] = {}

@@ -112,6 +112,7 @@ OUT_OF_ORDER: Final         = Reply(503, "5.5.1",  "Bad sequence of commands", "
 SAY_HELLO_FIRST: Final      = Reply(503, "5.5.1",  "Send EHLO first", "5321#4.1.4", offends=True)
 NO_RECIPIENTS: Final        = Reply(503, "5.5.1",  "No recipients: send RCPT first", "5321#3.3", offends=True)
 TRANSACTION_FAILED: Final   = Reply(503, "5.5.1",  "This transaction has failed: send RSET", "3030#2")
+BINARY_BY_BDAT: Final       = Reply(503, "5.5.1",  "Content of BODY=BINARYMIME comes by BDAT, not by DATA", "3030#3", offends=True)
 ALREADY_AUTHENTICATED: Final = Reply(503, "5.5.1", "Already authenticated", "4954#4", offends=True)
 AUTH_IN_TRANSACTION: Final  = Reply(503, "5.5.1",  "AUTH is not possible inside a transaction", "4954#4", offends=True)
 AUTH_NOT_HERE: Final        = Reply(503, "5.5.1",  "No AUTH on this port: log in on port 587 (STARTTLS) or 465 (TLS)", "4954#3", offends=True)
@@ -124,6 +125,7 @@ APP_PASSWORD_REQUIRED: Final = Reply(534, "5.7.9", "This account needs an app pa
 BAD_CREDENTIALS: Final      = Reply(535, "5.7.8",  "Authentication credentials invalid", "4954#6", offends=True)
 AUTH_BEFORE_TLS: Final      = Reply(538, "5.7.11", "Encryption required: use STARTTLS on port 587, or port 465 (TLS)", "4954#6", offends=True)
 NO_SUCH_MAILBOX: Final      = Reply(550, "5.1.1",  "No such mailbox here", "5321#3.3", offends=True)
+SENDER_NOT_ASCII: Final     = Reply(550, "5.6.7",  "This reverse-path is not ASCII: say SMTPUTF8 with MAIL", "6531#3.5")
 RELAYING_DENIED: Final      = Reply(550, "5.7.1",  "Relaying denied: log in on port 587 or 465 to send elsewhere", "5321#3.6.2", offends=True)
 SENDER_NOT_YOURS: Final     = Reply(550, "5.7.1",  "This account may not send as", "6409#6.1")
 RECIPIENT_NOT_YOURS: Final  = Reply(550, "5.7.1",  "This account may not write to", "6409#6.1")
@@ -132,6 +134,7 @@ SUSPENDED_MEANWHILE: Final  = Reply(550, "5.7.13", "This account was suspended, 
 NOT_ALIGNED: Final          = Reply(550, "5.7.26", "Receivers would not find this aligned for DMARC", "7372#3.4")
 DMARC_REFUSED: Final        = Reply(550, "5.7.26", "Not genuine by DMARC", "7372#3.4")
 MESSAGE_TOO_LARGE: Final    = Reply(552, "5.3.4",  "Message too large", "1870#6.1")
+RECIPIENT_NOT_ASCII: Final  = Reply(553, "5.6.7",  "This forward-path is not ASCII: say SMTPUTF8 with MAIL", "6531#3.5")
 TLS_INJECTION: Final        = Reply(554, "5.5.1",  "Octets came behind STARTTLS; closing", "3207#6", offends=True)
 ALL_REFUSED: Final          = Reply(554, "5.5.1",  "No valid recipients", "5321#3.3")
 SENDER_NOT_QUALIFIED: Final = Reply(554, "5.1.8",  "Reverse-path domain is not fully qualified", "6409#4.2")
@@ -139,6 +142,7 @@ RECIPIENT_NOT_QUALIFIED: Final = Reply(554, "5.1.2", "Forward-path domain is not
 MAIL_LOOP: Final            = Reply(554, "5.4.6",  "Mail loop: too many Received fields", "5321#6.3")
 KEY_REUSED: Final           = Reply(554, "5.5.4",  "Idempotency key was used for another message", "5321#4.2.5")
 BAD_CONTENT: Final          = Reply(554, "5.6.0",  "Message refused", "6409#6.3")
+HEADER_NOT_ASCII: Final     = Reply(554, "5.6.9",  "An address in the header is not ASCII: say SMTPUTF8 with MAIL", "6531#3.5")
 UNKNOWN_PARAMETER: Final    = Reply(555, "5.5.4",  "Unknown parameter", "5321#4.1.1.11", offends=True)
 # fmt: on
 

@@ -251,12 +251,12 @@ class ServerSession:
             self._begin_chunk(command, self._out_of_order(command) if after is None else None)
         elif after is None:
             self._say(self._out_of_order(command), self.state)
-        elif (settled := SETTLED.get(type(command))) is not None:
-            self._settle(command, settled)
         elif isinstance(command, Ehlo):
             self._greet(command)
         elif (refusal := self._rfc_refuses(command)) is not None:
             self._say(refusal, State.CLOSED if refusal is replies.TLS_INJECTION else self.state)
+        elif (settled := SETTLED.get(type(command))) is not None:
+            self._settle(command, settled)
         else:
             self._asked = Asked(command)
 
@@ -281,7 +281,11 @@ class ServerSession:
         return replies.OUT_OF_ORDER
 
     def _rfc_refuses(self, command: Command) -> Reply | None:
-        """Refuse STARTTLS and AUTH where no policy could allow them (RFC 3207 §4, RFC 4954 §4)."""
+        """Refuse where no policy could allow it: STARTTLS and AUTH (RFC 3207 §4, RFC 4954 §4), DATA
+        for binary content (RFC 3030 §3), a path that is not ASCII (RFC 6531 §3.5).
+        """
+        if isinstance(command, Data | Rcpt):
+            return self._mail_refuses(command, self.mail)
         if isinstance(command, StartTls):
             if self.channel is Channel.TLS or not self._profile.offers_tls or self.authenticated:
                 return replies.TLS_NOT_OFFERED
@@ -295,6 +299,17 @@ class ServerSession:
         if not self._extended:
             return replies.SAY_HELLO_FIRST
         return None
+
+    @staticmethod
+    def _mail_refuses(command: Data | Rcpt, mail: Mail | None) -> Reply | None:
+        """Refuse what the parameters of MAIL do not go with."""
+        if mail is None:
+            return None
+        if isinstance(command, Data):
+            return replies.BINARY_BY_BDAT if mail.binary else None
+        if command.forward_path.is_ascii or mail.utf8:
+            return None
+        return replies.RECIPIENT_NOT_ASCII
 
     def _greet(self, command: Ehlo) -> None:
         self._end_transaction()
