@@ -182,3 +182,14 @@ def test_any_message_signed_by_us_verifies_and_signing_is_a_prefix(fields, body)
 def test_what_is_no_key_says_so(pem):
     with pytest.raises(BadKeyError):
         parse_private_key(pem)
+
+
+def test_a_body_is_hashed_in_few_ways_only():
+    """Ten signatures with ten l= would make us look at a large body ten times."""
+    plain = CORPUS["plain"]
+    signature = prefix_for(plain)
+    many = b"".join(signature.replace(b"bh=", b"l=%d; bh=" % n) for n in range(1, 6))
+    verdicts = verify(many + plain, records(), NOW)
+    assert [v.result for v in verdicts[:8]] == [DkimResult.FAIL] * 8
+    assert {v.result for v in verdicts[8:]} == {DkimResult.POLICY}
+    assert results(signature + plain) == PASSES

@@ -33,6 +33,8 @@ from gatepost.wire.records.dkim_key import (
 
 #: RFC 6376 §6.1 lets a verifier stop somewhere; others take 5 to 20.
 MOST_SIGNATURES: Final = 10
+#: Simple, relaxed, and two with l=: each further l= would be another look at the whole body.
+_MOST_HASHES: Final = 4
 _FIELD: Final = b"dkim-signature"
 
 
@@ -107,10 +109,14 @@ class _Message:
         self._body = body
         self._known: dict[tuple[Canonicalization, int | None], tuple[bytes, bool]] = {}
 
-    def body_hash(self, form: Canonicalization, length: int | None) -> tuple[bytes, bool]:
-        """Return the hash, and whether the body has as many octets as l= says."""
+    def body_hash(self, form: Canonicalization, length: int | None) -> tuple[bytes, bool] | None:
+        """Return the hash, and whether the body has as many octets as l= says; None when too many
+        ways to hash it were asked for already.
+        """
         known = self._known.get((form, length))
         if known is None:
+            if len(self._known) >= _MOST_HASHES:
+                return None
             body = BodyHash(form, length)
             body.update(self._body)
             known = (body.digest(), not body.is_short)
@@ -171,11 +177,8 @@ def _verify_one(own: _Part, message: _Message, records: Records, now: int) -> Dk
     key = _public_key(record)
     if isinstance(key, str):
         return verdict(DkimResult.PERMANENT, key)
-    digest, is_whole = message.body_hash(signature.body_form, signature.length)
-    if not is_whole:
-        return verdict(DkimResult.PERMANENT, "the body is shorter than l=")
-    if digest != signature.body_hash:
-        return verdict(DkimResult.FAIL, "the body was changed", testing=record.testing)
+    if problem := _body_problem(message, signature):
+        return verdict(problem.result, problem.reason, testing=record.testing)
     if not _holds(key, signature, message.signed_octets(signature, own)):
         return verdict(DkimResult.FAIL, "the header was changed", testing=record.testing)
     return verdict(DkimResult.PASS, "", testing=record.testing)
@@ -185,6 +188,18 @@ def _verify_one(own: _Part, message: _Message, records: Records, now: int) -> Dk
 class _Refusal:
     result: DkimResult
     reason: str
+
+
+def _body_problem(message: _Message, signature: DkimSignature) -> _Refusal | None:
+    hashed = message.body_hash(signature.body_form, signature.length)
+    if hashed is None:
+        return _Refusal(DkimResult.POLICY, "others asked for too many ways to hash the body")
+    digest, is_whole = hashed
+    if not is_whole:
+        return _Refusal(DkimResult.PERMANENT, "the body is shorter than l=")
+    if digest != signature.body_hash:
+        return _Refusal(DkimResult.FAIL, "the body was changed")
+    return None
 
 
 def _policy(signature: DkimSignature, now: int) -> _Refusal | None:
