@@ -84,7 +84,7 @@ class Gate:
             mode = self._settings.mode_for(foreseen.departure.author)
             if mode == "enforce":
                 return refusal(foreseen)
-            if mode == "warn":
+            if mode == "warn" and not accepted.is_trial:
                 self._warn(accepted, worst)
         facts = {**accepted.event.facts, "alignment": foreseen.words}
         return replace(
