@@ -21,12 +21,13 @@ class Power:
     shim: Path
 
     def environment(self, *, lie: bool = False) -> dict[str, str]:
-        """Return what a program needs; with `lie` its syncs do nothing."""
+        """Return what a program needs; with `lie` its syncs do nothing. A sync lasts 3 ms."""
         return {
             "LD_PRELOAD": str(self.shim),
             "POWERLOG_BELOW": str(self.below),
             "POWERLOG_LOG": str(self.log),
             "POWERLOG_LIE": str(int(lie)),
+            "POWERLOG_SYNC_NS": "3000000",
         }
 
     def lose(self, chance: random.Random, keep: Keep) -> Lost:

@@ -9,6 +9,10 @@
  *   NUMBER.dir   notes of the directory: struct note, name, other name
  *   kept/        links to files whose last name was removed or replaced, by inode
  *
+ * $POWERLOG_COUNT names a file that is told, at an orderly end, how many steps there were (changes and
+ * syncs). POWERLOG_END_AT=N ends the process by SIGKILL instead of its step N; POWERLOG_FAIL_AT=N makes
+ * step N fail, with $POWERLOG_ERROR (a number of errno.h).
+ *
  * A note is written under the lock of its log, so that one process's sync never strikes out what
  * another has changed since. With POWERLOG_LIE=1 nothing is ever struck out: a disk that lies.
  */
@@ -17,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,8 +33,6 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
-
-#define SYNC_NS 3000000
 
 enum kind { WRITE = 1, RESIZE = 2, CREATE = 3, REMOVE = 4, RENAME = 5 };
 
@@ -100,6 +103,31 @@ static void append(int log, const struct iovec *parts, int count) {
     if (syscall(SYS_writev, log, parts, count) != (ssize_t)all) die("note");
 }
 
+static unsigned steps;
+
+static long number(const char *name) {
+    const char *value = getenv(name);
+    return value && *value ? atol(value) : 0;
+}
+
+/* One more step; 0 where it is to be made, -1 with errno where it fails. */
+static int step(void) {
+    long now = __atomic_add_fetch(&steps, 1, __ATOMIC_SEQ_CST);
+    if (now == number("POWERLOG_END_AT")) {
+        kill(getpid(), SIGKILL);
+        pause();
+    }
+    if (now != number("POWERLOG_FAIL_AT")) return 0;
+    errno = number("POWERLOG_ERROR");
+    return -1;
+}
+
+__attribute__((destructor)) static void tell(void) {
+    const char *name = getenv("POWERLOG_COUNT");
+    int file = name ? syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
+    if (file >= 0) dprintf(file, "%u\n", steps);
+}
+
 static void strike_out(int fd) {
     struct stat st;
     char path[PATH_MAX];
@@ -112,12 +140,16 @@ static void strike_out(int fd) {
 
 /* -- contents */
 
+/* What the makers of notes return beside a locked log. */
+enum { NOT_OURS = -1, FAILS = -2 };
+
 /* Note a change of `length` octets at `offset` (of the size, where `kind` is RESIZE) and return the
- * locked log; -1 for a file that is none of ours. */
+ * locked log. */
 static int note_change(int fd, enum kind kind, off_t offset, const struct iovec *iov, int count, off_t length) {
     struct stat st;
     char path[PATH_MAX];
-    if (!below() || fstat(fd, &st) || !S_ISREG(st.st_mode) || !path_of(fd, path)) return -1;
+    if (!below() || fstat(fd, &st) || !S_ISREG(st.st_mode) || !path_of(fd, path)) return NOT_OURS;
+    if (step()) return FAILS;
     int log = open_log(st.st_ino, "data");
     if (fstat(fd, &st)) die("stat"); /* as it is now that nobody else changes it */
     if (offset < 0) offset = st.st_size; /* O_APPEND */
@@ -152,6 +184,7 @@ static off_t sum(const struct iovec *iov, int count) {
 static off_t position(int fd) { return fcntl(fd, F_GETFL) & O_APPEND ? -1 : lseek(fd, 0, SEEK_CUR); }
 
 #define NOTED(call) \
+    if (log == FAILS) return -1; \
     if (log < 0) return call; \
     ssize_t done = call; \
     int error = errno; \
@@ -162,14 +195,14 @@ static off_t position(int fd) { return fcntl(fd, F_GETFL) & O_APPEND ? -1 : lsee
 ssize_t write(int fd, const void *data, size_t n) {
     struct iovec iov = {(void *)data, n};
     struct stat st;
-    int log = below() && !fstat(fd, &st) && S_ISREG(st.st_mode) ? note_change(fd, WRITE, position(fd), &iov, 1, n) : -1;
+    int log = below() && !fstat(fd, &st) && S_ISREG(st.st_mode) ? note_change(fd, WRITE, position(fd), &iov, 1, n) : NOT_OURS;
     NOTED(syscall(SYS_write, fd, data, n));
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int count) {
     struct stat st;
     int log = below() && !fstat(fd, &st) && S_ISREG(st.st_mode)
-        ? note_change(fd, WRITE, position(fd), iov, count, sum(iov, count)) : -1;
+        ? note_change(fd, WRITE, position(fd), iov, count, sum(iov, count)) : NOT_OURS;
     NOTED(syscall(SYS_writev, fd, iov, count));
 }
 
@@ -228,15 +261,16 @@ ssize_t sendfile(int out, int in, off_t *offset, size_t n) { return sendfile64(o
 
 /* -- names */
 
-/* Note a change of a name and return the locked log of its directory; -1 for one that is none of ours. */
+/* Note a change of a name and return the locked log of its directory. */
 static int note_name(enum kind kind, const char *path, uint64_t ino, const char *other) {
     char parent[PATH_MAX];
     strcpy(parent, path);
     char *slash = strrchr(parent, '/');
-    if (!slash) return -1;
+    if (!slash) return NOT_OURS;
     *slash = 0;
     struct stat st;
-    if (stat(parent, &st)) return -1;
+    if (stat(parent, &st)) return NOT_OURS;
+    if (step()) return FAILS;
     int log = open_log(st.st_ino, "dir");
     struct note note = {kind, strlen(path), ino, 0, 0, strlen(other), 0};
     struct iovec parts[3] = {{&note, sizeof note}, {(void *)path, note.first}, {(void *)other, note.old}};
@@ -259,16 +293,17 @@ static int open_noted(int dir, const char *name, int flags, mode_t mode) {
     struct stat st;
     if (!below() || !(flags & (O_CREAT | O_TRUNC)) || !resolve(dir, name, path))
         return syscall(SYS_openat, dir, name, flags, mode);
-    int is_new = lstat(path, &st) != 0;
+    int log = lstat(path, &st) ? note_name(CREATE, path, 0, "") : NOT_OURS;
+    if (log == FAILS) return -1;
     int fd = syscall(SYS_openat, dir, name, flags & ~O_TRUNC, mode);
-    if (fd < 0) return fd;
-    if (is_new) {
-        int log = note_name(CREATE, path, 0, "");
-        if (log >= 0) close_log(log);
-    } else if (flags & O_TRUNC && ftruncate64(fd, 0)) {
+    int error = errno;
+    if (log >= 0) close_log(log);
+    if (fd >= 0 && log == NOT_OURS && flags & O_TRUNC && ftruncate64(fd, 0)) {
+        error = errno;
         syscall(SYS_close, fd);
-        return -1;
+        fd = -1;
     }
+    errno = error;
     return fd;
 }
 
@@ -287,7 +322,7 @@ int openat64(int dir, const char *name, int flags, ...) { MODE return open_noted
 
 int unlinkat(int dir, const char *name, int flags) {
     char path[PATH_MAX];
-    int log = -1;
+    int log = NOT_OURS;
     if (below() && !(flags & AT_REMOVEDIR) && resolve(dir, name, path)) {
         uint64_t ino = keep(path);
         if (ino) log = note_name(REMOVE, path, ino, "");
@@ -298,7 +333,7 @@ int unlink(const char *name) { return unlinkat(AT_FDCWD, name, 0); }
 
 int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
     char old[PATH_MAX], new[PATH_MAX];
-    int log = -1;
+    int log = NOT_OURS;
     if (below() && resolve(from_dir, from, old) && resolve(to_dir, to, new)) log = note_name(RENAME, new, keep(new), old);
     NOTED(syscall(SYS_renameat2, from_dir, from, to_dir, to, flags));
 }
@@ -309,22 +344,22 @@ int rename(const char *from, const char *to) { return renameat2(AT_FDCWD, from, 
 
 int mkdirat(int dir, const char *name, mode_t mode) {
     char path[PATH_MAX];
-    int done = syscall(SYS_mkdirat, dir, name, mode);
-    if (!done && below() && resolve(dir, name, path)) {
-        int log = note_name(CREATE, path, 0, "");
-        if (log >= 0) close_log(log);
-    }
-    return done;
+    struct stat st;
+    int log = NOT_OURS;
+    if (below() && resolve(dir, name, path) && lstat(path, &st)) log = note_name(CREATE, path, 0, "");
+    NOTED(syscall(SYS_mkdirat, dir, name, mode));
 }
 int mkdir(const char *name, mode_t mode) { return mkdirat(AT_FDCWD, name, mode); }
 
 /* -- syncs */
 
-/* Lasts as long as on a real disk: the power shall find something that is on its way. */
+/* Lasts $POWERLOG_SYNC_NS, as on a real disk: the power shall find something that is on its way. */
 int fsync(int fd) {
     if (fcntl(fd, F_GETFD) < 0) return -1;
-    if (!below()) return 0;
-    nanosleep(&(struct timespec){0, SYNC_NS}, NULL);
+    char path[PATH_MAX];
+    if (!below() || !path_of(fd, path)) return 0;
+    if (step()) return -1;
+    nanosleep(&(struct timespec){0, number("POWERLOG_SYNC_NS")}, NULL);
     strike_out(fd);
     return 0;
 }
