@@ -32,10 +32,15 @@ _OLD_HASHES: Final = frozenset({"md5", "sha1"})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ChannelBinding:
-    """What ties a login to one TLS session; None: not to be had."""
+    """What ties a login to one TLS session; None: not to be had.
+
+    `former_end_points`: a resumed session is bound to the certificate that began it, and no
+    server remembers which of its own that was.
+    """
 
     exporter: bytes | None = None
     end_point: bytes | None = None
+    former_end_points: tuple[bytes, ...] = ()
 
 
 def bindings_of(session: ssl.SSLObject, *, server_side: bool) -> ChannelBinding:

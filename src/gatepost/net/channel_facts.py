@@ -22,6 +22,7 @@ def channel_facts(
         tls_version=connection.tls.version if connection.tls else "",
         exporter=binding.exporter,
         end_point=binding.end_point,
+        former_end_points=binding.former_end_points,
         offers_plus=offers_plus,
         nonce=token_urlsafe(_NONCE),
         hostname=hostname,

@@ -19,6 +19,7 @@ from typing import Final
 from gatepost.model.route import ClientCertificate
 from gatepost.model.settings import ListenerSettings
 from gatepost.net.certificate import Certificate, CertificateInvalidError
+from gatepost.net.channel_binding import end_point_of
 from gatepost.net.tls_channel import NamedSslObject, TlsFailedError, TlsInfo
 
 __all__ = [
@@ -33,6 +34,11 @@ __all__ = [
 
 #: Without one, OpenSSL asks for it on the terminal.
 _NO_PASSWORD: Final = ""
+
+
+#: Certificates, former ones included, whose resumed sessions are known by their channel binding.
+_MOST_END_POINTS: Final = 64
+_END_OF_PEM: Final = b"-----END CERTIFICATE-----"
 
 
 class Verification(StrEnum):
@@ -55,6 +61,7 @@ class FrontContexts:
         self._certificates = tuple(certificates)
         self._trusted: frozenset[bytes] = frozenset()
         self._choice = _Choice(certificates)
+        self._end_points = _end_points(certificates)
 
     def front_context(self, settings: ListenerSettings) -> ssl.SSLContext:
         """Return a listener's context, the same one for life. The first call is before the fork."""
@@ -80,6 +87,8 @@ class FrontContexts:
         """
         self._choice = _choice_that_trusts(certificates, self._trusted)
         self._certificates = tuple(certificates)
+        known = (*_end_points(certificates), *self._end_points)
+        self._end_points = tuple(dict.fromkeys(known))[:_MOST_END_POINTS]
 
     def trust_clients(self, certificates: Iterable[bytes]) -> None:
         """Trust these client certificates (DER), and no others, from the next handshake on.
@@ -104,7 +113,14 @@ class FrontContexts:
         # not verify are served, those that do say it better than an alert could.
         if isinstance(session, NamedSslObject):
             session.server_name = server_name
+            session.end_points = self._end_points
         session.context = self._choice.context_for(server_name)
+
+
+def _end_points(certificates: Iterable[Certificate]) -> tuple[bytes, ...]:
+    leaves = (c.chain.partition(_END_OF_PEM)[0] + _END_OF_PEM for c in certificates)
+    found = (end_point_of(ssl.PEM_cert_to_DER_cert(leaf.decode("ascii"))) for leaf in leaves)
+    return tuple(octets for octets in found if octets)
 
 
 class _Choice:

@@ -7,7 +7,7 @@ returns, and costs more memory and one more write per flight.
 import contextlib
 import ssl
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gatepost.net.channel_binding import ChannelBinding, bindings_of
@@ -82,9 +82,13 @@ class TlsInfo:
 
 
 class NamedSslObject(ssl.SSLObject):
-    """An SSLObject that remembers the server name which its client asked for."""
+    """An SSLObject that remembers the server name which its client asked for.
+
+    `end_points`: "tls-server-end-point" of every certificate that a resumed session may be from.
+    """
 
     server_name: str | None = None
+    end_points: tuple[bytes, ...] = ()
 
 
 class TlsChannel:
@@ -237,7 +241,11 @@ class TlsChannel:
 
     def binding(self) -> ChannelBinding:
         """Return what ties a login to this session; after the handshake."""
-        return bindings_of(self._session, server_side=self._server_side)
+        binding = bindings_of(self._session, server_side=self._server_side)
+        session = self._session
+        if isinstance(session, NamedSslObject) and session.session_reused and binding.end_point:
+            return replace(binding, former_end_points=session.end_points)
+        return binding
 
     def _feed(self, received: deque[bytes | memoryview]) -> None:
         octets = received.popleft()

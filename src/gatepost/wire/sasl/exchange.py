@@ -18,8 +18,9 @@ class ChannelFacts:
     """What an exchange may know of its channel and of the moment.
 
     `tls_version` is "TLSv1.3", "" in clear. `exporter` is the channel binding "tls-exporter" (RFC
-    9266), `end_point` "tls-server-end-point" (RFC 5929 §4); None: not to be had. `offers_plus`: the
-    server offered a mechanism with channel binding. `nonce` is printable ASCII without a comma,
+    9266), `end_point` "tls-server-end-point" (RFC 5929 §4); None: not to be had;
+    `former_end_points` are good, too: one of them began a session that is resumed. `offers_plus`:
+    the server offered a mechanism with channel binding. `nonce` is printable ASCII without a comma,
     never used before. `hostname` is the server's name, `at` in seconds since 1970.
     """
 
@@ -30,6 +31,7 @@ class ChannelFacts:
     nonce: str = ""
     hostname: str = ""
     at: int = 0
+    former_end_points: tuple[bytes, ...] = ()
 
 
 # -- server side: asks and their answers

@@ -118,7 +118,7 @@ def serve(family: _Family, facts: ChannelFacts) -> Exchange:
         return Denied(Fault.MALFORMED, first.name, str(problem))
     if final.nonce != nonce:
         return Denied(Fault.MALFORMED, first.name, "the nonce is not the one that was agreed upon")
-    if final.binding != _binding(first.header, facts):
+    if final.binding not in _accepted_bindings(first.header, facts):
         return Denied(Fault.BINDING, first.name, "the channel binding is another one")
 
     auth_message = f"{first.bare},{server_first},{final.without_proof}".encode()
@@ -154,6 +154,12 @@ def _channel_data(binding_type: str | None, facts: ChannelFacts) -> bytes | None
     if binding_type == EXPORTER:
         return facts.exporter
     return facts.end_point if binding_type == END_POINT else None
+
+
+def _accepted_bindings(header: Gs2Header, facts: ChannelFacts) -> tuple[bytes, ...]:
+    former = facts.former_end_points if header.binding_type == END_POINT else ()
+    begin = header.text.encode()
+    return (_binding(header, facts), *(begin + octets for octets in former))
 
 
 def _binding(header: Gs2Header, facts: ChannelFacts) -> bytes:
