@@ -2,7 +2,7 @@
 # Gatepost from this checkout (.venv), one worker per core unless WORKERS= says otherwise.
 # GATEPOST: another gatepost program. DKIM=1 imports the benchmark's key for $DKIM_DOMAIN.
 . "$(dirname "$0")/lib.sh"
-PORT=2561
+PORT=${PORT:-2561}
 GATEPOST=${GATEPOST:-$(dirname "$BENCH")/.venv/bin/gatepost}
 CONF=$D/gatepost.toml
 gatepost() { "$GATEPOST" -c "$CONF" "$@"; }
