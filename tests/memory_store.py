@@ -1,7 +1,7 @@
 """A store that forgets everything at the end of a test: for rooms that need one beside them."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -9,12 +9,14 @@ from typing import Any
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
 from gatepost.store.protocols import (
     ContentDamagedError,
     DueNotice,
     Held,
     Lease,
+    NoticeKind,
     Settlement,
     StoreUnavailableError,
 )
@@ -31,7 +33,7 @@ class MemoryTransaction(MemoryQuotas):
         self.contents: dict[SubmissionId, bytes] = {}
         self.damaged: set[SubmissionId] = set()
         self.event_rows: list[Event] = []
-        self.notices: dict[tuple[DeliveryId, bool], None] = {}
+        self.notices: dict[tuple[DeliveryId, NoticeKind], None] = {}
         self.fence = 0
         self.calls: list[tuple[str, int]] = []
 
@@ -42,17 +44,17 @@ class MemoryTransaction(MemoryQuotas):
             raise ContentDamagedError("checksum")
         return self.contents.get(submission_id)
 
-    def next_due_at(self) -> datetime | None:
-        due = [d.next_attempt_at for d in self.delivery_rows.values() if d.state == "due"]
+    def next_due_at(self, lanes: Iterable[Lane] = LANES) -> datetime | None:
+        rows = [d for d in self.delivery_rows.values() if d.lane in tuple(lanes)]
+        due = [d.next_attempt_at for d in rows if d.state == "due"]
+        due += [self.leases[d.id][1] for d in rows if d.state == "leased"]
         return min(due, default=None)
 
     def notices_due(self, *, limit: int) -> list[DueNotice]:
         rows = []
-        for identifier, is_warning in list(self.notices)[:limit]:
+        for identifier, kind in list(self.notices)[:limit]:
             delivery = self.delivery_rows[identifier]
-            rows.append(
-                DueNotice(delivery, self.submission_rows[delivery.submission_id], is_warning)
-            )
+            rows.append(DueNotice(delivery, self.submission_rows[delivery.submission_id], kind))
         return rows
 
     # -- changing
@@ -68,15 +70,24 @@ class MemoryTransaction(MemoryQuotas):
         due = [d.id for d in deliveries if d.state is DeliveryState.DUE]
         return [self._lease(i, lease) for i in due] if lease else []
 
-    def lease_due(self, now: datetime, lease: Lease, *, limit: int) -> list[Leased]:
+    def lease_due(
+        self,
+        now: datetime,
+        lease: Lease,
+        *,
+        limit: int,
+        within: Mapping[Lane, int] | None = None,
+    ) -> list[Leased]:
         self.calls.append(("lease_due", limit))
-        due = [
-            d.id
-            for d in sorted(self.delivery_rows.values(), key=lambda d: d.next_attempt_at)
-            if (d.state is DeliveryState.DUE and d.next_attempt_at <= now)
-            or (d.state is DeliveryState.LEASED and self.leases[d.id][1] <= now)
-        ]
-        return [self._lease(i, lease) for i in due[:limit]]
+        ready: dict[Lane, list[DeliveryId]] = {lane: [] for lane in LANES}
+        for d in sorted(self.delivery_rows.values(), key=lambda d: d.next_attempt_at):
+            is_due = d.state is DeliveryState.DUE and d.next_attempt_at <= now
+            if is_due or (d.state is DeliveryState.LEASED and self.leases[d.id][1] <= now):
+                ready[d.lane].append(d.id)
+        room = {lane: limit if within is None else within.get(lane, 0) for lane in LANES}
+        dealt = deal(limit, {lane: min(len(ids), room[lane]) for lane, ids in ready.items()})
+        ids = [i for lane in LANES for i in ready[lane][: dealt[lane]]]
+        return [self._lease(i, lease) for i in ids]
 
     def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
         ours = [h.id for h in held if self._holds(h)]
@@ -113,17 +124,15 @@ class MemoryTransaction(MemoryQuotas):
                 last_outcome=s.outcome,
                 reason=s.reason,
                 next_attempt_at=s.next_attempt_at or row.next_attempt_at,
-                warned=row.warned or s.warning_due,
+                warned=row.warned or s.notice is NoticeKind.WARNING,
             )
             self.event_rows.extend(s.events)
-            if s.return_due:
-                self.notices[s.held.id, False] = None
-            if s.warning_due:
-                self.notices[s.held.id, True] = None
+            if s.notice is not None:
+                self.notices[s.held.id, s.notice] = None
         return ours
 
-    def clear_notice(self, delivery_id: DeliveryId, *, is_warning: bool) -> None:
-        self.notices.pop((delivery_id, is_warning), None)
+    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
+        self.notices.pop((delivery_id, kind), None)
 
     def add_events(self, events: Iterable[Event]) -> None:
         self.event_rows.extend(events)

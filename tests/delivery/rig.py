@@ -17,6 +17,7 @@ from gatepost.delivery.scheduler import Scheduler
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId, WorkerId
+from gatepost.model.lane import Lane
 from gatepost.model.route import ClientCertificate, Via
 from gatepost.model.settings import RetrySettings
 from gatepost.model.submission import Submission
@@ -28,6 +29,7 @@ from gatepost.net.tls import Verification, client_context
 from gatepost.returns.notify import Notifier, ReturnMessage
 from gatepost.returns.settle import Settler
 from gatepost.wire.smtp.client_events import Phase
+from gatepost.wire.smtp.notification import NO_WISHES, RecipientWishes
 from tests.dns_server import DnsServer
 from tests.memory_store import MemoryStore
 
@@ -138,6 +140,9 @@ class Rig:
         age: timedelta = timedelta(0),
         hand_over: bool = True,
         needs: Mapping[str, bool] = MappingProxyType({}),
+        lane: Lane = Lane.TRANSACTIONAL,
+        wishes: RecipientWishes = NO_WISHES,
+        **more: Any,
     ) -> list[DeliveryId]:
         """Accept one message, and hand it over; return its deliveries' ids."""
         at = now() - age
@@ -147,6 +152,7 @@ class Rig:
             size=len(content),
             received_at=at,
             **needs,
+            **more,
         )
         deliveries = [
             Delivery(
@@ -156,10 +162,12 @@ class Rig:
                 destination=path.rpartition("@")[2] if "@" in path else "",
                 next_attempt_at=at,
                 expires_at=at + give_up,
+                lane=lane,
+                wishes=wishes,
             )
             for path in forward_paths
         ]
-        lease = self.scheduler.lease() if hand_over else None
+        lease = self.scheduler.lease(lane) if hand_over else None
         leased = await self.store.write(
             lambda t: t.add_deliveries(submission, deliveries, lease), (submission.id, [content])
         )

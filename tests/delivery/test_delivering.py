@@ -501,7 +501,7 @@ async def test_what_is_handed_over_while_the_worker_stops_is_given_back(sink: Si
         one_mx(rig)
         lease = rig.scheduler.lease()
         await rig.scheduler.stop(0.1)
-        rig.scheduler.lease = lambda: lease  # type: ignore[method-assign]  # asked for before
+        rig.scheduler.lease = lambda _: lease  # type: ignore[method-assign]  # asked for before
         (one,) = await rig.submit("b@y.example")
         await rig.until_state([one], DUE)
         assert rig.row(one).attempts == 0

@@ -12,13 +12,14 @@ from gatepost.delivery.routing import Hop
 from gatepost.delivery.site import Kind, Site
 from gatepost.model.delivery import Delivery, Leased
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.lane import Lane
 from gatepost.model.route import ViaMx
 from gatepost.model.submission import Submission
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def item(number: int, size: int) -> Item:
+def item(number: int, size: int, lane: Lane = Lane.TRANSACTIONAL) -> Item:
     submission = Submission(SubmissionId(f"s{number}"), "a@b.test", size, NOON)
     delivery = Delivery(
         DeliveryId(f"d{number}"),
@@ -27,6 +28,7 @@ def item(number: int, size: int) -> Item:
         "d.test",
         NOON,
         NOON + timedelta(days=1),
+        lane=lane,
     )
     return Item(Leased(delivery, submission, 1), Hop(ViaMx(), "c@d.test", "d.test"), 120.0)
 

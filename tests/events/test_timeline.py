@@ -61,7 +61,7 @@ def told(kind: EventKind, **facts: Any) -> str:
         (EventKind.CANCELLED, {"by": "ada"}, "cancelled by ada"),
         (EventKind.CAPTURED, {}, "captured: kept here for looking at, nothing left the machine"),
         (EventKind.DISCARDED, {}, "discarded, as the route says"),
-        (EventKind.RETURNED, {"recipient": "a@b.example"}, "a return was sent to a@b.example"),
+        (EventKind.RETURNED, {"to": "a@b.example"}, "a return was sent to a@b.example"),
         (EventKind.RETURN_DROPPED, {}, "no return is sent: there is no reverse-path"),
         (EventKind.REFUSED_AT_DOOR, {"client": "192.0.2.9", "code": 550, "text": "no"},
          "we refused app@example.com at 192.0.2.9: 550 no"),

@@ -12,16 +12,17 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId, identifier
 from gatepost.model.submission import Submission
 from gatepost.returns.notify import Notifier, ReturnMessage, grouped, is_wanted, return_id
-from gatepost.store.protocols import DueNotice, StoreUnavailableError
+from gatepost.store.protocols import DueNotice, NoticeKind, StoreUnavailableError
 from tests.memory_store import MemoryStore
 
+RETURN, WARNING = NoticeKind.RETURN, NoticeKind.WARNING
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SUBMISSION = Submission(SubmissionId("s"), "a@x.example", 10, NOON)
 OUTCOME = Outcome(OutcomeKind.REFUSED, 550, "5.1.1", "no such user", "mx.y.example")
 
 
 def notice(
-    number: int, state: DeliveryState = DeliveryState.REFUSED, *, warning: bool = False
+    number: int, state: DeliveryState = DeliveryState.REFUSED, *, kind: NoticeKind = RETURN
 ) -> DueNotice:
     delivery = Delivery(
         id=DeliveryId(identifier(1_700_000_000_000, number, number)),
@@ -33,21 +34,21 @@ def notice(
         state=state,
         last_outcome=OUTCOME,
     )
-    return DueNotice(delivery, SUBMISSION, warning)
+    return DueNotice(delivery, SUBMISSION, kind)
 
 
 @pytest.mark.parametrize(
-    ("state", "warning", "reverse_path", "wanted"),
+    ("state", "kind", "reverse_path", "wanted"),
     [
-        (DeliveryState.REFUSED, False, "a@x.example", True),
-        (DeliveryState.REFUSED, False, "", False),
-        (DeliveryState.DUE, True, "a@x.example", True),
-        (DeliveryState.DELIVERED, True, "a@x.example", False),
+        (DeliveryState.REFUSED, RETURN, "a@x.example", True),
+        (DeliveryState.REFUSED, RETURN, "", False),
+        (DeliveryState.DUE, WARNING, "a@x.example", True),
+        (DeliveryState.DELIVERED, WARNING, "a@x.example", False),
     ],
 )
-def test_wanted(state: DeliveryState, warning: bool, reverse_path: str, wanted: bool) -> None:
+def test_wanted(state: DeliveryState, kind: NoticeKind, reverse_path: str, wanted: bool) -> None:
     submission = replace(SUBMISSION, reverse_path=reverse_path)
-    assert is_wanted(replace(notice(1, state, warning=warning), submission=submission)) is wanted
+    assert is_wanted(replace(notice(1, state, kind=kind), submission=submission)) is wanted
 
 
 def test_the_id_of_a_return_derives_from_its_deliveries() -> None:
@@ -55,13 +56,13 @@ def test_the_id_of_a_return_derives_from_its_deliveries() -> None:
     found = return_id([one, two])
     assert found == return_id([two, one])
     assert found != return_id([one])
-    assert found != return_id([replace(one, is_warning=True), replace(two, is_warning=True)])
+    assert found != return_id([replace(one, kind=WARNING), replace(two, kind=WARNING)])
     assert found[:12] == one.delivery.id[:12]
     assert re.fullmatch(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", found)
 
 
 def test_what_failed_together_shares_a_report() -> None:
-    late = notice(3, DeliveryState.DUE, warning=True)
+    late = notice(3, DeliveryState.DUE, kind=WARNING)
     assert [len(g) for g in grouped([notice(1), late, notice(2)])] == [2, 1]
 
 
@@ -87,7 +88,7 @@ def store_with(*notices: DueNotice) -> MemoryStore:
     for n in notices:
         store.tables.submission_rows[n.submission.id] = n.submission
         store.tables.delivery_rows[n.delivery.id] = n.delivery
-        store.tables.notices[n.delivery.id, n.is_warning] = None
+        store.tables.notices[n.delivery.id, n.kind] = None
     store.tables.contents[SUBMISSION.id] = b"Subject: hi\r\n\r\nbody\r\n"
     return store
 
@@ -110,7 +111,7 @@ async def test_one_report_for_two_recipients() -> None:
 
 
 async def test_a_delay_notice_says_until_when() -> None:
-    store, desk = store_with(notice(1, DeliveryState.DUE, warning=True)), Desk()
+    store, desk = store_with(notice(1, DeliveryState.DUE, kind=WARNING)), Desk()
     await notifier(store, desk).send_due()
     assert b"Action: delayed" in desk.taken[0].content
     assert b"Will-Retry-Until: Tue, 06 Jan 2026 12:00:00" in desk.taken[0].content

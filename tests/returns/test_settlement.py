@@ -8,9 +8,12 @@ import pytest
 from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome, OutcomeKind
 from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
+from gatepost.model.lane import Lane
 from gatepost.model.settings import RetrySettings
 from gatepost.model.submission import Submission
 from gatepost.returns.settlement import Result, settlement
+from gatepost.store.protocols import NoticeKind
+from gatepost.wire.smtp.notification import Notify, RecipientWishes
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SETTINGS = RetrySettings()
@@ -32,36 +35,35 @@ OLD = replace(LEASED, submission=replace(SUBMISSION, received_at=NOON - timedelt
 LATE = replace(LEASED, delivery=replace(DELIVERY, expires_at=NOON))
 WARNED = replace(OLD, delivery=replace(DELIVERY, warned=True))
 
-S, E, K = DeliveryState, EventKind, OutcomeKind
+S, E, K, N = DeliveryState, EventKind, OutcomeKind, NoticeKind
 
-CASES = [  # whose, outcome -> state, events, return due, warning due
-    (LEASED, K.DELIVERED, S.DELIVERED, [E.DELIVERED], False, False),
-    (LEASED, K.CAPTURED, S.CAPTURED, [E.CAPTURED], False, False),
-    (LEASED, K.DISCARDED, S.DELIVERED, [E.DISCARDED], False, False),
-    (LEASED, K.REFUSED, S.REFUSED, [E.REFUSED], True, False),
-    (NULL, K.REFUSED, S.REFUSED, [E.REFUSED, E.RETURN_DROPPED], False, False),
-    (LEASED, K.DEFERRED, S.DUE, [E.DEFERRED], False, False),
-    (OLD, K.DEFERRED, S.DUE, [E.DEFERRED, E.DELAYED], False, True),
-    (WARNED, K.DEFERRED, S.DUE, [E.DEFERRED], False, False),
-    (LATE, K.DEFERRED, S.EXPIRED, [E.EXPIRED], True, False),
+CASES = [  # whose, outcome -> state, events, notice
+    (LEASED, K.DELIVERED, S.DELIVERED, [E.DELIVERED], None),
+    (LEASED, K.CAPTURED, S.CAPTURED, [E.CAPTURED], None),
+    (LEASED, K.DISCARDED, S.DELIVERED, [E.DISCARDED], None),
+    (LEASED, K.REFUSED, S.REFUSED, [E.REFUSED], N.RETURN),
+    (NULL, K.REFUSED, S.REFUSED, [E.REFUSED, E.RETURN_DROPPED], None),
+    (LEASED, K.DEFERRED, S.DUE, [E.DEFERRED], None),
+    (OLD, K.DEFERRED, S.DUE, [E.DEFERRED, E.DELAYED], N.WARNING),
+    (WARNED, K.DEFERRED, S.DUE, [E.DEFERRED], None),
+    (LATE, K.DEFERRED, S.EXPIRED, [E.EXPIRED], N.RETURN),
 ]
 
 
-@pytest.mark.parametrize(("leased", "kind", "state", "events", "returned", "warned"), CASES)
+@pytest.mark.parametrize(("leased", "kind", "state", "events", "notice"), CASES)
 def test_settlement(
     leased: Leased,
     kind: OutcomeKind,
     state: DeliveryState,
     events: list[EventKind],
-    returned: bool,
-    warned: bool,
+    notice: NoticeKind | None,
 ) -> None:
     outcome = Outcome(kind, 250, "2.0.0", "words", "mx", "192.0.2.1:25")
     found = settlement(Result(leased, outcome), NOON, SETTINGS, 0.5)
     assert (found.held.id, found.held.fence) == ("d", 7)
     assert found.state is state
     assert [e.kind for e in found.events] == events
-    assert (found.return_due, found.warning_due) == (returned, warned)
+    assert found.notice is notice
     assert found.outcome == outcome
 
 
@@ -91,3 +93,59 @@ def test_time_that_ran_out_keeps_the_last_outcome() -> None:
     assert found.state is S.EXPIRED
     assert found.outcome == last
     assert found.events[0].facts["text"] == "greylisted"
+
+
+PASSED_ON = {"reports": True}
+NOTIFICATIONS = [  # NOTIFY, what became of it, of the outcome -> notice
+    (None, K.DELIVERED, {}, None),
+    (Notify.SUCCESS, K.DELIVERED, {}, N.SUCCESS),
+    (Notify.SUCCESS, K.DELIVERED, {"in_mailbox": True}, N.SUCCESS),
+    (Notify.SUCCESS, K.DELIVERED, PASSED_ON, None),
+    (Notify.FAILURE, K.DELIVERED, {}, None),
+    (Notify.NEVER, K.DELIVERED, {}, None),
+    (Notify.SUCCESS, K.CAPTURED, {}, None),
+    (Notify.SUCCESS, K.DISCARDED, {}, None),
+    (Notify.SUCCESS, K.REFUSED, {}, None),
+    (Notify.FAILURE, K.REFUSED, {}, N.RETURN),
+    (Notify.FAILURE, K.REFUSED, PASSED_ON, N.RETURN),
+    (Notify.NEVER, K.REFUSED, {}, None),
+    (Notify.DELAY, K.DEFERRED, {}, N.WARNING),
+    (None, K.DEFERRED, {}, N.WARNING),
+    (Notify.FAILURE, K.DEFERRED, {}, None),
+    (Notify.NEVER, K.DEFERRED, {}, None),
+]
+
+
+@pytest.mark.rfc("3461#5.2.2", "3461#5.2.3", "3461#5.2.5", "3461#5.2.6")
+@pytest.mark.parametrize("reverse_path", ["a@x.example", ""])
+@pytest.mark.parametrize(("notify", "kind", "more", "notice"), NOTIFICATIONS)
+def test_the_sender_hears_what_he_asked_for(
+    notify: Notify | None,
+    kind: OutcomeKind,
+    more: dict[str, bool],
+    notice: NoticeKind | None,
+    reverse_path: str,
+) -> None:
+    leased = replace(
+        OLD,
+        delivery=replace(DELIVERY, wishes=RecipientWishes(notify)),
+        submission=replace(OLD.submission, reverse_path=reverse_path),
+    )
+    outcome = replace(Outcome(kind, 250, "2.0.0", "words", "mx"), **more)
+    found = settlement(Result(leased, outcome), NOON, SETTINGS, 0.5)
+    assert found.notice is (notice if reverse_path else None)
+    told = [e.kind for e in found.events]
+    assert (E.RETURN_DROPPED in told) is (kind is K.REFUSED and found.notice is None)
+
+
+def test_a_message_for_later_is_late_from_its_release_on() -> None:
+    later = replace(OLD, submission=replace(OLD.submission, release_at=NOON - timedelta(hours=3)))
+    outcome = Outcome(K.DEFERRED, 450, "4.2.0", "greylisted")
+    assert settlement(Result(later, outcome), NOON, SETTINGS, 0.5).notice is None
+
+
+def test_one_time_passwords_are_tried_again_soon() -> None:
+    otp = replace(LEASED, delivery=replace(DELIVERY, lane=Lane.OTP, attempts=0))
+    outcome = Outcome(K.DEFERRED, 450, "4.2.0", "greylisted")
+    found = settlement(Result(otp, outcome), NOON, SETTINGS, 0.5)
+    assert found.next_attempt_at == NOON + timedelta(minutes=1)

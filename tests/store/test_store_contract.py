@@ -13,7 +13,7 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.secret import Secret
-from gatepost.store.protocols import Held, QueueFilter, Store
+from gatepost.store.protocols import Held, NoticeKind, QueueFilter, Store
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.verify import verify
 from tests.store.makers import (
@@ -285,7 +285,7 @@ async def test_captured_content_is_kept_for_a_while(store):
 async def test_a_lost_lease_changes_nothing_and_tells_nothing(store):
     _, (way,), (leased,) = await put(store, lease=lease())
     lost = settled(leased, events=(event(),))
-    lost = replace(lost, held=replace(lost.held, fence=7), return_due=True)
+    lost = replace(lost, held=replace(lost.held, fence=7), notice=NoticeKind.RETURN)
     assert await do(store, "settle", [lost]) == set()
     assert (await one(store, way.id)).state is DeliveryState.LEASED
     assert await ask(store, "events") == []
@@ -314,15 +314,21 @@ async def test_an_outcome_without_words_keeps_the_last_one(store):
 
 async def test_a_return_is_owed_until_it_is_struck_and_content_waits_for_it(store):
     message, (way,), (leased,) = await put(store, lease=lease())
-    await do(store, "settle", [settled(leased, DeliveryState.REFUSED, REFUSED, return_due=True)])
+    await do(
+        store, "settle", [settled(leased, DeliveryState.REFUSED, REFUSED, notice=NoticeKind.RETURN)]
+    )
     (notice,) = await ask(store, "notices_due", limit=9)
-    assert (notice.delivery.id, notice.submission, notice.is_warning) == (way.id, message, False)
+    assert (notice.delivery.id, notice.submission, notice.kind) == (
+        way.id,
+        message,
+        NoticeKind.RETURN,
+    )
     assert notice.delivery.last_outcome == REFUSED
     assert await ask(store, "content", message.id) == CONTENT
     assert await verify(store) == []
-    await do(store, "clear_notice", way.id, is_warning=True)
+    await do(store, "clear_notice", way.id, NoticeKind.WARNING)
     assert len(await ask(store, "notices_due", limit=9)) == 1
-    await do(store, "clear_notice", way.id, is_warning=False)
+    await do(store, "clear_notice", way.id, NoticeKind.RETURN)
     assert await ask(store, "notices_due", limit=9) == []
     assert await ask(store, "content", message.id) is None
     assert await verify(store) == []
@@ -330,12 +336,14 @@ async def test_a_return_is_owed_until_it_is_struck_and_content_waits_for_it(stor
 
 async def test_a_warning_marks_the_delivery_and_keeps_it_in_the_queue(store):
     message, (way,), (leased,) = await put(store, lease=lease())
-    later = settled(leased, DeliveryState.DUE, LATER, next_attempt_at=NOON, warning_due=True)
+    later = settled(
+        leased, DeliveryState.DUE, LATER, next_attempt_at=NOON, notice=NoticeKind.WARNING
+    )
     await do(store, "settle", [later])
     (notice,) = await ask(store, "notices_due", limit=9)
-    assert notice.is_warning
+    assert notice.kind is NoticeKind.WARNING
     assert notice.delivery.warned
-    await do(store, "clear_notice", way.id, is_warning=True)
+    await do(store, "clear_notice", way.id, NoticeKind.WARNING)
     assert (await one(store, way.id)).warned
     assert await ask(store, "content", message.id) == CONTENT
 

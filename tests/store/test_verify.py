@@ -49,7 +49,7 @@ async def test_a_whole_store_has_no_faults(store):
         (
             (
                 "INSERT INTO delivery_20261123 SELECT id, submission_id, forward_path, destination,"
-                " 0, 0, 3, 0, 0, NULL, '', 0 FROM delivery"
+                " 0, 0, 3, 0, 0, NULL, '', 0, 1, NULL, '' FROM delivery"
             ),
             "is finished, and still in the queue",
         ),

@@ -18,11 +18,13 @@ from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression, SuppressionClass, subjects_of
 from gatepost.net.address import SocketAddress
 from gatepost.net.channel_binding import ChannelBinding
+from gatepost.net.clock import now
 from gatepost.net.tls_channel import TlsInfo
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.converse import Conversation
 from gatepost.reception.desk import Desk, Door, Memory
+from gatepost.reception.extensions import extensions_for
 from gatepost.reception.relay import local_domains
 from gatepost.store.kept_keys import KeptKey
 from gatepost.store.protocols import StoreUnavailableError
@@ -275,7 +277,7 @@ class Scene:
             hostname="relay.test",
             message_size=message_size,
             mechanisms=() if self.role is Role.MX else mechanisms,
-            extensions={"LIMITS": "RCPTMAX=100"},
+            extensions=extensions_for(self.role, self.limits, now),
         )
 
     def desk(self) -> Desk:
@@ -298,7 +300,11 @@ class Scene:
             ),
             limits=self.limits,
             acceptance=Acceptance(
-                store, "relay.test", self.profile.message_size, timedelta(days=5)
+                store,
+                "relay.test",
+                self.profile.message_size,
+                timedelta(days=5),
+                future_release=self.limits.future_release,
             ),
             authenticator=people,
             directory=people,

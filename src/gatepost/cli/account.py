@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gatepost.cli import account_app_password, account_certificate, account_grants, account_limit
+from gatepost.cli import (
+    account_app_password,
+    account_certificate,
+    account_grants,
+    account_lane,
+    account_limit,
+)
+from gatepost.cli.account_lane import LaneChoice, LaneOption, lane_of
 from gatepost.cli.account_verbs import (
     HashStdin,
     Name,
@@ -35,6 +42,7 @@ app: Final = typer.Typer(
 app.add_typer(account_app_password.app, name="app-password")
 app.add_typer(account_certificate.app, name="certificate")
 account_grants.register(app)
+account_lane.register(app)
 app.command("limit")(account_limit.limit)
 
 CramMd5 = Annotated[
@@ -73,6 +81,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
             help="Whom it may write to, written alike; repeatable. Without it: anybody.",
         ),
     ] = None,
+    lane: LaneOption = LaneChoice.NONE,
     cram_md5: CramMd5 = False,
     app_passwords_only: Annotated[
         bool,
@@ -92,7 +101,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
         checked_grants,
     )
 
-    grants = Grants(tuple(sender or ()), tuple(recipient or ()))
+    grants = Grants(tuple(sender or ()), tuple(recipient or ()), lane_of(lane))
     # Asked for a password only to hear that the name is wrong: not here.
     answered(lambda: canonical_senders(account_name(name), grants.senders))
     answered(lambda: checked_grants(grants.recipients))

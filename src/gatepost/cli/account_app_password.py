@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gatepost.cli.account_lane import LaneChoice, LaneOption, lane_of
 from gatepost.cli.account_verbs import (
     Name,
     answered,
@@ -51,6 +52,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
             help="Good only to send as this one of the account's own; repeatable.",
         ),
     ] = None,
+    lane: LaneOption = LaneChoice.NONE,
     json: Json = False,
 ) -> None:
     """Make an app password. Its secret is shown now, and never again."""
@@ -62,7 +64,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
         return await add_app_password(
             store,
             name,
-            Wanted(label, duration, tuple(network or ()), tuple(sender or ())),
+            Wanted(label, duration, tuple(network or ()), tuple(sender or ()), lane_of(lane)),
             credential_id=new_credential_id(),
             key=master_key(ctx),
             by=by(),

@@ -21,6 +21,8 @@ def print_holder(holder: Holder | Guest) -> None:
     say(f"may send as  {', '.join(account.senders)}")
     if account.recipients:
         say(f"may write to {', '.join(account.recipients)}")
+    if account.lane:
+        say(f"lane         {account.lane.value}")
     say(f"added        {account.created_at:%Y-%m-%d %H:%M:%S} UTC")
     if account.app_passwords_only:
         say("logs in      with app passwords only")
@@ -73,6 +75,8 @@ def _print_credential(credential: Credential, refused: int) -> None:
         limits.append(f"from {', '.join(credential.networks)}")
     if credential.senders:
         limits.append(f"as {', '.join(credential.senders)}")
+    if credential.lane:
+        limits.append(f"in lane {credential.lane.value}")
     if limits:
         say(f"             good {'; '.join(limits)}")
     if refused:

@@ -108,8 +108,10 @@ def _add_verb(verb: str, words: str) -> None:
 
 
 _add_verb("hold", "Keep deliveries until they are released.")
-_add_verb("release", "Let held deliveries go; they are due at once.")
-_add_verb("retry", "Try waiting deliveries again now. (Held ones need release.)")
+_add_verb("release", "Let held deliveries go: they are due at once, or when they were to be sent.")
+_add_verb(
+    "retry", "Try waiting deliveries now, those sent for later too. (Held ones need release.)"
+)
 _add_verb("cancel", "Give deliveries up for good; nobody is told.")
 
 
@@ -205,12 +207,13 @@ def _print_rows(rows: "list[QueueRow]") -> None:
 
     now = datetime.now(UTC)
     print_table(
-        ("ID", "FROM", "RECIPIENT", "STATE", "TRIES", "WHAT"),
+        ("ID", "FROM", "RECIPIENT", "LANE", "STATE", "TRIES", "WHAT"),
         [
             (
                 row.delivery.id,
                 row.submission.reverse_path or "<>",
                 row.delivery.forward_path,
+                row.delivery.lane.value,
                 row.delivery.state.value,
                 str(row.delivery.attempts),
                 standing(row.delivery, now),

@@ -38,6 +38,7 @@ def trace(
 
 def print_traced(traced: "Traced") -> None:
     """Print one message's life: envelope, where each delivery stands, what happened."""
+    from gatepost.events.handling_words import handling_words, report_words  # noqa: PLC0415
     from gatepost.events.timeline import sentence, standing  # noqa: PLC0415
 
     now = datetime.now(UTC)
@@ -50,10 +51,15 @@ def print_traced(traced: "Traced") -> None:
         if submission.message_id:
             say(f"  Message-ID  {submission.message_id}")
         say(f"  size        {submission.size} octets")
+        if submission.release_at:
+            say(f"  send at     {submission.release_at:%Y-%m-%d %H:%M:%S} UTC")
+        if submission.ret or submission.envid:
+            say(f"  reports     {report_words(submission)}")
     recipients = {d.id: d.forward_path for d in traced.deliveries}
     say("\nDeliveries")
     for delivery in traced.deliveries:
         say(f"  {delivery.forward_path}: {standing(delivery, now)}")
+        say(f"    {handling_words(delivery)}")
     say("\nTimeline (UTC)")
     for event in traced.events:
         recipient = recipients.get(event.delivery_id) if event.delivery_id else None

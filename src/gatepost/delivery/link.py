@@ -7,13 +7,13 @@ deadline (RFC 5321 §4.5.3.2).
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.site import Kind, Site, Target
 from gatepost.delivery.tokens import TokenFailedError, UpstreamTokens
-from gatepost.model.delivery import Outcome
+from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.route import ClientCertificate, TlsMode, UpstreamLogin
 from gatepost.net.certificate import CertificateInvalidError
 from gatepost.net.channel_facts import channel_facts
@@ -151,7 +151,14 @@ class Link:
 
     def outcome(self, verdict: Verdict) -> Outcome:
         """Return what a verdict of `verdicts` means."""
-        return from_verdict(verdict, self.spoken, slow=self._slow)
+        outcome = from_verdict(verdict, self.spoken, slow=self._slow)
+        if outcome.kind is not OutcomeKind.DELIVERED:
+            return outcome
+        reports = self._session.offers.dsn
+        in_mailbox = self._session.dialect is Dialect.LMTP
+        if not reports and not in_mailbox:
+            return outcome
+        return replace(outcome, reports=reports, in_mailbox=in_mailbox)
 
     async def close(self) -> None:
         """Say QUIT, where there is anybody to hear it, and close. The reply is not waited for."""

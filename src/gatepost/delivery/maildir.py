@@ -7,6 +7,7 @@ work; called off the event loop.
 import errno
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -56,7 +57,8 @@ def deliver(
         status = DISK_FULL if trouble.errno in _NO_ROOM else LOCAL_TROUBLE
         words = (trouble.strerror or str(trouble)).lower()
         return deferred(status, f"cannot write to the maildir {maildir.name}: {words}")
-    return delivered(f"stored in the maildir {maildir.name}", Spoken(host="maildir"))
+    outcome = delivered(f"stored in the maildir {maildir.name}", Spoken(host="maildir"))
+    return replace(outcome, in_mailbox=True)
 
 
 def header_lines(reverse_path: str, forward_path: str) -> tuple[bytes, bytes]:

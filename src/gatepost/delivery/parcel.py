@@ -59,7 +59,7 @@ class Parcel:
     on a session that had grown old: the next try is made on a new one.
     """
 
-    __slots__ = ("fresh", "items", "pieces", "submission")
+    __slots__ = ("fresh", "items", "lane", "pieces", "submission")
 
     def __init__(
         self, submission: Submission, items: list[Item], pieces: Sequence[bytes] | None
@@ -68,6 +68,8 @@ class Parcel:
         self.items = items
         self.pieces = pieces
         self.fresh = False
+        #: A message's deliveries are all of one lane.
+        self.lane = items[0].leased.delivery.lane
 
 
 def within(limits: Limits, items: Sequence[Item]) -> int:

@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.lane_queue import LaneQueue
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.site import Kind, Site
 from gatepost.model.ids import SubmissionId
+from gatepost.model.lane import Lane
 from gatepost.net.address import SocketAddress
 
 #: Serves one connection of a site until there is nothing left to do.
@@ -34,7 +36,7 @@ class SiteQueue:
         #: Parcels taken out since the last look (`Pool.slow_sites`), and whether there was one.
         self.taken_lately = 0
         self.looked_at = False
-        self._parcels: deque[Parcel] = deque()
+        self._parcels = LaneQueue()
         self._open: dict[SubmissionId, Parcel] = {}
         self._idle: deque[tuple[asyncio.Future[None], float]] = deque()
         self.closing = False
@@ -45,7 +47,7 @@ class SiteQueue:
     @property
     def is_deserted(self) -> bool:
         """True when nothing waits and nobody serves."""
-        return not self._parcels and not self.tasks
+        return not len(self._parcels) and not self.tasks
 
     def add(self, item: Item, pieces: Sequence[bytes] | None) -> Parcel | None:
         """Queue one delivery, beside others of the same submission; return a parcel it began."""
@@ -63,8 +65,12 @@ class SiteQueue:
         return parcel
 
     def put_back(self, parcel: Parcel) -> None:
-        """Queue a parcel in front, to be tried again at once."""
-        self._parcels.appendleft(parcel)
+        """Queue a parcel in front of its lane, to be tried again at once."""
+        self._parcels.put_first(parcel)
+
+    def holds_more_urgent(self, than: Lane) -> bool:
+        """Tell whether something waits that goes before a lane."""
+        return self._parcels.holds_more_urgent(than)
 
     def claim(self) -> list[Parcel]:
         """Take the next parcels: a fair share, so that connections work side by side."""
@@ -73,7 +79,7 @@ class SiteQueue:
         taken: list[Parcel] = []
         octets = 0
         while len(taken) < count:
-            octets += self._parcels[0].submission.size
+            octets += self._parcels.first().submission.size
             if taken and octets > self.bounds.claimed_content:
                 break  # their contents are read into memory together
             taken.append(self._pop())
@@ -95,8 +101,8 @@ class SiteQueue:
         return True
 
     def claim_last(self, count: int) -> list[Parcel]:
-        """Take the `count` youngest that wait."""
-        taken = [self._parcels.pop() for _ in range(min(count, len(self._parcels)))]
+        """Take the `count` least urgent and youngest that wait."""
+        taken = [self._parcels.take_last() for _ in range(min(count, len(self._parcels)))]
         for parcel in taken:
             self._close(parcel)
         return taken
@@ -109,7 +115,7 @@ class SiteQueue:
         woken: asyncio.Future[None] = loop.create_future()
         self._idle.append((woken, loop.time() + self.bounds.session_idle))
         await woken
-        return bool(self._parcels) and not self.closing
+        return len(self._parcels) > 0 and not self.closing
 
     def wake(self) -> bool:
         """Wake one idle connection, the one that was busy last; False when there is none."""
@@ -128,7 +134,7 @@ class SiteQueue:
                 woken.set_result(None)
 
     def _pop(self) -> Parcel:
-        parcel = self._parcels.popleft()
+        parcel = self._parcels.take_first()
         self._close(parcel)
         return parcel
 
@@ -180,7 +186,10 @@ class Pool:
             return
         if self._connections >= self._bounds.connections:
             if queue not in self._waiting_for_room:
-                self._waiting_for_room.append(queue)
+                if queue.holds_more_urgent(Lane.TRANSACTIONAL):  # a one-time password waits
+                    self._waiting_for_room.appendleft(queue)
+                else:
+                    self._waiting_for_room.append(queue)
             return
         self._connections += 1
         task = asyncio.get_running_loop().create_task(self._serve(queue))

@@ -20,8 +20,10 @@ from gatepost.delivery.routing import Hop, Routing
 from gatepost.delivery.site import Site
 from gatepost.model.delivery import Leased, Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId, WorkerId
+from gatepost.model.lane import LANES, Lane
 from gatepost.model.route import Via, ViaCapture, ViaDiscard
 from gatepost.queue.expiry import is_expired
+from gatepost.queue.lanes import room_for
 from gatepost.returns.outcome import LOCAL_TROUBLE, deferred
 from gatepost.returns.settle import Settler, earliest_retry
 from gatepost.returns.settlement import Result
@@ -81,8 +83,8 @@ class Scheduler:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
-        #: There may be due mail that we had no room for.
-        self._missed = True
+        #: Of these lanes there may be due mail that we had no room for.
+        self._missed = set(LANES)
         self._due_at: datetime | None = None
         self._settler.listen(self._written)
 
@@ -93,20 +95,22 @@ class Scheduler:
         """How many deliveries are in our hands."""
         return len(self._items)
 
-    def room(self) -> bool:
-        """Tell whether more may be handed over."""
-        return len(self._items) < self._bounds.held and not self._stopping.is_set()
+    def room(self, lane: Lane = Lane.OTP) -> bool:
+        """Tell whether more of a lane may be handed over; of the most urgent, if of any."""
+        if self._stopping.is_set():
+            return False
+        return room_for(self._bounds.held, len(self._items))[lane] > 0
 
-    def lease(self) -> Lease | None:
+    def lease(self, lane: Lane = Lane.TRANSACTIONAL) -> Lease | None:
         """Return what new mail is leased with to be handed over, None where there is no room."""
-        if not self.room():
-            self._missed = True
+        if not self.room(lane):
+            self._missed.add(lane)
             return None
         return self._lease()
 
     def look(self) -> None:
         """Look for due mail at once: this process has written some (a retry, a release)."""
-        self._missed = True
+        self._missed.update(LANES)
         self._wake.set()
 
     def take(self, leased: Sequence[Leased], pieces: Sequence[bytes] | None) -> None:
@@ -201,7 +205,7 @@ class Scheduler:
         except StoreUnavailableError as trouble:
             _log.warning("%d deliveries wait for their leases to end: %s", len(held), trouble)
             return
-        self._due_by(at)
+        self.due_by(at)
 
     def _written(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
         for one in settlements:
@@ -210,16 +214,21 @@ class Scheduler:
                 del self._items[one.held.id]
                 self._unshelve(item)
         if (at := earliest_retry(settlements)) is not None:
-            self._due_by(at)
-        if self._missed and self.room():
+            self.due_by(at)
+        if self._misses():
             self._wake.set()
+
+    def _misses(self) -> bool:
+        """Tell whether there is room now for what there was none for."""
+        return bool(self._missed) and any(map(self.room, self._missed))
 
     def _unshelve(self, item: Item) -> None:
         if item.shelf is not None:
             self._octets -= item.shelf.take_one()
             item.shelf = None
 
-    def _due_by(self, at: datetime) -> None:
+    def due_by(self, at: datetime) -> None:
+        """Look for due mail at a time: some that this process has written waits until then."""
         if self._due_at is None or at < self._due_at:
             self._due_at = at
 
@@ -263,7 +272,7 @@ class Scheduler:
                 seen = await self._store.data_version()
                 anyway = self._loop.time() >= anyway_at
                 due = self._due_at is not None and self._due_at <= self._now()
-                if self.room() and (seen != version or anyway or due or self._missed):
+                if self.room() and (seen != version or anyway or due or self._misses()):
                     if anyway:
                         anyway_at = self._loop.time() + self._bounds.look_anyway
                     version = seen
@@ -273,26 +282,30 @@ class Scheduler:
             await self._pause()
 
     async def _take_due(self, *, anyway: bool) -> None:
-        self._missed = False
-        self._due_at = await self._store.read(lambda store: store.next_due_at())
+        room = room_for(self._bounds.held, len(self._items))
+        lanes = [lane for lane in LANES if room[lane]]
+        self._missed = {lane for lane in LANES if not room[lane]}
+        self._due_at = await self._store.read(lambda store: store.next_due_at(lanes))
         now = self._now()
         if not anyway and (self._due_at is None or self._due_at > now):
             return
-        limit = min(self._bounds.held - len(self._items), self._bounds.take_at_once)
+        limit = min(room[Lane.OTP], self._bounds.take_at_once)
         lease = self._lease()
         if self._stopping.is_set():
             return
-        leased = await self._store.write(lambda t: t.lease_due(now, lease, limit=limit))
+        leased = await self._store.write(
+            lambda t: t.lease_due(now, lease, limit=limit, within=room)
+        )
         if self._stopping.is_set():
             # `stop` has emptied our hands meanwhile, and the store closes when we have ended.
             if leased:
                 await self._give_back([_held(one) for one in leased], now, _STOPPED)
             return
         if len(leased) >= limit:
-            self._missed = True
+            self._missed.update(LANES)
             self._wake.set()
         elif leased:
-            self._due_at = await self._store.read(lambda store: store.next_due_at())
+            self._due_at = await self._store.read(lambda store: store.next_due_at(lanes))
         self.take(leased, None)
 
     async def _pause(self) -> None:

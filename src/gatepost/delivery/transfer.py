@@ -27,6 +27,7 @@ from gatepost.delivery.pool import SiteQueue
 from gatepost.delivery.site import Kind, Target, targets
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.lane import LANES
 from gatepost.model.route import TlsMode
 from gatepost.queue.expiry import is_expired
 from gatepost.returns.outcome import (
@@ -42,6 +43,7 @@ from gatepost.returns.settlement import Result
 from gatepost.store.protocols import ContentDamagedError, Reading, Store, StoreUnavailableError
 from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase, Verdict
 from gatepost.wire.smtp.extensions import NO_LIMITS, Limits
+from gatepost.wire.smtp.notification import NO_WISHES
 from gatepost.wire.smtp.reply_reader import ServerReply
 
 _log = logging.getLogger(__name__)
@@ -126,10 +128,17 @@ class Courier:
 
     async def _carry_all(self, parcels: list[Parcel]) -> None:
         ready = await self._prepare(parcels)
+        urgent = min((p.lane for p in parcels), key=LANES.index)
         for position, (parcel, content) in enumerate(ready):
             if self._queue.closing:
                 rest = [i for p, _ in ready[position:] for i in p.items]
                 self._room.release(rest, "this worker is stopping")
+                return
+            if position and self._queue.holds_more_urgent(than=urgent):
+                # What came meanwhile does not wait for a whole claim; the claim that follows is
+                # dealt by weight, and one transaction of this one was made: nobody starves.
+                for waiting, _ in reversed(ready[position:]):
+                    self._queue.put_back(waiting)
                 return
             if isinstance(content, str):
                 self._settle(parcel.items, refused(CONTENT_DAMAGED, content))
@@ -352,6 +361,7 @@ def _is_ours(parcel: Parcel) -> bool:
 
 def _envelope(parcel: Parcel, fitted: Fitted) -> Envelope:
     submission = parcel.submission
+    wishes = [i.leased.delivery.wishes for i in parcel.items]
     return Envelope(
         submission.reverse_path,
         [i.hop.forward_path for i in parcel.items],
@@ -359,6 +369,10 @@ def _envelope(parcel: Parcel, fitted: Fitted) -> Envelope:
         fitted.eight_bit,
         fitted.binary,
         fitted.utf8,
+        wishes=wishes if any(one is not NO_WISHES for one in wishes) else (),
+        ret=submission.ret,
+        envid=submission.envid,
+        priority=submission.priority,
     )
 
 

@@ -64,7 +64,7 @@ def _because(words: str, reason: Fact | None) -> str:
     return f"{words}: {reason}" if reason else words
 
 
-def _accepted(event: Event, now: datetime) -> str:  # noqa: ARG001
+def _accepted(event: Event, now: datetime) -> str:
     facts = event.facts
     words = ["accepted"]
     if event.account:
@@ -75,19 +75,29 @@ def _accepted(event: Event, now: datetime) -> str:  # noqa: ARG001
         words.append(f"by AUTH {mechanism}")
     if tls := facts.get("tls"):
         words.append(f"over {tls}")
+    about = _about(facts, now)
+    told = " ".join(words) + (f" ({', '.join(about)})" if about else "")
+    return f"{told}; held: {facts['held']}" if facts.get("held") else told
+
+
+def _about(facts: _Facts, now: datetime) -> list[str]:
+    """Return what is told of an accepted message behind who brought it."""
     size, recipients = facts.get("size"), facts.get("recipients")
     about = []
     if isinstance(size, int):
         about.append(size_words(size))
     if isinstance(recipients, int):
         about.append(f"{recipients} recipient" + ("" if recipients == 1 else "s"))
+    if lane := facts.get("lane"):
+        about.append(f"lane {lane}")
+    if release_at := _time(facts.get("release_at")):
+        about.append(f"to be sent at {time_words(release_at, now)}")
     if signed := facts.get("signed"):
         about.append(f"signed by {signed}")
     if alignment := facts.get("alignment"):
         about.append(f"DMARC: {alignment}")
     about += [f"{name.upper()} {facts[name]}" for name in ("spf", "dkim", "dmarc") if name in facts]
-    told = " ".join(words) + (f" ({', '.join(about)})" if about else "")
-    return f"{told}; held: {facts['held']}" if facts.get("held") else told
+    return about
 
 
 def _refused_at_door(event: Event, now: datetime) -> str:  # noqa: ARG001
@@ -135,8 +145,10 @@ def _delayed(event: Event, now: datetime) -> str:  # noqa: ARG001
 
 
 def _returned(event: Event, now: datetime) -> str:  # noqa: ARG001
-    to = f" to {event.facts['recipient']}" if event.facts.get("recipient") else ""
-    return _because(f"a return was sent{to}", event.facts.get("reason"))
+    to = f" to {event.facts['to']}" if event.facts.get("to") else ""
+    what = {"success": "a report of success", "warning": "a notice of the delay"}
+    sent = what.get(str(event.facts.get("about")), "a return")
+    return _because(f"{sent} was sent{to}", event.facts.get("reason"))
 
 
 def _return_dropped(event: Event, now: datetime) -> str:  # noqa: ARG001

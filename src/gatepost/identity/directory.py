@@ -34,14 +34,18 @@ class Entry:
 
     def speaking_by(self, credential_id: CredentialId, now: datetime) -> Account | None:
         """Return the account as one session may use it: its senders, or the fewer ones of the
-        credential that the session logged in with. None when that was revoked, or has expired.
+        credential that the session logged in with, and that one's lane. None when that was revoked,
+        or has expired.
         """
         if credential_id == TOKEN_CREDENTIAL:
             return self.account
         found = self.credential(credential_id)
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
-        return replace(self.account, narrowed=found.senders) if found.senders else self.account
+        if not found.senders and found.lane is None:
+            return self.account
+        lane = found.lane or self.account.lane
+        return replace(self.account, narrowed=found.senders, lane=lane)
 
 
 @dataclass(frozen=True, slots=True)

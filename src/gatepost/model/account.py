@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.lane import Lane
 from gatepost.model.quota import Limits
 from gatepost.model.secret import Secret
 
@@ -46,6 +47,8 @@ class Account:
     recipients: tuple[str, ...] = ()
     #: How much it may send; what is not among them is as `[quotas]` says.
     limits: Limits = ()
+    #: None: served as transactional, and tried for `[retry] give_up`.
+    lane: Lane | None = None
     #: What the credential of this session may send as, of all that `senders` name; () for all.
     #: Of a session, never stored.
     narrowed: tuple[str, ...] = ()
@@ -84,6 +87,8 @@ class Credential:
     senders: tuple[str, ...] = ()
     #: How much may be sent with it, within what the account may send.
     limits: Limits = ()
+    #: None: the account's.
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
+from gatepost.wire.smtp.notification import NO_WISHES, RecipientWishes
 
 
 class DeliveryState(StrEnum):
@@ -43,6 +45,8 @@ class Outcome:
     `code` and `status` are the other side's (RFC 5321 §4.2, RFC 3463); code 0 where nobody
     answered, and then `status` is ours. `text` is one line, without secrets. `host` is the name of
     the next hop, `address` its "ip:port", `tls` "TLSv1.3 TLS_AES_256_GCM_SHA384" or "".
+    `reports`: the next hop was told the sender's wishes and reports on its own (RFC 3461 §5.2.1).
+    `in_mailbox`: this was the last hop, not a relay (§5.2.3).
     """
 
     kind: OutcomeKind
@@ -52,6 +56,8 @@ class Outcome:
     host: str = ""
     address: str = ""
     tls: str = ""
+    reports: bool = False
+    in_mailbox: bool = False
 
     @property
     def words(self) -> str:
@@ -66,7 +72,8 @@ class Delivery:
     `forward_path` is as given (local part untouched), domain in lower-case A-labels;
     `destination` is that domain, or the address literal with its brackets.
     `attempts` counts dialled attempts and alone drives retry; `leases` counts every lease
-    (decision 10). `reason` says why it waits, in words for a person.
+    (decision 10). `reason` says why it waits, in words for a person. `lane` was fixed when the
+    message was accepted; `wishes` are what its sender asked to be told (RFC 3461).
     """
 
     id: DeliveryId
@@ -81,6 +88,8 @@ class Delivery:
     last_outcome: Outcome | None = None
     reason: str = ""
     warned: bool = False
+    lane: Lane = Lane.TRANSACTIONAL
+    wishes: RecipientWishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True)

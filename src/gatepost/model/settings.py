@@ -123,6 +123,7 @@ class LimitSettings(Section):
     session: LongDuration = timedelta(hours=1)
     minimum_rate: Rate = 100
     authentication_failures: int = Field(default=10, ge=1)
+    future_release: Annotated[Duration, AfterValidator(checks.not_too_far)] = timedelta(days=30)
 
 
 class QuotaSettings(Section):
@@ -292,6 +293,13 @@ class SuppressionSettings(Section):
     invalid_recipients: bool = True
 
 
+class LaneSettings(Section):
+    """How long each lane is tried, where that is less than `[retry] give_up`."""
+
+    otp: LongDuration = timedelta(minutes=15)
+    transactional: LongDuration = timedelta(days=2)
+
+
 class RetentionSettings(Section):
     """How long things are kept after they are settled."""
 
@@ -342,6 +350,7 @@ class Settings(Section):
     policy: PolicySettings = PolicySettings()
     domains: DomainsSettings = DomainsSettings()
     suppression: SuppressionSettings = SuppressionSettings()
+    lanes: LaneSettings = LaneSettings()
     retention: RetentionSettings = RetentionSettings()
     dns: DnsSettings = DnsSettings()
     log: LogSettings = LogSettings()

@@ -60,6 +60,14 @@ def not_zero(duration: timedelta) -> timedelta:
     return duration
 
 
+def not_too_far(duration: timedelta) -> timedelta:
+    """Refuse what EHLO could not say (RFC 4865 §3: at most 999999999 seconds)."""
+    if duration >= timedelta(seconds=10**9):
+        msg = "that is more than 31 years"
+        raise wrong(msg, 'write a duration such as "30 d"; "0 s" takes no message for later')
+    return duration
+
+
 def listen_address(text: str) -> str:
     """Return "IP:PORT" in its shortest form. Port 0 lets the system choose."""
     return str(parse_ip_port(text))

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gatepost.model.ids import AccountName, SubmissionId
+from gatepost.wire.smtp.notification import Ret
 
 
 class Origin(StrEnum):
@@ -21,7 +22,10 @@ class Submission:
 
     `reverse_path` is "" for the null reverse-path; else local-part@domain, domain in lower case.
     `message_id` is the header's Message-ID with its angle brackets, "" where there is none.
-    `size` is in octets, as stored (with our prefix).
+    `size` is in octets, as stored (with our prefix). `ret` and `envid` ("" for none; xtext as it
+    came) are for reports (RFC 3461 §4.3, §4.4). `priority` is the one to pass on (RFC 6710 §4.2).
+    `hold` is "for;3600" or "until;2026-12-24T08:00:00Z", as it was asked for (RFC 4865 §5.1.2), and
+    `release_at` when that is over.
     """
 
     id: SubmissionId
@@ -36,3 +40,8 @@ class Submission:
     #: Not lines of text (BODY=BINARYMIME, RFC 3030 §3); a path or a header field is not ASCII.
     binary: bool = False
     utf8: bool = False
+    ret: Ret | None = None
+    envid: str = ""
+    priority: int = 0
+    hold: str = ""
+    release_at: datetime | None = None

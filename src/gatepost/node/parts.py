@@ -38,6 +38,7 @@ from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.bulk import BulkCounter
 from gatepost.reception.desk import Desk, Door, Memory
+from gatepost.reception.extensions import extensions_for
 from gatepost.reception.inbound import Inbound
 from gatepost.reception.mailbox_providers import mailbox_providers
 from gatepost.reception.offered import Possible, offered
@@ -176,8 +177,10 @@ def _acceptance(
         hostname=settings.hostname,
         message_size=settings.limits.message_size,
         give_up=settings.retry.give_up,
-        hand_over=HandOver(scheduler.lease, scheduler.take),
+        hand_over=HandOver(scheduler.lease, scheduler.take, scheduler.due_by),
         placement=routing.placement,
+        lanes=settings.lanes,
+        future_release=settings.limits.future_release,
         tags=settings.policy.tags,
         keys_kept=settings.retention.idempotency_keys,
         rules=settings.submission,
@@ -233,7 +236,7 @@ def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontCont
                 binding=channel_binding.is_sound(),
             ),
         ),
-        extensions={"LIMITS": f"RCPTMAX={settings.limits.recipients}"},
+        extensions=extensions_for(listener.role, settings.limits, now),
     )
     return Door(listener.role, profile, fronts.front_context(listener))
 

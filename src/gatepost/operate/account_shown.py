@@ -186,6 +186,7 @@ def account_json(account: Account) -> dict[str, Any]:
         "created_at": time_text(account.created_at),
         "exposed_at": time_text(account.exposed_at) if account.exposed_at else None,
         "app_passwords_only": account.app_passwords_only,
+        "lane": account.lane.value if account.lane else None,
     }
 
 
@@ -203,6 +204,7 @@ def credential_json(credential: Credential, refused: int | None = None) -> dict[
         "expires_at": time_text(expires_at) if expires_at else None,
         "networks": list(credential.networks),
         "senders": list(credential.senders),
+        "lane": credential.lane.value if credential.lane else None,
         "scram": credential.scram is not None,
         "last_used_at": time_text(used_at) if used_at else None,
         "last_mechanism": credential.last_mechanism,

@@ -20,6 +20,7 @@ from gatepost.model.account import Account, AccountState, Credential, Credential
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.lane import Lane
 from gatepost.model.quota import Limits
 from gatepost.model.secret import Secret
 from gatepost.model.wrong import WrongValueError
@@ -88,10 +89,13 @@ class By:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What an account may send as, and write to, in an operator's words (`model.grant`)."""
+    """What an account may send as, and write to, in an operator's words (`model.grant`), and how
+    urgently.
+    """
 
     senders: Sequence[str] = ()
     recipients: Sequence[str] = ()
+    lane: Lane | None = None
 
 
 async def add(
@@ -120,6 +124,7 @@ async def add(
         recipients=checked_grants(grants.recipients),
         app_passwords_only=new.app_passwords_only,
         limits=new.limits,
+        lane=grants.lane,
     )
     account = with_salt(account, key)
     credential = password_credential(account, new, key, by.now)
@@ -135,6 +140,8 @@ async def add(
         facts: dict[str, Fact] = {"senders": " ".join(account.senders)}
         if account.recipients:
             facts["recipients"] = " ".join(account.recipients)
+        if account.lane:
+            facts["lane"] = account.lane.value
         transaction.add_events([_event(EventKind.ACCOUNT_ADDED, account, by, facts)])
 
     await store.write(job)

@@ -9,6 +9,7 @@ from gatepost.events.journal import time_text
 from gatepost.model.delivery import Delivery, Outcome
 from gatepost.model.submission import Submission
 from gatepost.store.protocols import QueueRow
+from gatepost.wire.smtp.notification import spell_notify
 
 
 def row_json(row: QueueRow) -> dict[str, Any]:
@@ -20,6 +21,7 @@ def row_json(row: QueueRow) -> dict[str, Any]:
         "message_id": submission.message_id,
         "size": submission.size,
         "received_at": time_text(submission.received_at),
+        "release_at": time_text(submission.release_at) if submission.release_at else None,
     }
 
 
@@ -35,6 +37,11 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
         "next_attempt_at": None if delivery.state.is_final else time_text(delivery.next_attempt_at),
         "expires_at": time_text(delivery.expires_at),
         "reason": delivery.reason,
+        "lane": delivery.lane.value,
+        "notify": spell_notify(delivery.wishes.notify)
+        if delivery.wishes.notify is not None
+        else None,
+        "orcpt": delivery.wishes.orcpt,
         "last_outcome": outcome_json(delivery.last_outcome) if delivery.last_outcome else None,
     }
 
@@ -49,6 +56,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "host": outcome.host,
         "address": outcome.address,
         "tls": outcome.tls,
+        "reports": outcome.reports,
     }
 
 
@@ -61,6 +69,10 @@ def submission_json(submission: Submission) -> dict[str, Any]:
         "message_id": submission.message_id,
         "size": submission.size,
         "received_at": time_text(submission.received_at),
+        "release_at": time_text(submission.release_at) if submission.release_at else None,
+        "priority": submission.priority,
+        "ret": submission.ret.value if submission.ret else None,
+        "envid": submission.envid,
         "origin": submission.origin.value,
         "client": submission.client,
     }

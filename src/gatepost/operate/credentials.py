@@ -18,6 +18,7 @@ from gatepost.identity.scram import derive_keys
 from gatepost.model.account import Account, Credential, CredentialKind
 from gatepost.model.grant import covers
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.lane import Lane
 from gatepost.model.secret import Secret
 from gatepost.operate.accounts import (
     AccountError,
@@ -49,13 +50,14 @@ class ChangedMeanwhileError(AccountError):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What an app password is for. `expires_after` None: never; empty `networks`: from anywhere;
-    empty `senders`: all that the account owns.
+    empty `senders`: all that the account owns; no `lane`: the account's.
     """
 
     label: str
     expires_after: timedelta | None = None
     networks: Sequence[str] = ()
     senders: Sequence[str] = ()
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ async def add_app_password(
         expires_at=_expiry(wanted.expires_after, by.now),
         networks=networks,
         senders=_senders(before, wanted.senders),
+        lane=wanted.lane,
     )
 
     def job(transaction: Transaction) -> None:

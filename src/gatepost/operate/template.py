@@ -87,6 +87,7 @@ private_key = "key.pem"
 #session = "1 h"                   # a whole connection
 #minimum_rate = "100 B/s"          # of content, after 30 s
 #authentication_failures = 10      # per address in 10 min; then locked out, longer each time
+#future_release = "30 d"           # how far ahead a message may be sent for later; "0 s": not at all
 
 #[quotas]                          # of accounts without limits of their own; see "gatepost account limit"
 #messages_per_minute = 60
@@ -149,6 +150,10 @@ private_key = "key.pem"
 #unpublished_key = "sign"          # while the DNS shows no key: "refuse" for now, or "hold"
 #verify_sample = 1000              # one signature in so many is verified before it leaves; 0: none
 #check_every = "6 h"               # how often the DNS is looked at; "0 s": never
+
+#[lanes]                           # how long each is tried, where [retry] give_up is longer
+#otp = "15 min"
+#transactional = "2 d"
 
 #[policy]
 #tags = "+"                        # app+anything@ is whose app@ is; "" for no tags

@@ -1,12 +1,35 @@
 """When to try again, and when to give up (RFC 5321 §4.5.4.1)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from gatepost.model.settings import RetrySettings
+from gatepost.model.lane import Lane
+from gatepost.model.settings import LaneSettings, RetrySettings
 
+#: What is of no use in a quarter of an hour is tried often: 1, 2, 4, 4 minutes. Greylisting mostly
+#: lasts 1 to 5.
+_OTP_FIRST: Final = timedelta(minutes=1)
+_OTP_LONGEST: Final = timedelta(minutes=4)
 #: Doubling stops here, long after any `longest`: 2 to this power still fits a timedelta.
 _MOST_DOUBLINGS: Final = 16
+
+
+def pace(lane: Lane, settings: RetrySettings) -> RetrySettings:
+    """Return the delays of a lane: those of `[retry]`, shorter for one-time passwords."""
+    if lane is not Lane.OTP:
+        return settings
+    first = min(settings.first, _OTP_FIRST)
+    longest = max(first, min(settings.longest, _OTP_LONGEST))
+    return settings.model_copy(update={"first": first, "longest": longest})
+
+
+def time_to_try(named: Lane | None, give_up: timedelta, lanes: LaneSettings) -> timedelta:
+    """Return how long after its release a message is given up: never later than `[retry] give_up`
+    says, which alone holds for bulk and where nobody named a lane (None).
+    """
+    if named is Lane.OTP:
+        return min(lanes.otp, give_up)
+    return min(lanes.transactional, give_up) if named is Lane.TRANSACTIONAL else give_up
 
 
 def next_attempt(

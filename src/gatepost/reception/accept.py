@@ -5,19 +5,24 @@ SMTP, by the API and our own returns all enter here.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.grant import TAG
-from gatepost.model.ids import DeliveryId, SubmissionId
-from gatepost.model.settings import SubmissionSettings
+from gatepost.model.ids import SubmissionId
+from gatepost.model.lane import Lane
+from gatepost.model.settings import LaneSettings, SubmissionSettings
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import new_identifier, now
+from gatepost.queue.retry import time_to_try
 from gatepost.reception.arrival import Arrival, facts_of, hop_of, needs_utf8
+from gatepost.reception.deliveries import deliveries_for
 from gatepost.reception.fixups import Completed, Facts, complete
+from gatepost.reception.handling import Handling, decide
 from gatepost.reception.instructions import is_trial, key_of, verdict_words
 from gatepost.reception.once import Once, came_before, once_under
 from gatepost.reception.ownership import judge_authors
@@ -33,11 +38,16 @@ from gatepost.store.protocols import (
     Transaction,
 )
 from gatepost.store.quota_protocols import Spending
+from gatepost.wire.message.trace import Hop
 from gatepost.wire.smtp import replies
-from gatepost.wire.smtp.grammar import Mailbox, parse_mailbox
+from gatepost.wire.smtp.grammar import parse_mailbox
+from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from gatepost.wire.smtp.replies import SIGNATURE_BROKEN, Reply
 
 _log = logging.getLogger(__name__)
+
+#: RFC 3461 §6.1: nobody is to be told of a report that cannot be delivered.
+_NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +78,14 @@ class Accepted:
 class HandOver:
     """How new mail goes straight to this worker's own deliveries (decision 5).
 
-    `lease` returns what to lease it with, or None while the worker has no room; `take` receives
-    what was leased, with the content, so that nobody reads it back.
+    `lease` returns what to lease mail of a lane with, or None while the worker has no room for it;
+    `take` receives what was leased, with the content, so that nobody reads it back; `due_by` hears
+    of mail that waits for its time.
     """
 
-    lease: Callable[[], Lease | None]
+    lease: Callable[[Lane], Lease | None]
     take: Callable[[list[Leased], tuple[bytes, ...]], None]
+    due_by: Callable[[datetime], None]
 
 
 def _due(_: str) -> DeliveryState:
@@ -86,9 +98,9 @@ class Acceptance:
 
     `placement` says in which state a delivery to a destination begins: held, where a route says so.
     Without a `signer` nothing is signed. `examine` looks at mail from servers, `align` at what
-    DMARC will see in a submission; both may refuse. `sent` hears of each
-    message that was stored. `tags` are the characters that part a tag from
-    a local part.
+    DMARC will see in a submission; both may refuse. `sent` hears of each message that was stored.
+    `tags` are the characters that part a tag from a local part; `future_release` is how far ahead
+    a message may be released.
     """
 
     store: Store
@@ -104,6 +116,8 @@ class Acceptance:
     tags: str = TAG
     keys_kept: timedelta = timedelta(days=1)
     rules: SubmissionSettings = field(default_factory=SubmissionSettings)
+    lanes: LaneSettings = field(default_factory=LaneSettings)
+    future_release: timedelta = timedelta(0)
 
 
 async def accept(arrival: Arrival, to: Acceptance) -> Reply:
@@ -150,9 +164,10 @@ def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
     """Decide on a message at the end of its content, and complete it; nothing is stored."""
     if arrival.size > to.message_size:
         return replies.MESSAGE_TOO_LARGE.about(f"at most {to.message_size} octets")
-    identifier = SubmissionId(new_identifier())
+    hides_client = to.rules.hide_client
+    hop = hop_of(arrival, to.hostname, new_identifier(), at, hides_client=hides_client)
     facts = Facts(
-        hop=hop_of(arrival, to.hostname, identifier, at, hides_client=to.rules.hide_client),
+        hop=hop,
         is_submission=arrival.origination.origin is Origin.SUBMISSION,
         reverse_path=arrival.reverse_path,
         binary=arrival.binary,
@@ -165,7 +180,10 @@ def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
     if foreign := _judge_authors(arrival, completed, to.tags):
         return foreign
     instructions = {**completed.instructions, **arrival.instructions}
-    accepted = _accepted(arrival, completed, to, identifier, at)
+    handling = decide(arrival.requests, instructions, arrival.lane, at, to.future_release)
+    if isinstance(handling, Reply):
+        return handling
+    accepted = _accepted(arrival, completed, to, hop, handling)
     instructed = _instructed(accepted, completed, instructions) if instructions else accepted
     if isinstance(instructed, Reply) or to.signer is None:
         return instructed
@@ -183,7 +201,9 @@ async def signed(accepted: Accepted, to: Acceptance) -> Accepted | Reply:
     if to.signer is None or not accepted.authors:
         return accepted
     submission = accepted.submission
-    made = await to.signer.sign(accepted.pieces, accepted.authors, submission.received_at)
+    received_at = submission.received_at
+    held = (submission.release_at or received_at) - received_at
+    made = await to.signer.sign(accepted.pieces, accepted.authors, received_at, held)
     if made.broken:
         broken = Event(
             EventKind.SIGNATURE_BROKEN,
@@ -214,29 +234,29 @@ async def keep(accepted: Accepted, to: Acceptance) -> SubmissionId | None:
         StoreUnavailableError: nothing was stored.
 
     """
-    lease = to.hand_over.lease() if to.hand_over else None
+    submission, hand_over, lease = accepted.submission, to.hand_over, None
+    if hand_over and submission.release_at is None:
+        lease = hand_over.lease(accepted.deliveries[0].lane)
 
     def job(transaction: Transaction) -> _Kept:
-        if accepted.submission.origin is Origin.RETURN and transaction.submission(
-            accepted.submission.id
-        ):
-            return _Kept(accepted.submission.id)  # accepted before a crash
-        before = accepted.once and came_before(
-            transaction, accepted.submission, accepted.once, to.keys_kept
-        )
+        if submission.origin is Origin.RETURN and transaction.submission(submission.id):
+            return _Kept(submission.id)  # accepted before a crash
+        before = accepted.once and came_before(transaction, submission, accepted.once, to.keys_kept)
         if before:
             if before.id:
                 transaction.add_events((_repeated(accepted.event, before.id),))
             return _Kept(before.id)
-        leased = transaction.add_deliveries(accepted.submission, accepted.deliveries, lease)
+        leased = transaction.add_deliveries(submission, accepted.deliveries, lease)
         transaction.add_events((accepted.event, *accepted.more_events))
         if accepted.spendings:
             transaction.spend(accepted.spendings)
         return _Kept(accepted.submission.id, leased)
 
-    kept = await to.store.write(job, (accepted.submission.id, accepted.pieces))
-    if kept.leased and to.hand_over:
-        to.hand_over.take(kept.leased, accepted.pieces)
+    kept = await to.store.write(job, (submission.id, accepted.pieces))
+    if kept.leased and hand_over:
+        hand_over.take(kept.leased, accepted.pieces)
+    elif hand_over and submission.release_at:
+        hand_over.due_by(submission.release_at)
     return kept.id
 
 
@@ -272,11 +292,20 @@ async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
         received_at=at,
         origin=Origin.RETURN,
         utf8=not mailbox.is_ascii,
+        eight_bit=not message.content.isascii(),
+        priority=message.priority,
     )
     facts: dict[str, Fact] = {"from": "", "recipients": 1, "size": submission.size}
     accepted = Accepted(
         submission=submission,
-        deliveries=deliveries_for(submission, (mailbox,), to, at),
+        deliveries=deliveries_for(
+            submission,
+            (mailbox,),
+            message.lane,
+            {mailbox.text: _NOT_A_WORD},
+            placement=to.placement,
+            lasting=to.give_up,
+        ),
         pieces=(message.content,),
         event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
         authors=(f"MAILER-DAEMON@{to.hostname}",),
@@ -313,9 +342,10 @@ def _if_key_is_published(accepted: Accepted, signer: Signer) -> Accepted | Reply
 
 
 def _accepted(
-    arrival: Arrival, completed: Completed, to: Acceptance, identifier: SubmissionId, at: datetime
+    arrival: Arrival, completed: Completed, to: Acceptance, hop: Hop, handling: Handling
 ) -> Accepted:
-    origination = arrival.origination
+    origination, requests = arrival.origination, arrival.requests
+    identifier, at = SubmissionId(hop.identifier), hop.at
     account = origination.account.name if origination.account else None
     submission = Submission(
         id=identifier,
@@ -329,9 +359,21 @@ def _accepted(
         eight_bit=arrival.eight_bit or completed.eight_bit,
         binary=completed.binary,
         utf8=needs_utf8(arrival, utf8_header=completed.utf8_header),
+        ret=requests.ret,
+        envid=requests.envid,
+        priority=handling.urgency.priority,
+        hold=handling.hold,
+        release_at=handling.release_at,
     )
-    facts = facts_of(arrival, submission)
-    deliveries = deliveries_for(submission, arrival.forward_paths, to, at)
+    facts = facts_of(arrival, submission, handling)
+    deliveries = deliveries_for(
+        submission,
+        arrival.forward_paths,
+        handling.urgency.lane,
+        requests.wishes,
+        placement=to.placement,
+        lasting=time_to_try(handling.urgency.named, to.give_up, to.lanes),
+    )
     if arrival.dropped:
         deliveries = tuple(dropped(each, arrival.dropped) for each in deliveries)
     return Accepted(
@@ -359,23 +401,3 @@ def _instructed(
         forward_paths = (delivery.forward_path for delivery in accepted.deliveries)
         once = once_under(key, accepted.submission.reverse_path, forward_paths, completed.pieces)
     return replace(accepted, once=once, is_trial=trial)
-
-
-def deliveries_for(
-    submission: Submission, forward_paths: Sequence[Mailbox], to: Acceptance, at: datetime
-) -> tuple[Delivery, ...]:
-    """Return one Delivery per distinct recipient."""
-    expires_at = at + to.give_up
-    distinct = {mailbox.text: mailbox for mailbox in forward_paths}
-    return tuple(
-        Delivery(
-            id=DeliveryId(new_identifier()),
-            submission_id=submission.id,
-            forward_path=text,
-            destination=mailbox.domain,
-            next_attempt_at=at,
-            expires_at=expires_at,
-            state=to.placement(mailbox.domain),
-        )
-        for text, mailbox in distinct.items()
-    )

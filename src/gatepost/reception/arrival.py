@@ -6,9 +6,12 @@ from datetime import datetime
 
 from gatepost.model.account import Account
 from gatepost.model.event import Fact
+from gatepost.model.lane import Lane
 from gatepost.model.submission import Origin, Submission
+from gatepost.reception.handling import NO_REQUESTS, Handling, Requests
 from gatepost.store.quota_protocols import Spending
 from gatepost.wire.message.trace import Hop
+from gatepost.wire.smtp.future_release import utc_text
 from gatepost.wire.smtp.grammar import Mailbox
 
 
@@ -44,6 +47,13 @@ class Arrival:
     dropped: Mapping[str, str] = field(default_factory=dict)
     #: Instructions that came beside the content (`reception.instructions`); they go before its own.
     instructions: Mapping[bytes, bytes] = field(default_factory=dict)
+    requests: Requests = NO_REQUESTS
+
+    @property
+    def lane(self) -> Lane | None:
+        """Return the lane of the credential, else the account; None where nobody chose one."""
+        account = self.origination.account
+        return account.lane if account else None
 
 
 def hop_of(
@@ -63,6 +73,7 @@ def hop_of(
         tls_version=origination.tls_version,
         tls_cipher=origination.tls_cipher,
         recipient=only,
+        priority=arrival.requests.priority,
     )
 
 
@@ -74,7 +85,7 @@ def needs_utf8(arrival: Arrival, *, utf8_header: bool) -> bool:
     return utf8_header or not all(map(str.isascii, paths))
 
 
-def facts_of(arrival: Arrival, submission: Submission) -> dict[str, Fact]:
+def facts_of(arrival: Arrival, submission: Submission, handling: Handling) -> dict[str, Fact]:
     """Return the facts of the event that tells of the message."""
     origination = arrival.origination
     facts: dict[str, Fact] = {
@@ -88,4 +99,8 @@ def facts_of(arrival: Arrival, submission: Submission) -> dict[str, Fact]:
         facts["tls"] = f"{origination.tls_version} {origination.tls_cipher}"
     if origination.mechanism:
         facts["mechanism"] = origination.mechanism
+    if handling.urgency.named:
+        facts["lane"] = handling.urgency.lane.value
+    if submission.release_at:
+        facts["release_at"] = utc_text(submission.release_at)
     return facts

@@ -28,6 +28,7 @@ from gatepost.reception.arrival import Arrival, Origination
 from gatepost.reception.authenticate import authenticate
 from gatepost.reception.desk import GRACE, Desk, Door
 from gatepost.reception.drawing import Drawing
+from gatepost.reception.handling import judge_hold, requests_of, urgency
 from gatepost.reception.offered import offered_within
 from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
 from gatepost.store.protocols import StoreUnavailableError
@@ -250,12 +251,24 @@ class Conversation:
                 message_size=self._door.profile.message_size,
                 room=Room(disk=desk.free_space(), memory=desk.memory.left(self._stranger())),
             )
+            if refusal is None and mail.hold:
+                refusal = judge_hold(mail.hold, now(), desk.limits.future_release)
             refusal = refusal or await self._drawing.begin(self._account, self._credential)
         except (StoreUnavailableError, DirectoryAwayError, BusyError):
             return replies.STORE_AWAY
         if refusal:
             self._record_refusal(refusal, mail.reverse_path.text if mail.reverse_path else "<>")
-        return refusal or replies.SENDER_OK
+        return refusal or self._sender_ok(mail)
+
+    def _sender_ok(self, mail: Mail) -> Reply:
+        """Return the good reply to MAIL, which tells a priority that counts for less (RFC 6710 §4.1)."""
+        if mail.priority is None:
+            return replies.SENDER_OK
+        lane = self._account.lane if self._account else None
+        counted = urgency(lane, mail.priority).priority
+        if counted == mail.priority:
+            return replies.SENDER_OK
+        return replies.PRIORITY_LOWERED.say(f"{counted} {replies.PRIORITY_LOWERED.text}")
 
     async def _look_again(self) -> None:
         """Fetch the account as it is now: suspended meanwhile means no more mail (decision 5)."""
@@ -356,6 +369,7 @@ class Conversation:
             utf8=bool(mail and mail.utf8),
             spendings=self._drawing.spendings(now()),
             dropped=self._dropped,
+            requests=requests_of(mail, session.forward_paths),
         )
 
     def _origination(self) -> Origination:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gatepost.model.settings import SubmissionSettings
+from gatepost.reception.handling import LANE_FIELD, SEND_AT_FIELD
 from gatepost.reception.instructions import JUDGE_FIELD, KEY_FIELD
 from gatepost.wire.message.addresses import addresses_of
 from gatepost.wire.message.encoded_words import ascii_fields
@@ -39,7 +40,7 @@ _MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{1,900}>")
 #: Fields that name recipients who shall stay unknown (RFC 5322 §3.6.3, §3.6.6).
 _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
 #: Fields by which a client tells us how to handle the message.
-_INSTRUCTIONS: Final = frozenset({KEY_FIELD, JUDGE_FIELD})
+_INSTRUCTIONS: Final = frozenset({KEY_FIELD, JUDGE_FIELD, LANE_FIELD, SEND_AT_FIELD})
 #: Fields that we write where they are missing or empty.
 _ADDED: Final = (b"date", b"message-id")
 _DEFAULT: Final = SubmissionSettings()

@@ -133,13 +133,22 @@ class Signer:
             self._keys, self._parsed = await asyncio.to_thread(self._parse, domains)
             self._domains = domains
 
-    async def sign(self, pieces: Sequence[bytes], authors: Iterable[str], at: datetime) -> Signed:
-        """Return the signatures for a message of which `authors` are the addresses of From."""
+    async def sign(
+        self,
+        pieces: Sequence[bytes],
+        authors: Iterable[str],
+        at: datetime,
+        held: timedelta = timedelta(0),
+    ) -> Signed:
+        """Return the signatures for a message of which `authors` are the addresses of From; they
+        last longer by the time that it is `held` before its first attempt.
+        """
         keys = self.keys_for(authors)
         if not keys:
             return _UNSIGNED
         signed_at = int(at.timestamp())
-        when = SigningTime(signed_at, signed_at + self._lifetime)
+        lifetime = self._lifetime + round(held.total_seconds())
+        when = SigningTime(signed_at, signed_at + lifetime)
         if sum(map(len, pieces)) <= _LARGE:
             # Inline: handing it to a thread cost a fifth of the signature, and all cores have workers.
             made = _sign_small(b"".join(pieces), keys, when)

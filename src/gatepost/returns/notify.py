@@ -15,10 +15,12 @@ from hashlib import sha256
 from gatepost.model.delivery import DeliveryState, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
 from gatepost.store.protocols import (
     ContentDamagedError,
     DueNotice,
+    NoticeKind,
     Reading,
     Settlement,
     Store,
@@ -26,6 +28,7 @@ from gatepost.store.protocols import (
     Transaction,
 )
 from gatepost.wire.message.dsn import Action, Report, ReportedRecipient, compose
+from gatepost.wire.smtp.notification import Ret
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +40,15 @@ _STORE_PAUSE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ReturnMessage:
-    """A report that is to be accepted: null reverse-path, one forward-path."""
+    """A report that is to be accepted: null reverse-path, one forward-path. `lane` and `priority`
+    are those of the message that it tells of (RFC 6710 §4.6).
+    """
 
     submission_id: SubmissionId
     forward_path: str
     content: bytes
+    lane: Lane = Lane.TRANSACTIONAL
+    priority: int = 0
 
 
 #: Accepts a return durably; False: it can never be accepted. Accepting one id twice is harmless.
@@ -71,7 +78,7 @@ class Notifier:
 
     def heard(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
         """Listen to a Settler: look for notes soon."""
-        if any(s.return_due or s.warning_due for s in settlements):
+        if any(s.notice is not None for s in settlements):
             self._wake.set()
 
     async def run(self) -> None:
@@ -117,7 +124,7 @@ class Notifier:
 
         def strike_out(transaction: Transaction) -> None:
             for notice in notices:
-                transaction.clear_notice(notice.delivery.id, is_warning=notice.is_warning)
+                transaction.clear_notice(notice.delivery.id, notice.kind)
             transaction.add_events(events)
 
         await self._store.write(strike_out)
@@ -131,7 +138,13 @@ class Notifier:
         for shown in (original, b""):
             try:
                 report = report_on(wanted, identifier, shown, self._hostname, self._now())
-                message = ReturnMessage(identifier, submission.reverse_path, compose(report))
+                message = ReturnMessage(
+                    identifier,
+                    submission.reverse_path,
+                    compose(report),
+                    wanted[0].delivery.lane,
+                    submission.priority,
+                )
                 return await self._accept(message)
             except StoreUnavailableError:
                 raise
@@ -149,14 +162,14 @@ def is_wanted(notice: DueNotice) -> bool:
     and no delay notice for what has come to its end meanwhile."""
     if not notice.submission.reverse_path:
         return False
-    return not (notice.is_warning and notice.delivery.state.is_final)
+    return not (notice.kind is NoticeKind.WARNING and notice.delivery.state.is_final)
 
 
 def grouped(notices: Iterable[DueNotice]) -> list[list[DueNotice]]:
     """Return what may share one report: recipients of one submission that failed together."""
-    groups: dict[tuple[SubmissionId, bool], list[DueNotice]] = {}
+    groups: dict[tuple[SubmissionId, NoticeKind], list[DueNotice]] = {}
     for notice in notices:
-        groups.setdefault((notice.submission.id, notice.is_warning), []).append(notice)
+        groups.setdefault((notice.submission.id, notice.kind), []).append(notice)
     return list(groups.values())
 
 
@@ -164,7 +177,7 @@ def return_id(notices: Sequence[DueNotice]) -> SubmissionId:
     """Return the id of a return, in the form of all ids (RFC 9562 §5.7) and as old as the first
     of its deliveries."""
     names = sorted(n.delivery.id for n in notices)
-    kind = "warning" if notices[0].is_warning else "return"
+    kind = notices[0].kind.name.lower()
     digest = sha256(":".join((kind, *names)).encode()).hexdigest()
     variant = "89ab"[int(digest[3], 16) & 3]
     return SubmissionId(f"{names[0][:12]}7{digest[:3]}{variant}{digest[4:19]}")
@@ -188,27 +201,39 @@ def report_on(
         recipients=[_recipient(n) for n in notices],
         original=original,
         arrived_at=submission.received_at,
+        envelope_id=submission.envid,
+        hold=submission.hold,
+        whole=submission.ret is Ret.FULL,
     )
 
 
 def _recipient(notice: DueNotice) -> ReportedRecipient:
     delivery = notice.delivery
     outcome = delivery.last_outcome or Outcome(OutcomeKind.DEFERRED)
-    if notice.is_warning:
-        action, status = Action.DELAYED, outcome.status
-    elif delivery.state is DeliveryState.EXPIRED:
+    action, status = _action(notice, outcome), outcome.status
+    if action is Action.EXPIRED:
         # RFC 3463 §3.5: the code of the actual trouble is better than X.4.7, made permanent.
-        action, status = Action.EXPIRED, f"5{outcome.status[1:]}" if outcome.status else "5.4.7"
-    else:
-        action, status = Action.FAILED, outcome.status
+        status = f"5{status[1:]}" if status else "5.4.7"
     return ReportedRecipient(
         forward_path=delivery.forward_path,
         action=action,
         status=status,
         diagnostic=outcome.words if outcome.code else outcome.text,
         remote_host=outcome.host if outcome.code else "",
-        retry_until=delivery.expires_at if notice.is_warning else None,
+        retry_until=delivery.expires_at if action is Action.DELAYED else None,
+        original_recipient=delivery.wishes.orcpt,
     )
+
+
+def _action(notice: DueNotice, outcome: Outcome) -> Action:
+    match notice.kind:
+        case NoticeKind.WARNING:
+            return Action.DELAYED
+        case NoticeKind.SUCCESS:
+            return Action.DELIVERED if outcome.in_mailbox else Action.RELAYED
+        case NoticeKind.RETURN:
+            expired = notice.delivery.state is DeliveryState.EXPIRED
+            return Action.EXPIRED if expired else Action.FAILED
 
 
 def _event(notice: DueNotice, kind: EventKind, at: datetime, identifier: SubmissionId) -> Event:
@@ -216,7 +241,8 @@ def _event(notice: DueNotice, kind: EventKind, at: datetime, identifier: Submiss
         "recipient": notice.delivery.forward_path,
         "to": notice.submission.reverse_path,
         "return": identifier,
-        "warning": notice.is_warning,
+        "warning": notice.kind is NoticeKind.WARNING,
+        "about": notice.kind.name.lower(),
     }
     submission = notice.submission
     return Event(kind, at, submission.id, notice.delivery.id, submission.account, facts)

@@ -7,9 +7,10 @@ from typing import Final
 from gatepost.model.delivery import DeliveryState, Leased, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.settings import RetrySettings
-from gatepost.queue.expiry import is_delay_notice_due
-from gatepost.queue.retry import next_attempt
-from gatepost.store.protocols import Held, Settlement
+from gatepost.queue.expiry import is_delay_notice_due, wants
+from gatepost.queue.retry import next_attempt, pace
+from gatepost.store.protocols import Held, NoticeKind, Settlement
+from gatepost.wire.smtp.notification import Notify
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +52,45 @@ def settlement(result: Result, at: datetime, settings: RetrySettings, spread: fl
         return _final(result, at, state, kind)
     delivery = result.leased.delivery
     attempts = delivery.attempts + result.attempted
-    again = next_attempt(attempts, delivery.expires_at, at, settings, spread)
+    paced = pace(delivery.lane, settings)
+    again = next_attempt(attempts, delivery.expires_at, at, paced, spread)
     if again is None:
         return _given_up(result, at)
     return _again(result, at, again, settings)
 
 
 def _final(result: Result, at: datetime, state: DeliveryState, kind: EventKind) -> Settlement:
-    leased = result.leased
-    failed = state in {DeliveryState.REFUSED, DeliveryState.EXPIRED}
+    leased, outcome = result.leased, result.outcome
+    reverse_path = leased.submission.reverse_path
+    notify = leased.delivery.wishes.notify
     events = [_event(result, kind, at)]
-    if failed and not leased.submission.reverse_path:
-        # RFC 5321 §6.1: a return that cannot be delivered is told to nobody.
-        events.append(_event(result, EventKind.RETURN_DROPPED, at))
+    notice: NoticeKind | None = None
+    if state in {DeliveryState.REFUSED, DeliveryState.EXPIRED}:
+        if reverse_path and wants(notify, Notify.FAILURE):
+            notice = NoticeKind.RETURN
+        else:
+            # RFC 5321 §6.1: a return that cannot be delivered is told to nobody.
+            why = "the sender asked not to be told" if reverse_path else ""
+            more: dict[str, Fact] = {"reason": why} if why else {}
+            events.append(_event(result, EventKind.RETURN_DROPPED, at, **more))
+    elif outcome is not None and _is_success_due(outcome, reverse_path, notify):
+        notice = NoticeKind.SUCCESS
     return Settlement(
         held=Held(leased.delivery.id, leased.fence),
         state=state,
-        outcome=result.outcome or leased.delivery.last_outcome,
+        outcome=outcome or leased.delivery.last_outcome,
         events=events,
-        return_due=failed and bool(leased.submission.reverse_path),
+        notice=notice,
     )
+
+
+def _is_success_due(outcome: Outcome, reverse_path: str, notify: Notify | None) -> bool:
+    """Tell whether the sender is to hear of a success: he asked for it, and who took the message
+    will not tell (RFC 3461 §5.2.2, §5.2.3).
+    """
+    if notify is None or not reverse_path or outcome.kind is not OutcomeKind.DELIVERED:
+        return False
+    return Notify.SUCCESS in notify and not outcome.reports
 
 
 def _given_up(result: Result, at: datetime) -> Settlement:
@@ -92,7 +112,7 @@ def _again(result: Result, at: datetime, again: datetime, settings: RetrySetting
         events=events,
         next_attempt_at=again,
         reason=reason,
-        warning_due=warn,
+        notice=NoticeKind.WARNING if warn else None,
     )
 
 

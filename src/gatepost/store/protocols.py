@@ -6,9 +6,10 @@ it would survive kill -9 and power loss. A job may be run twice (when a neighbou
 failed), so it must have no effect but those through its Transaction.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 from gatepost.model.account import Account, Credential
@@ -16,6 +17,7 @@ from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome
 from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
+from gatepost.model.lane import LANES, Lane
 from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression
 from gatepost.store.bulk import CountsBulk, ReadsBulk
@@ -57,13 +59,21 @@ class Held:
     fence: int
 
 
+class NoticeKind(Enum):
+    """What a sender is told of a delivery: that it failed, is late, or is done."""
+
+    RETURN = auto()
+    WARNING = auto()
+    SUCCESS = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What became of one leased delivery, written with its events in one transaction.
 
     `state` DUE means: again at `next_attempt_at`, because of `reason`. A final state closes the
-    delivery; with the last one of a submission its content is let go. `return_due` asks for a
-    return to the sender (decision 11), `warned` marks that the delay notice is due or was sent.
+    delivery; with the last one of a submission its content is let go. `notice` is what the sender
+    is to be told (decision 11); WARNING marks the delivery as warned of.
     """
 
     held: Held
@@ -72,19 +82,18 @@ class Settlement:
     events: Sequence[Event]
     next_attempt_at: datetime | None = None
     reason: str = ""
-    return_due: bool = False
-    warning_due: bool = False
+    notice: NoticeKind | None = None
     #: The recipient is gone for good: nothing is sent there again, unless it is listed already.
     suppression: Suppression | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DueNotice:
-    """A return (or delay warning) that is owed to a sender."""
+    """A report that is owed to a sender."""
 
     delivery: Delivery
     submission: Submission
-    is_warning: bool
+    kind: NoticeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +213,8 @@ class Reading(
         """Return how many deliveries stand in each state that is not final, and CAPTURED."""
         ...
 
-    def next_due_at(self) -> datetime | None:
-        """Return when the next delivery falls due; None for an empty queue."""
+    def next_due_at(self, lanes: Iterable[Lane] = LANES) -> datetime | None:
+        """Return when the next delivery of these lanes falls due; None where none waits."""
         ...
 
     def content(self, submission_id: SubmissionId) -> bytes | None:
@@ -233,7 +242,7 @@ class Reading(
         ...
 
     def notices_due(self, *, limit: int) -> list[DueNotice]:
-        """Return returns and delay warnings that are owed."""
+        """Return reports that are owed to senders."""
         ...
 
 
@@ -262,8 +271,17 @@ class Transaction(
         """
         ...
 
-    def lease_due(self, now: datetime, lease: Lease, *, limit: int) -> list[Leased]:
-        """Lease deliveries that are due (or whose lease has ended), oldest due first."""
+    def lease_due(
+        self,
+        now: datetime,
+        lease: Lease,
+        *,
+        limit: int,
+        within: Mapping[Lane, int] | None = None,
+    ) -> list[Leased]:
+        """Lease deliveries that are due (or whose lease has ended): by lane as `deal` deals them,
+        the most urgent first, and within a lane oldest due first. `within` bounds each lane.
+        """
         ...
 
     def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
@@ -287,8 +305,8 @@ class Transaction(
         lease changes nothing and writes no event."""
         ...
 
-    def clear_notice(self, delivery_id: DeliveryId, *, is_warning: bool) -> None:
-        """Strike an owed return (or warning): it has been accepted, or needs none."""
+    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
+        """Strike an owed report: it has been accepted, or needs none."""
         ...
 
     # -- operator verbs on the queue
@@ -297,7 +315,9 @@ class Transaction(
     ) -> list[DeliveryId]:
         """Hold (DUE, LEASED -> HELD), release or retry (HELD, DUE -> DUE now), or cancel
         (not final -> CANCELLED) matching deliveries and return which changed. A leased one that
-        is changed loses its fence: the worker's settle will change nothing."""
+        is changed loses its fence: the worker's settle will change nothing. What was never
+        tried and waits for its time waits on when it was held; else it is due now, and is tried as
+        long as it would have been."""
         ...
 
     # -- accounts

@@ -16,19 +16,23 @@ import apsw
 from gatepost.model.delivery import Delivery
 from gatepost.model.event import Event
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.store.protocols import NoticeKind
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.segments import Place
 from gatepost.store.sqlite_quotas import write_spendings
 from gatepost.store.sqlite_rows import (
     DELIVERY_COLUMNS,
     HELD,
+    LANE_NUMBERS,
     LEASED,
+    NOTICE_NUMBERS,
     NUMBERS,
     SUBMISSION_COLUMNS,
     Row,
     as_json,
     event_row,
     microseconds,
+    wishes_columns,
 )
 from gatepost.store.sqlite_schema import day_of, make_day_table
 
@@ -52,7 +56,7 @@ _FINISH: Final = f"""
 INSERT OR REPLACE INTO delivery_{{day}} ({DELIVERY_COLUMNS})
 SELECT d.id, d.submission_id, d.forward_path, d.destination, d.next_attempt_at, d.expires_at,
     j.value ->> 1, d.attempts, d.leases, coalesce(j.value ->> 2, d.outcome), j.value ->> 3,
-    max(d.warned, j.value ->> 4)
+    max(d.warned, j.value ->> 4), d.lane, d.notify, d.orcpt
 FROM json_each(?) AS j CROSS JOIN delivery AS d ON d.id = j.value ->> 0
 """  # noqa: S608 - our own column names
 _DELETE: Final = "DELETE FROM delivery WHERE id IN (SELECT value ->> 0 FROM json_each(?))"
@@ -133,10 +137,10 @@ class Pending:
             self._captured.add(submission_id)
 
     def notice(
-        self, delivery_id: DeliveryId, submission_id: SubmissionId, *, is_warning: bool
+        self, delivery_id: DeliveryId, submission_id: SubmissionId, kind: NoticeKind
     ) -> None:
-        """Owe the sender a return or a warning."""
-        self._notices.append((delivery_id, int(is_warning), submission_id))
+        """Owe the sender a report."""
+        self._notices.append((delivery_id, NOTICE_NUMBERS[kind], submission_id))
 
     def let_go(self, submission_id: SubmissionId) -> None:
         """Look whether a submission's content is still needed."""
@@ -253,6 +257,8 @@ def new_delivery_row(
         outcome,
         delivery.reason,
         int(delivery.warned),
+        LANE_NUMBERS[delivery.lane],
+        *wishes_columns(delivery.wishes),
         ready_at,
         worker,
     )

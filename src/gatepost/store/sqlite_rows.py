@@ -9,10 +9,12 @@ from gatepost.model.account import Account, AccountState, Credential, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.lane import LANES, Lane
 from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.secret import Secret
 from gatepost.model.submission import Origin, Submission
-from gatepost.store.protocols import Guessed, StoredEvent
+from gatepost.store.protocols import Guessed, NoticeKind, StoredEvent
+from gatepost.wire.smtp.notification import NO_WISHES, Notify, RecipientWishes, Ret
 
 Row = Sequence[Any]
 
@@ -34,13 +36,18 @@ DUE, LEASED, HELD = 0, 1, 2
 
 #: eight_bit holds what content asks of a next hop: 1 8BITMIME, 2 BINARYMIME, 4 SMTPUTF8.
 SUBMISSION_COLUMNS: Final = (
-    "id, reverse_path, size, received_at, origin, account, message_id, client, eight_bit"
+    "id, reverse_path, size, received_at, origin, account, message_id, client, eight_bit, ret,"
+    " envid, priority, hold, release_at"
 )
 DELIVERY_COLUMNS: Final = (
     "id, submission_id, forward_path, destination, next_attempt_at, expires_at, state, attempts,"
-    " leases, outcome, reason, warned"
+    " leases, outcome, reason, warned, lane, notify, orcpt"
 )
-DELIVERY_WIDTH: Final = 12
+DELIVERY_WIDTH: Final = 15
+#: Numbers are for ever.
+NOTICES: Final = (NoticeKind.RETURN, NoticeKind.WARNING, NoticeKind.SUCCESS)
+NOTICE_NUMBERS: Final[Mapping[NoticeKind, int]] = {kind: n for n, kind in enumerate(NOTICES)}
+LANE_NUMBERS: Final[Mapping[Lane, int]] = {lane: n for n, lane in enumerate(LANES)}
 
 _ORIGINS: Final = {origin.value: origin for origin in Origin}
 _KINDS: Final = {kind.value: kind for kind in EventKind}
@@ -78,6 +85,8 @@ def outcome_json(outcome: Outcome | None) -> str | None:
             outcome.host,
             outcome.address,
             outcome.tls,
+            outcome.reports,
+            outcome.in_mailbox,
         )
     )
 
@@ -94,6 +103,11 @@ def submission_row(submission: Submission) -> Row:
         submission.message_id,
         submission.client,
         submission.eight_bit | submission.binary << 1 | submission.utf8 << 2,
+        None if submission.ret is None else submission.ret.value,
+        submission.envid,
+        submission.priority,
+        submission.hold,
+        None if submission.release_at is None else microseconds(submission.release_at),
     )
 
 
@@ -111,6 +125,11 @@ def submission_of(row: Row) -> Submission:
         bool(row[8] & 1),
         bool(row[8] & 2),
         bool(row[8] & 4),
+        None if row[9] is None else Ret(row[9]),
+        row[10],
+        row[11],
+        row[12],
+        None if row[13] is None else moment(row[13]),
     )
 
 
@@ -129,7 +148,20 @@ def delivery_of(row: Row) -> Delivery:
         _outcome_of(row[9]),
         row[10],
         bool(row[11]),
+        LANES[row[12]],
+        _wishes_of(row[13], row[14]),
     )
+
+
+def wishes_columns(wishes: RecipientWishes) -> tuple[int | None, str]:
+    """Return a recipient's wishes as the columns notify and orcpt."""
+    return None if wishes.notify is None else wishes.notify.value, wishes.orcpt
+
+
+def _wishes_of(notify: int | None, orcpt: str) -> RecipientWishes:
+    if notify is None and not orcpt:
+        return NO_WISHES
+    return RecipientWishes(None if notify is None else Notify(notify), orcpt)
 
 
 def _outcome_of(column: str | None) -> Outcome | None:
@@ -173,6 +205,7 @@ def account_row(account: Account) -> Row:
         int(account.app_passwords_only),
         _encode(account.recipients),
         limits_json(account.limits),
+        None if account.lane is None else account.lane.value,
     )
 
 
@@ -189,6 +222,7 @@ def account_of(row: Row) -> Account:
         bool(row[7]),
         tuple(json.loads(row[8])),
         limits_of(row[9]),
+        None if row[10] is None else Lane(row[10]),
     )
 
 
@@ -211,6 +245,7 @@ def credential_row(credential: Credential) -> Row:
         _encode(credential.networks),
         _encode(credential.senders),
         limits_json(credential.limits),
+        None if credential.lane is None else credential.lane.value,
     )
 
 
@@ -232,6 +267,7 @@ def credential_of(row: Row) -> Credential:
         tuple(json.loads(row[12])),
         tuple(json.loads(row[13])),
         limits_of(row[14]),
+        None if row[15] is None else Lane(row[15]),
     )
 
 

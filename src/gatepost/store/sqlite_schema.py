@@ -8,7 +8,7 @@ Times are microseconds since the Unix epoch, states are numbers (`sqlite_rows`).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -184,6 +184,31 @@ CREATE TABLE domain_claim (
 ) STRICT, WITHOUT ROWID;
 """
 
+#: 12: lanes, and what senders wish to hear. notify: NULL where nothing was said (RFC 3461 §4.1);
+#: notice.kind: see `sqlite_rows`.
+_LANES: Final = """
+ALTER TABLE submission ADD COLUMN ret TEXT;
+ALTER TABLE submission ADD COLUMN envid TEXT NOT NULL DEFAULT '';
+ALTER TABLE submission ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE submission ADD COLUMN hold TEXT NOT NULL DEFAULT '';
+ALTER TABLE submission ADD COLUMN release_at INTEGER;
+
+ALTER TABLE delivery ADD COLUMN lane INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE delivery ADD COLUMN notify INTEGER;
+ALTER TABLE delivery ADD COLUMN orcpt TEXT NOT NULL DEFAULT '';
+DROP INDEX delivery_ready;
+CREATE INDEX delivery_ready ON delivery (state, lane, ready_at);
+
+ALTER TABLE notice RENAME COLUMN is_warning TO kind;
+ALTER TABLE account ADD COLUMN lane TEXT;
+ALTER TABLE credential ADD COLUMN lane TEXT;
+"""
+_LANES_DAILY: Final = """
+ALTER TABLE {table} ADD COLUMN lane INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE {table} ADD COLUMN notify INTEGER;
+ALTER TABLE {table} ADD COLUMN orcpt TEXT NOT NULL DEFAULT '';
+"""
+
 #: One script per version; a new version is appended, never edited.
 MIGRATIONS: Final[Sequence[str]] = (
     _FIRST,
@@ -197,14 +222,18 @@ MIGRATIONS: Final[Sequence[str]] = (
     _BULK,
     _KEPT_KEYS,
     _CLAIMS,
+    _LANES,
 )
+#: What a version changes in each daily table of deliveries that is there already.
+_DAILY_MIGRATIONS: Final[Mapping[str, str]] = {_LANES: _LANES_DAILY}
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (
     id TEXT PRIMARY KEY, submission_id TEXT NOT NULL, forward_path TEXT NOT NULL,
     destination TEXT NOT NULL, next_attempt_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
     state INTEGER NOT NULL, attempts INTEGER NOT NULL, leases INTEGER NOT NULL, outcome TEXT,
-    reason TEXT NOT NULL, warned INTEGER NOT NULL
+    reason TEXT NOT NULL, warned INTEGER NOT NULL, lane INTEGER NOT NULL, notify INTEGER,
+    orcpt TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS delivery_{day}_of_submission ON delivery_{day} (submission_id);
 CREATE INDEX IF NOT EXISTS delivery_{day}_captured ON delivery_{day} (id) WHERE state = 4;
@@ -249,6 +278,10 @@ def migrate(connection: apsw.Connection) -> None:
     with connection:
         for script in MIGRATIONS[version:]:
             connection.execute(script)
+            if (daily := _DAILY_MIGRATIONS.get(script)) is not None:
+                names = list(connection.execute(DAY_TABLES, ("delivery_", "delivery`")))
+                for table in day_tables(names):
+                    connection.execute(daily.format(table=table))
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 

@@ -14,6 +14,7 @@ from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
+from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
 from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import (
@@ -21,6 +22,7 @@ from gatepost.store.protocols import (
     Guessed,
     Held,
     Lease,
+    NoticeKind,
     QueueFilter,
     Settlement,
     Use,
@@ -37,7 +39,9 @@ from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_ro
 from gatepost.store.sqlite_quotas import SqliteQuotaChanges
 from gatepost.store.sqlite_rows import (
     DUE,
+    LANE_NUMBERS,
     LEASED,
+    NOTICE_NUMBERS,
     NUMBERS,
     Row,
     account_row,
@@ -52,9 +56,15 @@ from gatepost.store.sqlite_suppressions import SqliteSuppressionChanges
 
 _READY: Final = (
     f"SELECT {QUEUE_COLUMNS} FROM delivery AS d CROSS JOIN submission AS s"  # noqa: S608
-    " ON s.id = d.submission_id WHERE d.state = ? AND d.ready_at <= ?"
+    " ON s.id = d.submission_id WHERE d.state = ? AND d.lane = ? AND d.ready_at <= ?"
     " ORDER BY d.ready_at LIMIT ?"
 )
+#: How many of each lane are ready, as far as they matter; the index alone answers.
+_HOW_MANY_OF_ONE: Final = (
+    "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {}"
+    " AND ready_at <= ?2 LIMIT ?3))"
+)
+_HOW_MANY: Final = "SELECT " + ", ".join(map(_HOW_MANY_OF_ONE.format, range(len(LANES))))
 _LEASE: Final = (
     "UPDATE delivery SET state = 1, leases = leases + 1, ready_at = ?, worker = ?"
     " WHERE id IN (SELECT value FROM json_each(?))"
@@ -82,9 +92,14 @@ _HOLD: Final = (
     "UPDATE delivery SET state = 2, ready_at = NULL, worker = NULL, reason = 'held by an operator'"
     " WHERE id IN (SELECT value FROM json_each(?))"
 )
+#: ?1: now. What waits for its time (never tried, and not due yet) goes back to waiting when it was
+#: held; else it is due now, and has its whole time for trying.
+_WAITS: Final = "attempts = 0 AND next_attempt_at > ?1"
+_AT: Final = f"iif(state = 2 AND {_WAITS}, next_attempt_at, ?1)"
 _RELEASE: Final = (
-    "UPDATE delivery SET state = 0, ready_at = ?1, next_attempt_at = ?1, worker = NULL, reason = ''"
-    " WHERE id IN (SELECT value FROM json_each(?2))"
+    f"UPDATE delivery SET state = 0, ready_at = {_AT}, worker = NULL, reason = '', expires_at ="  # noqa: S608
+    f" iif({_WAITS}, expires_at - next_attempt_at + {_AT}, expires_at),"
+    f" next_attempt_at = {_AT} WHERE id IN (SELECT value FROM json_each(?2))"
 )
 _USED: Final = """
 UPDATE credential SET last_used_at = j.at, last_mechanism = j.mechanism, last_tls = j.tls
@@ -175,18 +190,36 @@ class SqliteTransaction(
             return False
         return self.submission(submission_id) is not None
 
-    def lease_due(self, now: datetime, lease: Lease, *, limit: int) -> list[Leased]:
+    def lease_due(
+        self,
+        now: datetime,
+        lease: Lease,
+        *,
+        limit: int,
+        within: Mapping[Lane, int] | None = None,
+    ) -> list[Leased]:
         """Lease deliveries that are due, then such whose lease has ended."""
-        at = microseconds(now)
-        rows = list(self._rows(_READY, (DUE, at, limit)))
-        if len(rows) < limit:
-            rows += self._rows(_READY, (LEASED, at, limit - len(rows)))
+        room = {lane: limit if within is None else within.get(lane, 0) for lane in LANES}
+        rows: list[Row] = []
+        for state in (DUE, LEASED):
+            rows += self._ready(state, microseconds(now), limit - len(rows), room)
         if not rows:
             return []
         ids = as_json([row[0] for row in rows])
         self._rows(_LEASE, (microseconds(lease.until), lease.worker, ids))
         found = map(queue_row, rows)
         return [_leased(row.delivery, row.submission) for row in found]
+
+    def _ready(self, state: int, at: int, limit: int, room: dict[Lane, int]) -> list[Row]:
+        """Return rows of a state that may be leased, the most urgent lane first; `room` shrinks."""
+        counts = next(self._rows(_HOW_MANY, (state, at, limit)))
+        waiting = {lane: min(n, room[lane]) for lane, n in zip(LANES, counts, strict=True) if n}
+        rows: list[Row] = []
+        for lane, count in deal(limit, waiting).items() if waiting else ():
+            if count:
+                rows += self._rows(_READY, (state, LANE_NUMBERS[lane], at, count))
+                room[lane] -= count
+        return rows
 
     def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
         """Count an attempt for each delivery still held."""
@@ -227,7 +260,8 @@ class SqliteTransaction(
     def _settle_one(self, settlement: Settlement, submission_id: SubmissionId) -> None:
         pending, delivery_id = self._pending, settlement.held.id
         outcome, reason = outcome_json(settlement.outcome), settlement.reason
-        number, warned = NUMBERS[settlement.state], int(settlement.warning_due)
+        number = NUMBERS[settlement.state]
+        warned = int(settlement.notice is NoticeKind.WARNING)
         if settlement.state.is_final:
             row: Row = (delivery_id, number, outcome, reason, warned)
             captured = settlement.state is DeliveryState.CAPTURED
@@ -237,10 +271,8 @@ class SqliteTransaction(
             due_at = None if at is None else microseconds(at)
             row = (delivery_id, number, due_at, outcome, reason, warned)
             pending.again(row, delivery_id)
-        if settlement.return_due:
-            pending.notice(delivery_id, submission_id, is_warning=False)
-        if settlement.warning_due:
-            pending.notice(delivery_id, submission_id, is_warning=True)
+        if settlement.notice is not None:
+            pending.notice(delivery_id, submission_id, settlement.notice)
         pending.add_events(settlement.events)
         if settlement.suppression is not None:
             self.add_suppressions((settlement.suppression,), replace=False)
@@ -263,10 +295,10 @@ class SqliteTransaction(
         if wanted:
             self._connection.execute(sql, (*first, as_json(wanted)))
 
-    def clear_notice(self, delivery_id: DeliveryId, *, is_warning: bool) -> None:
-        """Strike an owed return or warning; content that waited for it may go."""
-        sql = "DELETE FROM notice WHERE delivery_id = ? AND is_warning = ? RETURNING submission_id"
-        for (submission_id,) in list(self._rows(sql, (delivery_id, int(is_warning)))):
+    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
+        """Strike an owed report; content that waited for it may go."""
+        sql = "DELETE FROM notice WHERE delivery_id = ? AND kind = ? RETURNING submission_id"
+        for (submission_id,) in list(self._rows(sql, (delivery_id, NOTICE_NUMBERS[kind]))):
             self._pending.let_go(submission_id)
 
     # -- operator verbs on the queue
@@ -390,5 +422,7 @@ def _leased(delivery: Delivery, submission: Submission) -> Leased:
         delivery.last_outcome,
         delivery.reason,
         delivery.warned,
+        delivery.lane,
+        delivery.wishes,
     )
     return Leased(held, submission, fence)

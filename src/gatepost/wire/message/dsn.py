@@ -14,7 +14,8 @@ from enum import Enum
 from typing import Final
 
 from gatepost.wire.message.identifiers import format_date, message_id
-from gatepost.wire.message.limits import LINE, RETURNED_HEADER
+from gatepost.wire.message.limits import LINE, RETURNED_HEADER, RETURNED_MESSAGE
+from gatepost.wire.smtp.notification import decode_xtext
 
 _WIDTH: Final = 72
 #: So much of what the other server said is passed on, in characters.
@@ -26,13 +27,25 @@ _NOT_QCHAR: Final = re.compile(r"[^!-*,-<>-\[\]-~]")
 
 
 class Action(Enum):
-    """What became of a recipient (RFC 3464 §2.3.3): refused, given up after trying for long, or
-    still being tried. The first two are both "failed" to a program.
+    """What became of a recipient (RFC 3464 §2.3.3): refused, given up after trying for long, still
+    being tried, in the mailbox, or gone on to a server that will not tell. The first two are both
+    "failed" to a program.
     """
 
     FAILED = "failed"
     EXPIRED = "expired"
     DELAYED = "delayed"
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+
+
+_SUCCESS: Final = (Action.DELIVERED, Action.RELAYED)
+#: RFC 3461 §6.3 (g): where nobody gave a code.
+_STATUSES: Final = {
+    Action.DELAYED: "4.0.0",
+    Action.DELIVERED: "2.0.0",
+    Action.RELAYED: "2.0.0",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,7 @@ class ReportedRecipient:
     `status` is an RFC 3463 code or "". `diagnostic` is what the other server said, code and all
     ("550 5.1.1 No such user"), `remote_host` its name; without a remote host `diagnostic` are
     words of our own ("no host of example.net could be reached"). `retry_until` is for DELAYED.
+    `original_recipient` is what ORCPT said (RFC 3461 §4.2), "addr-type;xtext" or "".
     """
 
     forward_path: str
@@ -51,6 +65,7 @@ class ReportedRecipient:
     remote_host: str = ""
     last_attempt_at: datetime | None = None
     retry_until: datetime | None = None
+    original_recipient: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,9 @@ class Report:
 
     `to` is the reverse-path of the message that is meant, `identifier` the report's own id,
     `boundary` random text of at most 70 letters and digits, `original` that message's content
-    (or as much of its beginning as is at hand), `arrived_at` when we took it.
+    (or as much of its beginning as is at hand), `arrived_at` when we took it. `envelope_id` is
+    what ENVID said (xtext), `hold` as in RFC 4865 §5.1.2, "" for none. `whole`: the message comes
+    back with its body, if it failed and is not too large (RFC 3461 §4.3).
     """
 
     hostname: str
@@ -70,6 +87,9 @@ class Report:
     recipients: Sequence[ReportedRecipient]
     original: bytes
     arrived_at: datetime | None = None
+    envelope_id: str = ""
+    hold: str = ""
+    whole: bool = False
 
 
 def compose(report: Report) -> bytes:
@@ -97,15 +117,18 @@ def compose(report: Report) -> bytes:
             _for_programs(report),
             b"\r\n",
             mark,
-            _returned(report.original),
+            _whole(report.original) if _comes_back_whole(report) else _returned(report.original),
             f"\r\n--{report.boundary}--\r\n".encode("ascii"),
         )
     )
 
 
 def _header(report: Report) -> bytes:
-    delayed = _is_delay(report)
-    subject = "Your message is delayed" if delayed else "Your message could not be delivered"
+    subject = "Your message could not be delivered"
+    if _is_all(report, Action.DELAYED):
+        subject = "Your message is delayed"
+    elif _is_all(report, *_SUCCESS):
+        subject = "Your message was delivered"
     return _lines(
         (
             f"From: Mail Delivery System <MAILER-DAEMON@{report.hostname}>",
@@ -124,7 +147,9 @@ def _header(report: Report) -> bytes:
 
 def _for_people(report: Report) -> bytes:
     taken = f", taken on {format_date(report.arrived_at)}," if report.arrived_at else ""
-    if _is_delay(report):
+    if _is_all(report, *_SUCCESS):
+        first = f"Your message{taken} has reached the recipients below. You asked to be told."
+    elif _is_all(report, Action.DELAYED):
         first = f"Your message{taken} has not been delivered yet. It is still being tried, and "
         first += "you need not send it again."
     else:
@@ -133,7 +158,8 @@ def _for_people(report: Report) -> bytes:
     lines = [f"This is the mail relay {report.hostname}.", "", *textwrap.wrap(first, _WIDTH), ""]
     for recipient in report.recipients:
         lines += _about(recipient)
-    lines.append("The header of your message is attached.")
+    attached = "Your message" if _comes_back_whole(report) else "The header of your message"
+    lines.append(f"{attached} is attached.")
     return _lines(lines)
 
 
@@ -149,6 +175,11 @@ def _about(recipient: ReportedRecipient) -> list[str]:
         lines += _indented(f"It will be tried until {format_date(recipient.retry_until)}.")
     elif recipient.action is Action.EXPIRED:
         lines += _indented("It was tried again and again, and the time for that is over.")
+    elif recipient.action is Action.DELIVERED:
+        return [*lines, *_indented("It is in the mailbox."), ""]
+    elif recipient.action is Action.RELAYED:
+        words = "That server took it, and does not tell what becomes of it there."
+        return [*lines, *_indented(words), ""]
     return [*lines, *_indented(_advice(recipient)), ""]
 
 
@@ -170,9 +201,15 @@ def _advice(recipient: ReportedRecipient) -> str:
 
 
 def _for_programs(report: Report) -> bytes:
-    fields = [f"Reporting-MTA: dns; {report.hostname}"]
+    fields = []
+    if report.envelope_id:
+        text = _printable(decode_xtext(report.envelope_id))
+        fields.append(f"Original-Envelope-Id: {text}")
+    fields.append(f"Reporting-MTA: dns; {report.hostname}")
     if report.arrived_at:
         fields.append(f"Arrival-Date: {format_date(report.arrived_at)}")
+    if report.hold:
+        fields.append(f"Future-Release-Request: {report.hold}")
     for recipient in report.recipients:
         fields += ("", *_recipient_fields(recipient))
     return _lines(fields)
@@ -183,12 +220,17 @@ def _recipient_fields(recipient: ReportedRecipient) -> list[str]:
     delayed = recipient.action is Action.DELAYED
     status = recipient.status
     if not _STATUS.fullmatch(status):
-        status = "4.0.0" if delayed else "5.0.0"
-    fields = [
+        status = _STATUSES.get(recipient.action, "5.0.0")
+    action = Action.FAILED if recipient.action is Action.EXPIRED else recipient.action
+    fields = []
+    if recipient.original_recipient:
+        kind, _, address = recipient.original_recipient.partition(";")
+        fields.append(f"Original-Recipient: {kind}; {_printable(decode_xtext(address))}")
+    fields += (
         f"Final-Recipient: {_typed(recipient.forward_path)}",
-        f"Action: {'delayed' if delayed else 'failed'}",
+        f"Action: {action.value}",
         f"Status: {status}",
-    ]
+    )
     if recipient.remote_host:
         fields.append(f"Remote-MTA: dns; {_printable(recipient.remote_host)}")
     said = _printable(recipient.diagnostic)
@@ -218,8 +260,24 @@ def _returned(original: bytes) -> bytes:
     return part + b"\r\n" + section
 
 
-def _is_delay(report: Report) -> bool:
-    return all(recipient.action is Action.DELAYED for recipient in report.recipients)
+def _comes_back_whole(report: Report) -> bool:
+    """Tell whether the message itself goes into the report: asked for, failed, and it fits."""
+    failed = not _is_all(report, Action.DELAYED, *_SUCCESS)
+    original = report.original
+    fits = len(original) <= RETURNED_MESSAGE and not _LONG_LINE.search(original)
+    return report.whole and failed and fits and b"\0" not in original
+
+
+def _whole(original: bytes) -> bytes:
+    """Return the third part: the message that is meant (RFC 6522 §3, RFC 2046 §5.2.1)."""
+    part = b"Content-Type: message/rfc822\r\n"
+    if not original.isascii():
+        part += b"Content-Transfer-Encoding: 8bit\r\n"
+    return part + b"\r\n" + original
+
+
+def _is_all(report: Report, *actions: Action) -> bool:
+    return all(recipient.action in actions for recipient in report.recipients)
 
 
 def _typed(address: str) -> str:

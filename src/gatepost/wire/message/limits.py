@@ -20,3 +20,5 @@ ADDRESSES: Final = 1000
 ADDRESS_FIELD: Final = 16 * 1024
 #: So much of a returned message's header section goes into a report.
 RETURNED_HEADER: Final = 32 * 1024
+#: A message up to this comes back whole where its sender wants that (RFC 3461 §6.2 lets us choose).
+RETURNED_MESSAGE: Final = 1024 * 1024

@@ -26,7 +26,7 @@ class Hop:
     neither.
     `tls_version` ("TLSv1.3") and `tls_cipher` (OpenSSL's name or the IANA's) are "" without TLS.
     `recipient` is given only where there is exactly one: with several, one would learn of the
-    other (RFC 5321 §7.2).
+    other (RFC 5321 §7.2). `priority` is what the client asked for by MT-PRIORITY.
     """
 
     client_name: str
@@ -38,6 +38,7 @@ class Hop:
     tls_version: str = ""
     tls_cipher: str = ""
     recipient: str | None = None
+    priority: int | None = None
 
 
 def transmission_type(*, extended: bool, tls: bool, authenticated: bool, utf8: bool = False) -> str:
@@ -59,6 +60,8 @@ def received_field(hop: Hop) -> bytes:
     words += (f"with {hop.protocol}", f"id {hop.identifier}")
     if hop.recipient is not None and _ADDRESS.fullmatch(hop.recipient):
         words.append(f"for <{hop.recipient}>")
+    if hop.priority is not None:  # RFC 6710 §4.1
+        words.append(f"PRIORITY {hop.priority}")
     if hop.tls_cipher and (clause := _tls_clause(hop.tls_version, hop.tls_cipher)):
         words.append(clause)
     words[-1] = f"{words[-1]};"

@@ -98,6 +98,11 @@ class ClientSession:
         self._stuffer: DotStuffer | OneChunk = DotStuffer()
 
     @property
+    def dialect(self) -> Dialect:
+        """What the other side speaks."""
+        return self._dialect
+
+    @property
     def awaited(self) -> tuple[Phase, int]:
         """What is waited for, and how many replies came: changes with each whole reply."""
         return self.phase, self._heard

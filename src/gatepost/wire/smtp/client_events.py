@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 
 from gatepost.wire.smtp.extensions import Offers
+from gatepost.wire.smtp.notification import RecipientWishes, Ret
 from gatepost.wire.smtp.reply_reader import ServerReply
 
 
@@ -69,6 +70,8 @@ class Envelope:
     `reverse_path` is "" for the null reverse-path. `size` in octets, as they would be stored; where
     content is `binary`, exactly as many as will be sent. `utf8`: a path or the header section is
     not ASCII.
+    `wishes` go with `forward_paths`, in their order; () for none. They, `ret` and `envid` are said
+    to a server that offers DSN, `priority` to one that offers MT-PRIORITY; None leaves it out.
     """
 
     reverse_path: str
@@ -77,6 +80,10 @@ class Envelope:
     eight_bit: bool = False
     binary: bool = False
     utf8: bool = False
+    wishes: Sequence[RecipientWishes] = ()
+    ret: Ret | None = None
+    envid: str = ""
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,11 +143,13 @@ def decode_response(line: bytes) -> bytes | None:
 
 
 def too_long(line: bytes) -> Reply | None:
-    """Judge a line above 510 octets by its verb: AUTH and MAIL may be longer."""
+    """Judge a line above 510 octets by its verb: AUTH, MAIL and RCPT may be longer."""
     verb = line[:5].upper()
     if verb == b"AUTH ":
         return replies.AUTH_LINE_TOO_LONG if len(line) > limits.AUTH_LINE else None
     if verb == b"MAIL " and len(line) <= limits.MAIL_LINE:
+        return None
+    if verb == b"RCPT " and len(line) <= limits.RCPT_LINE:
         return None
     return replies.LINE_TOO_LONG
 

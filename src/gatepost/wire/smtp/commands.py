@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from gatepost.wire.smtp.future_release import Hold
 from gatepost.wire.smtp.grammar import Mailbox
+from gatepost.wire.smtp.notification import NO_WISHES, RecipientWishes, Ret
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Ehlo:
 class Mail:
     """MAIL FROM:<reverse-path>. `reverse_path` is None for <>; `size` is what SIZE= announced,
     0 for nothing; `eight_bit` is BODY=8BITMIME (RFC 6152), `binary` BODY=BINARYMIME (RFC 3030),
-    `utf8` SMTPUTF8 (RFC 6531).
+    `utf8` SMTPUTF8 (RFC 6531); `ret` and `envid` are for reports (RFC 3461); `hold` is when to
+    release it (RFC 4865); `priority` -9 to 9 (RFC 6710).
     """
 
     reverse_path: Mailbox | None
@@ -25,13 +28,18 @@ class Mail:
     eight_bit: bool = False
     binary: bool = False
     utf8: bool = False
+    ret: Ret | None = None
+    envid: str = ""
+    hold: Hold | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
-    """RCPT TO:<forward-path>."""
+    """RCPT TO:<forward-path>, with what its sender wishes to hear (RFC 3461)."""
 
     forward_path: Mailbox
+    wishes: RecipientWishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True)

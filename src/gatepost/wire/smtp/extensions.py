@@ -1,9 +1,15 @@
 """What EHLO says, from both sides (RFC 5321 §4.1.1.1)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
+
+#: EHLO keywords that `Profile.extensions` may hold: RFC 3461, 4865, 9422, 6710.
+DSN: Final = "DSN"
+FUTURERELEASE: Final = "FUTURERELEASE"
+LIMITS: Final = "LIMITS"
+MT_PRIORITY: Final = "MT-PRIORITY"
 
 
 class Channel(Enum):
@@ -20,7 +26,8 @@ class Profile:
     `mechanisms` is empty where AUTH does not exist (the mx role), and holds more than some sessions
     are offered (`ServerSession.mechanisms`); `offers_tls` is False where no
     certificate is at hand or TLS came first. `message_size` in octets. `extensions` are the
-    keywords of what not every listener offers, with what EHLO says behind each ("" for nothing).
+    keywords of what not every listener offers, with what EHLO says behind each ("" for nothing),
+    or what returns that, where it changes with the time.
     """
 
     hostname: str
@@ -28,7 +35,7 @@ class Profile:
     mechanisms: tuple[str, ...] = ()
     offers_tls: bool = True
     greeting: str = "Gatepost ESMTP"
-    extensions: Mapping[str, str] = field(default_factory=dict)
+    extensions: Mapping[str, str | Callable[[], str]] = field(default_factory=dict)
 
 
 def keywords(
@@ -48,8 +55,11 @@ def keywords(
         "BINARYMIME",
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
+        *(
+            f"{keyword} {says if isinstance(says, str) else says()}".rstrip()
+            for keyword, says in profile.extensions.items()
+        ),
         "HELP",
-        *(f"{keyword} {says}".rstrip() for keyword, says in profile.extensions.items()),
     ]
     if channel is Channel.CLEAR and profile.offers_tls:
         lines.append("STARTTLS")
@@ -86,6 +96,8 @@ class Offers:
     binary: bool = False
     utf8: bool = False
     limits: Limits = NO_LIMITS
+    dsn: bool = False
+    mt_priority: bool = False
 
 
 def read_offers(lines: Iterable[str]) -> Offers:
@@ -107,6 +119,8 @@ def read_offers(lines: Iterable[str]) -> Offers:
         binary="BINARYMIME" in words and "CHUNKING" in words,
         utf8="SMTPUTF8" in words,
         limits=_limits(words["LIMITS"]) if "LIMITS" in words else NO_LIMITS,
+        dsn="DSN" in words,
+        mt_priority="MT-PRIORITY" in words,
     )
 
 

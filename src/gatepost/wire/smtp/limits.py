@@ -7,6 +7,11 @@ COMMAND_LINE: Final = 510
 #: MAIL grows with its parameters: SIZE 26 (RFC 1870 §3), BODY 16 (RFC 6152 §3), AUTH 500
 #: (RFC 4954 §3). Room to spare, so that an unknown parameter is named (555), not cut off.
 MAIL_LINE: Final = 2048
+#: RFC 3461 §5.4: 530 for NOTIFY and ORCPT beside the 512 of every command; room to spare.
+RCPT_LINE: Final = 2048
+#: RFC 3461 §5.4, in characters of xtext.
+ENVID: Final = 100
+ORCPT: Final = 500
 #: RFC 4954 §4 gives 12288 to the lines of an exchange; we accept as much on the AUTH line.
 AUTH_LINE: Final = 12288
 #: RFC 5321 §4.5.3.1.1, .2 and .3 (the path with its angle brackets).

@@ -1,7 +1,8 @@
-"""An envelope on its way out: whether a server can carry it, and its MAIL command (RFC 5321 §4.1.1.2)."""
+"""An envelope on its way out: whether a server can carry it, and its commands (RFC 5321 §4.1.1.2)."""
 
 from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase
 from gatepost.wire.smtp.extensions import Offers
+from gatepost.wire.smtp.notification import RecipientWishes, spell_notify
 
 
 def is_fit(path: str) -> bool:
@@ -24,7 +25,7 @@ def commands(envelope: Envelope, offers: Offers, *, rehearsing: bool) -> list[tu
         msg = "a path is not fit for a command"
         raise ValueError(msg)
     flight = [(Phase.MAIL, mail_command(envelope, offers))]
-    flight += [(Phase.RCPT, b"RCPT TO:<%b>\r\n" % path.encode()) for path in paths[1:]]
+    flight += [(Phase.RCPT, command) for command in rcpt_commands(envelope, offers)]
     if rehearsing:
         flight.append((Phase.RESET, b"RSET\r\n"))
     elif not envelope.binary:
@@ -39,7 +40,7 @@ def is_ascii(envelope: Envelope) -> bool:
 
 def mail_command(envelope: Envelope, offers: Offers) -> bytes:
     """Return MAIL with the parameters that the server offers (RFC 1870 §3, RFC 6152 §3,
-    RFC 3030 §3, RFC 6531 §3.4).
+    RFC 3030 §3, RFC 3461 §5.2.1, RFC 6531 §3.4, RFC 6710 §4.2).
     """
     command = f"MAIL FROM:<{envelope.reverse_path}>"
     if offers.size is not None and envelope.size:
@@ -50,7 +51,28 @@ def mail_command(envelope: Envelope, offers: Offers) -> bytes:
         command += " BODY=8BITMIME"
     if envelope.utf8:
         command += " SMTPUTF8"
+    if offers.dsn and envelope.ret is not None:
+        command += f" RET={envelope.ret.value}"
+    if offers.dsn and envelope.envid:
+        command += f" ENVID={envelope.envid}"
+    if offers.mt_priority and envelope.priority is not None:
+        command += f" MT-PRIORITY={envelope.priority}"
     return command.encode() + b"\r\n"
+
+
+def rcpt_commands(envelope: Envelope, offers: Offers) -> list[bytes]:
+    """Return RCPT for each forward-path (RFC 3461 §5.2.1)."""
+    said = [b"RCPT TO:<%b>" % path.encode() for path in envelope.forward_paths]
+    if offers.dsn and envelope.wishes:
+        pairs = zip(said, envelope.wishes, strict=True)
+        said = [command + _wishes(wishes) for command, wishes in pairs]
+    return [command + b"\r\n" for command in said]
+
+
+def _wishes(wishes: RecipientWishes) -> bytes:
+    notify = "" if wishes.notify is None else f" NOTIFY={spell_notify(wishes.notify)}"
+    orcpt = f" ORCPT={wishes.orcpt}" if wishes.orcpt else ""
+    return f"{notify}{orcpt}".encode("ascii")
 
 
 def cannot_carry(envelope: Envelope, offers: Offers) -> Fault | None:

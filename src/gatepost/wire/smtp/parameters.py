@@ -4,13 +4,19 @@ One reader for each: it takes the command as read so far and the octets behind "
 is none), and returns the command with what they say, None where they say nothing sensible (501).
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Mail, Rcpt
+from gatepost.wire.smtp.extensions import DSN, FUTURERELEASE, MT_PRIORITY
+from gatepost.wire.smtp.future_release import parse_hold_for, parse_hold_until
+from gatepost.wire.smtp.notification import parse_envid, parse_notify, parse_orcpt, parse_ret
 from gatepost.wire.smtp.replies import Reply
+
+_PRIORITY: Final = re.compile(rb"-?[1-9]|0")
 
 C = TypeVar("C", Mail, Rcpt)
 
@@ -78,10 +84,59 @@ def _auth(mail: Mail, value: bytes) -> Mail | None:
     return mail if value else None
 
 
+def _ret(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 3461 §4.3."""
+    ret = parse_ret(value)
+    return None if ret is None else replace(mail, ret=ret)
+
+
+def _envid(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 3461 §4.4."""
+    envid = parse_envid(value)
+    return None if envid is None else replace(mail, envid=envid)
+
+
+def _hold_for(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 4865 §3; one hold-param at most (§4.2)."""
+    hold = parse_hold_for(value)
+    return None if hold is None or mail.hold is not None else replace(mail, hold=hold)
+
+
+def _hold_until(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 4865 §3; one hold-param at most (§4.2)."""
+    hold = parse_hold_until(value)
+    return None if hold is None or mail.hold is not None else replace(mail, hold=hold)
+
+
+def _priority(mail: Mail, value: bytes) -> Mail | None:
+    """RFC 6710 §7."""
+    return replace(mail, priority=int(value)) if _PRIORITY.fullmatch(value) else None
+
+
+def _notify(rcpt: Rcpt, value: bytes) -> Rcpt | None:
+    """RFC 3461 §4.1."""
+    notify = parse_notify(value)
+    return None if notify is None else replace(rcpt, wishes=replace(rcpt.wishes, notify=notify))
+
+
+def _orcpt(rcpt: Rcpt, value: bytes) -> Rcpt | None:
+    """RFC 3461 §4.2."""
+    orcpt = parse_orcpt(value)
+    return None if orcpt is None else replace(rcpt, wishes=replace(rcpt.wishes, orcpt=orcpt))
+
+
 OF_MAIL: Final[Mapping[bytes, Parameter[Mail]]] = {
     b"SIZE": Parameter(_size),
     b"BODY": Parameter(_body),
     b"AUTH": Parameter(_auth),
     b"SMTPUTF8": Parameter(_utf8),
+    b"RET": Parameter(_ret, DSN),
+    b"ENVID": Parameter(_envid, DSN),
+    b"HOLDFOR": Parameter(_hold_for, FUTURERELEASE),
+    b"HOLDUNTIL": Parameter(_hold_until, FUTURERELEASE),
+    b"MT-PRIORITY": Parameter(_priority, MT_PRIORITY),
 }
-OF_RCPT: Final[Mapping[bytes, Parameter[Rcpt]]] = {}
+OF_RCPT: Final[Mapping[bytes, Parameter[Rcpt]]] = {
+    b"NOTIFY": Parameter(_notify, DSN),
+    b"ORCPT": Parameter(_orcpt, DSN),
+}

@@ -1,0 +1,33 @@
+"""Which extensions each role offers besides those that every listener does: EHLO keywords."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from gatepost.model.settings import LimitSettings, Role
+from gatepost.wire.smtp.extensions import DSN, FUTURERELEASE, LIMITS, MT_PRIORITY
+from gatepost.wire.smtp.future_release import utc_text
+
+
+def extensions_for(
+    role: Role, limits: LimitSettings, now: Callable[[], datetime]
+) -> Mapping[str, str | Callable[[], str]]:
+    """Return the keywords, with what EHLO says behind each.
+
+    All but LIMITS are for those who have logged in: no stranger shall make us write reports to whom he names
+    as his sender, hold his mail, or take the place of others'. (RFC 4865 §4.2 and RFC 6710 §4.1
+    say so themselves; a relay that finds no DSN here reports on its own, RFC 3461 §5.2.2.)
+
+    Args:
+        role: the listener's.
+        limits: FUTURERELEASE is not offered where `future_release` is no time at all.
+        now: the time, UTC.
+
+    """
+    found: dict[str, str | Callable[[], str]] = {LIMITS: f"RCPTMAX={limits.recipients}"}
+    if role is Role.MX:
+        return found
+    found |= {DSN: "", MT_PRIORITY: ""}
+    if future_release := limits.future_release:
+        seconds = int(future_release.total_seconds())
+        found[FUTURERELEASE] = lambda: f"{seconds} {utc_text(now() + future_release)}"
+    return found
