@@ -112,6 +112,21 @@ def test_bcc_never_leaves(content: bytes, out: bytes) -> None:
     assert b"".join(completed(content).pieces) == out
 
 
+def test_signatures_that_a_submission_brought_are_told() -> None:
+    one = b"DKIM-Signature: v=1; a=rsa-sha256; d=Example.com; s=x; h=From; bh=AAAA; b=AAAA\r\n"
+    other = one.replace(b"Example.com", b"other.test")
+    broken = b"DKIM-Signature: nonsense\r\n"
+    assert completed(one + broken + other + one + CLEAN).signed_by == ("example.com", "other.test")
+    assert completed(CLEAN).signed_by == ()
+
+
+def test_authentication_results_in_our_name_never_leave() -> None:
+    forged = b"Authentication-Results: relay.example; dkim=pass\r\n"
+    other = b"Authentication-Results: other.example; dkim=pass\r\n"
+    result = completed(b"Bcc: a@b.example\r\n" + forged + other + CLEAN)
+    assert b"".join(result.pieces) == other + CLEAN
+
+
 def test_bcc_of_other_servers_is_theirs() -> None:
     assert completed(b"Bcc: a@b\r\n" + CLEAN, FROM_SERVER).pieces == (b"Bcc: a@b\r\n" + CLEAN,)
 

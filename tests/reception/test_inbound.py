@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -221,12 +220,16 @@ def test_any_value_is_judged(value: bytes) -> None:
         forged_fields(content, header, "relay.test")
 
 
-async def test_submissions_are_not_examined(dns: DnsServer) -> None:
+async def test_submissions_are_not_examined_but_forge_nothing(dns: DnsServer) -> None:
     door = Door(dns)
     mailbox = parse_mailbox("alice@local.test")
     assert mailbox
     origination = Origination(Origin.SUBMISSION, "client.test", "192.0.2.7", "ESMTPSA")
-    arrival = Arrival(origination, "a@b.test", (mailbox,), [STRANGER], len(STRANGER))
-    assert (await accept(replace(arrival), door.acceptance)).accepts
-    assert b"Authentication-Results" not in door.kept
+    forged = b"Bcc: x@y.test\r\nAuthentication-Results: relay.test; dmarc=pass\r\n"
+    true = b"Authentication-Results: other.test; dmarc=pass\r\n"
+    content = forged + true + STRANGER
+    arrival = Arrival(origination, "a@b.test", (mailbox,), [content], len(content))
+    assert (await accept(arrival, door.acceptance)).accepts
+    assert door.kept.endswith(b"\r\n" + true + STRANGER)
+    assert b"relay.test; dmarc" not in door.kept
     assert not dns.count

@@ -54,8 +54,8 @@ _NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
 class Accepted:
     """A message that we may take: rows and content, ready to be stored. `authors` are the
     addresses of From where it is our account's or we ourselves: whose domain signs it; `signed_by`
-    the domains (d=) that did; `organizational` the first author's organisational domain, where
-    alignment was judged.
+    the domains (d=) that did, signatures that came with it included; `organizational` the first
+    author's organisational domain, where alignment was judged.
     """
 
     submission: Submission
@@ -222,7 +222,9 @@ async def signed(accepted: Accepted, to: Acceptance) -> Accepted | Reply:
         submission=replace(submission, size=size),
         pieces=(made.prefix, *accepted.pieces),
         event=replace(accepted.event, facts=facts),
-        signed_by=tuple(dict.fromkeys(name.partition("/")[0] for name in made.by)),
+        signed_by=tuple(
+            dict.fromkeys((*(name.partition("/")[0] for name in made.by), *accepted.signed_by))
+        ),
     )
 
 
@@ -382,6 +384,7 @@ def _accepted(
         pieces=completed.octets,
         event=Event(EventKind.ACCEPTED, at, identifier, account=account, facts=facts),
         authors=completed.from_addresses if account else (),
+        signed_by=completed.signed_by,
         spendings=arrival.spendings,
         more_events=drop_events(deliveries, submission) if arrival.dropped else (),
     )

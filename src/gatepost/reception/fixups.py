@@ -12,7 +12,9 @@ from typing import Final
 from gatepost.model.settings import SubmissionSettings
 from gatepost.reception.handling import LANE_FIELD, SEND_AT_FIELD
 from gatepost.reception.instructions import JUDGE_FIELD, KEY_FIELD
+from gatepost.wire.dkim.verify import signers
 from gatepost.wire.message.addresses import addresses_of
+from gatepost.wire.message.authentication_results import forged_fields
 from gatepost.wire.message.encoded_words import ascii_fields
 from gatepost.wire.message.header import (
     Field,
@@ -69,7 +71,8 @@ class Completed:
     there is none. `from_addresses` and `sender_addresses` are the header's (From and Sender) as
     written, read for submissions only. `eight_bit`: an octet above 127 is in it; `utf8_header`: in
     its header section. `binary`: not lines of text. `instructions` are the bodies of our own fields,
-    by name in lower case: they were cut out.
+    by name in lower case: they were cut out. `signed_by` are the domains (d=) of DKIM signatures that a
+    submission brought, whether they hold or not.
     """
 
     prefix: bytes
@@ -79,6 +82,7 @@ class Completed:
     sender_addresses: tuple[str, ...]
     eight_bit: bool
     instructions: Mapping[bytes, bytes] = field(default_factory=dict)
+    signed_by: tuple[str, ...] = ()
     utf8_header: bool = False
     binary: bool = False
 
@@ -189,7 +193,7 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
     instructions = _instructions(content, header)
     if isinstance(instructions, HeaderFault):
         return instructions
-    cut = _to_cut(content, header)
+    cut = _to_cut(content, header, facts.hop.hostname)
     added, own_id = _additions(header, cut, facts)
     prefix = received_field(facts.hop) + added
     if not content:
@@ -197,21 +201,27 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
     pieces = tuple(without(content, cut)) if cut else (content,)
     message_id_ = own_id or _message_id_of(content, header)
     eight_bit = not content.isascii()
-    return Completed(prefix, pieces, message_id_, authors, senders, eight_bit, instructions)
+    return Completed(
+        prefix, pieces, message_id_, authors, senders, eight_bit, instructions,
+        signers(content, header),
+    )  # fmt: skip
 
 
-def _to_cut(content: bytes, header: Header) -> list[Field]:
-    """Return the fields that must not go out: Bcc, our own, and a Date or Message-ID with nothing
-    in it.
+def _to_cut(content: bytes, header: Header, hostname: str) -> list[Field]:
+    """Return the fields that must not go out: Bcc, our own, Authentication-Results in our name, and
+    a Date or Message-ID with nothing in it.
     """
     starts = header.starts
-    return [
+    cut = [
         header.field(i)
         for i, name in enumerate(header.names)
         if name in _BLIND
         or name in _INSTRUCTIONS
         or (name in _ADDED and content[starts[i] + len(name) + 1 : starts[i + 1]].isspace())
     ]
+    if forged := forged_fields(content, header, hostname):
+        cut = sorted((*cut, *forged), key=lambda field: field.start)
+    return cut
 
 
 def _instructions(content: bytes, header: Header) -> Mapping[bytes, bytes] | HeaderFault:

@@ -84,6 +84,15 @@ def queries(content: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key_name(each.selector, each.domain) for each in found))
 
 
+def signers(content: bytes, header: Header) -> tuple[str, ...]:
+    """Return the domains (d=) of the signatures in a header section, whether they hold or not."""
+    if _FIELD not in header.names:
+        return ()
+    fields = header.named(_FIELD)[:MOST_SIGNATURES]
+    read = (_read(content[field.value : field.end]) for field in fields)
+    return tuple(dict.fromkeys(each.domain for each in read if isinstance(each, DkimSignature)))
+
+
 def verify(content: bytes, records: Records, now: int) -> tuple[DkimVerdict, ...]:
     """Return a verdict for each signature, in the order of the fields, up to MOST_SIGNATURES.
 

@@ -56,6 +56,8 @@ def forged_fields(content: bytes, header: Header, service: str) -> list[Field]:
     """Return the fields of a message that claim to be ours, or whose version or service cannot be
     told: they must not get past us (RFC 8601 §5).
     """
+    if _NAME not in header.names:
+        return []
     ours = a_labels(service) or service.lower()
     return [
         field for field in header.named(_NAME) if _claims(unfold(value_of(content, field)), ours)
