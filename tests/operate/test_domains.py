@@ -213,7 +213,12 @@ async def test_a_published_key_is_held_against_the_private_one(store, texts, sta
         ("v=spf1 +a:relay.example -all", GOOD),
         ("v=spf1 ip4:192.0.2.25 -all", GOOD),
         ("v=spf1 -all", WRONG),
-        ("v=spf1 include:_spf.other.example -all", Standing.NOTE),
+        ("v=spf1 include:_spf.other.example -all", WRONG),
+        ("v=spf1 include:_spf.good.example -all", GOOD),
+        ("v=spf1 mx -all", WRONG),
+        ("v=spf1 ip4:192.0.2.0/24 -all", GOOD),
+        ("v=spf1 redirect=_spf.good.example", GOOD),
+        ("v=spf1 include:_spf.silent.example -all", Standing.UNKNOWN),
         ("v=spf10 a:relay.example", MISSING),
     ],
 )
@@ -222,6 +227,8 @@ async def test_spf_must_allow_this_relay(store, text, standing):
     async with DnsServer() as dns:
         await published(dns, domain)
         dns.add("example.com", "TXT", f'"{text}"', '"some other text"')
+        dns.add("_spf.good.example", "TXT", '"v=spf1 ip4:192.0.2.16/28 -all"')
+        dns.for_name("_spf.silent.example").rcode = "SERVFAIL"
         assert (await findings(domain, dns))["example.com"] is standing
 
 

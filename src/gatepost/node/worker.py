@@ -146,8 +146,15 @@ class Worker:
         ]
 
     async def _look_at_domains(self, watch: Watch) -> None:
-        if watch.every:
-            await self._every(_LOOK_AT_DOMAINS, watch.look)
+        while watch.every:
+            try:
+                await watch.look()
+            except StoreUnavailableError as trouble:
+                _log.warning("the store is away: %s", trouble)
+            except Exception:  # noqa: BLE001 - the top of the task, and said there
+                # Others write what is read there: a fault of ours with it stops no mail.
+                _log.exception("sending domains could not be looked at")
+            await asyncio.sleep(_LOOK_AT_DOMAINS)
 
     async def _look(self, parts: Parts) -> None:
         """Notice within 200 ms that another process has changed the store (decision 5)."""

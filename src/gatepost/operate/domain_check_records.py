@@ -1,11 +1,15 @@
 """Hold one published record against what it should say: SPF, DMARC, MX, MTA-STS, TLS-RPT."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Final
 
 from gatepost.model.domain_look import Finding, Standing
+from gatepost.net.dns_steps import evaluated
 from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError, Resolver
 from gatepost.operate.domain_records import Purpose, Record
+from gatepost.wire.records.spf import SpfResult
+from gatepost.wire.records.spf_check import SpfFacts, check_host
 
 #: With what a record of a purpose begins (RFC 8461 §3.1, RFC 8460 §3).
 _VERSIONS: Final[Mapping[Purpose, str]] = {
@@ -13,8 +17,6 @@ _VERSIONS: Final[Mapping[Purpose, str]] = {
     Purpose.MTA_STS: "v=STSv1;",
     Purpose.TLS_RPT: "v=TLSRPTv1;",
 }
-#: Terms of SPF that may allow us without naming us.
-_INDIRECT: Final = ("include:", "redirect=", "exists:", "a", "mx", "ip")
 
 
 async def check_record(record: Record, hostname: str, resolver: Resolver) -> Finding:
@@ -62,13 +64,23 @@ async def _spf(record: Record, hostname: str, resolver: Resolver) -> Finding:
     if len(found) > 1:
         mend = "leave one, with the mechanisms of all"
         return _wrong(record, f"there are {len(found)} SPF records: all fail", mend)
-    if spf_names(found[0], hostname, await _addresses(resolver, hostname)):
+    ours = await _addresses(resolver, hostname)
+    if spf_names(found[0], hostname, ours):
         return _good(record, f"it allows {hostname}")
     mend = f'add "a:{hostname}" in front of "all"'
-    if any(term.lstrip("+").startswith(_INDIRECT) for term in found[0].lower().split()[1:]):
-        what = f"it does not name {hostname}; whether what it names covers it was not looked at"
-        return Finding(record.purpose, record.name, Standing.NOTE, what, f"if it does not, {mend}")
-    return _wrong(record, f"it does not allow {hostname}", mend)
+    if not ours:
+        what = f"it does not name {hostname}, which has no address in the DNS"
+        return _wrong(record, what, f"give {hostname} an A or AAAA record, and {mend}")
+    for address in ours:
+        facts = SpfFacts(ip_address(address), f"postmaster@{record.name}", hostname, hostname)
+        verdict = await evaluated(check_host(facts), resolver)
+        if verdict.result is SpfResult.TEMPORARY:
+            raise DnsTemporaryError(verdict.reason)
+        if verdict.result is not SpfResult.PASS:
+            reason = f" ({verdict.reason})" if verdict.reason else ""
+            what = f"it does not allow {hostname} at {address}: {verdict.result.value}{reason}"
+            return _wrong(record, what, mend)
+    return _good(record, f"it allows {hostname} by what it names")
 
 
 async def _dmarc(record: Record, hostname: str, resolver: Resolver) -> Finding:  # noqa: ARG001

@@ -27,6 +27,8 @@ _IMPATIENCE: Final = timedelta(minutes=5)
 #: A claim lasts longer than any look: 100 look-ups that nobody answers.
 _CLAIM: Final = timedelta(minutes=10)
 _LONGEST_LOOK: Final = 300.0
+#: Domains whose DNS is silent shall not hold up all others.
+_AT_ONCE: Final = 8
 
 Check = Callable[[Domain], Awaitable[tuple[Finding, ...]]]
 
@@ -52,11 +54,15 @@ class Watch:
         domains, looks = await self.store.read(
             lambda reading: (reading.domains(), reading.domain_looks())
         )
+        # What nobody has proven to be his is nobody's to be told of.
+        due = [
+            domain
+            for domain in domains
+            if not domain.unproven and is_due(looks.get(domain.name), self.every, self.now())
+        ]
         count = 0
-        for domain in domains:
-            # What nobody has proven to be his is nobody's to be told of.
-            if not domain.unproven and is_due(looks.get(domain.name), self.every, self.now()):
-                count += await self._look_at(domain)
+        for first in range(0, len(due), _AT_ONCE):
+            count += sum(await asyncio.gather(*map(self._look_at, due[first : first + _AT_ONCE])))
         return count
 
     async def _look_at(self, domain: Domain) -> int:

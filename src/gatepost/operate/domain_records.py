@@ -89,7 +89,8 @@ def records_of(domain: Domain, sending: Sending) -> tuple[Record, ...]:
             Purpose.DMARC,
             f"_dmarc.{name}",
             "v=DMARC1; p=none",
-            "large receivers want a policy; make it stricter when all your mail passes",
+            "large receivers want a policy; make it stricter when all your mail passes. Not needed"
+            " where a domain above has one",
         ),
     )
     inbound = (each for host in inbound_hosts(domain, sending) for each in _inbound(host, sending))

@@ -7,18 +7,19 @@ aligned for DMARC. No such domain: the message goes unsigned.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from gatepost.identity.master_key import MasterKey, MasterKeyError
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain, sealing_context
+from gatepost.model.domain_look import DomainLook
 from gatepost.model.grant import canonical
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import now
 from gatepost.reception.readiness import Unpublished, unready
-from gatepost.store.protocols import Store, StoreUnavailableError
+from gatepost.store.protocols import Reading, Store, StoreUnavailableError
 from gatepost.wire.dkim.canonical import body_hash
 from gatepost.wire.dkim.sign import BadKeyError, SigningKey, SigningTime, parse_private_key, sign
 from gatepost.wire.dkim.verify import DkimResult, verify
@@ -121,9 +122,7 @@ class Signer:
         self._stale = False
         self._read_at = self._clock()
         try:
-            domains, looks = await self._store.read(
-                lambda reading: (reading.domains(), reading.domain_looks())
-            )
+            domains, looks = await self._store.read(self._read)
         except StoreUnavailableError:
             self._stale = True
             raise
@@ -132,6 +131,11 @@ class Signer:
         if domains != self._domains:
             self._keys, self._parsed = await asyncio.to_thread(self._parse, domains)
             self._domains = domains
+
+    def _read(self, reading: Reading) -> tuple[list[Domain], Mapping[str, DomainLook]]:
+        # Looks only where somebody asks for them: they would cost the most of every refresh.
+        asked = self.rules.unpublished is not Unpublished.SIGN
+        return reading.domains(), reading.domain_looks() if asked else {}
 
     async def sign(
         self,
