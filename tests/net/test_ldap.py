@@ -9,7 +9,13 @@ import pytest
 
 from gatepost.model.secret import Secret
 from gatepost.net.certificate import make_self_signed
-from gatepost.net.ldap import LdapAnswer, LdapClient, LdapEntry, LdapError, LdapSettings
+from gatepost.net.ldap import (
+    LdapAnswer,
+    LdapClient,
+    LdapEntry,
+    LdapError,
+    LdapSettings,
+)
 from tests.support.node import free_ports
 from tests.support.programs import need, run
 from tests.support.slapd import PASSWORD, PEOPLE, READER, READER_PASSWORD, Slapd, person
@@ -167,6 +173,18 @@ def test_another_server_is_asked_where_one_is_away(slapd: Slapd) -> None:
     assert client.find(named("alice@corp.test")) == ALICE
     with pytest.raises(LdapError, match=f"{away}: "):
         searching(slapd, servers=(away,)).find(named("alice@corp.test"))
+
+
+@pytest.mark.parametrize("password", ["\u00ad", "x\u0007", "p" * 5000, "\U0001f600", "\u0627a"])
+def test_odd_passwords_are_wrong_or_unclear_and_no_trouble_of_the_server(
+    slapd: Slapd, password: str
+) -> None:
+    outcome: Any
+    try:
+        outcome = searching(slapd).check(named("alice@corp.test"), Secret(password)).right
+    except LdapError as problem:
+        outcome = type(problem)
+    assert outcome in {False, LdapError}
 
 
 def test_a_server_that_says_nothing_is_given_up(slapd: Slapd) -> None:

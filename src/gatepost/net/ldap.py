@@ -7,6 +7,7 @@ whomever the answer names.
 
 import contextlib
 import math
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -211,15 +212,18 @@ class LdapClient:
     @contextlib.contextmanager
     def _connected(self) -> Iterator["Connection"]:
         """Give a connection to the first server that answers; trouble on it is LdapAwayError."""
-        from ldap3.core.exceptions import LDAPException  # noqa: PLC0415
+        from ldap3.core import exceptions as e  # noqa: PLC0415
 
         connection = self._connect()
+        away = (e.LDAPCommunicationError, e.LDAPStartTLSError, e.LDAPResponseTimeoutError, OSError)
         try:
             yield connection
-        except (LDAPException, OSError) as problem:
+        except away as problem:
             raise LdapAwayError(f"{self._servers[0]}: {_trouble(problem)}") from None
+        except e.LDAPException as problem:  # about what was asked
+            raise LdapError(f"{self._servers[0]}: {_trouble(problem)}") from None
         finally:
-            with contextlib.suppress(LDAPException, OSError):
+            with contextlib.suppress(e.LDAPException, OSError):
                 connection.unbind()
 
     def _connect(self) -> "Connection":
@@ -262,6 +266,8 @@ class LdapClient:
             receive_timeout=math.ceil(self._settings.timeout),  # whole seconds only
         )
         connection.open(read_server_info=False)
+        if not implicit:
+            _send_at_once(connection.socket)
         if self._settings.starttls and not implicit:
             connection.start_tls(read_server_info=False)
         return connection
@@ -275,9 +281,15 @@ def _tls(host: str, ca_file: Path | None) -> Any:  # noqa: ANN401 - a class of l
 
     class VerifiedTls(Tls):
         def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:  # noqa: ANN401, ARG002
+            _send_at_once(connection.socket)
             connection.socket = context.wrap_socket(connection.socket, server_hostname=host)
 
     return VerifiedTls(validate=ssl.CERT_REQUIRED)
+
+
+def _send_at_once(sock: socket.socket) -> None:
+    """Do not wait for company: each step of a login took 40 ms longer for it."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _said(result: Mapping[str, Any]) -> str:
