@@ -160,8 +160,10 @@ def _certificate(
             seen.port,
             f"the certificate is not for {host}",
             f"it names {named}",
-            "use one of these names as server in the client"
-            + (", or let the operator add the name to the certificate" if shown.names else ""),
+            "use one of these names as server in the client, or let the operator add the name to "
+            "the certificate"
+            if shown.names
+            else "let the operator get a certificate with this name in its subjectAltName",
         )
     yield from _chain(seen, tls, shown, grade, now)
     least = _LEAST_BITS.get(shown.key_kind, 0)
