@@ -174,6 +174,17 @@ async def test_a_provider_that_is_not_there_is_named(
     assert await tokens.token(grant)
 
 
+async def test_a_refresh_token_that_is_none_does_not_replace_the_good_one(
+    provider: Provider, grant: RefreshGrant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was = grant.refresh_token_file.read_bytes()
+    monkeypatch.setattr("tests.support.openid_provider.secrets.token_urlsafe", lambda _: "a\nb")
+    with pytest.raises(RefreshFailedError, match="that is none"):
+        await refresh(grant)
+    assert grant.refresh_token_file.read_bytes() == was
+    assert [p.name for p in grant.refresh_token_file.parent.iterdir()] == ["refresh"]
+
+
 ANSWERS = [
     ({}, "sent no token"),
     ({"access_token": 5}, "sent no token"),

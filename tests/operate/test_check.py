@@ -14,10 +14,12 @@ from gatepost.model.ids import AccountName, WorkerId
 from gatepost.model.settings import (
     ListenerSettings,
     LocalDomainSettings,
+    RefreshSettings,
     Role,
     RouteSettings,
     Settings,
 )
+from gatepost.operate import check as checking
 from gatepost.operate import init
 from gatepost.operate.check import OpenDoor, Proof, check, is_served
 from gatepost.operate.check_finding import Finding, Grade
@@ -25,6 +27,7 @@ from gatepost.operate.configuration import load
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_connection import connect
 from gatepost.store.sqlite_writer import DATABASE
+from tests.support.client_certificate import make_client_certificate
 
 NOW = datetime.now(UTC)
 
@@ -149,6 +152,43 @@ def test_a_password_file_is_there_full_and_private(
     )
     found = bad(check(settings.model_copy(update={"routes": (route,)}), closed, NOW))
     assert [f.grade for f in found] == ([grade] if grade else [])
+
+
+@pytest.mark.parametrize(
+    ("content", "writable", "grade"),
+    [(None, True, Grade.FAULT), ("", True, Grade.FAULT), ("t", False, Grade.FAULT), ("t", True, None)],
+)  # fmt: skip
+def test_a_refresh_token_file_can_be_replaced(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    content: str | None, writable: bool, grade: Grade | None,
+) -> None:  # fmt: skip
+    path = tmp_path / "refresh"
+    if content is not None:
+        path.write_text(content)
+        path.chmod(0o600)
+    monkeypatch.setattr(checking, "_may_write", lambda directory: writable)
+    oauth = RefreshSettings(
+        token_url="https://id.example/token", client_id="c", refresh_token_file=path
+    )
+    route = RouteSettings(match=("*",), via="smtp:smart.example:587", username="me", oauth=oauth)
+    found = bad(check(settings.model_copy(update={"routes": (route,)}), closed, NOW))
+    assert [f.grade for f in found] == ([grade] if grade else [])
+    assert all(f.subject == f"refresh_token_file {path}" for f in found)
+
+
+@pytest.mark.parametrize("pair", [("c", "c"), ("c", "k"), ("missing", "k")])
+def test_a_client_certificate_goes_with_its_key(
+    settings: Settings, tmp_path: Path, pair: tuple[str, str]
+) -> None:
+    for name, octets in zip(("c", "k"), make_client_certificate("us"), strict=True):
+        (tmp_path / name).write_bytes(octets)
+        (tmp_path / name).chmod(0o600)
+    route = RouteSettings(
+        match=("*",), via="smtp:smart.example:587", username="me",
+        client_certificate=tmp_path / pair[0], client_key=tmp_path / pair[1],
+    )  # fmt: skip
+    found = bad(check(settings.model_copy(update={"routes": (route,)}), closed, NOW))
+    assert [f.grade for f in found] == ([] if pair == ("c", "k") else [Grade.FAULT])
 
 
 def with_listener(settings: Settings, address: str) -> Settings:

@@ -81,6 +81,10 @@ async def _trade(grant: RefreshGrant, path: Path) -> dict[str, Any]:
         answer = await ask_json(grant.endpoint, form=form, login=login)
         following = answer.get("refresh_token")
         if isinstance(following, str) and following not in {"", token}:
+            if not _is_token(following):
+                raise RefreshFailedError(
+                    "the token endpoint sent a refresh token that is none", is_final=True
+                )
             spare.replace(following)
     except HttpRefusalError as refusal:
         raise _said_no(refusal) from None
@@ -104,13 +108,17 @@ def _read(path: Path) -> str:
     with path.open("rb") as file:
         octets = file.read(_LARGEST + 1)
     token = octets.decode("utf-8", "replace").strip()
-    # RFC 6749 appendix A.17: printable ASCII.
-    if not token or len(octets) > _LARGEST or not token.isascii() or not token.isprintable():
+    if not _is_token(token):
         raise RefreshFailedError(
             f"refresh_token_file {path} holds no token: one line of printable ASCII",
             is_final=True,
         )
     return token
+
+
+def _is_token(text: str) -> bool:
+    """RFC 6749 appendix A.17: printable ASCII."""
+    return 0 < len(text) <= _LARGEST and text.isascii() and text.isprintable()
 
 
 class _Spare:

@@ -148,6 +148,11 @@ def _client_certificate(chain: Path, key: Path) -> Finding:
     return Finding(Grade.FINE, subject, "goes with its key")
 
 
+def _may_write(directory: Path) -> bool:
+    """Tell whether the user that serves may: root is that one by now."""
+    return os.access(directory, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
 def _secret_file(subject: str, path: Path, *, is_replaced: bool) -> Finding:
     try:
         empty = not path.read_text(encoding="utf-8").strip()
@@ -157,7 +162,7 @@ def _secret_file(subject: str, path: Path, *, is_replaced: bool) -> Finding:
         return Finding(Grade.FAULT, subject, words.lower(), mend)
     if empty:
         return Finding(Grade.FAULT, subject, "it is empty", "write the secret into it")
-    if is_replaced and not os.access(path.resolve().parent, os.W_OK):
+    if is_replaced and not _may_write(path.resolve().parent):
         what = "its directory cannot be written, and the endpoint may send another token"
         mend = f"give {path.resolve().parent} to the user that serves, or move the file"
         return Finding(Grade.FAULT, subject, what, mend)
