@@ -147,7 +147,6 @@ async def test_senders_are_kept_in_the_form_in_which_they_are_compared(
         ("app", ("@-x-.example",), BadSenderError),
         ("app", ("",), BadSenderError),
         ("app", ("a@b.example", "nonsense"), BadSenderError),
-        ("app", ("j\u00fcrg@b.example",), BadSenderError),
         ("", (), BadNameError),
         ("a b", ("a@b.example",), BadNameError),
         ("a\0b", ("a@b.example",), BadNameError),

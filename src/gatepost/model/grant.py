@@ -87,8 +87,6 @@ def _can_be(form: str) -> bool:
     local_part, _, domain = form.rpartition("@")
     if not local_part:
         return is_domain(domain) and is_qualified(domain)
-    if not local_part.isascii():
-        return False  # needs SMTPUTF8, which no listener offers
     return parse_mailbox(form) is not None and is_qualified(domain)
 
 
