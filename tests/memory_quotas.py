@@ -1,15 +1,44 @@
-"""Quotas of a store in memory: `QuotaReading` and `QuotaChanges`."""
+"""Quotas and histories of a store in memory: what `store.quota_protocols` and
+`store.history_protocols` promise.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from gatepost.model.ids import WorkerId
+from gatepost.model.history import History
+from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.quota import Subject, Tally, Unit
 from gatepost.store.quota_protocols import QuotaLease, Spending
 
 
-class MemoryQuotas:
+class MemoryHistories:
+    """`HistoryReading` and `HistoryChanges`."""
+
+    @property
+    def history_rows(self) -> dict[CredentialId, tuple[History, datetime]]:
+        return self.__dict__.setdefault("_histories", {})
+
+    def history(self, credential: CredentialId) -> History | None:
+        found = self.history_rows.get(credential)
+        return found[0] if found else None
+
+    def held_histories(self, account: AccountName) -> list[History]:
+        rows = [row for _, (row, _) in sorted(self.history_rows.items())]
+        return [row for row in rows if row.account == account and row.hold]
+
+    def put_history(self, history: History, at: datetime) -> None:
+        self.history_rows[history.credential] = (history, at)
+
+    def forget_histories(self, *, before: datetime) -> int:
+        rows = self.history_rows.items()
+        old = [key for key, (row, at) in rows if at < before and not row.hold]
+        for key in old:
+            del self.history_rows[key]
+        return len(old)
+
+
+class MemoryQuotas(MemoryHistories):
     """Mixed into a transaction; the tables come into being when they are asked for."""
 
     @property

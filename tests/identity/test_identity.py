@@ -30,6 +30,7 @@ from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.wire.sasl.exchange import CheckPassword
+from tests.memory_quotas import MemoryQuotas
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 NAME = AccountName("app@example.com")
@@ -44,7 +45,7 @@ class Clock:
         return self.now
 
 
-class FakeStore:
+class FakeStore(MemoryQuotas):
     """Accounts by name; counts what it is asked."""
 
     def __init__(self) -> None:

@@ -24,6 +24,7 @@ from gatepost.operate.accounts import (
     NewPassword,
     NoSuchAccountError,
 )
+from tests.memory_quotas import MemoryQuotas
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 BY = By(AT, "root")
@@ -32,7 +33,7 @@ NEW = NewPassword(CredentialId("c1"), Secret("correct horse"))
 KEY = MasterKey(bytes(32))
 
 
-class FakeStore:
+class FakeStore(MemoryQuotas):
     """A Store of accounts, credentials and events; a job that raises changes nothing."""
 
     def __init__(self) -> None:

@@ -24,6 +24,7 @@ def set_scene(script: Script) -> Scene:
         unit, most = script.scene["quota"].split()
         limit = Limit(Unit(unit), Window.HOUR, int(most))
         scene.people.account = replace(scene.people.account, limits=(limit,))
+    scene.people.is_held = "held" in script.scene
     if "cause" in script.scene:
         scene.people.cause = Cause[script.scene["cause"]]
     if script.scene.get("disk") == "full":

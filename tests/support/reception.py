@@ -8,9 +8,11 @@ from typing import Any
 
 from gatepost.identity.authenticate import Cause, Consequence, LoginFacts, Verdict
 from gatepost.identity.directory import Entry
+from gatepost.identity.histories import Histories
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind
 from gatepost.model.delivery import Delivery, Leased
 from gatepost.model.event import Event
+from gatepost.model.history import Hold
 from gatepost.model.ids import AccountName, CredentialId, SubmissionId, WorkerId
 from gatepost.model.secret import Secret
 from gatepost.model.settings import LimitSettings, LocalDomainSettings, Role
@@ -52,7 +54,7 @@ from tests.memory_quotas import MemoryQuotas
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 APP = AccountName("app@sender.test")
 PASSWORD = "correct horse"
-MAIN = Credential(CredentialId("c1"), APP, CredentialKind.PASSWORD, Secret("$argon2id$"), NOON)
+MAIN = Credential(CredentialId("c1" * 16), APP, CredentialKind.PASSWORD, Secret("$argon2id$"), NOON)
 TOKEN = "good-token"
 CERTIFICATE = b"a certificate in DER"
 SALT = b"a salt"
@@ -106,12 +108,14 @@ class OneAccount:
     def __init__(self) -> None:
         self.account = Account(APP, (APP, "@brand.test"), NOON)
         self.cause: Cause | None = None
+        self.is_held = False
         self.checked: list[str] = []
         self.failures = 0
         self.most_failures = 3
 
     def cached(self, name: str) -> Entry | None:
-        return Entry(self.account, (MAIN,)) if name == APP else None
+        holds = {MAIN.id: Hold(NOON, "much at once")} if self.is_held else {}
+        return Entry(self.account, (MAIN,), holds) if name == APP else None
 
     async def find(self, name: str) -> Entry | None:
         return self.cached(name)
@@ -129,7 +133,7 @@ class OneAccount:
             return Verdict(APP, Cause.WRONG_PASSWORD, self.account)
         if self.account.state is AccountState.SUSPENDED:
             return Verdict(APP, Cause.SUSPENDED, self.account)
-        return Verdict(APP, None, self.account, CredentialId("c1"))
+        return Verdict(APP, None, self.account, MAIN.id)
 
 
 class OneAttempt:
@@ -308,6 +312,7 @@ class Scene:
             ),
             authenticator=people,
             directory=people,
+            histories=Histories(store, people, None),
             allowances=Allowances(store, WorkerId("node/0/1.1/")),
             note_exposed=note_exposed,
             recorder=records,

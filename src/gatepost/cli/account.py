@@ -212,6 +212,32 @@ def resume(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 
 @app.command()
+def release(
+    ctx: typer.Context,
+    name: Name,
+    credential: Annotated[
+        str | None,
+        typer.Argument(metavar="[LABEL|ID]", help="Which one; without it, all that are held."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let credentials send again that were held after something sudden ("account show" says
+    what); it counts as usual from now on.
+    """
+
+    async def work(store: "Store") -> list[str]:
+        from gatepost.operate.holds import release as release_held  # noqa: PLC0415
+
+        return await release_held(store, name, credential, by=by())
+
+    released = run(ctx, work)
+    if json:
+        print_json({"account": name, "released": released})
+    else:
+        say(f"released: {', '.join(released)} of {name}")
+
+
+@app.command()
 def unlock(
     ctx: typer.Context,
     what: Annotated[

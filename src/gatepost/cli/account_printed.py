@@ -29,6 +29,10 @@ def print_holder(holder: Holder | Guest) -> None:
     for credential in holder.credentials:
         _print_credential(credential, refusals.with_right.get(credential.id, 0))
     _print_uses(holder.uses)
+    for held in holder.holds:
+        since = f"{held.hold.at:%Y-%m-%d %H:%M:%S} UTC"
+        say(f'held         "{held.label}" since {since}: {held.hold.because}')
+        say(f'             all is well? "gatepost account release {account.name}"; else revoke it')
     print_limits(holder.limits)
     _print_refusals(refusals)
     for finding in holder.findings:

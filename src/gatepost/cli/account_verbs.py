@@ -47,6 +47,7 @@ def answered(ask: Callable[[], T]) -> T:
         NoSuchAccountError,
     )
     from gatepost.operate.credentials import NoSuchCredentialError  # noqa: PLC0415
+    from gatepost.operate.holds import NothingHeldError  # noqa: PLC0415
     from gatepost.operate.suppressions import NoSuchSuppressionError  # noqa: PLC0415
 
     try:
@@ -56,6 +57,7 @@ def answered(ask: Callable[[], T]) -> T:
         NoSuchAccountError,
         NoSuchCredentialError,
         NoSuchSuppressionError,
+        NothingHeldError,
     ) as error:
         fail(error.what, error.mend, NO)
     except AccountError as error:

@@ -183,6 +183,16 @@ def _quota_warned(event: Event, now: datetime) -> str:  # noqa: ARG001
     return f"{whose} has used {facts.get('percent', 80)} % of what it may send: {words}"
 
 
+def _hold(verb: str) -> "Callable[[Event, datetime], str]":
+    def told(event: Event, now: datetime) -> str:  # noqa: ARG001
+        facts = event.facts
+        by = f" by {facts['by']}" if facts.get("by") else ""
+        what = f'credential "{facts.get("credential", "")}" of {event.account}'
+        return _because(f"{what} was {verb}{by}", facts.get("reason"))
+
+    return told
+
+
 def _unlocked(event: Event, now: datetime) -> str:  # noqa: ARG001
     facts = event.facts
     by = f" by {facts['by']}" if facts.get("by") else ""
@@ -310,6 +320,8 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.SUPPRESSION_ADDED: _suppression("was suppressed"),
     EventKind.SUPPRESSION_REMOVED: _suppression("is suppressed no longer"),
     EventKind.SUPPRESSION_IMPORTED: _suppression("was suppressed"),
+    EventKind.CREDENTIAL_HELD: _hold("held"),
+    EventKind.CREDENTIAL_RELEASED: _hold("released"),
     EventKind.DOMAIN_ADDED: _domain("added"),
     EventKind.DOMAIN_CHANGED: _domain("changed"),
     EventKind.DOMAIN_REMOVED: _domain("removed"),

@@ -8,17 +8,21 @@ at once: under load the database changes with every poll, the accounts hardly ev
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from gatepost.identity.verdict import TOKEN_CREDENTIAL
 from gatepost.model.account import Account, Credential
+from gatepost.model.history import Hold, history_id
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.store.protocols import Reading, Store
 
 #: With the poll's 0.2 s and the time of a read, this stays below 1 s.
 _STALE_AFTER: Final = 0.6
+
+#: By `history_id`.
+Holds = Mapping[CredentialId, Hold]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,14 @@ class Entry:
 
     account: Account
     credentials: tuple[Credential, ...]
+    #: Which credentials are held, and why.
+    holds: Holds = field(default_factory=dict)
+
+    def hold(self, credential_id: CredentialId) -> Hold | None:
+        """Return the hold on a credential, which may stand for somebody else's word."""
+        if not self.holds:
+            return None
+        return self.holds.get(history_id(credential_id, self.account.name))
 
     def credential(self, credential_id: CredentialId) -> Credential | None:
         """Return one of them."""
@@ -50,10 +62,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a read found (None: no such account), and when."""
+    """What a read found (None: no such account), and when. `holds` there are for accounts of
+    others, too.
+    """
 
     entry: Entry | None
     read_at: float
+    holds: Holds
 
 
 class Directory:
@@ -89,7 +104,7 @@ class Directory:
         known = self._fresh(name)
         if known is None:
             read_at = self._clock()
-            known = _Known(await self._store.read(lambda reading: _read(reading, name)), read_at)
+            known = await self._store.read(lambda reading: _read(reading, name, read_at))
             self._keep(name, known)
         return known.entry
 
@@ -97,6 +112,13 @@ class Directory:
         """Return an account without asking the store; None where `find` is needed to know."""
         known = self._fresh(name)
         return known.entry if known else None
+
+    def holds(self, name: AccountName) -> Holds | None:
+        """Return which credentials of an account, ours or not, are held; None where `find` is
+        needed to know.
+        """
+        known = self._fresh(name)
+        return known.holds if known else None
 
     async def certificates(self) -> Mapping[str, Credential]:
         """Return all registered client certificates by fingerprint ("sha256:…"), as they are now.
@@ -146,6 +168,10 @@ class Directory:
             shelf.popitem(last=False)
 
 
-def _read(reading: Reading, name: AccountName) -> Entry | None:
+def _read(reading: Reading, name: AccountName, read_at: float) -> _Known:
+    held = reading.held_histories(name)
+    holds = {each.credential: each.hold for each in held if each.hold is not None}
     account = reading.account(name)
-    return Entry(account, tuple(reading.credentials(name))) if account else None
+    if account is None:
+        return _Known(None, read_at, holds)
+    return _Known(Entry(account, tuple(reading.credentials(name)), holds), read_at, holds)

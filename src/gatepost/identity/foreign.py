@@ -11,7 +11,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -261,7 +261,11 @@ class Everybody:
     def cached(self, name: AccountName) -> Entry | None:
         """Return an account without asking anybody; None where `find` is needed to know."""
         own = self._own.cached(name)
-        return own or (self._foreign.cached(name) if self._foreign is not None else None)
+        holds = self._own.holds(name)
+        if own is not None or self._foreign is None or holds is None:
+            return own
+        foreign = self._foreign.cached(name)
+        return replace(foreign, holds=holds) if foreign and holds else foreign
 
     async def find(self, name: AccountName) -> Entry | None:
         """Return an account as it is now, of a directory as it was told lately.
@@ -273,7 +277,9 @@ class Everybody:
         own = await self._own.find(name)
         if own is not None or self._foreign is None:
             return own
-        return await self._foreign.find(name)
+        foreign = await self._foreign.find(name)
+        holds = self._own.holds(name)
+        return replace(foreign, holds=holds) if foreign and holds else foreign
 
 
 class Breaker:

@@ -45,6 +45,8 @@ class EventKind(StrEnum):
     SUPPRESSION_ADDED = "suppression.added"
     SUPPRESSION_REMOVED = "suppression.removed"
     SUPPRESSION_IMPORTED = "suppression.imported"
+    CREDENTIAL_HELD = "credential.held"
+    CREDENTIAL_RELEASED = "credential.released"
     DOMAIN_ADDED = "domain.added"
     DOMAIN_CHANGED = "domain.changed"
     DOMAIN_REMOVED = "domain.removed"

@@ -113,7 +113,7 @@ class Sliding:
         return bucket
 
 
-_EMPTY: Final = Sliding()
+EMPTY: Final = Sliding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Tally:
     """
 
     subject: Subject
-    counts: tuple[Sliding, ...] = (_EMPTY,) * 8
+    counts: tuple[Sliding, ...] = (EMPTY,) * 8
     warned: tuple[int, ...] = (0,) * 8
 
     def plus(self, at: float, sent: Mapping[Unit, int]) -> "Tally":

@@ -147,6 +147,18 @@ class QuotaSettings(Section):
         return tuple(Limit(*key, most) for key, most in named.items() if most is not None)
 
 
+class BreakerSettings(Section):
+    """When a credential is held that does something sudden (`identity.breaker`)."""
+
+    enabled: bool = True
+    recipients: int = Field(default=1000, ge=1)
+    factor: int = Field(default=10, ge=2)
+    refused: int = Field(default=100, ge=1)
+    share: int = Field(default=30, ge=1, le=100)
+    networks: int = Field(default=20, ge=1)
+    known_for: LongDuration = timedelta(days=7)
+
+
 class LocalDomainSettings(Section):
     """A domain whose mail the mx role takes without login.
 
@@ -339,6 +351,7 @@ class Settings(Section):
     auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
     quotas: QuotaSettings = QuotaSettings()
+    breaker: BreakerSettings = BreakerSettings()
     local_domains: Annotated[
         tuple[LocalDomainSettings, ...], AfterValidator(checks.local_domains)
     ] = ()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from gatepost.model.ids import AccountName, SubmissionId
+from gatepost.model.ids import AccountName, CredentialId, SubmissionId
 from gatepost.wire.smtp.notification import Ret
 
 
@@ -45,3 +45,5 @@ class Submission:
     priority: int = 0
     hold: str = ""
     release_at: datetime | None = None
+    #: With what the account had logged in.
+    credential: CredentialId | None = None

@@ -57,6 +57,20 @@ def one_client(host: str) -> str:
     return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
+def network_of(host: str) -> str:
+    """Return the network that an address is in, as people change them: a /24, of IPv6 a /48; what
+    is no address, as it is.
+    """
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    bits = 24 if address.version == 4 else 48
+    return str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
+
+
 def from_socket_name(name: object) -> SocketAddress:
     """Return what getpeername() or getsockname() said as a value.
 

@@ -14,15 +14,17 @@ from gatepost.delivery.scheduler import Scheduler
 from gatepost.events.record import Recorder
 from gatepost.identity.authenticate import Authenticator, build_authenticator
 from gatepost.identity.bearer import Tokens
+from gatepost.identity.breaker import Bounds
 from gatepost.identity.directory import Directory
 from gatepost.identity.exposure import flag_exposed
 from gatepost.identity.foreign_build import build_foreign
+from gatepost.identity.histories import Histories
 from gatepost.identity.master_key import MasterKey, read_master_key
 from gatepost.model.domain import Domain
 from gatepost.model.domain_look import Finding
 from gatepost.model.ids import WorkerId
 from gatepost.model.secret import Secret
-from gatepost.model.settings import ListenerSettings, OauthSettings, Role, Settings
+from gatepost.model.settings import BreakerSettings, ListenerSettings, OauthSettings, Role, Settings
 from gatepost.net import channel_binding
 from gatepost.net.address import parse_socket_address
 from gatepost.net.clock import Entropy, now
@@ -65,6 +67,7 @@ class Parts:
     store: Store
     directory: Directory
     allowances: Allowances
+    histories: Histories
     authenticator: Authenticator
     recorder: Recorder
     settler: Settler
@@ -134,9 +137,12 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         store, settings.hostname, lambda message: accept_return(message, acceptance), now=now
     )
     settler.listen(notifier.heard)
+    histories = Histories(store, directory, _bounds(settings.breaker))
+    settler.listen(histories.heard)
     return Parts(
         store=store,
         directory=directory,
+        histories=histories,
         allowances=Allowances(store, worker, settings.quotas.limits),
         authenticator=build_authenticator(
             store,
@@ -205,6 +211,7 @@ def build_desk(
         authenticator=parts.authenticator,
         directory=parts.authenticator.accounts,
         allowances=parts.allowances,
+        histories=parts.histories,
         note_exposed=_note_exposed(parts.store),
         recorder=parts.recorder,
         suppressed=parts.suppressed,
@@ -213,6 +220,19 @@ def build_desk(
         free_space=free_space,
         stopping=stopping,
         capacity=capacity,
+    )
+
+
+def _bounds(breaker: BreakerSettings) -> Bounds | None:
+    if not breaker.enabled:
+        return None
+    return Bounds(
+        breaker.recipients,
+        breaker.factor,
+        breaker.refused,
+        breaker.share,
+        breaker.networks,
+        breaker.known_for,
     )
 
 

@@ -137,6 +137,7 @@ class Worker:
             ("authenticator", parts.authenticator.run()),
             ("allowances", parts.allowances.run()),
             ("bulk", parts.bulk.run()),
+            ("histories", parts.histories.run()),
             ("look", self._look(parts)),
             ("measure", self._every(_MEASURE, lambda: self._measure(store))),
             ("tidy", self._every(_TIDY, lambda: store.tidy(now()))),

@@ -16,6 +16,7 @@ from gatepost.model.grant import EVERYTHING
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.quota import Limits
 from gatepost.operate.accounts import NoSuchAccountError, existing, prepared_name
+from gatepost.operate.holds import Held, held_json, holds_of
 from gatepost.operate.limits import Limited, limited, limited_json
 from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import Reading, Store
@@ -59,6 +60,7 @@ class Holder:
     refusals: Refusals = Refusals()
     findings: tuple[Finding, ...] = ()
     limits: tuple[Limited, ...] = ()
+    holds: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def _holder(reading: Reading, name: str, now: datetime, defaults: Limits) -> Hol
         _refusals(reading, account.name, now),
         findings(account, credentials, now),
         limited(reading, account, credentials, defaults, now),
+        holds_of(reading, account.name),
     )
 
 
@@ -239,6 +242,7 @@ def holder_json(holder: Holder | Guest) -> dict[str, Any]:
             "credentials": [
                 credential_json(c, refusals.with_right.get(c.id, 0)) for c in holder.credentials
             ],
+            "holds": [held_json(each) for each in holder.holds],
             "limits": [limited_json(each) for each in holder.limits],
             "findings": [{"what": f.what, "mend": f.mend} for f in holder.findings],
         }

@@ -99,6 +99,15 @@ private_key = "key.pem"
 #recipients_per_day = 100000
 #recipients_per_month = 2000000
 
+#[breaker]                         # holds a credential that suddenly does what it never did
+#enabled = true
+#recipients = 1000                 # in an hour, and more than
+#factor = 10                       # times its busiest hour of 30 days
+#refused = 100                     # in an hour, because there is no such address, and
+#share = 30                        # percent of what ended
+#networks = 20                     # new ones in an hour, and more than `factor` times its most
+#known_for = "7 d"                 # younger credentials are not judged by volume and networks
+
 # Domains whose mail the mx listener takes without login:
 #[[local_domains]]
 #name = "local.test"

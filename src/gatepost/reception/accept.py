@@ -366,6 +366,7 @@ def _accepted(
         priority=handling.urgency.priority,
         hold=handling.hold,
         release_at=handling.release_at,
+        credential=origination.credential,
     )
     facts = facts_of(arrival, submission, handling)
     deliveries = deliveries_for(

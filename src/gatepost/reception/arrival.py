@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gatepost.model.account import Account
 from gatepost.model.event import Fact
+from gatepost.model.ids import CredentialId
 from gatepost.model.lane import Lane
 from gatepost.model.submission import Origin, Submission
 from gatepost.reception.handling import NO_REQUESTS, Handling, Requests
@@ -27,6 +28,7 @@ class Origination:
     tls_cipher: str = ""
     account: Account | None = None
     mechanism: str = ""
+    credential: CredentialId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Conversation:
         "_drawing",
         "_dropped",
         "_has_sent",
+        "_is_held",
         "_joined",
         "_pieces",
         "_principal",
@@ -102,6 +103,7 @@ class Conversation:
         self._size = 0
         self._joined = 0
         self._has_sent = False
+        self._is_held = False
         self._time = asyncio.get_running_loop().time
         self._began = self._time()
         self._content_due = 0.0
@@ -236,6 +238,7 @@ class Conversation:
             self._principal,
             self._account,
             self._desk.acceptance.tags,
+            self._is_held,
         )
 
     async def _on_mail(self, mail: Mail) -> Reply:
@@ -278,6 +281,7 @@ class Conversation:
         entry = directory.cached(principal.account) or await directory.find(principal.account)
         self._account = entry.speaking_by(principal.credential, now()) if entry else None
         self._credential = entry.credential(principal.credential) if entry else None
+        self._is_held = bool(entry and entry.hold(principal.credential))
 
     async def _on_rcpt(self, rcpt: Rcpt) -> Reply:
         refusal = judge_rcpt(
@@ -349,6 +353,9 @@ class Conversation:
         self._drawing.end(is_stored=queued or reply is replies.STORE_AWAY)
         if queued:
             self._desk.counters.add(Metric.ACCEPTED)
+            if by := self._principal:
+                count = len(session.forward_paths)
+                self._desk.histories.note_accepted(by.account, by.credential, count)
         elif not reply.accepts:
             self._record_refusal(reply, "")
         self._has_sent = True
@@ -389,10 +396,15 @@ class Conversation:
             tls_cipher=tls.cipher if tls else "",
             account=self._account,
             mechanism=principal.mechanism if principal else "",
+            credential=principal.credential if principal else None,
         )
 
     async def _on_auth(self, auth: Auth) -> None:
-        self._principal = await authenticate(auth, self._session, self._connection, self._desk)
+        by = await authenticate(auth, self._session, self._connection, self._desk)
+        self._principal = by
+        if by:
+            host = self._connection.peer.host
+            self._desk.histories.note_login(by.account, by.credential, host)
 
     async def _on_starttls(self) -> None:
         connection, session = self._connection, self._session

@@ -8,6 +8,7 @@ from datetime import timedelta
 from gatepost.events.record import Recorder
 from gatepost.identity.authenticate import Authenticator
 from gatepost.identity.foreign import Everybody
+from gatepost.identity.histories import Histories
 from gatepost.model.settings import LimitSettings, Role
 from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
@@ -79,6 +80,7 @@ class Desk:
     authenticator: Authenticator
     directory: Everybody
     allowances: Allowances
+    histories: Histories
     note_exposed: Callable[[str, str], Awaitable[None]]
     recorder: Recorder
     suppressed: SuppressionList

@@ -23,7 +23,8 @@ class Standing:
     """Who asks, and over what: all that a rule may look at.
 
     `account` is the principal's account as it is now, None when nobody logged in or when it was
-    removed meanwhile; `tags` are the characters that part a tag from a local part.
+    removed meanwhile; `tags` are the characters that part a tag from a local part. `is_held`: the
+    credential that it logged in with sends nothing now.
     """
 
     role: Role
@@ -31,6 +32,7 @@ class Standing:
     principal: Principal | None
     account: Account | None
     tags: str = TAG
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def _judge_login(standing: Standing) -> Reply | None:
         return replies.AUTH_REQUIRED
     if standing.account is None or standing.account.state is AccountState.SUSPENDED:
         return replies.SUSPENDED_MEANWHILE
-    return None
+    return replies.CREDENTIAL_HELD if standing.is_held else None
 
 
 def _judge_sender(mail: Mail, standing: Standing) -> Reply | None:

@@ -81,6 +81,7 @@ def _final(result: Result, at: datetime, state: DeliveryState, kind: EventKind) 
         outcome=outcome or leased.delivery.last_outcome,
         events=events,
         notice=notice,
+        submission=leased.submission,
     )
 
 

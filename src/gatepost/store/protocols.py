@@ -24,6 +24,7 @@ from gatepost.store.bulk import CountsBulk, ReadsBulk
 from gatepost.store.domain_claims import ReadsDomainClaims, WritesDomainClaims
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
+from gatepost.store.history_protocols import HistoryChanges, HistoryReading
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
@@ -85,6 +86,8 @@ class Settlement:
     notice: NoticeKind | None = None
     #: The recipient is gone for good: nothing is sent there again, unless it is listed already.
     suppression: Suppression | None = None
+    #: Of which message it is; for those who are told what was settled.
+    submission: Submission | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,7 @@ class Reading(
     ReadsDomainLooks,
     ReadsDomainClaims,
     QuotaReading,
+    HistoryReading,
     ReadsSuppressions,
     ReadsBulk,
     ReadsKeptKeys,
@@ -252,6 +256,7 @@ class Transaction(
     WritesDomainLooks,
     WritesDomainClaims,
     QuotaChanges,
+    HistoryChanges,
     ChangesSuppressions,
     CountsBulk,
     ChangesKeptKeys,

@@ -22,6 +22,7 @@ from gatepost.store.segments import Place, read_content
 from gatepost.store.sqlite_bulk import SqliteBulkReading
 from gatepost.store.sqlite_domain_changes import SqliteDomainReading
 from gatepost.store.sqlite_foreign_uses import FOREIGN_USES, foreign_use_of
+from gatepost.store.sqlite_histories import SqliteHistoryReading
 from gatepost.store.sqlite_kept_keys import SqliteKeptKeyReading
 from gatepost.store.sqlite_quotas import SqliteQuotaReading
 from gatepost.store.sqlite_rows import (
@@ -59,6 +60,7 @@ _CAPTURED: Final = NUMBERS[DeliveryState.CAPTURED]
 class SqliteReading(
     SqliteDomainReading,
     SqliteQuotaReading,
+    SqliteHistoryReading,
     SqliteSuppressionReading,
     SqliteBulkReading,
     SqliteKeptKeyReading,

@@ -37,7 +37,7 @@ DUE, LEASED, HELD = 0, 1, 2
 #: eight_bit holds what content asks of a next hop: 1 8BITMIME, 2 BINARYMIME, 4 SMTPUTF8.
 SUBMISSION_COLUMNS: Final = (
     "id, reverse_path, size, received_at, origin, account, message_id, client, eight_bit, ret,"
-    " envid, priority, hold, release_at"
+    " envid, priority, hold, release_at, credential"
 )
 DELIVERY_COLUMNS: Final = (
     "id, submission_id, forward_path, destination, next_attempt_at, expires_at, state, attempts,"
@@ -108,6 +108,7 @@ def submission_row(submission: Submission) -> Row:
         submission.priority,
         submission.hold,
         None if submission.release_at is None else microseconds(submission.release_at),
+        submission.credential,
     )
 
 
@@ -130,6 +131,7 @@ def submission_of(row: Row) -> Submission:
         row[11],
         row[12],
         None if row[13] is None else moment(row[13]),
+        row[14],
     )
 
 

@@ -209,6 +209,18 @@ ALTER TABLE {table} ADD COLUMN notify INTEGER;
 ALTER TABLE {table} ADD COLUMN orcpt TEXT NOT NULL DEFAULT '';
 """
 
+#: 13: what credentials usually do, and which are held; with which credential a message came.
+_HISTORIES: Final = """
+ALTER TABLE submission ADD COLUMN credential TEXT;
+
+CREATE TABLE history (
+    credential TEXT PRIMARY KEY, account TEXT NOT NULL, first_at INTEGER NOT NULL,
+    counts TEXT NOT NULL, held_at INTEGER, held_because TEXT NOT NULL, changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX history_held ON history (account) WHERE held_at IS NOT NULL;
+CREATE INDEX history_changed ON history (changed_at);
+"""
+
 #: One script per version; a new version is appended, never edited.
 MIGRATIONS: Final[Sequence[str]] = (
     _FIRST,
@@ -223,6 +235,7 @@ MIGRATIONS: Final[Sequence[str]] = (
     _KEPT_KEYS,
     _CLAIMS,
     _LANES,
+    _HISTORIES,
 )
 #: What a version changes in each daily table of deliveries that is there already.
 _DAILY_MIGRATIONS: Final[Mapping[str, str]] = {_LANES: _LANES_DAILY}

@@ -108,6 +108,9 @@ class Housekeeper:
         sql = "SELECT 1 FROM quota WHERE changed_at < ? LIMIT 1"
         while await self._rows(sql, microseconds(before)):
             await self.change(lambda transaction: transaction.forget_quotas(before=before), None)
+        sql = "SELECT 1 FROM history WHERE changed_at < ? AND held_at IS NULL LIMIT 1"
+        while await self._rows(sql, microseconds(before)):
+            await self.change(lambda transaction: transaction.forget_histories(before=before), None)
 
     # -- segments
     async def _tidy_segments(self) -> None:

@@ -33,6 +33,7 @@ from gatepost.store.sqlite_bulk import SqliteBulkChanges
 from gatepost.store.sqlite_domain_changes import SqliteDomainChanges
 from gatepost.store.sqlite_domain_claims import forget_claims_of
 from gatepost.store.sqlite_foreign_uses import forget_foreign_uses, note_foreign_uses
+from gatepost.store.sqlite_histories import SqliteHistoryChanges
 from gatepost.store.sqlite_kept_keys import SqliteKeptKeyChanges
 from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
 from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_row
@@ -125,6 +126,7 @@ class SqliteTransaction(
     SqliteReading,
     SqliteDomainChanges,
     SqliteQuotaChanges,
+    SqliteHistoryChanges,
     SqliteSuppressionChanges,
     SqliteBulkChanges,
     SqliteKeptKeyChanges,

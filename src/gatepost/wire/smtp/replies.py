@@ -86,6 +86,7 @@ TOO_MANY_CONNECTIONS: Final = Reply(421, "4.7.0",  "Too many connections; close 
 TOO_MANY_ERRORS: Final      = Reply(421, "4.7.0",  "Too many errors; closing", "5321#3.8")
 LOCKED_OUT: Final           = Reply(421, "4.7.0",  "Too many failed logins from your address; try again later", "4954#6")
 INTERNAL_FAULT: Final       = Reply(421, "4.3.0",  "Our own fault; try again later", "5321#3.8")
+CREDENTIAL_HELD: Final      = Reply(450, "4.7.0",  "This login is held after unusual activity; ask the operator", "3463#3.8")
 QUOTA_SPENT: Final          = Reply(450, "4.7.0",  "Quota spent", "3463#3.8")
 STORE_AWAY: Final           = Reply(451, "4.3.0",  "Storage is not available; try again later", "5321#4.2.5")
 KEY_NOT_PUBLISHED: Final    = Reply(451, "4.7.5",  "The DKIM key of this domain is not published yet; try again later, and tell the operator", "3463#3.8")

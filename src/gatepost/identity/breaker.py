@@ -1,0 +1,148 @@
+"""Sudden change in what a credential does: volume, addresses that do not exist, new networks.
+
+Pure: a history and what is new in, a history and perhaps the reason for a hold out. It is compared
+with the credential's own busiest hours of the last 30 days, so that a campaign like the last one
+trips nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from gatepost.model.delivery import Outcome
+from gatepost.model.history import Busiest, History, Hold
+
+_MINUTE: Final = 60
+_DAY: Final = 86_400
+#: Days that are remembered, and networks.
+DAYS: Final = 30
+NETWORKS: Final = 256
+#: A surge that began before midnight must not be measured by itself.
+_SAME_SURGE: Final = timedelta(hours=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When a credential is held. `recipients`, `refused` and `networks` are how many in an hour
+    nobody is held for; `factor` is how many times its busiest hour is sudden; `share` is which
+    part of what ended was refused, in percent; `known_for` is how old a history is that tells
+    what is usual.
+    """
+
+    recipients: int = 1000
+    factor: int = 10
+    refused: int = 100
+    share: int = 30
+    networks: int = 20
+    known_for: timedelta = timedelta(days=7)
+
+
+@dataclass(slots=True)
+class News:
+    """What a credential did since its history was written."""
+
+    recipients: int = 0
+    ended: int = 0
+    refused: int = 0
+    networks: set[str] = field(default_factory=set)
+
+    def plus(self, later: "News") -> "News":
+        """Return both together."""
+        return News(
+            self.recipients + later.recipients,
+            self.ended + later.ended,
+            self.refused + later.refused,
+            self.networks | later.networks,
+        )
+
+
+def learn(history: History, news: News, at: datetime) -> History:
+    """Return the history with what is new in it."""
+    seconds = int(at.timestamp())
+    minute, day = seconds // _MINUTE, seconds // _DAY
+    strange = news.networks - history.networks.keys()
+    learned = replace(
+        history,
+        recipients=history.recipients.plus(minute, news.recipients),
+        ended=history.ended.plus(minute, news.ended),
+        refused=history.refused.plus(minute, news.refused),
+        strange=history.strange.plus(minute, len(strange)),
+        networks=_seen(history.networks, news.networks, day),
+    )
+    return replace(learned, days=_busiest(learned, minute, day))
+
+
+def alarm(history: History, at: datetime, bounds: Bounds) -> str | None:
+    """Return why this credential should be held, in words; None: it does what it usually does."""
+    minute = int(at.timestamp()) // _MINUTE
+    ended, refused = history.ended.used(minute), history.refused.used(minute)
+    if refused >= bounds.refused and refused * 100 >= bounds.share * ended:
+        return f"{refused} of {ended} recipients in an hour do not exist"
+    if at - history.first_at < bounds.known_for:
+        return None
+    usual = _usual(history, at)
+    sent = history.recipients.used(minute)
+    if sent > max(bounds.recipients, bounds.factor * usual.recipients):
+        return f"{sent} recipients in an hour, its busiest was {usual.recipients}"
+    strange = history.strange.used(minute)
+    if strange > max(bounds.networks, bounds.factor * usual.networks):
+        return f"{strange} new networks in an hour, its most were {usual.networks}"
+    return None
+
+
+def released(history: History, at: datetime) -> History:
+    """Return a history after somebody has said that all is well: what was sudden is usual now."""
+    minute = int(at.timestamp()) // _MINUTE
+    day = int((at - _SAME_SURGE).timestamp()) // _DAY - 1
+    usual = Busiest(day, history.recipients.used(minute), history.strange.used(minute))
+    days = tuple(each for each in history.days if each.day != day)
+    before = next((each for each in history.days if each.day == day), Busiest(day))
+    empty = History(history.credential, history.account, history.first_at)
+    days = tuple(sorted((*days, _larger(before, usual)), key=lambda each: each.day))
+    return replace(empty, days=days[-DAYS:], networks=history.networks)
+
+
+def held(history: History, because: str, at: datetime) -> History:
+    """Return a history with a hold."""
+    return replace(history, hold=Hold(at, because))
+
+
+def is_no_address(outcome: Outcome | None) -> bool:
+    """Tell whether a recipient was refused because there is no such address (RFC 3463 §3.2), and
+    not because of us or of the message.
+    """
+    if outcome is None or not 500 <= outcome.code < 600:
+        return False
+    return outcome.status.startswith("5.1.") or outcome.status == "5.2.1"
+
+
+def _usual(history: History, at: datetime) -> Busiest:
+    """Return the busiest hours before today."""
+    today = int((at - _SAME_SURGE).timestamp()) // _DAY
+    usual = Busiest(today)
+    for day in history.days:
+        if today - DAYS <= day.day < today:
+            usual = _larger(usual, day)
+    return usual
+
+
+def _busiest(history: History, minute: int, day: int) -> tuple[Busiest, ...]:
+    now = Busiest(day, history.recipients.used(minute), history.strange.used(minute))
+    if history.days and history.days[-1].day == day:
+        return (*history.days[:-1], _larger(history.days[-1], now))
+    return (*history.days, now)[-DAYS:]
+
+
+def _larger(one: Busiest, other: Busiest) -> Busiest:
+    recipients = max(one.recipients, other.recipients)
+    return Busiest(one.day, recipients, max(one.networks, other.networks))
+
+
+def _seen(known: Mapping[str, int], new: set[str], day: int) -> Mapping[str, int]:
+    """Remember networks; those seen longest ago are forgotten first."""
+    if not new:
+        return known
+    seen = {**known, **dict.fromkeys(new, day)}
+    latest = sorted(seen, key=seen.__getitem__)[-NETWORKS:]
+    return {network: seen[network] for network in latest if seen[network] > day - DAYS}

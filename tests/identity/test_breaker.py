@@ -1,0 +1,155 @@
+"""What is sudden, and what is only a busy day."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatepost.identity.breaker import (
+    DAYS,
+    NETWORKS,
+    Bounds,
+    News,
+    alarm,
+    held,
+    is_no_address,
+    learn,
+    released,
+)
+from gatepost.model.delivery import Outcome, OutcomeKind
+from gatepost.model.history import History, history_id
+from gatepost.model.ids import AccountName, CredentialId
+
+BORN = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
+NEW = History(CredentialId("a" * 32), AccountName("app@sender.test"), BORN)
+BOUNDS = Bounds()
+
+
+def grown(*hours: tuple[timedelta, int]) -> History:
+    """Return a history of so many recipients so long ago."""
+    history = NEW
+    for ago, recipients in hours:
+        history = learn(history, News(recipients=recipients), NOW - ago)
+    return history
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("past", "now", "sudden"),
+    [
+        # a quiet application that sends 3 a day, and then a stranger with its password
+        ([(DAY * n, 3) for n in range(20, 0, -1)], 1000, False),
+        ([(DAY * n, 3) for n in range(20, 0, -1)], 1001, True),
+        # a campaign each week: the next one may be ten times as large
+        ([(DAY * 21, 5000), (DAY * 14, 5000), (DAY * 7, 5000)], 50_000, False),
+        ([(DAY * 21, 5000), (DAY * 14, 5000), (DAY * 7, 5000)], 50_001, True),
+        # what was long ago is forgotten
+        ([(DAY * 31, 5000)], 1001, True),
+        # a surge is not measured by itself
+        ([(timedelta(hours=1), 900)], 1001, True),
+    ],
+)
+def test_volume(past: list[tuple[timedelta, int]], now: int, sudden: bool) -> None:
+    history = learn(grown(*past), News(recipients=now), NOW)
+    reason = alarm(history, NOW, BOUNDS)
+    assert (reason is not None) is sudden
+    assert reason is None or f"{now} recipients in an hour" in reason
+
+
+def test_a_surge_over_midnight_is_not_measured_by_its_beginning() -> None:
+    midnight = datetime(2026, 2, 1, tzinfo=UTC)
+    history = learn(NEW, News(recipients=900), midnight - timedelta(minutes=10))
+    history = learn(history, News(recipients=200), midnight + timedelta(minutes=10))
+    assert alarm(history, midnight + timedelta(minutes=10), BOUNDS) is not None
+
+
+def test_a_young_credential_is_not_judged_by_volume_or_networks() -> None:
+    news = News(recipients=100_000, networks={f"10.0.{n}.0/24" for n in range(200)})
+    at = BORN + timedelta(days=6)
+    assert alarm(learn(NEW, news, at), at, BOUNDS) is None
+    later = BORN + timedelta(days=8)
+    assert alarm(learn(NEW, news, later), later, BOUNDS) is not None
+
+
+@pytest.mark.parametrize(
+    ("ended", "refused", "sudden"),
+    [(300, 99, False), (100, 100, True), (1000, 100, False), (333, 100, True), (334, 100, False)],
+)
+def test_addresses_that_do_not_exist(ended: int, refused: int, sudden: bool) -> None:
+    history = learn(NEW, News(ended=ended, refused=refused), BORN)
+    reason = alarm(history, BORN, BOUNDS)
+    assert (reason is not None) is sudden
+
+
+def test_new_networks_count_and_known_ones_do_not() -> None:
+    known = {f"10.0.{n}.0/24" for n in range(30)}
+    history = NEW
+    for number, network in enumerate(sorted(known)):
+        history = learn(history, News(networks={network}), NOW - DAY * 10 + DAY / 30 * number)
+    assert alarm(learn(history, News(networks=known), NOW), NOW, BOUNDS) is None
+    strange = {f"10.1.{n}.0/24" for n in range(21)}
+    reason = alarm(learn(history, News(networks=strange), NOW), NOW, BOUNDS)
+    assert reason == "21 new networks in an hour, its most were 2"
+
+
+def test_what_was_released_is_usual_from_then_on() -> None:
+    surge = News(recipients=3000, networks={f"10.0.{n}.0/24" for n in range(30)})
+    history = learn(NEW, surge, NOW)
+    reason = alarm(history, NOW, BOUNDS)
+    assert reason is not None
+    freed = released(held(history, reason, NOW), NOW)
+    assert freed.hold is None
+    again = learn(freed, News(recipients=3000), NOW + timedelta(minutes=5))
+    assert alarm(again, NOW + timedelta(minutes=5), BOUNDS) is None
+    much = learn(again, News(recipients=30_000), NOW + timedelta(minutes=6))
+    assert alarm(much, NOW + timedelta(minutes=6), BOUNDS) is not None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 300), st.integers(0, 40)), max_size=40)
+)
+def test_a_history_stays_small_and_knows_no_more_than_happened(
+    steps: list[tuple[int, int, int]],
+) -> None:
+    at, history, most = BORN, NEW, 0
+    for minutes, recipients, networks in steps:
+        at += timedelta(minutes=minutes)
+        names = {f"{at.timestamp()}-{n}" for n in range(networks)}
+        history = learn(history, News(recipients=recipients, networks=names), at)
+        most += recipients
+    assert len(history.days) <= DAYS
+    assert len(history.networks) <= NETWORKS
+    assert all(each.recipients <= most for each in history.days)
+    assert [each.day for each in history.days] == sorted({each.day for each in history.days})
+
+
+@pytest.mark.rfc("3463#3.2")
+@pytest.mark.parametrize(
+    ("code", "status", "is_none"),
+    [
+        (550, "5.1.1", True),
+        (550, "5.1.10", True),
+        (550, "5.2.1", True),
+        (450, "4.1.1", False),
+        (550, "5.7.1", False),
+        (554, "", False),
+        (552, "5.2.2", False),
+    ],
+)
+def test_only_addresses_that_do_not_exist_are_the_sender_s_fault(
+    code: int, status: str, is_none: bool
+) -> None:
+    outcome = Outcome(OutcomeKind.REFUSED, code, status, "no", "mx.test", "192.0.2.1:25")
+    assert is_no_address(outcome) is is_none
+    assert not is_no_address(None)
+
+
+def test_somebody_else_s_word_has_a_history_for_each_account() -> None:
+    name = AccountName("app@sender.test")
+    assert history_id(CredentialId("a" * 32), name) == "a" * 32
+    assert history_id(CredentialId("oauth"), name) == "oauth/app@sender.test"
+    assert history_id(CredentialId("directory/corp"), name) == "directory/corp/app@sender.test"

@@ -1,0 +1,60 @@
+"""A credential that does something sudden is held on a running server; the others are not."""
+
+from typing import Any
+
+from tests.node.conftest import NodeOf
+from tests.node.test_quotas import HOLD_ALL, App, app_on
+from tests.support.node import Node, wait_until
+
+TOUCHY = """
+[breaker]
+recipients = 5
+factor = 2
+known_for = "1 ms"
+"""
+
+
+def held(app: App) -> list[dict[str, Any]]:
+    holds: list[dict[str, Any]] = app.node.json("account", "show", app.name)["holds"]
+    return holds
+
+
+def second_secret(node: Node, app: App) -> App:
+    made = node.json("account", "app-password", "add", app.name, "--label", "other")
+    return App(node, app.name, made["secret"])
+
+
+def test_a_sudden_credential_is_held_alone_until_it_is_released(node_of: NodeOf) -> None:
+    node = node_of(HOLD_ALL + TOUCHY, workers=2)
+    app = app_on(node)
+    quiet = second_secret(node, app)
+    with app.talk() as talk, quiet.talk() as other:
+        assert app.send(talk, *(f"r{n}@elsewhere.test" for n in range(6))).startswith("250")
+        # It is young when it is seen first; a moment later it is not.
+        wait_until(lambda: _seen_again(app, talk), "the hold", patience=20)
+        assert talk.ask(f"MAIL FROM:<{app.name}>").startswith("450 4.7.0 This login is held")
+        assert quiet.send(other).startswith("250")
+        (hold,) = held(app)
+        assert hold["label"] == "test"
+        assert "recipients in an hour, its busiest was 0" in hold["reason"]
+        shown = node.run("account", "show", app.name).stdout
+        assert f"gatepost account release {app.name}" in shown
+        assert node.run("account", "release", app.name, "other", check=False).returncode == 1
+        done = node.run("account", "release", app.name)
+        assert done.stdout == f"released: test of {app.name}\n"
+        wait_until(lambda: app.send(talk).startswith("250"), "released", patience=3)
+        assert held(app) == []
+        assert node.run("account", "release", app.name, check=False).returncode == 1
+
+
+def _seen_again(app: App, talk: Any) -> bool:
+    return bool(held(app)) or not app.send(talk).startswith("250")
+
+
+def test_switched_off_nothing_is_held(node_of: NodeOf) -> None:
+    node = node_of(HOLD_ALL + TOUCHY + "enabled = false\n")
+    app = app_on(node)
+    with app.talk() as talk:
+        for _ in range(8):
+            assert app.send(talk, *(f"r{n}@elsewhere.test" for n in range(6))).startswith("250")
+    assert held(app) == []

@@ -1,0 +1,58 @@
+"""Histories of credentials and their holds: what every Store promises."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gatepost.identity.breaker import News, held, learn
+from gatepost.model.history import History
+from gatepost.model.ids import AccountName, CredentialId, WorkerId
+from gatepost.store.protocols import Store
+from gatepost.store.sqlite import open_sqlite
+from tests.memory_store import MemoryStore
+from tests.store.makers import NOON
+
+NAME = AccountName("a@x.example")
+BARE = History(CredentialId("a" * 32), NAME, NOON)
+NEWS = News(recipients=7, ended=5, refused=2, networks={"192.0.2.0/24", "2001:db8::/48"})
+FULL = held(learn(BARE, NEWS, NOON), "too much at once", NOON + timedelta(seconds=1))
+OTHER = replace(FULL, credential=CredentialId("oauth/b@x.example"), account=AccountName("b"))
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path):
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+    yield opened
+    await opened.close()
+
+
+async def test_a_history_comes_back_as_it_was(store: Store):
+    assert await store.read(lambda reading: reading.history(BARE.credential)) is None
+    for history in (BARE, FULL):
+        await store.write(lambda tx, history=history: tx.put_history(history, NOON))
+        assert await store.read(lambda reading: reading.history(BARE.credential)) == history
+
+
+async def test_held_ones_are_found_by_their_account(store: Store):
+    second = replace(FULL, credential=CredentialId("b" * 32))
+    free = replace(BARE, credential=CredentialId("c" * 32))
+    for history in (second, free, OTHER, FULL):
+        await store.write(lambda tx, history=history: tx.put_history(history, NOON))
+    assert await store.read(lambda reading: reading.held_histories(NAME)) == [FULL, second]
+    await store.write(lambda tx: tx.put_history(replace(FULL, hold=None), NOON))
+    assert await store.read(lambda reading: reading.held_histories(NAME)) == [second]
+
+
+async def test_what_is_long_past_is_forgotten_unless_it_is_held(store: Store):
+    free = replace(BARE, credential=CredentialId("c" * 32))
+    for history in (free, FULL):
+        await store.write(lambda tx, history=history: tx.put_history(history, NOON))
+    assert await store.write(lambda tx: tx.forget_histories(before=NOON)) == 0
+    later = NOON + timedelta(days=1)
+    assert await store.write(lambda tx: tx.forget_histories(before=later)) == 1
+    assert await store.read(lambda reading: reading.history(FULL.credential)) == FULL
