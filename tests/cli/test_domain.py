@@ -30,7 +30,9 @@ def test_a_domain_is_added_shown_listed_and_removed(run):
     shown = json.loads(run("show", "example.com", "--json").stdout)
     assert {key["algorithm"] for key in shown["keys"]} == {"rsa", "ed25519"}
     assert json.loads(run("list", "--json").stdout) == [shown]
-    assert "(active)" in run("list").stdout
+    listed = run("list").stdout
+    assert "(active)" in listed
+    assert "not looked at yet" in listed
     assert "PRIVATE" not in added.stdout + str(shown)
     assert run("remove", "example.com").exit_code == 0
     assert run("show", "example.com").exit_code == 1
@@ -58,6 +60,7 @@ def test_a_rotation_waits_until_the_new_keys_are_published(run, tmp_path):
     assert early.exit_code == 1
     assert "do not sign yet" in early.stdout
     assert run("check", "example.com").exit_code == 1
+    assert "not known, last asked for at" in run("list").stdout
 
 
 def test_an_account_brings_a_domain_and_proves_it(run, tmp_path):

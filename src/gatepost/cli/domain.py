@@ -210,7 +210,11 @@ def _forgetting(
         from gatepost.operate.domains import forget_retired  # noqa: PLC0415
         from gatepost.reception.signing import lifetime  # noqa: PLC0415
 
-        needed = timedelta(0) if at_once else lifetime(load_settings(ctx).retry.give_up)
+        settings = load_settings(ctx)
+        # Mail for later was signed when it came.
+        needed = lifetime(settings.retry.give_up) + settings.limits.future_release
+        if at_once:
+            needed = timedelta(0)
         return await forget_retired(store, name, needed_for=needed, by=by())
 
     return work

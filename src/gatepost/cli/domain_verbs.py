@@ -96,6 +96,8 @@ def print_domain(
         print_json(domain_json(domain, place, look, claims))
         return
     say(words)
+    if place.hostname == "localhost":
+        say('The records name "localhost": set hostname in gatepost.toml before you publish them.')
     print_claims(claims)
     if look:
         say(look_words(look))
@@ -133,6 +135,8 @@ def look_words(look: "DomainLook | None") -> str:
     """Return in a few words how a domain stood at the last look."""
     if look is None:
         return "not looked at yet"
+    if look.health.value == "unseen":
+        return f"not known, last asked for at {look.looked_at:%Y-%m-%d %H:%M} UTC"
     since = f"since {look.since:%Y-%m-%d %H:%M}"
     return f"{look.health.value} {since}, last looked at {look.looked_at:%Y-%m-%d %H:%M} UTC"
 
