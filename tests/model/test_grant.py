@@ -30,6 +30,8 @@ from gatepost.model.wrong import WrongValueError
         ("*.GR\u00dcN.example", "@.xn--grn-ioa.example"),
         ("*", "*"),
         ("*@*", "*"),
+        ("J\u00dcRG@b.example", "j\u00fcrg@b.example"),
+        ("ju\u0308rg-*@gr\u00fcn.example", "j\u00fcrg-*@xn--grn-ioa.example"),
     ],
 )
 def test_a_grant_is_kept_in_one_form(written: str, kept: str) -> None:
@@ -40,7 +42,7 @@ def test_a_grant_is_kept_in_one_form(written: str, kept: str) -> None:
 @pytest.mark.parametrize(
     "written",
     ["", "@", "app", "example.com", "@local", "@.local", "*.com", "@*", "a@b@c.example",
-     "a@exam*.com", "@ex*.com", "@*.*.com", "@..example.com", ".*@b.example",
+     "a@exam*.com", "@ex*.com", "@*.*.com", "@..example.com", ".*@b.example", "j\u00fc rg@b.example",
      "a b@c.example", "@-x-.example", "**@*", "app@*"],
 )  # fmt: skip
 def test_what_is_no_grant_is_refused_with_its_mend(written: str) -> None:
@@ -53,6 +55,7 @@ GRANTS = (
     "app@example.com", "news-*@example.com", "*-bot@example.com", "a*b*c@example.com",
     "@whole.example", "@.below.example", "ops@.teams.example", "run-*@.teams.example",
     "@xn--grn-ioa.example", "@.xn--grn-ioa.example", '"a b"@quoted.example', "tag+x@tags.example",
+    "strasse@utf8.example", "j\u00fcrg@utf8.example",
 )  # fmt: skip
 
 
@@ -108,6 +111,12 @@ GRANTS = (
         ("a@xn--grn-ioa.example", "", True),
         ("a@sub.gr\u00fcn.example", "", True),
         ("a@gru\u0308n.example", "", True),
+        # local parts that are not ASCII: case and composition do not matter, letters do
+        ("STRASSE@utf8.example", "", True),
+        ("stra\u00dfe@utf8.example", "", False),
+        ("J\u00dcRG@utf8.example", "", True),
+        ("ju\u0308rg+x@utf8.example", "+", True),
+        ("jurg@utf8.example", "", False),
         # tags
         ("app+tag@example.com", "", False),
         ("app+tag@example.com", "+", True),

@@ -87,6 +87,17 @@ def test_suspending_reaches_open_sessions_and_new_logins_and_resume_undoes_it(
         soon(holder.login, "235")
 
 
+def test_grants_reach_open_sessions(holder: Holder) -> None:
+    with holder.talk() as talk:
+        assert talk.login(holder.name, holder.password).startswith("235")
+        assert mail_then_reset(talk, "x@a.brand.test").startswith("550 5.7.1 ")
+        holder.change("allow", "--sender", "*.brand.test")
+        soon(lambda: mail_then_reset(talk, "x@a.brand.test"), "250")
+        assert mail_then_reset(talk, "x@brand.test").startswith("550 5.7.1 ")
+        holder.change("forbid", "--sender", "@.brand.test")
+        soon(lambda: mail_then_reset(talk, "x@a.brand.test"), "550 5.7.1 ")
+
+
 def test_removing_an_account_reaches_open_sessions_and_new_logins(holder: Holder) -> None:
     with holder.talk() as talk:
         assert talk.login(holder.name, holder.password).startswith("235")

@@ -49,7 +49,8 @@ def _canonical(address: str) -> str | None:
         inner = local_part[1:-1]
         if inner and not set(inner) & set(' "(),:;<>@[\\]') and ".." not in inner:
             local_part = inner if inner.strip(".") == inner else local_part
-    return f"{normalize('NFC', local_part.casefold())}@{labels}"
+    # Not casefold(), which takes "straße" and "strasse" for one: they may be two people.
+    return f"{normalize('NFC', normalize('NFC', local_part).lower())}@{labels}"
 
 
 def parse_grant(text: str) -> str:
