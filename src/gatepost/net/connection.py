@@ -140,27 +140,31 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send now what was written, as one flight."""
+        records = self._flight()
+        if len(records) == 1:
+            self._transport.write(records[0])
+        elif records:
+            self._transport.writelines(records)
+
+    def _flight(self) -> list[bytes]:
+        """Return what was written, as it goes over the wire; nothing while hands are shaken."""
         if self._handshaking or not (self._writing or self._owing):
-            return
+            return []
         writing = self._writing
         octets = writing[0] if len(writing) == 1 else b"".join(writing)
         writing.clear()
         self._writing_size = 0
         if self._lost or self._broken or self._closing:
-            return
+            return []
         if self._channel is None:
-            self._transport.write(octets)
-            return
+            return [octets]
         try:
             records = self._channel.encrypt(octets) if octets else [self._channel.owed()]
         except TlsFailedError as problem:
             self._break(problem.reason)
-            return
+            return []
         self._owing = False
-        if len(records) == 1:
-            self._transport.write(records[0])
-        else:
-            self._transport.writelines(records)
+        return records
 
     async def drain(self) -> None:
         """Send what was written and wait while the peer lags behind in reading.
@@ -239,9 +243,11 @@ class Connection(asyncio.Protocol):
         if self._lost:
             return
         if not self._closing:
-            self.flush()
+            records = self._flight()
             if self._channel is not None and not self._broken:
-                self._transport.write(self._channel.close_notify())
+                records.append(self._channel.close_notify())
+            if records:  # the last reply and the end of TLS in one packet
+                self._transport.write(b"".join(records))
             self._closing = True
             self.deadline = self._loop.time() + CLOSE_GRACE
             if (self.unread or self._received_size) and not self._ended:
