@@ -172,6 +172,18 @@ async def test_a_password_never_travels_in_clear() -> None:
     assert not any(line.startswith("AUTH") for line in script.heard)
 
 
+async def test_an_address_beyond_ascii_needs_smtputf8() -> None:
+    script = Script(offers="SMTPUTF8")
+    async with server(script) as send_there:
+        await send_there(forward_paths=("j\u00fcrg@example.net",))
+    assert "MAIL FROM:<a@example.com> SMTPUTF8" in script.heard
+    assert "RCPT TO:<j\u00fcrg@example.net>" in script.heard
+    async with server(Script()) as send_there:
+        sent = await send_there(forward_paths=("j\u00fcrg@example.net",))
+    assert [answer.accepted for answer in sent.answers] == [False]
+    assert "SMTPUTF8 is not offered" in sent.answers[0].words
+
+
 async def test_each_recipient_has_an_answer() -> None:
     script = Script(answers={"RCPT TO:<no@example.net>": "550 5.1.1 no such user"})
     async with server(script) as send_there:

@@ -87,6 +87,16 @@ async def test_a_pause_between_chunks_is_no_slowness() -> None:
         assert (await chunk(it, b"x\r\n", last=True)).startswith("250 2.0.0 Queued")
 
 
+async def test_who_sends_what_is_thrown_away_is_not_slow() -> None:
+    async with talk(minimum_rate=100) as it:
+        await it.ask("EHLO c.test")
+        await it.connection.send(b"BDAT 100000\r\n")
+        for _ in range(10):
+            await it.connection.send(b"x" * 10_000)
+            assert not await it.connection.pass_time(20)
+        assert (await it.heard()).startswith("503 5.5.1 No recipients")
+
+
 @pytest.mark.parametrize("octets", [b"", b"x"])
 async def test_a_chunk_that_does_not_come_is_not_waited_for(octets: bytes) -> None:
     async with talk(minimum_rate=100) as it:

@@ -52,9 +52,9 @@ async def test_fast_content_earns_no_more_time_than_idle() -> None:
     scene = Scene("mx")
     conversation = scene.conversation()
     conversation._content_due = 0.0
-    conversation._keep(b"x" * 1_000_000)  # 10 000 s at 100 octets a second
+    conversation._earn_time(1_000_000)  # 10 000 s at 100 octets a second
     left = conversation._content_due - conversation._time()
     assert left <= scene.limits.idle.total_seconds()
     due = conversation._content_due
-    conversation._keep(b"x")  # a trickle puts it off by a hundredth of a second at most
+    conversation._earn_time(1)  # a trickle puts it off by a hundredth of a second at most
     assert conversation._content_due - due < 1

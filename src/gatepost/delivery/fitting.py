@@ -53,9 +53,9 @@ async def fit(
     binary = submission.binary and not offers.binary
     eight_bit = submission.eight_bit and not submission.binary and not offers.eight_bit
     if not (utf8 or binary or eight_bit):
-        return Fitted(
-            pieces, submission.size, submission.eight_bit, submission.binary, submission.utf8
-        )
+        # A chunk must be as long as it says (RFC 3030 §2); of lines the size is a good guess.
+        size = sum(map(len, pieces)) if submission.binary else submission.size
+        return Fitted(pieces, size, submission.eight_bit, submission.binary, submission.utf8)
     capacity = Capacity.EIGHT_BIT if offers.eight_bit else Capacity.SEVEN_BIT
     content = b"".join(pieces)
     if len(content) <= _LARGE:

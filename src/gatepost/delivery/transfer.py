@@ -226,7 +226,7 @@ class Courier:
 
     async def _fit(self, parcel: Parcel, content: Sequence[bytes], link: Link) -> Fitted | None:
         """Return the content as this next hop can take it; settle whom it cannot reach so."""
-        if parcel.submission.utf8 and not link.offers.utf8:
+        if not link.offers.utf8 and not _are_ascii(parcel):
             foreign = [i for i in parcel.items if not i.hop.forward_path.isascii()]
             words = "the next hop takes no address that is not ASCII (SMTPUTF8)"
             self._settle(foreign, refused(NEEDS_UTF8, words, link.spoken))
@@ -368,12 +368,16 @@ def _envelope(parcel: Parcel, fitted: Fitted) -> Envelope:
         fitted.size,
         fitted.eight_bit,
         fitted.binary,
-        fitted.utf8,
+        fitted.utf8 or not _are_ascii(parcel),
         wishes=wishes if any(one is not NO_WISHES for one in wishes) else (),
         ret=submission.ret,
         envid=submission.envid,
         priority=submission.priority,
     )
+
+
+def _are_ascii(parcel: Parcel) -> bool:
+    return all(item.hop.forward_path.isascii() for item in parcel.items)
 
 
 def _came_to_nothing(verdicts: Sequence[Verdict]) -> bool:

@@ -287,6 +287,7 @@ class _Dialogue:
                 errand.forward_paths,
                 size=len(errand.content),
                 eight_bit=not errand.content.isascii(),
+                utf8=not all(map(str.isascii, (errand.reverse_path, *errand.forward_paths))),
             )
         )
         event = await self._event()

@@ -177,7 +177,11 @@ class Conversation:
             self._session.close(replies.STOPPING)
             return
         connection.deadline = self._deadline()
-        self._session.receive(await connection.read())
+        in_content = self._session.in_content
+        octets = await connection.read()
+        if in_content:
+            self._earn_time(len(octets))  # what is thrown away, too: who sends it is not slow
+        self._session.receive(octets)
 
     def _deadline(self) -> float:
         """Idle, content too slow, or the whole connection too old: what comes first."""
@@ -317,7 +321,6 @@ class Conversation:
 
     def _keep(self, octets: bytes) -> None:
         """Keep a piece of content, while this worker has memory for it (decision 8)."""
-        self._earn_time(len(octets))
         stranger = self._stranger()
         if self._desk.memory.left(stranger) < len(octets):
             due = self._content_due

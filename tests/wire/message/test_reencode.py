@@ -149,6 +149,13 @@ def test_long_header_lines_are_folded() -> None:
     assert made.replace(b"\r\n ", b" ") == HEAD + to + b"\r\n\r\nhi\r\n"
 
 
+def test_too_many_parts_are_not_looked_into() -> None:
+    head = HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    made = reencode(head + b"--b\r\n" * 20_000 + b"\r\n\xc3\xa9", SEVEN)
+    assert isinstance(made, Unconvertible)
+    assert made.words == "it has too many parts"
+
+
 def test_long_lines_of_base64_are_cut_anew() -> None:
     content = HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n" + b"QUJD" * 500 + b"\r\n"
     assert leaves(converted(content, EIGHT)) == [("text/plain", b"ABC" * 500)]

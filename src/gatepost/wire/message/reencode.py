@@ -9,6 +9,7 @@ from binascii import Error as NotBase64Error
 from binascii import a2b_base64, a2b_qp, b2a_base64, b2a_qp
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 from typing import Final
 
 from gatepost.wire.message.encoded_words import ascii_fields
@@ -26,6 +27,8 @@ _PROTECTED: Final = frozenset({"multipart/signed", "multipart/encrypted"})
 _MESSAGE: Final = "message/rfc822"
 #: Parts within parts; RFC 2046 knows no bound, nobody needs more.
 _DEEPEST: Final = 30
+#: Parts of one multipart.
+_MOST_PARTS: Final = 10_000
 #: Octets of a base64 line before they are encoded: 76 behind (RFC 2045 §6.8).
 _BASE64_LINE: Final = 57
 
@@ -143,7 +146,9 @@ def _multipart(body: bytes, media_type: MediaType, capacity: Capacity, depth: in
     if not boundary:
         raise _UnconvertibleError(f"{media_type.name} has no boundary")
     delimiter = rb"(?:\A|\r\n)--%b(--)?[ \t]*(?=\r\n|\Z)" % re.escape(boundary)
-    found = list(re.finditer(delimiter, body))
+    found = list(islice(re.finditer(delimiter, body), _MOST_PARTS + 1))
+    if len(found) > _MOST_PARTS:
+        raise _UnconvertibleError("it has too many parts")
     if not found or found[0][1]:
         raise _UnconvertibleError(f"{media_type.name} has no parts")
     made = [_for_nobody(body[: found[0].start()], capacity)]
