@@ -18,12 +18,12 @@ from gatepost.identity.foreign import (
     ForeignDirectories,
     Heard,
     Placed,
-    account_of,
-    entry_of,
 )
+from gatepost.identity.foreign_account import account_of, entry_of, usual
 from gatepost.identity.verdict import Cause, Consequence
 from gatepost.model.account import AccountState
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.lane import Lane
 from gatepost.model.secret import Secret
 from gatepost.wire.sasl.exchange import (
     CheckDigest,
@@ -117,7 +117,8 @@ async def company(tmp_path: Path) -> AsyncIterator[Company]:
     def clock() -> float:
         return made[0].seconds()
 
-    placed = [Placed(each, remember=timedelta(minutes=5)) for each in (first, second)]
+    most = usual(Lane.BULK, 7, None)
+    placed = [Placed(each, remember=timedelta(minutes=5), usual=most) for each in (first, second)]
     foreign = ForeignDirectories(placed, clock=clock, sleep=sleep)
     people = await open_people(tmp_path, foreign=foreign)
     made.append(people)
@@ -143,6 +144,7 @@ async def test_a_directory_lets_its_accounts_in(company: Company) -> None:
     assert verdict.credential == "directory/corp"
     assert verdict.account
     assert verdict.account.senders == (ALICE,)
+    assert (verdict.account.lane, verdict.account.limits[0].most) == (Lane.BULK, 7)
 
 
 async def test_the_first_directory_that_knows_a_name_decides(company: Company) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gatepost.identity.foreign import Asker, DirectoryAwayError, account_of
+from gatepost.identity.foreign import Asker, DirectoryAwayError
+from gatepost.identity.foreign_account import account_of, completed, usual
 from gatepost.identity.foreign_http import HttpDirectory, HttpSettings, read_answer
 from gatepost.identity.foreign_ldap import LdapDirectory, addresses, is_disabled
 from gatepost.identity.foreign_sql import SqlDirectory, SqlSource, read_rows
@@ -15,6 +16,8 @@ from gatepost.identity.passwords import PasswordChecker, hash_password
 from gatepost.identity.turns import BusyError
 from gatepost.model.account import AccountState
 from gatepost.model.ids import AccountName
+from gatepost.model.lane import Lane
+from gatepost.model.quota import Limit, Unit, Window
 from gatepost.model.secret import Secret
 from gatepost.net.ldap import LdapAnswer, LdapAwayError, LdapEntry, LdapError
 from gatepost.net.sql import SqlAwayError, SqlError
@@ -57,6 +60,28 @@ def test_rows(rows: list[Any], senders: tuple[str, ...], state: str) -> None:
     assert entry.credentials[0].verifier == Secret(HASH)
 
 
+def test_lane_and_limits() -> None:
+    entry = read_rows("corp", NAME, [row(lane="OTP ", hourly=5, daily=None)])
+    assert entry
+    assert entry.account.lane is Lane.OTP
+    assert entry.account.limits == (Limit(Unit.MESSAGES, Window.HOUR, 5),)
+    heard = read_answer("corp", NAME, {"answer": "ok", "lane": "bulk", "daily": 9})
+    assert heard.entry
+    assert heard.entry.account.lane is Lane.BULK
+    assert heard.entry.account.limits == (Limit(Unit.MESSAGES, Window.DAY, 9),)
+
+
+def test_what_is_usual_fills_in() -> None:
+    entry = read_rows("corp", NAME, [row(hourly=5)])
+    assert entry
+    account = completed(entry, usual(Lane.BULK, 1, 2)).account
+    assert account.lane is Lane.BULK
+    assert {(limit.window, limit.most) for limit in account.limits} == {
+        (Window.HOUR, 5),
+        (Window.DAY, 2),
+    }
+
+
 def test_a_name_that_is_no_address_owns_none() -> None:
     entry = read_rows("corp", AccountName("alice"), [row()])
     assert entry
@@ -95,6 +120,9 @@ def sql(rows: list[Any] | Exception, checker: PasswordChecker) -> SqlDirectory:
         ([row(password="in clear")], "no hash that Gatepost knows"),
         ([row(senders="nobody at all")], 'column "senders"'),
         ([row(state="perhaps")], '"perhaps" is neither'),
+        ([row(lane="fast")], 'column "lane": "fast" is none of otp'),
+        ([row(hourly=-1)], 'column "hourly": "-1" is no number'),
+        ([row(daily=True)], 'column "daily"'),
         ([row(scram="SCRAM-SHA-1$x")], 'column "scram"'),
     ],
 )
@@ -162,10 +190,11 @@ def test_answers(answer: Any, right: bool, decides: bool, senders: Any) -> None:
 @pytest.mark.parametrize(
     "answer",
     [{}, {"answer": True}, {"answer": "yes"}, {"answer": ["ok"]}, {"answer": "ok", "senders": "a@x.test"},
-     {"answer": "ok", "senders": ["nonsense"]}],
+     {"answer": "ok", "senders": ["nonsense"]}, {"answer": "ok", "lane": 1},
+     {"answer": "ok", "daily": "9"}, {"answer": "ok", "hourly": 0}],
 )  # fmt: skip
 def test_answers_that_are_not_understood(answer: Any) -> None:
-    with pytest.raises(ValueError, match=r"says neither|senders"):
+    with pytest.raises(ValueError, match=r"says neither|senders|lane|daily|hourly"):
         read_answer("corp", NAME, answer)
 
 

@@ -10,16 +10,15 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final, Protocol
 
 from gatepost.identity.directory import Directory, Entry
+from gatepost.identity.foreign_account import Usual, completed
 from gatepost.identity.turns import Turns
-from gatepost.identity.verdict import directory_credential
 from gatepost.identity.verified import VerifiedCredentials
-from gatepost.model.account import Account, AccountState, Credential, CredentialKind
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
 from gatepost.wire.message.addresses import a_labels
@@ -32,7 +31,6 @@ _REST: Final = 2.0
 #: A session looks again at its account at each MAIL: not more often than this.
 _LEAST: Final = timedelta(seconds=1)
 _LONGEST_NAME: Final = 255
-_NEVER: Final = datetime.fromtimestamp(0, UTC)
 _NOTHING: Final = Secret("")
 
 
@@ -106,6 +104,7 @@ class Placed:
     directory: ForeignDirectory
     match: tuple[str, ...] = ("*",)
     remember: timedelta = timedelta(minutes=5)
+    usual: Usual = Usual()  # noqa: RUF009 - immutable
 
     def serves(self, name: AccountName) -> bool:
         """Tell whether a name is to be asked for here."""
@@ -160,10 +159,11 @@ class ForeignDirectories:
             if heard.entry is None and not heard.decides and not heard.right:
                 continue
             label = placed.directory.label
-            if heard.entry is not None and heard.right:
-                self._keep(name, heard.entry, placed)
+            entry = completed(heard.entry, placed.usual) if heard.entry is not None else None
+            if entry is not None and heard.right:
+                self._keep(name, entry, placed)
                 self._right[label].remember(name, password, _NOTHING)
-            return Heard(heard.entry, heard.right, heard.words, heard.decides, label)
+            return Heard(entry, heard.right, heard.words, heard.decides, label)
         return None
 
     async def find(self, name: AccountName) -> Entry | None:
@@ -194,6 +194,7 @@ class ForeignDirectories:
                     raise
                 return before.entry
             if entry is not None:
+                entry = completed(entry, placed.usual)
                 self._keep(name, entry, placed)
                 return entry
         self._entries.pop(name, None)
@@ -210,7 +211,9 @@ class ForeignDirectories:
         found = None
         for placed in self._placed:
             if placed.directory.has_keys and _can_be_asked(name) and placed.serves(name):
-                found = found or await placed.directory.find(name)
+                entry = await placed.directory.find(name)
+                if found is None and entry is not None:
+                    found = completed(entry, placed.usual)
         return found
 
     def cached(self, name: AccountName) -> Entry | None:
@@ -310,34 +313,6 @@ class Breaker:
         self._trouble = f'directory "{self._label}": {trouble}'
         self._rests_until = self._clock() + _REST
         return DirectoryAwayError(self._trouble)
-
-
-def entry_of(
-    label: str, account: Account, *, verifier: Secret = _NOTHING, scram: Secret | None = None
-) -> Entry:
-    """Return an account of a directory with the credential that stands for its word."""
-    credential = Credential(
-        id=directory_credential(label),
-        account=account.name,
-        kind=CredentialKind.PASSWORD,
-        verifier=verifier,
-        created_at=_NEVER,
-        label=label,
-        scram=scram,
-    )
-    return Entry(account, (credential,))
-
-
-def account_of(name: AccountName, senders: Sequence[str], *, suspended: bool = False) -> Account:
-    """Return an account as a directory has it."""
-    state = AccountState.SUSPENDED if suspended else AccountState.ACTIVE
-    return Account(name, tuple(dict.fromkeys(senders)), _NEVER, state)
-
-
-def names_of(name: AccountName) -> Mapping[str, str]:
-    """Return what a question may be made of: the name, its local part, its domain."""
-    local, at, domain = name.rpartition("@")
-    return {"name": name, "local": local if at else name, "domain": domain if at else ""}
 
 
 def _can_be_asked(name: AccountName) -> bool:

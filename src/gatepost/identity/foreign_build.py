@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gatepost.identity.foreign import ForeignDirectories, ForeignDirectory, Placed
+from gatepost.identity.foreign_account import usual
 from gatepost.identity.foreign_http import HttpDirectory, HttpSettings
 from gatepost.identity.foreign_ldap import LdapDirectory
 from gatepost.identity.foreign_sql import SqlDirectory, SqlSource
@@ -57,7 +58,13 @@ def build_foreign(
 
     """
     placed = [
-        Placed(build_directory(each, checker), each.match, each.remember) for each in directories
+        Placed(
+            build_directory(each, checker),
+            each.match,
+            each.remember,
+            usual(each.lane, each.hourly, each.daily),
+        )
+        for each in directories
     ]
     return ForeignDirectories(placed) if placed else None
 

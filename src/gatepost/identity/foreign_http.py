@@ -1,8 +1,8 @@
 """An HTTP service as a directory: it is told name and password, and says yes or no.
 
 We post {"name": …, "password": …, "client": …}; without a password it is a look-up. It answers
-{"answer": "ok" | "wrong" | "unknown" | "suspended", "senders": […]}; "suspended" only where the
-password was right.
+{"answer": "ok" | "wrong" | "unknown" | "suspended", "senders": […], "lane": …, "hourly": …,
+"daily": …}; "suspended" only where the password was right.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gatepost.identity.directory import Entry
-from gatepost.identity.foreign import Asker, Breaker, Heard, account_of, entry_of
+from gatepost.identity.foreign import Asker, Breaker, Heard
+from gatepost.identity.foreign_account import account_of, entry_of, with_policy
 from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
@@ -105,5 +106,5 @@ def read_answer(label: str, name: AccountName, answer: Mapping[str, Any]) -> Hea
         grants = [parse_grant(str(sender)) for sender in senders]
     except WrongValueError as problem:
         raise ValueError(f'"senders": {problem.wrongs[0].what}') from None
-    account = account_of(name, grants, suspended=word == "suspended")
+    account = with_policy(account_of(name, grants, suspended=word == "suspended"), answer)
     return Heard(entry_of(label, account), True, words)

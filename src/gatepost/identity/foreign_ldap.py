@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from gatepost.identity.directory import Entry
-from gatepost.identity.foreign import Asker, Breaker, Heard, account_of, entry_of, names_of
+from gatepost.identity.foreign import Asker, Breaker, Heard
+from gatepost.identity.foreign_account import account_of, entry_of, names_of
 from gatepost.identity.turns import BusyError
 from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName

@@ -2,7 +2,7 @@
 
 Columns by their names, all but the first may be missing: `password` (any hash that
 `legacy.read_hash` knows), `senders` (grants, apart by spaces or commas; further rows may bring
-more), `state` ("active" or "suspended", or a truth value), `scram` (a SCRAM-SHA-256 verifier as
+more), `state` ("active" or "suspended", or a truth value), `lane`, `hourly`, `daily`, `scram` (a SCRAM-SHA-256 verifier as
 PostgreSQL keeps it: "SCRAM-SHA-256$COUNT:SALT$STORED:SERVER").
 """
 
@@ -14,14 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gatepost.identity.directory import Entry
-from gatepost.identity.foreign import (
-    Asker,
-    Breaker,
-    Heard,
-    account_of,
-    entry_of,
-    names_of,
-)
+from gatepost.identity.foreign import Asker, Breaker, Heard
+from gatepost.identity.foreign_account import account_of, entry_of, names_of, with_policy
 from gatepost.identity.legacy import read_hash
 from gatepost.identity.passwords import PasswordChecker
 from gatepost.model.account import Account
@@ -127,6 +121,10 @@ def read_rows(label: str, name: AccountName, rows: Sequence[Row]) -> Entry | Non
         raise _UnusableError(msg)
     given = [grant for row in rows for grant in _grants(row.get("senders"))]
     account = account_of(name, given or _own(name), suspended=_is_suspended(first.get("state")))
+    try:
+        account = with_policy(account, first)
+    except ValueError as problem:
+        raise _UnusableError(f"column {problem}") from None
     verifier = _verifier(first["password"])
     account, scram = _with_keys(account, first.get("scram"))
     return entry_of(label, account, verifier=verifier, scram=scram)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from gatepost.model import settings_directory_checks as checks
+from gatepost.model.lane import Lane
 from gatepost.model.section import Duration, LongDuration, Section
 from gatepost.model.settings_checks import web_address
 from gatepost.model.via import parse_pattern
@@ -23,6 +24,9 @@ class DirectorySettings(Section):
     remember: Duration = timedelta(minutes=5)
     timeout: LongDuration = timedelta(seconds=5)
     connections: int = Field(default=8, ge=1, le=256)
+    lane: Lane | None = None
+    hourly: int | None = Field(default=None, ge=1, le=10**9)
+    daily: int | None = Field(default=None, ge=1, le=10**9)
     secret_file: Path | None = None
     ca_file: Path | None = None
 

@@ -50,6 +50,9 @@ private_key = "key.pem"
 #remember = "5 min"                # how long it is believed
 #timeout = "5 s"
 #connections = 8                   # of each worker
+#lane = "transactional"            # of its accounts, and how much each may send:
+#hourly = 500
+#daily = 2000
 #servers = ["ldaps://ldap.corp.example"]
 #ca_file = "corp-ca.pem"           # else the system's authorities
 #base = "ou=people,dc=corp,dc=example"
