@@ -1,4 +1,4 @@
-"""Lanes: how urgent a message is, and how what waits is dealt between them (ADR 0011)."""
+"""Lanes: how urgent a message is, and how what waits is dealt between them (ADR 0015)."""
 
 from collections.abc import Mapping
 from enum import StrEnum
