@@ -70,6 +70,27 @@ async def test_5000_of_bulk_at_a_slow_site_do_not_delay_a_one_time_password(
         assert order.index("me@y.example") - before <= FEW * connections
 
 
+async def test_a_second_one_time_password_waits_for_no_rest_of_a_claim() -> None:
+    """The first one's claim is filled up with bulk: that gives way, too."""
+    bounds = Bounds(connections_per_site=1, look=0.02)
+    async with Sink() as sink, Rig(sink.port, bounds=bounds) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        for number in range(100):
+            await rig.submit(f"r{number}@y.example", lane=BULK, hand_over=False)
+        await sink.until_messages(20)
+        sink.go.clear()
+        await rig.submit("first@y.example", lane=OTP)
+        sink.go.set()
+        await sink.until(lambda: any("first@" in m.forward_paths[0] for m in sink.messages))
+        sink.go.clear()
+        before = len(sink.messages)
+        (second,) = await rig.submit("second@y.example", lane=OTP)
+        sink.go.set()
+        await rig.until_state([second], DeliveryState.DELIVERED)
+        order = [m.forward_paths[0] for m in sink.messages]
+        assert order.index("second@y.example") - before <= FEW
+
+
 async def test_one_time_passwords_without_end_do_not_starve_the_rest() -> None:
     bounds = Bounds(connections_per_site=1, look=0.02)
     async with Sink() as sink, Rig(sink.port, bounds=bounds) as rig:

@@ -27,7 +27,6 @@ from gatepost.delivery.pool import SiteQueue
 from gatepost.delivery.site import Kind, Target, targets
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId, SubmissionId
-from gatepost.model.lane import LANES
 from gatepost.model.route import TlsMode
 from gatepost.queue.expiry import is_expired
 from gatepost.returns.outcome import (
@@ -128,15 +127,12 @@ class Courier:
 
     async def _carry_all(self, parcels: list[Parcel]) -> None:
         ready = await self._prepare(parcels)
-        urgent = min((p.lane for p in parcels), key=LANES.index)
         for position, (parcel, content) in enumerate(ready):
             if self._queue.closing:
                 rest = [i for p, _ in ready[position:] for i in p.items]
                 self._room.release(rest, "this worker is stopping")
                 return
-            if position and self._queue.holds_more_urgent(than=urgent):
-                # What came meanwhile does not wait for a whole claim; the claim that follows is
-                # dealt by weight, and one transaction of this one was made: nobody starves.
+            if self._gives_way(ready, position):
                 for waiting, _ in reversed(ready[position:]):
                     self._queue.put_back(waiting)
                 return
@@ -151,6 +147,17 @@ class Courier:
             except LinkFailedError as failure:
                 await self._fail([p for p, _ in ready[position:]], failure.outcome)
                 return
+
+    def _gives_way(self, ready: list[tuple[Parcel, Content]], position: int) -> bool:
+        """Tell whether the rest of a claim is put back, because something more urgent came.
+
+        It is not to wait for a whole claim of bulk. Nobody starves: of each lane in a claim one
+        transaction is made, and the next claim is dealt by weight.
+        """
+        lane = ready[position][0].lane
+        if not position or ready[position - 1][0].lane is not lane:
+            return False
+        return self._queue.holds_more_urgent(than=lane)
 
     async def _prepare(self, parcels: list[Parcel]) -> list[tuple[Parcel, Content]]:
         """Count attempts and fetch contents; drop what is no longer ours."""

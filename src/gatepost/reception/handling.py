@@ -164,13 +164,18 @@ def _hold(
 
 
 def parse_moment(text: bytes) -> datetime | None:
-    """Read a time with its zone (RFC 3339, or RFC 5322 §3.3); None when it is none."""
+    """Read a time with its zone (RFC 3339, or RFC 5322 §3.3), a fraction of a second rounded up;
+    None when it is none.
+    """
     try:
         words = text.decode("ascii")
         try:
             at = datetime.fromisoformat(words)
         except ValueError:
             at = parsedate_to_datetime(words)
-        return None if at.tzinfo is None else at.astimezone(UTC).replace(microsecond=0)
+        if at.tzinfo is None:
+            return None
+        whole = at.astimezone(UTC).replace(microsecond=0)
+        return whole + timedelta(seconds=1) if at.microsecond else whole
     except (ValueError, OverflowError, IndexError, TypeError):
         return None

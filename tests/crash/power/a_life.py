@@ -18,7 +18,13 @@ from gatepost.model.ids import SubmissionId, WorkerId
 from gatepost.net.clock import new_identifier, now
 from gatepost.reception.accept import Acceptance, accept_return
 from gatepost.returns.notify import Notifier
-from gatepost.store.protocols import Lease, Settlement, Store, StoreUnavailableError
+from gatepost.store.protocols import (
+    Lease,
+    NoticeKind,
+    Settlement,
+    Store,
+    StoreUnavailableError,
+)
 from gatepost.store.sqlite import open_sqlite
 from tests.store.makers import ACCEPTED, LATER, REFUSED, delivery, held, submission
 
@@ -75,7 +81,7 @@ def outcome_of(leased: Leased) -> Settlement:
         outcome,
         [about_delivery(kind, row, leased.submission, at, outcome=outcome)],
         next_attempt_at=at if state is DeliveryState.DUE else None,
-        return_due=state is DeliveryState.REFUSED,
+        notice=NoticeKind.RETURN if state is DeliveryState.REFUSED else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 _SECONDS: Final = re.compile(rb"[1-9][0-9]{0,8}")
 #: RFC 3339 §5.6, in UTC; a leap second is none that a clock of ours could show.
 _DATE_TIME: Final = re.compile(
-    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(?:Z|[+-]00:00)", re.IGNORECASE
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|[+-]00:00)", re.IGNORECASE
 )
 
 
@@ -36,17 +36,18 @@ def parse_hold_for(value: bytes) -> Hold | None:
 
 
 def parse_hold_until(value: bytes) -> Hold | None:
-    """Read HOLDUNTIL's value; None when it is none."""
+    """Read HOLDUNTIL's value, a fraction of a second rounded up; None when it is none."""
     found = _DATE_TIME.fullmatch(value)
     if found is None:
         return None
     try:
         until = datetime.fromisoformat(found[1].decode("ascii")).replace(tzinfo=UTC)
-    except ValueError:
+        more = timedelta(seconds=1 if (found[2] or b"").strip(b"0") else 0)
+        return Hold(until=until + more)
+    except (ValueError, OverflowError):
         return None
-    return Hold(until=until)
 
 
 def utc_text(at: datetime) -> str:
     """Return a time as RFC 3339 writes it in UTC, without fractions of a second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
