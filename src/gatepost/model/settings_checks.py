@@ -18,14 +18,13 @@ from gatepost.model.route import TlsMode, UpstreamLogin, ViaMaildir
 from gatepost.model.secret import Secret
 from gatepost.model.via import parse_delivery_target, parse_via
 from gatepost.model.wrong import Wrong, WrongValueError, wrong
+from gatepost.wire.sasl.mechanisms import MECHANISMS as KNOWN_MECHANISMS
 
 NOT_YET: Final = "is not in this version yet"
 
-#: What `[auth] mechanisms` may name. Of those some work only with other settings beside them.
-MECHANISMS: Final = (
-    "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "CRAM-MD5",
-    "XOAUTH2", "OAUTHBEARER", "EXTERNAL",
-)  # fmt: skip
+#: What `[auth] mechanisms` may name: every one that there is. Some work only with other settings
+#: beside them.
+MECHANISMS: Final = tuple(KNOWN_MECHANISMS)
 #: What a route may log in with.
 UpstreamMechanism = Literal[
     "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from gatepost.net.tls_channel import TlsInfo
-from gatepost.wire.sasl.mechanisms import MECHANISMS
+from gatepost.wire.sasl.exchange import Needs
+from gatepost.wire.sasl.mechanisms import CLIENTS, MECHANISMS
 
-_TOKENS: Final = frozenset({"XOAUTH2", "OAUTHBEARER"})
+_TOKENS: Final = frozenset(name for name, m in CLIENTS.items() if m.needs is Needs.TOKEN)
 _CERTIFICATE: Final = "EXTERNAL"
 #: Channel bindings are offered on this one only (decision 17).
 _BINDING_TLS: Final = "TLSv1.3"
