@@ -162,6 +162,7 @@ async def test_what_the_dns_does_not_say_goes_out(dns: DnsServer, how: str) -> N
     dns.behaviour = replace(dns.behaviour, silent=False, rcode=None)
     assert await post.verdict("a@example.com") == "unknown: the DNS does not say"  # kept a while
     await post.resolver.close()
+    post.gate._patience = 20.0
     post.now += 700
     assert isinstance(await post.judge("a@example.com"), Reply)
 
