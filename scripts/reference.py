@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from gatepost.api.app import build_routes
 from gatepost.cli.app import app
 from gatepost.model import settings
 from gatepost.model.event import EventKind
@@ -298,6 +299,59 @@ def _files(tests: Sequence[str]) -> list[str]:
     return sorted({f"`{name.partition('::')[0].removeprefix('tests/')}`" for name in tests})
 
 
+# ---- the HTTP API ---------------------------------------------------------------------------
+
+
+def api(words: Mapping[str, Any]) -> str:
+    """Return the page of the HTTP API, from its OpenAPI description."""
+    described = build_routes().openapi()
+    parts = [f"# HTTP API\n\n{HEAD}\n{words['pages']['api'].strip()}\n"]
+    for path, verbs in described["paths"].items():
+        parts += [_operation(verb, path, said) for verb, said in verbs.items()]
+    parts.append("## Bodies\n")
+    for name, schema in described["components"]["schemas"].items():
+        if "properties" in schema and "Validation" not in name:
+            parts.append(_schema(name, schema))
+    return "\n".join(parts)
+
+
+def _operation(verb: str, path: str, said: Mapping[str, Any]) -> str:
+    lines = [f"## {verb.upper()} `{path}`\n", said.get("description", said["summary"]), ""]
+    if body := said.get("requestBody"):
+        (content,) = body["content"].values()
+        lines.append(f"Body: `{_named(content['schema'])}`.\n")
+    rows = [
+        (f"`{p['name']}`", p["in"], "yes" if p.get("required") else "", p.get("description", ""))
+        for p in said.get("parameters", ())
+    ]
+    if rows:
+        lines.append(_table(("Parameter", "In", "Needed", "Meaning"), rows))
+    good = ", ".join(f"{status}" for status in said["responses"])
+    lines.append(f"Answers: {good}. A key: {'yes' if said.get('security') else 'no'}.\n")
+    return "\n".join(lines)
+
+
+def _schema(name: str, schema: Mapping[str, Any]) -> str:
+    needed = schema.get("required", ())
+    rows = [
+        (f"`{key}`", _named(said), "yes" if key in needed else "", said.get("description", ""))
+        for key, said in schema["properties"].items()
+    ]
+    head = f"### {name}\n\n{schema.get('description', '')}\n\n"
+    return head + _table(("Member", "Type", "Needed", "Meaning"), rows)
+
+
+def _named(schema: Mapping[str, Any]) -> str:
+    """Return a type in a word or two."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(_named(each) for each in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"list of {_named(schema['items'])}"
+    return str(schema.get("type", "any"))
+
+
 # ---- all -------------------------------------------------------------------------------------
 
 
@@ -313,6 +367,7 @@ WRITERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "cli.md": commands,
     "events.md": events,
     "rfc-index.md": rfc_index,
+    "api.md": api,
 }
 
 

@@ -127,7 +127,6 @@ ADDED = [
         "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = ['::1/128']",
         3, "listeners[1].proxy_protocol_from", "is not in this version yet",
     ),
-    ("[http]\naddress = '127.0.0.1:8025'", 0, "http", "is not in this version yet"),
     ("[auth.oauth]\nissuer = 'x'\naudience = 'a'", 1, "auth.oauth.issuer", "no web address"),
     ("[auth.oauth]\nissuer = 'http://x.y'\naudience = 'a'", 1, "auth.oauth.issuer", "https://"),
     ("[auth.oauth]\nissuer = 'https://x.y'", 0, "auth.oauth.audience", 'add audience = "gatepost"'),
@@ -425,7 +424,7 @@ def test_the_environment_overrides_the_file() -> None:
         ("GATEPOST_LIMITS__RECIPIENT", "5", 'did you mean "recipients"?'),
         ("GATEPOST_LISTENERS__7__ROLE", "mx", "write it in the file"),
         ("GATEPOST_HOSTNAME__X", "mx", "write it in the file"),
-        ("GATEPOST_HTTP", "x", "there is no such setting"),
+        ("GATEPOST_HTTP", "x", "it is a table, not a value"),
         ("GATEPOST_STORE", "postgresql://u:secret@h/db", "PostgreSQL is not in this version yet"),
     ],
 )

@@ -46,6 +46,7 @@ def answered(ask: Callable[[], T]) -> T:
         AccountExistsError,
         NoSuchAccountError,
     )
+    from gatepost.operate.api_keys import NoSuchApiKeyError  # noqa: PLC0415
     from gatepost.operate.credentials import NoSuchCredentialError  # noqa: PLC0415
     from gatepost.operate.holds import NothingHeldError  # noqa: PLC0415
     from gatepost.operate.suppressions import NoSuchSuppressionError  # noqa: PLC0415
@@ -58,6 +59,7 @@ def answered(ask: Callable[[], T]) -> T:
         NoSuchCredentialError,
         NoSuchSuppressionError,
         NothingHeldError,
+        NoSuchApiKeyError,
     ) as error:
         fail(error.what, error.mend, NO)
     except AccountError as error:

@@ -20,6 +20,8 @@ _COMMANDS: Final = {
     "domain": "Whose mail is signed: add, list, show, check, rotate-key, remove.",
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",
     "suppression": "Whom no mail is sent to any more: add, remove, list, import, rule.",
+    "api-key": "Keys of programs that use the HTTP API: add, list, revoke.",
+    "judge": "Tell what would become of a message, without queueing it.",
     "trace": "Tell what became of a message.",
     "bulk": "How near each domain is to being a bulk sender at large providers.",
     "probe": "Play a client against any server and explain what is in the way.",
@@ -39,7 +41,9 @@ class LazyGroup(typer.core.TyperGroup):
         """Import one command; None for a name that there is not."""
         if cmd_name not in _COMMANDS:
             return None
-        command = typer.main.get_command(import_module(f"gatepost.cli.{cmd_name}").app)
+        command = typer.main.get_command(
+            import_module(f"gatepost.cli.{cmd_name.replace('-', '_')}").app
+        )
         command.name = cmd_name
         return command
 

@@ -322,6 +322,8 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.SUPPRESSION_IMPORTED: _suppression("was suppressed"),
     EventKind.CREDENTIAL_HELD: _hold("held"),
     EventKind.CREDENTIAL_RELEASED: _hold("released"),
+    EventKind.API_KEY_ADDED: _plain("an API key was added"),
+    EventKind.API_KEY_REVOKED: _plain("an API key was revoked"),
     EventKind.DOMAIN_ADDED: _domain("added"),
     EventKind.DOMAIN_CHANGED: _domain("changed"),
     EventKind.DOMAIN_REMOVED: _domain("removed"),

@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     SUPPRESSION_IMPORTED = "suppression.imported"
     CREDENTIAL_HELD = "credential.held"
     CREDENTIAL_RELEASED = "credential.released"
+    API_KEY_ADDED = "api-key.added"
+    API_KEY_REVOKED = "api-key.revoked"
     DOMAIN_ADDED = "domain.added"
     DOMAIN_CHANGED = "domain.changed"
     DOMAIN_REMOVED = "domain.removed"

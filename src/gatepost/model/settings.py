@@ -327,6 +327,12 @@ class DnsSettings(Section):
     resolvers: tuple[Annotated[str, AfterValidator(checks.resolver)], ...] = ()
 
 
+class HttpSettings(Section):
+    """The process that answers HTTP; without the section there is none."""
+
+    address: Annotated[str, AfterValidator(checks.listen_address)] = "127.0.0.1:8025"
+
+
 class LogSettings(Section):
     """What `serve` writes to standard error."""
 
@@ -366,4 +372,5 @@ class Settings(Section):
     lanes: LaneSettings = LaneSettings()
     retention: RetentionSettings = RetentionSettings()
     dns: DnsSettings = DnsSettings()
+    http: HttpSettings | None = None
     log: LogSettings = LogSettings()

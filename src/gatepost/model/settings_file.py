@@ -55,7 +55,6 @@ S = TypeVar("S", bound=BaseModel)
 _REFRESH_FILES: Final = ("client_secret_file", "refresh_token_file")
 #: Keys that the contract has for later versions: said so, instead of "no such key".
 _LATER: Final = (
-    "http",
     "listeners[].proxy_protocol_from",
 )  # fmt: skip
 

@@ -97,9 +97,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     deadlines = Deadlines()
     routing = build_routing(settings)
     master_key = read_master_key(settings.master_key)
-    signing = settings.domains
-    rules = SigningRules(Unpublished(signing.unpublished_key), signing.verify_sample)
-    signer = Signer(store, master_key, settings.retry.give_up, rules)
+    signer = build_signer(settings, store, master_key)
     scheduler = set_up_delivery(
         DeliverySetup(
             store=store,
@@ -127,7 +125,8 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     bulk = BulkCounter(store, mailbox_providers())
     gate = Gate(reception_dns, settings.alignment, settings.hostname, recorder.record)
     acceptance = replace(
-        _acceptance(settings, store, scheduler, routing),
+        plain_acceptance(settings, store, routing),
+        hand_over=HandOver(scheduler.lease, scheduler.take, scheduler.due_by),
         signer=signer,
         examine=inbound.examine,
         align=gate.judge,
@@ -175,15 +174,20 @@ def _watch(settings: Settings, store: Store, master_key: MasterKey) -> Watch:
     return Watch(store, check_anew, settings.domains.check_every, now)
 
 
-def _acceptance(
-    settings: Settings, store: Store, scheduler: Scheduler, routing: Routing
-) -> Acceptance:
+def build_signer(settings: Settings, store: Store, master_key: MasterKey) -> Signer:
+    """Return who signs."""
+    signing = settings.domains
+    rules = SigningRules(Unpublished(signing.unpublished_key), signing.verify_sample)
+    return Signer(store, master_key, settings.retry.give_up, rules)
+
+
+def plain_acceptance(settings: Settings, store: Store, routing: Routing) -> Acceptance:
+    """Return what accepting needs, but for those who look at messages and take them over."""
     return Acceptance(
         store=store,
         hostname=settings.hostname,
         message_size=settings.limits.message_size,
         give_up=settings.retry.give_up,
-        hand_over=HandOver(scheduler.lease, scheduler.take, scheduler.due_by),
         placement=routing.placement,
         lanes=settings.lanes,
         future_release=settings.limits.future_release,

@@ -4,9 +4,11 @@ import asyncio
 import fcntl
 import logging
 import os
+import socket
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,7 @@ from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
 from gatepost.net import channel_binding
+from gatepost.net.address import parse_socket_address
 from gatepost.net.certificate import Certificate, CertificateError, read_certificates
 from gatepost.net.clock import now
 from gatepost.net.counters import Counters
@@ -24,7 +27,7 @@ from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.logs import set_up_logs
 from gatepost.node.parts import read_tokens
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
-from gatepost.node.sockets import OpenListener, close_listeners, open_listeners
+from gatepost.node.sockets import OpenListener, close_listeners, open_http, open_listeners
 from gatepost.node.supervisor import Child, Supervisor, hold_signals
 from gatepost.node.worker import WorkerPlace, work
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
@@ -55,6 +58,13 @@ class _Node:
     counters: Counters
     dead: list[str]
     stamps: tuple[tuple[str, int], ...]
+    #: The HTTP process comes behind the workers; None: there is none.
+    http: socket.socket | None
+    workers: int
+
+    def named(self, index: int) -> str:
+        """Return what the log calls a process."""
+        return f"worker {index}" if index < self.workers else "the HTTP process"
 
     def work(self, me: Child) -> int:
         """Be a worker: in the child."""
@@ -67,6 +77,10 @@ class _Node:
                     sock.close()
         if identity := worker_identity(self.settings.data_dir):
             become(identity)
+        if me.index == self.workers and self.http is not None:
+            return self.serve_http(me, self.http)
+        if self.http is not None:
+            self.http.close()
         place = WorkerPlace(
             index=me.index,
             name=worker_id(self.name, me),
@@ -86,6 +100,13 @@ class _Node:
         is_first = me.birth == me.index + 1
         return (*dead, WorkerId(f"{self.name}/{me.index}/")) if is_first else dead
 
+    def serve_http(self, me: Child, sock: socket.socket) -> int:
+        """Be the HTTP process. Its framework is imported by it alone, which takes half a second."""
+        from gatepost.node.http import HttpPlace, serve  # noqa: PLC0415
+
+        place = HttpPlace(worker_id(self.name, me), me.pipe, sock, self.counters)
+        return serve(self.settings, place)
+
     def bury(self, child: Child) -> None:
         """Give back what a dead worker counted; its successor frees its leases."""
         self.counters.clear(child.region)
@@ -103,7 +124,7 @@ class _Node:
             return False
         if fresh == self.settings:
             return False
-        fixed = ("listeners", "data_dir", "store", "workers")
+        fixed = ("listeners", "data_dir", "store", "workers", "http")
         if any(getattr(fresh, key) != getattr(self.settings, key) for key in fixed):
             _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(fixed))
         kept = {key: getattr(self.settings, key) for key in fixed}
@@ -167,7 +188,10 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
     _allow_connections(settings.limits.connections, workers)
     lock = _sole_server(settings.data_dir)
     listeners = open_listeners(settings.listeners, workers)
+    http = None
     try:
+        http = open_http(settings.http) if settings.http else None
+        processes = workers + (http is not None)
         _prepare_store(settings)
         node = _Node(
             name=settings.hostname,
@@ -177,24 +201,45 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
             fronts=fronts,
             listeners=listeners,
             # twice: a retiring worker and its successor
-            counters=Counters.create(2 * workers),
+            counters=Counters.create(2 * processes),
             dead=[],
             stamps=stamps,
+            http=http,
+            workers=workers,
         )
         for listener in settings.listeners:
             _log.info("%s on %s", listener.role.value, listener.address)
+        if settings.http:
+            _tell_http(settings.http.address)
         supervisor = Supervisor(
-            workers,
+            processes,
             node.work,
             on_death=node.bury,
             on_reload=node.reload,
-            on_stop=lambda: close_listeners(listeners),
+            on_stop=lambda: _close(listeners, http),
             watch=node.watch,
+            named=node.named,
         )
         return supervisor.run()
     finally:
-        close_listeners(listeners)
+        _close(listeners, http)
         os.close(lock)
+
+
+def _tell_http(address: str) -> None:
+    _log.info("HTTP on %s", address)
+    if not ip_address(parse_socket_address(address).host).is_loopback:
+        _log.warning(
+            "HTTP on %s is open to others and speaks no TLS: "
+            "let it listen on 127.0.0.1, behind a web server",
+            address,
+        )
+
+
+def _close(listeners: list[OpenListener], http: socket.socket | None) -> None:
+    close_listeners(listeners)
+    if http is not None:
+        http.close()
 
 
 def _allow_connections(wanted: int, workers: int) -> None:

@@ -7,10 +7,13 @@ leaves its socket, and what waits in it, to its successor: no connection is refu
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from gatepost.model.settings import ListenerSettings
+from gatepost.model.settings import HttpSettings, ListenerSettings
 from gatepost.net.address import parse_socket_address
 from gatepost.net.transport import BACKLOG, PortUnavailableError, bind
+
+_HTTP_BACKLOG: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,18 @@ def open_listeners(listeners: Sequence[ListenerSettings], workers: int) -> list[
         close_listeners(opened)
         raise
     return opened
+
+
+def open_http(settings: HttpSettings) -> socket.socket:
+    """Bind the HTTP listener, and listen.
+
+    Raises:
+        PortUnavailableError: the address is taken, unknown here, or forbidden.
+
+    """
+    sock = bind(parse_socket_address(settings.address))
+    sock.listen(_HTTP_BACKLOG)
+    return sock
 
 
 def close_listeners(listeners: Sequence[OpenListener]) -> None:

@@ -77,10 +77,11 @@ class Supervisor:
         on_reload: called at SIGHUP; True asks for a rolling restart of all workers.
         on_stop: called when stopping begins: the ports may go, so that nobody waits at them.
         watch: called every two seconds; returns a message for all workers, or None.
+        named: what the log calls the worker of an index.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a node hands down
         self,
         workers: int,
         work: Callable[[Child], int],
@@ -89,6 +90,7 @@ class Supervisor:
         on_reload: Callable[[], bool],
         on_stop: Callable[[], None],
         watch: Callable[[], dict[str, object] | None],
+        named: Callable[[int], str] = "worker {}".format,
     ) -> None:
         self._slots = [_Slot() for _ in range(workers)]
         self._work = work
@@ -96,6 +98,7 @@ class Supervisor:
         self._on_reload = on_reload
         self._on_stop = on_stop
         self._watch = watch
+        self._named = named
         self._stopping_since: float | None = None
         self._pending: list[int] = []
         self._wake_read, self._wake_write = socket.socketpair()
@@ -148,7 +151,7 @@ class Supervisor:
             me = Child(index, os.getpid(), theirs, region, self._births, time.monotonic())
             status = self._work(me)
         except BaseException:  # noqa: BLE001 - the top of a process
-            _log.exception("worker %d failed", index)
+            _log.exception("%s failed", self._named(index))
         finally:
             logging.shutdown()
             os._exit(status)
@@ -201,8 +204,8 @@ class Supervisor:
         pause = min(LONGEST_PAUSE, 0.1 * 2**slot.failures) if slot.failures else 0.0
         slot.due_at = time.monotonic() + pause
         _log.error(
-            "worker %d ended by %s; restarting%s",
-            child.index,
+            "%s ended by %s; restarting%s",
+            self._named(child.index),
             _how(status),
             f" in {pause:.1f} s" if pause else "",
         )
@@ -271,7 +274,7 @@ class Supervisor:
         retiring = [child for slot in self._slots for child in slot.retiring]
         for child in retiring:
             if child.end_by <= now:
-                _log.error("worker %d (the former one) does not end; killed", child.index)
+                _log.error("%s (the former one) does not end; killed", self._named(child.index))
                 child.end_by = math.inf
                 os.kill(child.pid, signal.SIGKILL)
         if self._reload_wanted and not retiring:
@@ -288,7 +291,7 @@ class Supervisor:
                 try:
                     child.pipe.sendall(line)
                 except OSError as problem:
-                    _log.warning("worker %d did not hear: %s", child.index, problem)
+                    _log.warning("%s did not hear: %s", self._named(child.index), problem)
 
 
 def _how(status: int) -> str:

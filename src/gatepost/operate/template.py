@@ -182,6 +182,9 @@ private_key = "key.pem"
 #[dns]
 #resolvers = ["127.0.0.1:53"]      # else the system's
 
+#[http]                             # the HTTP API, /healthz and /metrics; without this section: none
+#address = "127.0.0.1:8025"         # put a web server with TLS before it, should others reach it
+
 #[log]
 #format = "text"                   # "json"
 """

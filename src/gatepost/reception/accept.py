@@ -129,7 +129,7 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
     if isinstance(judged, Reply):
         return judged
     try:
-        ready = await _ready(arrival, judged, to)
+        ready = await ready_to_keep(arrival, judged, to)
         if isinstance(ready, Reply):
             return ready
         if ready.is_trial:
@@ -149,7 +149,7 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
     return replies.QUEUED.say(f"{replies.QUEUED.text} {kept}")
 
 
-async def _ready(arrival: Arrival, judged: Accepted, to: Acceptance) -> Accepted | Reply:
+async def ready_to_keep(arrival: Arrival, judged: Accepted, to: Acceptance) -> Accepted | Reply:
     """Examine mail from servers, sign and align submissions; either may be refused."""
     if to.examine and judged.submission.origin is Origin.MX:
         examined = await to.examine(arrival, judged)

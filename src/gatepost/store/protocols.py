@@ -20,6 +20,7 @@ from gatepost.model.ids import AccountName, CredentialId, DeliveryId, Submission
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression
+from gatepost.store.api_keys import ChangesApiKeys, ReadsApiKeys
 from gatepost.store.bulk import CountsBulk, ReadsBulk
 from gatepost.store.domain_claims import ReadsDomainClaims, WritesDomainClaims
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
@@ -160,6 +161,7 @@ class Reading(
     ReadsSuppressions,
     ReadsBulk,
     ReadsKeptKeys,
+    ReadsApiKeys,
     Protocol,
 ):
     """What can be asked of a store. Also the reading half of a Transaction."""
@@ -260,6 +262,7 @@ class Transaction(
     ChangesSuppressions,
     CountsBulk,
     ChangesKeptKeys,
+    ChangesApiKeys,
     Protocol,
 ):
     """What a job may change. All of it happens, or none."""

@@ -19,6 +19,7 @@ from gatepost.model.submission import Submission
 from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import DueNotice, Guessed, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.segments import Place, read_content
+from gatepost.store.sqlite_api_keys import SqliteApiKeyReading
 from gatepost.store.sqlite_bulk import SqliteBulkReading
 from gatepost.store.sqlite_domain_changes import SqliteDomainReading
 from gatepost.store.sqlite_foreign_uses import FOREIGN_USES, foreign_use_of
@@ -64,6 +65,7 @@ class SqliteReading(
     SqliteSuppressionReading,
     SqliteBulkReading,
     SqliteKeptKeyReading,
+    SqliteApiKeyReading,
 ):
     """`Reading` over one connection, inside a transaction that somebody else began and ends."""
 

@@ -221,6 +221,14 @@ CREATE INDEX history_held ON history (account) WHERE held_at IS NOT NULL;
 CREATE INDEX history_changed ON history (changed_at);
 """
 
+#: 14: keys of the HTTP API; scopes: a JSON list.
+_API_KEYS: Final = """
+CREATE TABLE api_key (
+    id TEXT PRIMARY KEY, verifier TEXT NOT NULL, scopes TEXT NOT NULL, created_at INTEGER NOT NULL,
+    account TEXT, label TEXT NOT NULL, expires_at INTEGER, last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+"""
+
 #: One script per version; a new version is appended, never edited.
 MIGRATIONS: Final[Sequence[str]] = (
     _FIRST,
@@ -236,6 +244,7 @@ MIGRATIONS: Final[Sequence[str]] = (
     _CLAIMS,
     _LANES,
     _HISTORIES,
+    _API_KEYS,
 )
 #: What a version changes in each daily table of deliveries that is there already.
 _DAILY_MIGRATIONS: Final[Mapping[str, str]] = {_LANES: _LANES_DAILY}

@@ -29,6 +29,7 @@ from gatepost.store.protocols import (
 )
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.segments import Place, SegmentGoneError
+from gatepost.store.sqlite_api_keys import SqliteApiKeyChanges
 from gatepost.store.sqlite_bulk import SqliteBulkChanges
 from gatepost.store.sqlite_domain_changes import SqliteDomainChanges
 from gatepost.store.sqlite_domain_claims import forget_claims_of
@@ -130,6 +131,7 @@ class SqliteTransaction(
     SqliteSuppressionChanges,
     SqliteBulkChanges,
     SqliteKeptKeyChanges,
+    SqliteApiKeyChanges,
 ):
     """`Transaction` for all jobs of one batch. `places` says where their contents are."""
 
@@ -342,6 +344,7 @@ class SqliteTransaction(
         forget_foreign_uses(self._connection, name)
         forget_claims_of(self._connection, name)
         self.forget_suppressions_of(name)
+        self.forget_api_keys_of(name)
         self._connection.execute("DELETE FROM account WHERE name = ?", (name,))
         return self._connection.changes() > 0
 

@@ -1,0 +1,43 @@
+"""The application: its routes behind bounds, its errors as problems."""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from gatepost import __version__
+from gatepost.api import messages, suppressions, watch
+from gatepost.api.bounds import Bounded, largest_body
+from gatepost.api.problems import install
+from gatepost.net.counters import Counters
+from gatepost.operate.hand_in import Intake
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the routes need."""
+
+    intake: Intake
+    counters: Counters
+
+
+def build_routes() -> FastAPI:
+    """Return the application without what it needs to answer: its OpenAPI is complete."""
+    app = FastAPI(
+        title="Gatepost",
+        version=__version__,
+        summary="Submit mail and look after it.",
+        docs_url=None,  # they would load scripts from elsewhere
+        redoc_url=None,
+    )
+    install(app)
+    for room in (messages, suppressions, watch):
+        app.include_router(room.router)
+    return app
+
+
+def build_app(api: Api) -> ASGIApp:
+    """Return the application."""
+    app = build_routes()
+    app.state.api = api
+    return Bounded(app, octets=largest_body(api.intake.acceptance.message_size))

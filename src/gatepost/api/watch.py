@@ -1,0 +1,59 @@
+"""For those who watch: is it well, and how much goes through it? No key is asked for."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from gatepost.model.delivery import DeliveryState
+from gatepost.net.counters import Metric
+from gatepost.store.protocols import StoreUnavailableError
+
+router: Final = APIRouter(tags=["watch"])
+
+#: Gauges go up and down; the others count since the node began.
+_GAUGES: Final = frozenset({Metric.CONNECTIONS})
+_HELP: Final = {
+    Metric.CONNECTIONS: ("gatepost_connections", "SMTP connections open now."),
+    Metric.SESSIONS: ("gatepost_sessions_total", "SMTP sessions begun."),
+    Metric.ACCEPTED: ("gatepost_messages_accepted_total", "Messages accepted by SMTP."),
+    Metric.DELIVERED: ("gatepost_deliveries_delivered_total", "Deliveries made."),
+    Metric.DEFERRED: ("gatepost_deliveries_deferred_total", "Attempts deferred."),
+    Metric.REFUSED: ("gatepost_deliveries_refused_total", "Deliveries refused for good."),
+}
+
+
+@router.get("/healthz", responses={503: {"description": "The store cannot be read"}})
+async def healthz(request: Request) -> JSONResponse:
+    """Tell whether this process and the store are well."""
+    try:
+        await request.app.state.api.intake.store.read(lambda reading: reading.next_due_at())
+    except StoreUnavailableError as trouble:
+        return JSONResponse({"status": "store away", "detail": str(trouble)[:200]}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> PlainTextResponse:
+    """Return counters in the text format of Prometheus; no label has values without bound."""
+    api: Any = request.app.state.api
+    depth = await api.intake.store.read(lambda reading: reading.queue_depth())
+    lines: list[str] = []
+    for metric, value in api.counters.snapshot().items():
+        if metric in _HELP:
+            name, words = _HELP[metric]
+            lines += _metric(name, words, "gauge" if metric in _GAUGES else "counter")
+            lines.append(f"{name} {value}")
+    name = "gatepost_queue_deliveries"
+    lines += _metric(name, "Deliveries in the queue, by state.", "gauge")
+    lines += [
+        f'{name}{{state="{state.value}"}} {count}'
+        for state, count in depth.items()
+        if isinstance(state, DeliveryState)
+    ]
+    body = "\n".join(lines) + "\n"
+    return PlainTextResponse(body, media_type="text/plain; version=0.0.4")
+
+
+def _metric(name: str, words: str, kind: str) -> list[str]:
+    return [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]

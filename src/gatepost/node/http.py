@@ -1,0 +1,195 @@
+"""The HTTP process: one beside the workers, so that no request ever holds up SMTP (decision 3).
+
+It has its own event loop and store; what it accepts the workers deliver. The supervisor holds its
+socket for life, so that a request waits while it is born anew.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gatepost.api.app import Api, build_app
+from gatepost.events.record import Recorder
+from gatepost.model.ids import WorkerId
+from gatepost.model.settings import Settings
+from gatepost.net.counters import Counters
+from gatepost.node.intake import build_bulk, build_intake
+from gatepost.operate.hand_in import Intake
+from gatepost.store.protocols import Store, StoreUnavailableError
+from gatepost.store.sqlite import open_sqlite
+
+_log = logging.getLogger(__name__)
+
+#: Seconds: how often other processes' commits are looked for (decision 5), and disk is measured.
+_LOOK: Final = 0.2
+_MEASURE: Final = 2.0
+#: Seconds that requests under way get when the process stops, and a client for a whole head.
+_LAST_REQUESTS: Final = 10
+_HEAD: Final = 15.0
+_KEEP_ALIVE: Final = 30
+#: Connections at once; beyond, 503.
+_MOST: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPlace:
+    """What the supervisor gives the HTTP process."""
+
+    name: WorkerId
+    pipe: socket.socket
+    sock: socket.socket
+    counters: Counters
+
+
+def serve(settings: Settings, place: HttpPlace) -> int:
+    """Be the HTTP process until told to stop; returns the exit status."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, place))
+    return 0
+
+
+async def _serve(settings: Settings, place: HttpPlace) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    store = await open_sqlite(settings.data_dir, place.name, settings.retention)
+    try:
+        disk = _Disk()
+        recorder, bulk = Recorder(store), build_bulk(store)
+        intake = build_intake(
+            settings, store, place.name, recorder=recorder, bulk=bulk, free_space=lambda: disk.free
+        )
+        await intake.signer.refresh()
+        await intake.suppressed.refresh()
+        api = Api(intake=intake, counters=place.counters)
+        server = _Server(_configuration(build_app(api)))
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(each)
+                for each in (
+                    recorder.run(),
+                    bulk.run(),
+                    intake.allowances.run(),
+                    _every(_LOOK, lambda: _look(intake)),
+                    _every(_MEASURE, lambda: disk.measure(store)),
+                    _until_gone(place.pipe, stop),
+                )
+            ]
+            serving = group.create_task(server.serve(sockets=[place.sock]))
+            await stop.wait()
+            server.should_exit = True
+            await serving
+            for task in background:
+                task.cancel()
+    finally:
+        await store.close()
+
+
+def _configuration(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Patient,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_LAST_REQUESTS,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals alone: they are the process's own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Change no handler."""
+        yield
+
+
+class _Patient(H11Protocol):
+    """Gives a client so long for the head of a request, and no longer."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first head."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets; while no request is under way, they are a head's."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._late is None:
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        self._late = self.loop.call_later(_HEAD, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        self._late = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+class _Disk:
+    """How many octets may still be written, as of the last look."""
+
+    free = 1 << 62
+
+    async def measure(self, store: Store) -> None:
+        self.free = await store.free_space()
+
+
+async def _look(intake: Intake) -> None:
+    """Notice that another process has changed the store (decision 5)."""
+    version = await intake.store.data_version()
+    await intake.signer.note_version(version)
+    await intake.suppressed.note_version(version)
+    intake.directory.note_version(version)
+    await intake.allowances.note_version(version)
+
+
+async def _every(seconds: float, act: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await act()
+        except StoreUnavailableError as trouble:
+            _log.warning("the store is away: %s", trouble)
+        await asyncio.sleep(seconds)
+
+
+async def _until_gone(pipe: socket.socket, stop: asyncio.Event) -> None:
+    """Stop when the supervisor is gone (decision 2); what it tells workers is not for us."""
+    pipe.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=pipe)
+    try:
+        while await reader.read(65536):
+            pass
+    finally:
+        writer.close()
+    stop.set()

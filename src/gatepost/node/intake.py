@@ -1,0 +1,67 @@
+"""What takes messages without SMTP: the HTTP process, and `gatepost judge`."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gatepost.delivery.routing import build_routing
+from gatepost.events.record import Recorder
+from gatepost.identity.directory import Directory
+from gatepost.identity.master_key import read_master_key
+from gatepost.model.ids import WorkerId
+from gatepost.model.settings import Settings
+from gatepost.net.resolver import resolver_from
+from gatepost.node.parts import build_signer, plain_acceptance
+from gatepost.operate.hand_in import Intake
+from gatepost.reception.alignment import Gate
+from gatepost.reception.allowances import Allowances
+from gatepost.reception.bulk import BulkCounter
+from gatepost.reception.mailbox_providers import mailbox_providers
+from gatepost.reception.relay import local_domains
+from gatepost.reception.suppressed import SuppressionList
+from gatepost.store.protocols import Store
+
+
+def build_intake(
+    settings: Settings,
+    store: Store,
+    worker: WorkerId,
+    *,
+    recorder: Recorder,
+    bulk: BulkCounter | None = None,
+    free_space: Callable[[], int] = lambda: 1 << 62,
+) -> Intake:
+    """Put it together. What is accepted is delivered by the workers, who see it within 200 ms.
+
+    Raises:
+        MasterKeyError, OSError: a file cannot be read.
+
+    """
+    routing = build_routing(settings)
+    signer = build_signer(settings, store, read_master_key(settings.master_key))
+    resolver = resolver_from(settings.dns)
+    gate = Gate(resolver, settings.alignment, settings.hostname, recorder.record)
+    acceptance = replace(
+        plain_acceptance(settings, store, routing),
+        signer=signer,
+        align=gate.judge,
+        sent=bulk.count if bulk else None,
+    )
+    return Intake(
+        store=store,
+        acceptance=acceptance,
+        directory=Directory(store),
+        allowances=Allowances(store, worker, settings.quotas.limits),
+        suppressed=SuppressionList(store),
+        signer=signer,
+        routing=routing,
+        local=local_domains(settings.local_domains),
+        recipients=settings.limits.recipients,
+        defaults=settings.quotas.limits,
+        free_space=free_space,
+        record=recorder.record,
+    )
+
+
+def build_bulk(store: Store) -> BulkCounter:
+    """Return what counts mail to large providers."""
+    return BulkCounter(store, mailbox_providers())

@@ -1,0 +1,75 @@
+"""Keys of the HTTP API in SQLite's words."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from gatepost.model.api_key import ApiKey, Scope
+from gatepost.model.ids import AccountName
+from gatepost.model.secret import Secret
+from gatepost.store.sqlite_rows import Row, microseconds, moment
+
+_COLUMNS: Final = "id, verifier, scopes, created_at, account, label, expires_at, last_used_at"
+
+
+class SqliteApiKeyReading:
+    """`ReadsApiKeys`; what it is mixed into has the connection."""
+
+    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
+        raise NotImplementedError
+
+    def api_key(self, key_id: str) -> ApiKey | None:
+        """Return one key."""
+        sql = f"SELECT {_COLUMNS} FROM api_key WHERE id = ?"  # noqa: S608
+        row = next(self._rows(sql, (key_id,)), None)
+        return None if row is None else _key_of(row)
+
+    def api_keys(self) -> list[ApiKey]:
+        """Return all keys, oldest first."""
+        sql = f"SELECT {_COLUMNS} FROM api_key ORDER BY created_at, id"  # noqa: S608
+        return list(map(_key_of, self._rows(sql)))
+
+
+class SqliteApiKeyChanges(SqliteApiKeyReading):
+    """`ChangesApiKeys`."""
+
+    def put_api_key(self, key: ApiKey) -> None:
+        """Insert or replace."""
+        row = (
+            key.id,
+            key.verifier.reveal(),
+            json.dumps(key.scopes),
+            microseconds(key.created_at),
+            key.account,
+            key.label,
+            None if key.expires_at is None else microseconds(key.expires_at),
+            None if key.last_used_at is None else microseconds(key.last_used_at),
+        )
+        sql = f"INSERT OR REPLACE INTO api_key ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+        self._rows(sql, row)
+
+    def remove_api_key(self, key_id: str) -> bool:
+        """Remove one."""
+        return bool(list(self._rows("DELETE FROM api_key WHERE id = ? RETURNING 1", (key_id,))))
+
+    def note_api_key_use(self, key_id: str, at: datetime) -> None:
+        """Write a key's last use."""
+        self._rows("UPDATE api_key SET last_used_at = ? WHERE id = ?", (microseconds(at), key_id))
+
+    def forget_api_keys_of(self, account: AccountName) -> None:
+        """Remove an account's keys."""
+        self._rows("DELETE FROM api_key WHERE account = ?", (account,))
+
+
+def _key_of(row: Row) -> ApiKey:
+    return ApiKey(
+        id=row[0],
+        verifier=Secret(row[1]),
+        scopes=tuple(map(Scope, json.loads(row[2]))),
+        created_at=moment(row[3]),
+        account=None if row[4] is None else AccountName(row[4]),
+        label=row[5],
+        expires_at=None if row[6] is None else moment(row[6]),
+        last_used_at=None if row[7] is None else moment(row[7]),
+    )

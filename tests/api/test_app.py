@@ -1,0 +1,121 @@
+"""Suppressions, watching, bounds; and that no request makes the application fail."""
+
+import asyncio
+import json
+import string
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gatepost.api.app import build_routes
+from gatepost.api.bounds import Bounded
+from tests.api.conftest import APP, Rig, rig_in
+from tests.support.asgi import Answer, ask
+
+
+async def test_an_account_s_key_changes_its_own_list_only(rig: Rig):
+    body = {"subject": "Bob@y.example", "class": "complaint", "reason": "said so"}
+    made = await rig.ask("POST", "/v1/suppressions", body=body)
+    assert made.status == 201
+    assert (made.json["subject"], made.json["account"]) == ("bob@y.example", APP)
+    await rig.ask("POST", "/v1/suppressions", by="all", body={"subject": "@z.example"})
+    assert len((await rig.ask("GET", "/v1/suppressions", by="all")).json) == 2
+    assert len((await rig.ask("GET", "/v1/suppressions")).json) == 1
+    assert (await rig.ask("GET", "/v1/suppressions", by="other")).json == []
+    other = {"account": APP}
+    assert (await rig.ask("GET", "/v1/suppressions", by="other", query=other)).status == 403
+    path = "/v1/suppressions/bob@y.example"
+    assert (await rig.ask("DELETE", path, by="other")).status == 404
+    assert (await rig.ask("DELETE", path)).status == 200
+    assert (await rig.ask("DELETE", path)).status == 404
+    wrong = await rig.ask("POST", "/v1/suppressions", body={"subject": "a b"})
+    assert (wrong.status, wrong.headers["content-type"]) == (422, "application/problem+json")
+    nobody = {"subject": "x@y.example", "account": "nobody"}
+    assert (await rig.ask("POST", "/v1/suppressions", by="all", body=nobody)).status == 404
+
+
+async def test_watching_needs_no_key(rig: Rig):
+    assert (await rig.ask("GET", "/healthz", by="")).json == {"status": "ok"}
+    metrics = (await rig.ask("GET", "/metrics", by="")).body.decode()
+    assert '\ngatepost_queue_deliveries{state="due"} 0\n' in metrics
+    assert "\n# TYPE gatepost_messages_accepted_total counter\n" in metrics
+    described = (await rig.ask("GET", "/openapi.json", by="")).json
+    assert "/v1/messages" in described["paths"]
+    await rig.store.close()
+    assert (await rig.ask("GET", "/healthz", by="")).status == 503
+    assert (await rig.ask("GET", "/v1/suppressions")).status == 503
+
+
+async def test_what_is_not_there_is_a_problem(rig: Rig):
+    for method, path, status in (("GET", "/none", 404), ("PUT", "/v1/messages", 405)):
+        done = await rig.ask(method, path)
+        assert (done.status, done.json["status"]) == (status, status)
+        assert done.headers["content-type"] == "application/problem+json"
+    assert (await rig.ask("GET", "/docs")).status == 404
+    assert (await rig.ask("GET", "/v1/explain/ABCD")).status == 404
+
+
+async def test_a_body_has_bounds(rig: Rig):
+    too_much = b"x" * 700_000
+    assert (await rig.ask("POST", "/v1/messages", raw=too_much)).status == 413
+    sly = {"content-length": "5"}
+    assert (await rig.ask("POST", "/v1/messages", raw=too_much, headers=sly)).status == 413
+
+
+async def test_a_body_that_never_ends_is_let_go(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gatepost.api.bounds._PATIENCE", 0.01)
+    app = Bounded(build_routes(), octets=100)
+    got: list[Any] = []
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        got.append(message)
+
+    await app({"type": "http", "headers": []}, receive, send)
+    assert got[0]["status"] == 408
+
+
+TEXTS = st.text(st.sampled_from(string.printable + "é\0\u2028😀"), max_size=40)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+NEAR = st.fixed_dictionaries(
+    {"from": TEXTS | st.just(APP), "to": st.lists(TEXTS | st.just("b@y.example"), max_size=4)},
+    optional={"content": TEXTS, "content_base64": TEXTS, "subject": TEXTS, "class": TEXTS},
+)
+PATHS = ["/v1/messages", "/v1/judge", "/v1/suppressions", "/v1/explain/x", "/v1/messages/x"]
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    method=st.sampled_from(["GET", "POST", "DELETE"]),
+    path=st.sampled_from(PATHS) | TEXTS.map(lambda t: f"/v1/suppressions/{t}"),
+    body=NEAR | JSON,
+    once=st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=20),
+)
+def test_no_request_makes_it_fail(runner, method: str, path: str, body: object, once: str):
+    raw = json.dumps(body).encode()
+    done = runner(method, path, raw=raw, headers={"Idempotency-Key": once} if once else {})
+    assert done.status < 500, done.body
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Callable[..., Answer]]:
+    """Ask one application from plain functions, over one loop."""
+    with asyncio.Runner() as loop:
+        made = rig_in(tmp_path)
+        rig = loop.run(made.__aenter__())
+        yield lambda method, path, **more: loop.run(
+            ask(rig.app, method, path, key=rig.keys["app"], **more)
+        )
+        loop.run(made.__aexit__(None, None, None))

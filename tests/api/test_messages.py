@@ -1,0 +1,165 @@
+"""Submission by HTTP: the rules of port 587, all recipients or none, once under a key."""
+
+import base64
+from datetime import timedelta
+
+import pytest
+
+from gatepost.model.account import AccountState
+from gatepost.model.api_key import Scope
+from gatepost.model.delivery import DeliveryState
+from gatepost.model.event import EventKind
+from gatepost.model.quota import Limit, Unit, Window
+from gatepost.model.suppression import Suppression, SuppressionClass
+from gatepost.net.clock import now
+from gatepost.operate.accounts import By
+from gatepost.operate.api_keys import NewApiKey, add, revoke
+from gatepost.store.protocols import QueueFilter
+from gatepost.store.suppressions import AccountRule
+from tests.api.conftest import APP, Rig
+
+MESSAGE = {
+    "from": APP,
+    "to": ["bob@y.example"],
+    "content": f"From: {APP}\nSubject: hello\n\nGood day.\n",
+}
+
+
+async def rows(rig: Rig):
+    return await rig.store.read(lambda r: r.deliveries(QueueFilter(), limit=99))
+
+
+async def test_a_message_is_queued_and_followed(rig: Rig):
+    done = await rig.ask("POST", "/v1/messages", body=MESSAGE)
+    assert done.status == 202
+    identifier = done.json["id"]
+    (row,) = await rows(rig)
+    assert row.submission.id == identifier
+    assert row.submission.account == APP
+    content = await rig.store.read(lambda r: r.content(identifier))
+    assert b"Subject: hello\r\n\r\nGood day.\r\n" in content
+    assert b"from [192.0.2.7] ([192.0.2.7])" in content
+    followed = await rig.ask("GET", f"/v1/messages/{identifier}")
+    assert followed.json["message"]["from"] == APP
+    assert (await rig.ask("GET", f"/v1/messages/{identifier}", by="all")).status == 200
+    assert (await rig.ask("GET", f"/v1/messages/{identifier}", by="other")).status == 404
+    assert (await rig.ask("GET", f"/v1/messages/{'0' * 32}")).status == 404
+
+
+async def test_octets_come_in_base64(rig: Rig):
+    octets = f"From: {APP}\r\n\r\n\xe9\r\n".encode("latin-1")
+    body = {"from": APP, "to": ["b@y.example"], "content_base64": base64.b64encode(octets).decode()}
+    done = await rig.ask("POST", "/v1/messages", body=body)
+    assert (await rig.store.read(lambda r: r.content(done.json["id"]))).endswith(b"\xe9\r\n")
+    wrong = await rig.ask("POST", "/v1/messages", body=body | {"content_base64": "%"})
+    assert wrong.status == 422
+
+
+async def test_under_a_key_it_is_queued_once(rig: Rig):
+    once = {"headers": {"Idempotency-Key": "order-1"}}
+    first = await rig.ask("POST", "/v1/messages", body=MESSAGE, **once)
+    again = await rig.ask("POST", "/v1/messages", body=MESSAGE, **once)
+    assert (first.status, again.status) == (202, 200)
+    assert again.json == {"id": first.json["id"], "repeated": True}
+    other = await rig.ask("POST", "/v1/messages", body=MESSAGE | {"to": ["c@y.example"]}, **once)
+    assert other.status == 409
+    assert len(await rows(rig)) == 1
+    theirs = MESSAGE | {"from": "other@sender.test", "content": "From: other@sender.test\n\n"}
+    assert (await rig.ask("POST", "/v1/messages", by="other", body=theirs, **once)).status == 202
+
+
+REFUSED = [
+    ({"from": "boss@sender.test"}, "550 5.7.1"),
+    ({"from": "nonsense"}, "501 5.1.7"),
+    ({"content": "From: boss@sender.test\n\n"}, "550 5.7.1"),
+    ({"content": "no header"}, "554 5.6.0"),
+    ({"content": "From: a@b\nGatepost-Judge: x\n\n"}, "55"),
+    ({"content": f"From: {APP}\n\n" + "x" * 100_001}, "552 5.3.4"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reply"), REFUSED)
+async def test_a_refusal_is_the_reply_of_port_587(rig: Rig, changes: dict, reply: str):
+    done = await rig.ask("POST", "/v1/messages", body=MESSAGE | changes)
+    assert done.status == 422
+    assert done.headers["content-type"] == "application/problem+json"
+    said = done.json["reply"]
+    assert f"{said['code']} {said['status']}".startswith(reply)
+    assert await rows(rig) == []
+    assert [event.kind for event in rig.recorded] == [EventKind.REFUSED_AT_DOOR]
+
+
+async def test_one_bad_recipient_keeps_all_back(rig: Rig):
+    gone = Suppression("gone@y.example", SuppressionClass.BOUNCED, now(), APP)
+    await rig.store.write(lambda tx: tx.add_suppressions([gone], replace=True))
+    await rig.intake.suppressed.refresh()
+    body = MESSAGE | {"to": ["bob@y.example", "nonsense", "Gone@y.example"]}
+    done = await rig.ask("POST", "/v1/messages", body=body)
+    assert done.status == 422
+    said = {r["recipient"]: r["status"] for r in done.json["recipients"]}
+    assert said == {"nonsense": "5.1.3", "Gone@y.example": "5.7.1"}
+    assert await rows(rig) == []
+    await rig.store.write(lambda tx: tx.put_account_rule(AccountRule(APP, drops=True)))
+    await rig.intake.suppressed.refresh()
+    body = MESSAGE | {"to": ["bob@y.example", "gone@y.example"]}
+    assert (await rig.ask("POST", "/v1/messages", body=body)).status == 202
+    (row,) = await rows(rig)
+    assert (row.delivery.forward_path, row.delivery.state) == ("bob@y.example", DeliveryState.DUE)
+
+
+async def test_a_suspended_account_sends_nothing(rig: Rig):
+    account = await rig.store.read(lambda r: r.account(APP))
+    from dataclasses import replace
+
+    await rig.store.write(lambda tx: tx.put_account(replace(account, state=AccountState.SUSPENDED)))
+    done = await rig.ask("POST", "/v1/messages", body=MESSAGE)
+    assert done.json["reply"]["status"] == "5.7.13"
+
+
+async def test_a_quota_that_is_spent_is_429_and_judging_costs_nothing(rig: Rig):
+    from dataclasses import replace
+
+    account = await rig.store.read(lambda r: r.account(APP))
+    limits = (Limit(Unit.MESSAGES, Window.HOUR, 1),)
+    await rig.store.write(lambda tx: tx.put_account(replace(account, limits=limits)))
+    for _ in range(3):
+        judged = await rig.ask("POST", "/v1/judge", body=MESSAGE)
+        assert judged.json["would_be_queued"], judged.json
+    once = {"headers": {"Idempotency-Key": "k"}}
+    assert (await rig.ask("POST", "/v1/messages", body=MESSAGE, **once)).status == 202
+    assert (await rig.ask("POST", "/v1/messages", body=MESSAGE)).status == 429
+    judged = (await rig.ask("POST", "/v1/judge", body=MESSAGE)).json
+    assert not judged["would_be_queued"]
+    assert judged["quotas"][0]["used"] == 1
+
+
+async def test_a_judgement_tells_each_rule(rig: Rig):
+    body = MESSAGE | {
+        "to": ["bob@y.example", "x"],
+        "content": f"From: {APP}\nBcc: c@y.example\nDate: \n\n",
+    }
+    judged = (await rig.ask("POST", "/v1/judge", body=body)).json
+    assert not judged["would_be_queued"]
+    assert [(w["recipient"], w["route"]) for w in judged["recipients"]] == [
+        ("bob@y.example", "capture"),
+        ("x", ""),
+    ]
+    assert set(judged["added"]) == {"Received", "Message-ID"}
+    assert judged["removed"] == ["Bcc"]
+    refused = MESSAGE | {"content": "From: boss@sender.test\n\n"}
+    judged = (await rig.ask("POST", "/v1/judge", body=refused)).json
+    assert judged["rules"][-1]["reply"]["code"] == 550
+    assert await rows(rig) == []
+
+
+async def test_keys_are_asked_for_and_scoped(rig: Rig):
+    for wrong in ("", "nonsense", "gp_x_y", rig.keys["app"][:-1], "gp__", "\xff"):
+        done = await rig.ask("POST", "/v1/messages", by=wrong, body=MESSAGE)
+        assert done.status == 401, wrong
+        assert done.headers["www-authenticate"].startswith("Bearer")
+    assert (await rig.ask("POST", "/v1/messages", by="all", body=MESSAGE)).status == 403
+    by = By(now() - timedelta(days=2), "test")
+    old = await add(rig.store, NewApiKey((Scope.READ,), None, "old", timedelta(days=1)), by=by)
+    assert (await rig.ask("GET", "/v1/suppressions", by=old.text.reveal())).status == 401
+    await revoke(rig.store, "app@sender.test", by=by)
+    assert (await rig.ask("POST", "/v1/messages", body=MESSAGE)).status == 401
