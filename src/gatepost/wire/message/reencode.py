@@ -62,9 +62,12 @@ def reencode(content: bytes, capacity: Capacity) -> bytes | Unconvertible:
     Nothing is lost: what the parts say after decoding is what they said before.
     """
     try:
-        return _entity(content, capacity, depth=0, is_message=True)
+        made = _entity(content, capacity, depth=0, is_message=True)
     except _UnconvertibleError as error:
         return error.reason
+    if not is_fit(made, capacity):  # a bare line end that slips through could end content elsewhere
+        return Unconvertible("it cannot be made lines of text")
+    return made
 
 
 def is_fit(octets: bytes, capacity: Capacity) -> bool:
