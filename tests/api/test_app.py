@@ -81,6 +81,39 @@ async def test_a_body_that_never_ends_is_let_go(monkeypatch: pytest.MonkeyPatch)
     assert got[0]["status"] == 408
 
 
+async def test_all_bodies_together_have_a_bound(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gatepost.api.bounds._MEMORY", 1)
+    app = Bounded(build_routes(), octets=100)  # so that 400 is the bound of all
+    enough, done = asyncio.Event(), asyncio.Event()
+    statuses: list[int] = []
+
+    async def one(octets: int) -> None:
+        messages = [{"type": "http.request", "body": b"x" * octets, "more_body": True}]
+
+        async def receive():
+            if messages:
+                return messages.pop()
+            enough.set()
+            await done.wait()
+            return {"type": "http.request", "body": b""}
+
+        async def send(message):
+            statuses.append(message.get("status", 0))
+
+        scope = {"type": "http", "headers": [], "method": "POST", "path": "/none"}
+        await app(scope | {"query_string": b"", "root_path": ""}, receive, send)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(one(100))
+        await enough.wait()
+        await one(1)
+        assert statuses[0] == 503
+        done.set()
+    assert statuses.count(404) == 4
+    assert app._held == 0
+
+
 TEXTS = st.text(st.sampled_from(string.printable + "é\0\u2028😀"), max_size=40)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
