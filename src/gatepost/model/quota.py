@@ -5,7 +5,7 @@ between 59 and 60 sixtieths of the window after it was sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NewType
 
@@ -85,8 +85,9 @@ class Sliding:
             counts = (*self.counts[ahead:], *_NOTHING[: ahead - 1], count)
             return Sliding(bucket, counts)
         place = max(BUCKETS - 1 + ahead, 0)
-        counts = self.counts
-        return replace(self, counts=(*counts[:place], counts[place] + count, *counts[place + 1 :]))
+        changed = list(self.counts)
+        changed[place] += count
+        return Sliding(self.newest, tuple(changed))
 
     def used(self, bucket: int) -> int:
         """Return what counts while the time is in `bucket`. A clock that was set back a little
@@ -128,11 +129,11 @@ class Tally:
 
     def plus(self, at: float, sent: Mapping[Unit, int]) -> "Tally":
         """Count what was sent at a time, in seconds since the Unix epoch."""
-        counts = tuple(
-            counted.plus(int(at // window.width), sent[unit]) if sent.get(unit) else counted
-            for (unit, window), counted in zip(PLACES, self.counts, strict=True)
-        )
-        return replace(self, counts=counts)
+        counts = list(self.counts)
+        for place, unit, width in _STEPS:
+            if count := sent.get(unit):
+                counts[place] = counts[place].plus(int(at // width), count)
+        return Tally(self.subject, tuple(counts), self.warned)
 
     def sliding(self, unit: Unit, window: Window) -> Sliding:
         """Return one of the counts."""
@@ -145,6 +146,7 @@ class Tally:
 
 #: The order of a Tally's counts.
 PLACES: Final = tuple((unit, window) for unit in Unit for window in Window)
+_STEPS: Final = tuple((n, unit, window.width) for n, (unit, window) in enumerate(PLACES))
 
 
 def account_subject(name: str) -> Subject:

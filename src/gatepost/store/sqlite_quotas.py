@@ -120,23 +120,25 @@ def write_spendings(connection: apsw.Connection, spendings: Sequence[Spending]) 
 
 def _counted(tally: Tally, spendings: Sequence[Spending]) -> Tally:
     """Count messages of one second together: buckets are no finer."""
-    by_second: dict[float, dict[Unit, int]] = {}
+    by_second: dict[float, list[int]] = {}
     for spending in spendings:
-        second = spending.at.timestamp() // 1
-        sums = by_second.setdefault(second, {Unit.MESSAGES: 0, Unit.RECIPIENTS: 0})
-        sums[Unit.MESSAGES] += spending.messages
-        sums[Unit.RECIPIENTS] += spending.recipients
-    for second, sums in by_second.items():
-        tally = tally.plus(second, sums)
+        sums = by_second.setdefault(spending.at.timestamp() // 1, [0, 0])
+        sums[0] += spending.messages
+        sums[1] += spending.recipients
+    for second, (messages, recipients) in by_second.items():
+        tally = tally.plus(second, {Unit.MESSAGES: messages, Unit.RECIPIENTS: recipients})
     return tally
 
 
 def _tally_row(tally: Tally, at: int) -> Row:
     octets = b"".join(
-        _WINDOW.pack(counted.newest, *(min(count, _MOST) for count in counted.counts))
-        for counted in tally.counts
+        _WINDOW.pack(counted.newest, *_clamped(counted.counts)) for counted in tally.counts
     )
     return (tally.subject, octets, bytes(tally.warned), at)
+
+
+def _clamped(counts: Sequence[int]) -> Sequence[int]:
+    return counts if max(counts) <= _MOST else [min(count, _MOST) for count in counts]
 
 
 def _tally_of(row: Row) -> Tally:
