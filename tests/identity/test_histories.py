@@ -1,5 +1,6 @@
 """What a worker gathers, and what becomes of it in the store."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -108,3 +109,22 @@ async def test_switched_off_nothing_is_counted() -> None:
     gathered.note_accepted(NAME, KEY, 10_000)
     await gathered.flush()
     assert store.tables.history_rows == {}
+
+
+async def test_a_fault_of_ours_costs_what_it_was_about_and_nothing_more() -> None:
+    store, dropped = Store(), Dropped()
+    directory: Any = dropped
+    gathered = Histories(store, directory, BOUNDS, interval=0.0)
+    running = asyncio.create_task(gathered.run())
+    tables: Any = store.tables
+    tables.history = lambda _: 1 / 0
+    gathered.note_accepted(NAME, KEY, 1)
+    while gathered._news:
+        await asyncio.sleep(0)
+    del tables.history
+    gathered.note_accepted(NAME, KEY, 2)
+    async with asyncio.timeout(15):
+        while store.tables.history(KEY) is None:
+            await asyncio.sleep(0)
+    assert not running.done()
+    running.cancel()

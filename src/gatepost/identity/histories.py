@@ -74,9 +74,15 @@ class Histories:
             while True:
                 await self._wake.wait()
                 await asyncio.sleep(self._interval)
-                await self.flush()
+                await self._try_flush()
         finally:
             await self.flush()
+
+    async def _try_flush(self) -> None:
+        try:
+            await self.flush()
+        except Exception:  # noqa: BLE001 - the top of a task: what it was about is not counted
+            _log.exception("what credentials did was not counted")
 
     async def flush(self) -> None:
         """Write what is new and hold what breaks out; keeps it when the store is away."""

@@ -248,6 +248,8 @@ class Allowances:
             await self.tidy()
         except StoreUnavailableError as trouble:
             _log.warning("unused quota is not given back: %s", trouble)
+        except Exception:  # noqa: BLE001 - the top of a task: leases end by themselves
+            _log.exception("unused quota is not given back")
 
     # -- within
 
