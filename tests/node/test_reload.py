@@ -88,7 +88,7 @@ def test_a_change_that_needs_a_restart_says_so_and_the_rest_is_taken_over(
     node.configure(LOCAL + NEW_DOMAIN)
     begin = len(node.log.read_text())
     node.signal(signal.SIGHUP)
-    logged_since(node, begin, "workers need a restart")
+    logged_since(node, begin, "changes to workers need a restart")
     wait_until(lambda: rcpt(node, "x@new.test").startswith("250"), "the new domain")
     assert node.ports == ports
 

@@ -125,8 +125,8 @@ class _Node:
         if fresh == self.settings:
             return False
         fixed = ("listeners", "data_dir", "store", "workers", "http")
-        if any(getattr(fresh, key) != getattr(self.settings, key) for key in fixed):
-            _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(fixed))
+        if late := [key for key in fixed if getattr(fresh, key) != getattr(self.settings, key)]:
+            _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(late))
         kept = {key: getattr(self.settings, key) for key in fixed}
         self.settings = fresh.model_copy(update=kept)
         _log.info("configuration reloaded: workers take it over one by one")

@@ -223,8 +223,8 @@ def _dates(
 def _chain(
     seen: PortSeen, tls: TlsSeen, shown: CertificateSeen, grade: Grade, now: datetime
 ) -> Iterator[Finding]:
-    words = tls.distrust
-    if not words or tls.outdated:  # then they are about the handshake, not about the chain
+    words = tls.distrust.rstrip(".")
+    if not tls.distrust or tls.outdated:  # then they are about the handshake, not about the chain
         return
     if shown.self_signed:
         yield Finding(
