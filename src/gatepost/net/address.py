@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _V4_MAPPED: Final = "::ffff:"
@@ -57,6 +58,7 @@ def one_client(host: str) -> str:
     return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
+@lru_cache(maxsize=4096)
 def network_of(host: str) -> str:
     """Return the network that an address is in, as people change them: a /24, of IPv6 a /48; what
     is no address, as it is.

@@ -11,6 +11,7 @@ Three machines are kept apart: the dialogue (State), the channel (clear or TLS) 
 """
 
 from base64 import b64encode
+from functools import lru_cache
 from typing import Final
 
 from gatepost.wire.smtp import limits, replies
@@ -322,7 +323,7 @@ class ServerSession:
                 authenticated=self.authenticated,
                 mechanisms=self.mechanisms,
             )
-        self._say(replies.HELLO.say(text), State.GREETED)
+        self._say(_hello(text), State.GREETED)
 
     def _settle(self, command: Command, reply: Reply) -> None:
         """Say the reply and let an accepted command lead on."""
@@ -423,3 +424,9 @@ class ServerSession:
         else:
             self._say(replies.CHUNK_RECEIVED, State.BETWEEN_CHUNKS)
         return None
+
+
+@lru_cache(maxsize=64)
+def _hello(text: str) -> Reply:
+    """Return EHLO's reply; its words are the same for thousands of sessions."""
+    return replies.HELLO.say(text)
