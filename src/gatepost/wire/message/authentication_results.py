@@ -16,14 +16,15 @@ _NAME: Final = b"authentication-results"
 #: RFC 2045 §5.1, what needs no quotes.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
 _LONGEST: Final = 255
+#: An escaped parenthesis, or what else is escaped.
+_ESCAPED: Final = re.compile(rb"\\(?:[()]|(.))", re.DOTALL)
 #: A comment without another inside, a quoted string, a word up to white space, ";" or "(".
-_COMMENT: Final = re.compile(rb"\((?:[^()\\]|\\.)*+\)", re.DOTALL)
-_SERVICE: Final = re.compile(
-    rb'[ \t\r\n]*(?:"((?:[^"\\]|\\.)*+)"|([^ \t\r\n;"()]++))[ \t\r\n]*([0-9]*+)', re.DOTALL
-)
-_PAIR: Final = re.compile(rb"\\(.)", re.DOTALL)
+_COMMENT: Final = re.compile(rb"\([^()]*+\)")
+_SERVICE: Final = re.compile(rb'[ \t\r\n]*(?:"([^"]*+)"|([^ \t\r\n;"()]++))[ \t\r\n]*([0-9]*+)')
 #: Comments within comments that are looked through.
 _DEEPEST: Final = 16
+#: Fields of one message that are looked at, far more than its way could need.
+_MOST_FIELDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,16 @@ def results_field(service: str, findings: Findings) -> bytes:
 
 
 def forged_fields(content: bytes, header: Header, service: str) -> list[Field]:
-    """Return the fields of a message that claim to be ours, or whose version or service cannot be
-    told: they must not get past us (RFC 8601 §5).
+    """Return the fields of a message that claim to be ours, whose version or service cannot be
+    told, or that are too many: they must not get past us (RFC 8601 §5).
     """
     if _NAME not in header.names:
         return []
     ours = a_labels(service) or service.lower()
     return [
-        field for field in header.named(_NAME) if _claims(unfold(value_of(content, field)), ours)
+        field
+        for index, field in enumerate(header.named(_NAME))
+        if index >= _MOST_FIELDS or _claims(unfold(value_of(content, field)), ours)
     ]
 
 
@@ -68,15 +71,20 @@ def _claims(value: bytes, ours: str) -> bool:
     found = _SERVICE.match(_without_comments(value))
     if found is None or found[3] not in {b"", b"1"}:
         return True
-    name = _PAIR.sub(rb"\1", found[1]) if found[1] is not None else found[2]
+    name = found[2] if found[1] is None else found[1]
     text = name.decode("utf-8", "replace").strip().removesuffix(".")
+    if len(text) > _LONGEST:
+        return not text.isascii()  # there are letters that mean nothing in a name
     return (a_labels(text) or text.lower()) == ours
 
 
 def _without_comments(value: bytes) -> bytes:
-    """Return a value with comments made white space; quoted strings are not told from others, so
-    that what looks like a comment within one goes too: it can only make a claim more readable.
+    """Return a value with comments made white space and escapes undone; quoted strings are not told
+    from others, so that what looks like a comment within one goes too: it can only make a claim
+    more readable. An escaped parenthesis is no part of any service's name, and left out first: so
+    each octet is looked at once, whatever a stranger wrote.
     """
+    value = _ESCAPED.sub(rb"\1", value)
     for _ in range(_DEEPEST):
         value, count = _COMMENT.subn(b" ", value)
         if not count:

@@ -32,9 +32,10 @@ _NOWHERE: Final = frozenset(
 _WORD: Final = 45
 _WHITE: Final = re.compile(rb"([ \t\r\n]+)")
 #: A quoted string, a comment without another in it, an angle address, anything else up to those.
+#: What is escaped outside of them begins none: else each of thousands would be read to the end.
 _PIECE: Final = re.compile(
     rb"(?P<quoted>\"(?:[^\"\\]|\\.)*+\")|(?P<comment>\((?:[^()\\]|\\.)*+\))|(?P<angle><[^<>]*+>)"
-    rb"|[^\"(<,;:]++|.",
+    rb"|(?:[^\"(<,;:\\]++|\\.)++|.",
     re.DOTALL,
 )
 _PARAMETER: Final = re.compile(

@@ -8,12 +8,12 @@ from typing import Final
 from gatepost.wire.message.header import Header, unfold, value_of
 
 _TOKEN: Final = rb"[!#$%&'*+.^_`{|}~0-9A-Za-z-]+"
-_COMMENT: Final = re.compile(rb"\((?:[^()\\]|\\.)*\)")
+#: A comment without another in it, or (kept) what is escaped outside of one: it begins none.
+_COMMENT: Final = re.compile(rb"(\\.)|\((?:[^()\\]|\\.)*+\)")
 _TYPE: Final = re.compile(rb"[ \t]*(%b)[ \t]*/[ \t]*(%b)[ \t]*(?=;|\Z)" % (_TOKEN, _TOKEN))
 _PARAMETER: Final = re.compile(
-    rb"[ \t]*;[ \t]*(?:(%b)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;\"]+)))?" % _TOKEN
+    rb"[ \t]*;[ \t]*(?:(%b)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*+)\"|([^\s;\"]+)))?" % _TOKEN
 )
-_QUOTED: Final = re.compile(rb"\"(?:[^\"\\]|\\.)*\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ def media_type_of(content: bytes, header: Header) -> MediaType | None:
     if not fields:
         return _DEFAULT
     value = unfold(value_of(content, fields[0]))
-    if not _QUOTED.search(value):
-        value = _COMMENT.sub(b"", value)
+    if b'"' not in value:
+        value = _COMMENT.sub(rb"\1", value)
     found = _TYPE.match(value)
     if len(fields) > 1 or found is None:
         return None
@@ -64,5 +64,7 @@ def encoding_of(content: bytes, header: Header) -> bytes | None:
     if len(fields) > 1:
         return None
     return (
-        _COMMENT.sub(b"", unfold(value_of(content, fields[0]))).strip().lower() if fields else b""
+        _COMMENT.sub(rb"\1", unfold(value_of(content, fields[0]))).strip().lower()
+        if fields
+        else b""
     )
