@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gatepost.wire.message.dsn import Action, Report, ReportedRecipient, compose
 from gatepost.wire.message.limits import RETURNED_HEADER
+from gatepost.wire.message.line_ends import has_clean_line_ends
 
 AT = datetime(2026, 11, 23, 23, 15, tzinfo=UTC)
 REFUSED = ReportedRecipient(
@@ -175,3 +176,11 @@ def test_whatever_others_said_it_stays_a_sound_message(
     assert max(map(len, content.split(b"\r\n"))) <= 998
     message = read(content)
     assert [p.get_content_type() for p in message.get_payload()][1] == "message/delivery-status"
+
+
+@pytest.mark.parametrize("end", [b"\n.\nMAIL FROM:<a@b.test>\n", b"\r.\r", b"\n"])
+def test_binary_content_does_not_come_back_whole(end: bytes) -> None:
+    """A report goes by DATA: a bare line end in it could end it for the next server."""
+    made = compose(replace(REPORT, original=b"Subject: x\r\n\r\nhello" + end, whole=True))
+    assert has_clean_line_ends(made)
+    assert b"hello" not in made

@@ -14,14 +14,15 @@ from enum import Enum
 from typing import Final
 
 from gatepost.wire.message.identifiers import format_date, message_id
-from gatepost.wire.message.limits import LINE, RETURNED_HEADER, RETURNED_MESSAGE
+from gatepost.wire.message.limits import RETURNED_HEADER, RETURNED_MESSAGE
+from gatepost.wire.message.line_ends import has_long_line
+from gatepost.wire.message.reencode import Capacity, is_fit
 from gatepost.wire.smtp.notification import decode_xtext
 
 _WIDTH: Final = 72
 #: So much of what the other server said is passed on, in characters.
 _LONGEST_TEXT: Final = 1000
 _STATUS: Final = re.compile(r"[245]\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})")
-_LONG_LINE: Final = re.compile(rb"[^\n]{%d}" % (LINE + 1))
 #: RFC 6533 §3: an address in a 7-bit field spells what is not printable ASCII as \x{HEX}.
 _NOT_QCHAR: Final = re.compile(r"[^!-*,-<>-\[\]-~]")
 
@@ -254,18 +255,20 @@ def _returned(original: bytes) -> bytes:
         lines = section.rstrip(b"\r\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         section = lines.replace(b"\n", b"\r\n") + b"\r\n"
     part = b"Content-Type: text/rfc822-headers\r\n"
-    if not section.isascii() or _LONG_LINE.search(section) or b"\0" in section:
+    if not section.isascii() or has_long_line(section) or b"\0" in section:
         section = b2a_qp(section, istext=True, quotetabs=False)
         part += b"Content-Transfer-Encoding: quoted-printable\r\n"
     return part + b"\r\n" + section
 
 
 def _comes_back_whole(report: Report) -> bool:
-    """Tell whether the message itself goes into the report: asked for, failed, and it fits."""
-    failed = not _is_all(report, Action.DELAYED, *_SUCCESS)
+    """Tell whether the message itself goes into the report: asked for, failed, and it fits. Binary
+    content does not: a report goes out by DATA, where a bare line end could end it.
+    """
+    if not report.whole or _is_all(report, Action.DELAYED, *_SUCCESS):
+        return False
     original = report.original
-    fits = len(original) <= RETURNED_MESSAGE and not _LONG_LINE.search(original)
-    return report.whole and failed and fits and b"\0" not in original
+    return len(original) <= RETURNED_MESSAGE and is_fit(original, Capacity.EIGHT_BIT)
 
 
 def _whole(original: bytes) -> bytes:
