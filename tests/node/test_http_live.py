@@ -95,9 +95,9 @@ def test_the_command_line_judges_as_the_api_does(client: Client) -> None:
     assert json.loads(refused.stdout)["rules"][-1]["reply"]["code"] == 550
 
 
-def test_it_stops_with_the_node(client: Client) -> None:
-    pid = client.process()
-    assert client.node.stop() == 0
-    client.node.process = None
+def test_it_stops_with_the_node(tmp_path: Path) -> None:
+    own = Client(tmp_path)
+    pid = own.process()
+    assert own.node.stop() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
