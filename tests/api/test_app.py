@@ -3,6 +3,7 @@
 import asyncio
 import json
 import string
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gatepost.api.app import build_routes
-from gatepost.api.bounds import Bounded
+from gatepost.api.bounds import Bounded, has_too_many_values
 from tests.api.conftest import APP, Rig, rig_in
 from tests.support.asgi import Answer, ask
 
@@ -66,9 +67,60 @@ async def test_a_body_has_bounds(rig: Rig):
     assert (await rig.ask("POST", "/v1/messages", raw=too_much, headers=sly)).status == 413
 
 
+async def _nobody(_: str) -> bool:
+    return False
+
+
+async def test_a_stranger_s_body_is_not_read(rig: Rig):
+    raw = b"[" + b"{}," * 50_000 + b"{}]"
+    for by in ("", "gp_0123456789ab_guessed"):
+        done = await rig.ask("POST", "/v1/messages", by=by, raw=raw)
+        assert (done.status, done.headers["connection"]) == (401, "close")
+        assert done.headers["www-authenticate"].startswith("Bearer")
+    await rig.store.close()
+    assert (await rig.ask("POST", "/v1/messages", raw=raw)).status == 503
+
+
+async def test_a_body_with_more_values_than_anybody_needs_is_not_parsed(rig: Rig):
+    for raw in (b"[" + b"{}," * 120_000 + b"{}]", ("[" + "1," * 120_000 + "1]").encode("utf-16")):
+        done = await rig.ask("POST", "/v1/judge", raw=raw)
+        assert done.status == 422
+        assert "values" in done.json["title"]
+
+
+@pytest.mark.parametrize(
+    ("body", "too_many"),
+    [
+        (b'{"a":"' + b"[{," * 200_000 + b'"}', False),  # in a string they are text
+        (b'{"a":"' + rb"\"[{,\\" * 200_000 + b'"}', False),
+        (b'{"a":"\\\\","b":' + b"[" * 200_000, True),
+        (b'"' + b"," * 200_000, False),  # no end: no JSON, either
+        (b'"' + b"," * 200_000 + b"\\", False),
+        (b'\\"' * 300_000 + b"," * 200_000, False),
+        (b"[" + b"1," * 200_000 + b"1]", True),
+        (b"[" + b"1," * 100_000 + b"1]", False),
+    ],
+)
+def test_values_are_told_from_text(body: bytes, *, too_many: bool):
+    began = time.perf_counter()
+    assert has_too_many_values(body) is too_many
+    assert time.perf_counter() - began < 1
+
+
+async def test_two_ways_of_telling_the_length_are_one_too_many(rig: Rig):
+    smuggled = {"transfer-encoding": "chunked"}
+    done = await rig.ask("POST", "/v1/messages", body={}, headers=smuggled)
+    assert (done.status, done.headers["connection"]) == (400, "close")
+
+
+async def test_an_address_with_a_slash_can_be_taken_off_the_list(rig: Rig):
+    await rig.ask("POST", "/v1/suppressions", body={"subject": "a/b@y.example"})
+    assert (await rig.ask("DELETE", "/v1/suppressions/a/b@y.example")).status == 200
+
+
 async def test_a_body_that_never_ends_is_let_go(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("gatepost.api.bounds._PATIENCE", 0.01)
-    app = Bounded(build_routes(), octets=100)
+    app = Bounded(build_routes(), octets=100, knows=_nobody)
     got: list[Any] = []
 
     async def receive():
@@ -83,7 +135,7 @@ async def test_a_body_that_never_ends_is_let_go(monkeypatch: pytest.MonkeyPatch)
 
 async def test_all_bodies_together_have_a_bound(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("gatepost.api.bounds._MEMORY", 1)
-    app = Bounded(build_routes(), octets=100)  # so that 400 is the bound of all
+    app = Bounded(build_routes(), octets=100, knows=_nobody)  # so that 400 is the bound of all
     enough, done = asyncio.Event(), asyncio.Event()
     statuses: list[int] = []
 

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from gatepost import __version__
 from gatepost.api import messages, suppressions, watch
 from gatepost.api.bounds import Bounded, largest_body
+from gatepost.api.keys import has_key
 from gatepost.api.problems import install
 from gatepost.net.counters import Counters
 from gatepost.operate.hand_in import Intake
@@ -40,4 +41,6 @@ def build_app(api: Api) -> ASGIApp:
     """Return the application."""
     app = build_routes()
     app.state.api = api
-    return Bounded(app, octets=largest_body(api.intake.acceptance.message_size))
+    intake = api.intake
+    octets = largest_body(intake.acceptance.message_size)
+    return Bounded(app, octets=octets, knows=lambda field: has_key(intake.store, field))

@@ -1,18 +1,29 @@
-"""Bounds on what a request may bring: octets, and seconds to bring them in."""
+"""Bounds on what a request may bring: octets, values, and seconds to bring them in."""
 
 import asyncio
+import re
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gatepost.api.keys import stranger
 from gatepost.api.problems import ProblemError, answer
+from gatepost.store.protocols import StoreUnavailableError
 
 #: Seconds for a whole body.
 _PATIENCE: Final = 60.0
 #: In base64 a message is larger by a third; its envelope comes beside it.
 _ENVELOPE: Final = 512 * 1024
-#: Octets of all bodies under way together, or four of full size: strangers may send them, too.
+#: Octets of all bodies under way together, or four of full size.
 _MEMORY: Final = 256 * 2**20
+#: Octets of a body that are read before the key is looked at.
+_STRANGERS: Final = 64 * 1024
+#: Values in a body: 100 000 recipients, and what is beside them. As Python has it, an empty object
+#: takes twenty times its octets.
+_VALUES: Final = 110_000
+#: A string of JSON, or one that does not end; never tried twice from one place.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def largest_body(message_size: int) -> int:
@@ -20,17 +31,35 @@ def largest_body(message_size: int) -> int:
     return message_size * 4 // 3 + _ENVELOPE
 
 
-class Bounded:
-    """An application behind bounds."""
+def has_too_many_values(body: bytes) -> bool:
+    """Tell whether a body has more values, as JSON, than any request needs.
 
-    def __init__(self, app: ASGIApp, *, octets: int) -> None:
+    Every value but the first stands behind a comma or a bracket. UTF-8 without NUL is what it
+    should be in; in UTF-16 strings would not be seen here.
+    """
+    if _marks(body) <= _VALUES:
+        return False
+    return b"\0" in body or _marks(_STRING.sub(b"", body)) > _VALUES
+
+
+def _marks(text: bytes) -> int:
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
+
+
+class Bounded:
+    """An application behind bounds. `knows` tells whether an Authorization field has a good key."""
+
+    def __init__(
+        self, app: ASGIApp, *, octets: int, knows: Callable[[str], Awaitable[bool]]
+    ) -> None:
         self._app = app
         self._octets = octets
+        self._knows = knows
         self._memory = max(_MEMORY, 4 * octets)
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 413, 408 or 503 in the application's place when a request goes beyond."""
+        """Answer in the application's place when a request goes beyond."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -39,9 +68,13 @@ class Bounded:
         if length.isdigit() and int(length) > self._octets:
             await self._refuse(413, scope, receive, send)
             return
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            await self._refuse(400, scope, receive, send)  # by a proxy, one in another
+            return
         held: list[int] = []
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
         try:
-            body = await self._body(receive, held)
+            body = await self._body(receive, held, authorization)
             if isinstance(body, int):
                 await self._refuse(body, scope, receive, send)
                 return
@@ -54,11 +87,11 @@ class Bounded:
         finally:
             self._held -= sum(held)
 
-    async def _body(self, receive: Receive, held: list[int]) -> Message | int:
+    async def _body(self, receive: Receive, held: list[int], authorization: str) -> Message | int:
         """Return the whole body as one message, or the status that refuses it. What it takes of
         the memory for bodies is told to `held`.
         """
-        pieces, size = [], 0
+        pieces, size, is_known = [], 0, False
         try:
             async with asyncio.timeout(_PATIENCE):
                 while True:
@@ -73,17 +106,33 @@ class Bounded:
                         return 413
                     if self._held > self._memory:
                         return 503
+                    if size > _STRANGERS and not is_known:
+                        is_known = await self._knows(authorization)
+                        if not is_known:
+                            return 401
                     if not message.get("more_body"):
-                        body = b"".join(pieces)
-                        return {"type": "http.request", "body": body, "more_body": False}
+                        return _whole(b"".join(pieces))
         except TimeoutError:
             return 408
+        except StoreUnavailableError:
+            return 503
 
     async def _refuse(self, status: int, scope: Scope, receive: Receive, send: Send) -> None:
+        if status == 401:
+            await answer(stranger(close=True))(scope, receive, send)
+            return
         title = {
+            400: "Content-Length and Transfer-Encoding do not go together",
             408: "The body came too slowly",
             413: f"At most {self._octets} octets",
+            422: f"At most {_VALUES} values",
             503: "Too much at once: try again soon",
         }[status]
         problem = ProblemError(status, title, headers={"Connection": "close"})
         await answer(problem)(scope, receive, send)
+
+
+def _whole(body: bytes) -> Message | int:
+    if has_too_many_values(body):
+        return 422
+    return {"type": "http.request", "body": body, "more_body": False}

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from gatepost.api.problems import ProblemError
 from gatepost.model.api_key import ApiKey, Scope
@@ -32,15 +33,35 @@ def needs(scope: Scope) -> Callable[[Request, Given], Awaitable[ApiKey]]:
             text = given.credentials
             key = await store.read(lambda reading: find(reading, text, at))
         if key is None:
-            headers = {"WWW-Authenticate": 'Bearer realm="gatepost"'}
-            words = "send Authorization: Bearer with a key"
-            raise ProblemError(401, "A valid API key is needed", words, headers=headers)
+            raise stranger()
         if scope not in key.scopes:
             raise ProblemError(403, f'This key has no scope "{scope.value}"')
         await _note(store, key, at)
         return key
 
     return check
+
+
+def stranger(*, close: bool = False) -> ProblemError:
+    """Return the answer to who has no good key; `close` ends the connection, too."""
+    headers = {"WWW-Authenticate": 'Bearer realm="gatepost"'}
+    headers |= {"Connection": "close"} if close else {}
+    words = "send Authorization: Bearer with a key"
+    return ProblemError(401, "A valid API key is needed", words, headers=headers)
+
+
+async def has_key(store: Store, authorization: str) -> bool:
+    """Tell whether an Authorization field has a good key, whatever for.
+
+    Raises:
+        StoreUnavailableError: there is no telling.
+
+    """
+    scheme, text = get_authorization_scheme_param(authorization)
+    if scheme.lower() != "bearer":
+        return False
+    at = now()
+    return await store.read(lambda reading: find(reading, text, at)) is not None
 
 
 def own_account(key: ApiKey, asked: str | None = None) -> AccountName | None:

@@ -67,7 +67,7 @@ async def add_suppression(
     return suppression_json(made)
 
 
-@router.delete("/{subject}")
+@router.delete("/{subject:path}")  # a local part may have "/"
 async def remove_suppression(
     subject: str,
     request: Request,
