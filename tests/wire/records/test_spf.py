@@ -1,6 +1,7 @@
 """SPF: the published suite of RFC 7208, pyspf beside us, and what neither of them asks."""
 
 import random
+import time
 from ipaddress import ip_address
 
 import pytest
@@ -17,6 +18,7 @@ from gatepost.wire.records.spf_check import (
     check_host,
 )
 from gatepost.wire.records.spf_error import SpfSyntaxError
+from gatepost.wire.records.spf_macro import LONGEST_NAME, fitting_name
 from tests.support.spf_suite import Case, Zone, answered, cases, driven, need_package, pyspf
 
 CASES = list(cases())
@@ -182,3 +184,30 @@ def test_garbage_is_a_syntax_error_or_a_record(text: str) -> None:
 def test_macros_of_any_shape_end(parts: list[str]) -> None:
     zone: Zone = {"example.com": [("TXT", [f"v=spf1 exists:{''.join(parts)} -all"])]}
     assert check(zone).result in {SpfResult.PERMANENT, SpfResult.FAIL}
+
+
+@pytest.mark.parametrize(
+    "macro", ["%{s}", "%{S}", "%{sr-}", "%{l1r.+,/_=-}"], ids=["s", "escaped", "reversed", "parted"]
+)
+def test_a_record_of_nothing_but_macros_is_expanded_at_once(macro: str) -> None:
+    """Four thousand macros of three hundred characters, in labels of one."""
+    terms = " ".join(f"exists:{macro * (1500 // len(macro))}.t{i}.example.com" for i in range(10))
+    why = "%{S}" * 15_000
+    zone: Zone = {
+        "example.com": [("TXT", [f"v=spf1 {terms} -all exp=why.example.com"])],
+        "why.example.com": [("TXT", [why])],
+    }
+    domain = f"{'b.' * 60}example.com"
+    zone[domain] = zone["example.com"]
+    began = time.thread_time()
+    verdict = check(zone, f"{'a.' * 31}a@{domain}")
+    assert time.thread_time() - began < 0.5
+    assert verdict.result in {SpfResult.PERMANENT, SpfResult.FAIL}
+
+
+@given(st.text("ab.", max_size=600))
+def test_labels_are_taken_from_the_left_until_a_name_fits(name: str) -> None:
+    expected = name.removesuffix(".")
+    while len(expected) > LONGEST_NAME and "." in expected:
+        expected = expected.partition(".")[2]
+    assert fitting_name(name) == expected

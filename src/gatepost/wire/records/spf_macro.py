@@ -3,10 +3,13 @@
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
 
 from gatepost.wire.records.spf_error import SpfSyntaxError
 
 LONGEST_NAME: Final = 253
+#: Characters of an explanation that are looked at: far more than real ones have.
+_LONGEST_TEXT: Final = 4096
 #: An explanation goes into a reply: more is cut (RFC 7208 §6.2).
 LONGEST_EXPLANATION: Final = 450
 _MOST_PARTS: Final = 128
@@ -20,7 +23,6 @@ _EXPLAIN_STRING: Final = re.compile(rf"(?:{_EXPAND_IN_TEXT}|{_LITERAL}| )*+", re
 _DOMAIN_END: Final = re.compile(rf"(?:{_EXPAND}|\.{_TOP_LABEL}\.?)\Z", re.IGNORECASE)
 _PIECE: Final = re.compile(r"%\{([a-z])([0-9]*)(r?)([-.+,/_=]*)\}|%([%_-])", re.IGNORECASE)
 _SIMPLE: Final = {"%": "%", "_": " ", "-": "%20"}
-_UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]")
 
 
 def check_macro_string(text: str) -> None:
@@ -54,7 +56,7 @@ def check_explanation(text: str) -> None:
         SpfSyntaxError: it is no explain-string.
 
     """
-    if not _EXPLAIN_STRING.fullmatch(text):
+    if len(text) > _LONGEST_TEXT or not _EXPLAIN_STRING.fullmatch(text):
         raise SpfSyntaxError("it is no explain-string")
     _check_digits(text)
 
@@ -66,13 +68,17 @@ def uses(text: str, letter: str) -> bool:
 
 def expand(text: str, values: Mapping[str, str]) -> str:
     """Return a text, checked before, with its macros replaced by `values`, letter by letter."""
+    known: dict[str, str] = {}  # four thousand times the same macro is worked out once
 
     def replacement(piece: re.Match[str]) -> str:
+        if (made := known.get(piece[0])) is not None:
+            return made
         letter, digits, reverse, delimiters, simple = piece.groups()
         if simple:
             return _SIMPLE[simple]
         value = _transformed(values[letter.lower()], digits, bool(reverse), delimiters)
-        return _escaped(value) if letter.isupper() else value
+        known[piece[0]] = made = quote(value, safe="") if letter.isupper() else value
+        return made
 
     return _PIECE.sub(replacement, text)
 
@@ -82,9 +88,10 @@ def fitting_name(name: str) -> str:
     left (RFC 7208 §7.3).
     """
     name = name.removesuffix(".")
-    while len(name) > LONGEST_NAME and "." in name:
-        name = name.partition(".")[2]
-    return name
+    if len(name) <= LONGEST_NAME:
+        return name
+    dot = name.find(".", len(name) - LONGEST_NAME - 1)
+    return name[dot + 1 :] if dot >= 0 else name.rpartition(".")[2]
 
 
 def is_domain(name: str) -> bool:
@@ -106,16 +113,13 @@ def _check_digits(text: str) -> None:
 def _transformed(value: str, digits: str, reverse: bool, delimiters: str) -> str:
     if not (digits or reverse or delimiters):
         return value
-    parts = re.split(f"[{re.escape(delimiters or '.')}]", value)
+    delimiters = delimiters or "."
+    first = delimiters[0]
+    for other in set(delimiters):
+        value = value.replace(other, first)
+    parts = value.split(first)
     if reverse:
         parts.reverse()
     if digits:
         parts = parts[-min(int(digits), _MOST_PARTS) :]
     return ".".join(parts)
-
-
-def _escaped(value: str) -> str:
-    return "".join(
-        c if _UNRESERVED.fullmatch(c) else "".join(f"%{octet:02X}" for octet in c.encode())
-        for c in value
-    )
