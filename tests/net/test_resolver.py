@@ -240,7 +240,25 @@ async def test_a_stranger_cannot_make_us_try_without_end(dns_server: DnsServer, 
     assert len(await resolver.addresses("mx.test")) == 20
 
 
+async def test_a_long_answer_is_used_and_not_kept(dns_server: DnsServer, resolver: Resolver):
+    """The cache is full of what strangers put there: its entries are small."""
+    dns_server.add("long.test", "TXT", *[f'"{n} {"x" * 200}"' for n in range(70)])
+    for count in (1, 2):
+        assert len(await resolver.records("long.test", "TXT")) == 70
+        assert dns_server.by_tcp == count
+    dns_server.add("many.test", "A", *[f"10.0.{n // 250}.{n % 250}" for n in range(400)])
+    await resolver.records("many.test", "A")
+    await resolver.records("many.test", "A")
+    assert dns_server.by_tcp == 4
+
+
 # -- the exchange
+
+
+async def test_an_answer_of_64_kilobytes_is_not_read(dns_server: DnsServer, resolver: Resolver):
+    dns_server.add("huge.test", "TXT", *[f'"{n} {"x" * 200}"' for n in range(100)])
+    with pytest.raises(DnsTemporaryError, match="16 KiB"):
+        await resolver.records("huge.test", "TXT")
 
 
 async def test_a_truncated_answer_is_fetched_by_tcp(dns_server: DnsServer, resolver: Resolver):

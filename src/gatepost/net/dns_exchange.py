@@ -21,6 +21,9 @@ from gatepost.net.address import SocketAddress
 
 #: What fits unfragmented everywhere; longer answers come by TCP.
 _UDP_PAYLOAD: Final = 1232
+#: Octets of an answer that are read: the longest real ones have half of that, and reading the 64
+#: KiB that there could be would hold up all others for 0.1 s.
+_LONGEST_REPLY: Final = 16 * 1024
 #: Questions on their way at once: each holds a socket.
 _AT_ONCE: Final = 128
 _LENGTH: Final = struct.Struct("!H")
@@ -36,6 +39,10 @@ class DnsExchangeError(Exception):
 
 class _OtherQuestionError(dns.exception.DNSException):
     """The answer to another question."""
+
+
+class _LongReplyError(dns.exception.DNSException):
+    """The answer is longer than 16 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +192,8 @@ async def _by_tcp(
         octets = query.to_wire()
         writer.write(_LENGTH.pack(len(octets)) + octets)
         (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        if length > _LONGEST_REPLY:
+            raise _LongReplyError
         return _read(await reader.readexactly(length), query)
     finally:
         writer.close()

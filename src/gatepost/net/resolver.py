@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from gatepost.net.dns_exchange import DnsAnswer
 
 _MOST_ENTRIES: Final = 10_000
+#: Octets of an answer that is kept, with what each record of it takes besides: strangers choose
+#: what is asked, and the answers.
+_LARGEST_ENTRY: Final = 16 * 1024
+_OVERHEAD: Final = 60
 _LONGEST: Final = 86_400.0  # seconds that an answer is believed at most
 _LONGEST_NEGATIVE: Final = 10_800.0
 _FAILURE: Final = 2.0  # seconds in which a failure is not tried again
@@ -216,7 +220,7 @@ class Resolver:
             raise DnsTemporaryError(problem.reason) from None
         longest = _LONGEST if answer.texts else _LONGEST_NEGATIVE
         seconds = min(float(answer.seconds), longest)
-        if seconds > 0:
+        if seconds > 0 and sum(len(text) + _OVERHEAD for text in answer.texts) <= _LARGEST_ENTRY:
             self._remember(key, _Remembered(self._clock() + seconds, answer))
         return answer
 

@@ -5,12 +5,15 @@ import re
 
 import dkim
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.wire.dkim.sign import BadKeyError, parse_private_key
 from gatepost.wire.dkim.signature import SignatureError, parse_signature
 from gatepost.wire.dkim.verify import MOST_SIGNATURES, DkimResult, queries, verify
+from gatepost.wire.records.dkim_key import KeyType, dkim_key_text
 from tests.wire.dkim.corpus import CORPUS
 from tests.wire.dkim.keys import DOMAIN, NOW, prefix_for, records
 from tests.wire.dkim.vectors import (
@@ -193,3 +196,19 @@ def test_a_body_is_hashed_in_few_ways_only():
     assert [v.result for v in verdicts[:8]] == [DkimResult.FAIL] * 8
     assert {v.result for v in verdicts[8:]} == {DkimResult.POLICY}
     assert results(signature + plain) == PASSES
+
+
+@pytest.mark.rfc("8301#3.2")
+@pytest.mark.parametrize(("bits", "exponent_bits"), [(3072, 3071), (8192, 17)])
+def test_a_key_that_makes_us_work_is_not_used(bits, exponent_bits):
+    """With an exponent as long as its modulus a key takes a hundred times as long."""
+    numbers = RSAPublicNumbers((1 << (exponent_bits - 1)) + 1, (1 << bits) - 1)
+    public = numbers.public_key().public_bytes(
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )  # fmt: skip
+    name = "test._domainkey.football.example.com"
+    known = {**RFC_8463_RECORDS, name: (dkim_key_text(KeyType.RSA, public),)}
+    verdict = verify(RFC_8463_MESSAGE, known, NOW)[1]
+    assert (verdict.result, verdict.reason) == (
+        DkimResult.PERMANENT, "its key is larger than a verifier need take",
+    )  # fmt: skip

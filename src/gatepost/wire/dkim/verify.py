@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gatepost.wire.dkim.canonical import BodyHash, Canonicalization, relaxed_field, simple_field
-from gatepost.wire.dkim.sign import LEAST_RSA
+from gatepost.wire.dkim.sign import LEAST_RSA, MOST_RSA
 from gatepost.wire.dkim.signature import (
     DkimSignature,
     SignatureError,
@@ -35,6 +35,8 @@ from gatepost.wire.records.dkim_key import (
 MOST_SIGNATURES: Final = 10
 #: Simple, relaxed, and two with l=: each further l= would be another look at the whole body.
 _MOST_HASHES: Final = 4
+#: Exponents of real keys are 3 to 65537. As large as the modulus, one makes us work like a signer.
+_LARGEST_EXPONENT: Final = 2**32
 _FIELD: Final = b"dkim-signature"
 
 
@@ -264,6 +266,8 @@ def _public_key(record: DkimKeyRecord) -> RSAPublicKey | Ed25519PublicKey | str:
         return "its key is of another type"
     if key.key_size < LEAST_RSA:  # RFC 8301 §3.2
         return f"its key has {key.key_size} bits only"
+    if key.key_size > MOST_RSA or key.public_numbers().e > _LARGEST_EXPONENT:
+        return "its key is larger than a verifier need take"
     return key
 
 
