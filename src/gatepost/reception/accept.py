@@ -4,6 +4,7 @@
 SMTP, by the API and our own returns all enter here.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -46,6 +47,9 @@ from gatepost.wire.smtp.replies import SIGNATURE_BROKEN, Reply
 
 _log = logging.getLogger(__name__)
 
+#: Octets above which reading, and perhaps writing, content anew would hold up others: it goes to a
+#: thread.
+_LARGE: Final = 256 * 1024
 #: RFC 3461 §6.1: nobody is to be told of a report that cannot be delivered.
 _NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
 
@@ -125,7 +129,10 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
 
     Raises nothing: trouble with the store is a reply (decision 27).
     """
-    judged = judge(arrival, to, now())
+    if arrival.size <= _LARGE:
+        judged = judge(arrival, to, now())
+    else:
+        judged = await asyncio.to_thread(judge, arrival, to, now())
     if isinstance(judged, Reply):
         return judged
     try:

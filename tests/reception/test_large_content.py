@@ -1,0 +1,32 @@
+"""Large content is read, and perhaps written anew, while others get their turn."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gatepost.model.delivery import DeliveryState
+from gatepost.model.submission import Origin
+from gatepost.reception.accept import Acceptance, accept
+from gatepost.reception.arrival import Arrival, Origination
+from gatepost.wire.smtp.grammar import Mailbox
+from tests.support.reception import RememberingStore
+
+
+@pytest.mark.parametrize(("lines", "is_apart"), [(10, False), (500, True)])
+async def test_large_content_is_judged_in_a_thread(lines: int, is_apart: bool) -> None:
+    threads: list[threading.Thread] = []
+
+    def placement(_: str) -> DeliveryState:
+        threads.append(threading.current_thread())
+        return DeliveryState.DUE
+
+    store: Any = RememberingStore()
+    to = Acceptance(store, "relay.test", 10**7, timedelta(days=5), placement=placement)
+    content = b"From: a@b.test\r\n\r\n" + (b"x" * 2000 + b"\r\n") * lines
+    origination = Origination(Origin.SUBMISSION, "laptop.home", "192.0.2.7", "ESMTPSA")
+    paths = (Mailbox("b", "c.test"),)
+    arrival = Arrival(origination, "a@b.test", paths, (content,), len(content))
+    assert (await accept(arrival, to)).accepts
+    assert (threads[0] is not threading.current_thread()) is is_apart
