@@ -100,6 +100,8 @@ ADDED = [
     ("[limits]\nminimum_rate = '5 B'", 1, "limits.minimum_rate", 'a rate such as "100 B/s"'),
     ("[limits]\nrecipients = 99", 1, "limits.recipients", "write at least 100"),
     ("[limits]\nrecipients = 'many'", 1, "limits.recipients", "write a whole number"),
+    ("[submission]\nhide_client = 3", 1, "submission.hide_client", "write true or false"),
+    ("[http]\naddress = '127.0.0.1:2587'", 1, "http.address", "has a listener already"),
     ("[limits]\nconnections = 0", 1, "limits.connections", "write at least 1"),
     ("[[listeners]]\naddress = '127.0.0.1:1'", 0, "listeners[1].role", "it is missing"),
     ("[[listeners]]\nrole = 'mx'", 0, "listeners[1].address", 'add address = "127.0.0.1:2587"'),

@@ -12,6 +12,7 @@ import pytest
 from gatepost.model.account import Account
 from gatepost.model.ids import AccountName, WorkerId
 from gatepost.model.settings import (
+    HttpSettings,
     ListenerSettings,
     LocalDomainSettings,
     RefreshSettings,
@@ -201,6 +202,16 @@ def test_a_port_of_another_program_is_a_fault(settings: Settings, taken: str) ->
     assert finding.grade is Grade.FAULT
     assert finding.subject == f"submission {taken}"
     assert "another program" in finding.what
+
+
+def test_the_port_for_http_is_looked_at_like_the_others(settings: Settings, taken: str) -> None:
+    http = settings.model_copy(update={"http": HttpSettings(address=taken)})
+    (finding,) = bad(check(http, closed, NOW))
+    assert (finding.grade, finding.subject) == (Grade.FAULT, f"http {taken}")
+    open_to_all = settings.model_copy(update={"http": HttpSettings(address="0.0.0.0:0")})
+    (finding,) = bad(check(open_to_all, closed, NOW))
+    assert (finding.grade, finding.subject) == (Grade.WARNING, "http.address")
+    assert "no TLS" in finding.what
 
 
 def test_a_port_of_the_running_server_is_fine(settings: Settings, taken: str) -> None:

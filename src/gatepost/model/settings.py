@@ -374,3 +374,11 @@ class Settings(Section):
     dns: DnsSettings = DnsSettings()
     http: HttpSettings | None = None
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        taken = {each.address for each in self.listeners if not each.address.endswith(":0")}
+        if self.http is not None and self.http.address in taken:
+            msg = f'"{self.http.address}" has a listener already'
+            raise wrong(msg, "one port has one role: choose another", "http", "address")
+        return self

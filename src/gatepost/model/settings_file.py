@@ -80,6 +80,8 @@ _WANTED: Final = {
     "int_type": "write a whole number",
     "int_parsing": "write a whole number",
     "int_from_float": "write a whole number",
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
     "tuple_type": "write a list in brackets: […]",
     "path_type": 'write a file name in quotes: "…"',
     "too_short": "name at least one",

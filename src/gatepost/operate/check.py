@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from gatepost.model.domain_name import parse_host_port
 from gatepost.model.route import ClientCertificate
 from gatepost.model.secret import Secret
 from gatepost.model.settings import CertificateSettings, Role, Settings
+from gatepost.net.address import parse_socket_address
 from gatepost.net.certificate import (
     CertificateError,
     CertificateInvalidError,
@@ -223,9 +225,16 @@ def _store(data_dir: Path) -> Iterator[Finding]:
 
 def _ports(settings: Settings) -> Iterator[Finding]:
     ours = is_served(settings.data_dir)
-    for listener in settings.listeners:
-        subject = f"{listener.role.value} {listener.address}"
-        problem = _cannot_bind(listener.address)
+    places = [(each.role.value, each.address) for each in settings.listeners]
+    if settings.http is not None:
+        places.append(("http", settings.http.address))
+        if not ip_address(parse_socket_address(settings.http.address).host).is_loopback:
+            what = f"{settings.http.address} speaks no TLS: anybody on the way reads keys and mail"
+            mend = "listen on 127.0.0.1, with a web server with TLS before it"
+            yield Finding(Grade.WARNING, "http.address", what, mend)
+    for role, address in places:
+        subject = f"{role} {address}"
+        problem = _cannot_bind(address)
         if problem is None:
             yield Finding(Grade.FINE, subject, "free")
         elif problem.errno == errno.EADDRINUSE and ours:
