@@ -191,11 +191,17 @@ def test_answers(answer: Any, right: bool, decides: bool, senders: Any) -> None:
     "answer",
     [{}, {"answer": True}, {"answer": "yes"}, {"answer": ["ok"]}, {"answer": "ok", "senders": "a@x.test"},
      {"answer": "ok", "senders": ["nonsense"]}, {"answer": "ok", "lane": 1},
+     {"answer": "ok", "lane": []}, {"answer": "ok", "lane": {}},
      {"answer": "ok", "daily": "9"}, {"answer": "ok", "hourly": 0}],
 )  # fmt: skip
 def test_answers_that_are_not_understood(answer: Any) -> None:
     with pytest.raises(ValueError, match=r"says neither|senders|lane|daily|hourly"):
         read_answer("corp", NAME, answer)
+
+
+def test_words_of_a_service_are_text_that_can_be_stored() -> None:
+    heard = read_answer("corp", NAME, {"answer": "wrong", "reason": "no\ud800\nmore"})
+    assert heard.words == "no? more"
 
 
 async def test_words_of_a_service_never_bring_a_password_into_events(

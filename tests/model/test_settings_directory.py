@@ -68,6 +68,7 @@ def test_files_are_relative_to_the_file() -> None:
         (SQL.replace("sqlite:u.db", "postgresql://u:s3cret@h/d"), "a password stands in it"),
         (SQL.replace("sqlite:u.db", "postgresql://u@h/d?password=s3cret"), "a password stands"),
         (SQL.replace(":name", "'x'"), "asks the same for everybody"),
+        (SQL.replace(":name", "':name'"), "asks the same for everybody"),
         (SQL.replace("SELECT password", "SELECT hash"), "asks for no password"),
         (SQL + 'secret_file = "s"\n', "a file needs none"),
         (HTTP.replace("https", "http"), "without TLS anybody on the way could answer"),

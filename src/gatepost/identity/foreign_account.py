@@ -43,7 +43,8 @@ def with_policy(account: Account, said: Mapping[str, object]) -> Account:
     """
     lane = said.get("lane")
     try:
-        chosen = None if lane in {None, ""} else Lane(str(lane).strip().lower())
+        is_missing = lane is None or lane == ""
+        chosen = None if is_missing else Lane(str(lane).strip().lower())
     except ValueError:
         msg = f'"lane": "{str(lane)[:40]}" is none of {", ".join(Lane)}'
         raise ValueError(msg) from None

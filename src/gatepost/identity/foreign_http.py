@@ -93,7 +93,7 @@ def read_answer(label: str, name: AccountName, answer: Mapping[str, Any]) -> Hea
         msg = 'it says neither "ok", "wrong", "unknown" nor "suspended"'
         raise ValueError(msg)
     reason = answer.get("reason")
-    words = " ".join(reason.split())[:_WORDS] if isinstance(reason, str) else ""
+    words = _one_line(reason) if isinstance(reason, str) else ""
     if word == "unknown":
         return Heard(None)
     if word == "wrong":
@@ -108,3 +108,8 @@ def read_answer(label: str, name: AccountName, answer: Mapping[str, Any]) -> Hea
         raise ValueError(f'"senders": {problem.wrongs[0].what}') from None
     account = with_policy(account_of(name, grants, suspended=word == "suspended"), answer)
     return Heard(entry_of(label, account), True, words)
+
+
+def _one_line(reason: str) -> str:
+    """Return words that can be stored: JSON may escape halves of characters."""
+    return " ".join(reason.encode("utf-8", "replace").decode().split())[:_WORDS]

@@ -18,6 +18,8 @@ _PLACE: Final = re.compile(r"\{(\w*)\}")
 PLACES: Final = ("name", "local", "domain")
 #: A parameter of a query; "::text" is a cast of PostgreSQL's.
 PARAMETER: Final = re.compile(r"(?<![:\w]):(name|local|domain)\b", re.ASCII)
+#: Between quotes a parameter is text.
+_LITERAL: Final = re.compile(r"'[^']*'")
 SQLITE: Final = "sqlite:"
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 
@@ -139,7 +141,7 @@ def database(text: str) -> str:
 
 def sql_query(text: str) -> str:
     """Take a question with a parameter for the name."""
-    if not PARAMETER.search(text):
+    if not PARAMETER.search(_LITERAL.sub("''", text)):
         msg = "it asks the same for everybody"
         raise wrong(msg, "put :name (or :local, :domain) where the name belongs, without quotes")
     if "password" not in text.lower() and "*" not in text:

@@ -31,6 +31,8 @@ _NO_SUCH_OBJECT: Final = 32
 #: unwillingToPerform (locked).
 _REFUSED: Final = {49, 48, 19, 50, 53}
 _WORDS: Final = 200
+#: What ldap3 raises where an answer lacks a field, or has no text where text belongs.
+_UNREADABLE: Final = (LookupError, TypeError, ValueError)
 
 
 class LdapError(Exception):
@@ -215,12 +217,18 @@ class LdapClient:
         from ldap3.core import exceptions as e  # noqa: PLC0415
 
         connection = self._connect()
-        away = (e.LDAPCommunicationError, e.LDAPStartTLSError, e.LDAPResponseTimeoutError, OSError)
+        away = (
+            e.LDAPCommunicationError,
+            e.LDAPStartTLSError,
+            e.LDAPResponseTimeoutError,
+            e.LDAPBindError,  # no answer to a bind; a refusal is none of these
+            OSError,
+        )
         try:
             yield connection
         except away as problem:
             raise LdapAwayError(f"{self._servers[0]}: {_trouble(problem)}") from None
-        except e.LDAPException as problem:  # about what was asked
+        except (e.LDAPException, *_UNREADABLE) as problem:  # about what was asked
             raise LdapError(f"{self._servers[0]}: {_trouble(problem)}") from None
         finally:
             with contextlib.suppress(e.LDAPException, OSError):
@@ -234,7 +242,7 @@ class LdapClient:
         for url in list(self._servers):
             try:
                 connection = self._open(urlsplit(url))
-            except (LDAPException, OSError) as problem:
+            except (LDAPException, OSError, *_UNREADABLE) as problem:
                 troubles.append(f"{url}: {_trouble(problem)}")
                 if time.monotonic() >= end:
                     break
