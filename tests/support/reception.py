@@ -231,6 +231,9 @@ class MemoryConnection:
         self._out += octets
         self._changed.set()
 
+    async def drain(self) -> None:
+        """Whatever was written is taken at once."""
+
     async def start_tls(self, context: object = None, *, server_side: bool = False) -> None:
         self.tls = TLS
 

@@ -46,6 +46,7 @@ from gatepost.wire.smtp.server_events import (
     ContentEnded,
     NeedOctets,
     Responded,
+    TurnOver,
 )
 from gatepost.wire.smtp.server_states import State
 
@@ -160,6 +161,8 @@ class Conversation:
                     await self._on_content_ended()
                 case ContentDropped():
                     self._let_go()
+                case TurnOver():
+                    await self._wait_for_turn()
                 case Closed():
                     return
                 case Responded():
@@ -182,6 +185,13 @@ class Conversation:
         if in_content:
             self._earn_time(len(octets))  # what is thrown away, too: who sends it is not slow
         self._session.receive(octets)
+
+    async def _wait_for_turn(self) -> None:
+        """Send what is due, as fast as the peer takes it, and let other conversations go on."""
+        if out := self._session.octets_to_send():
+            self._connection.write(out)
+        await self._connection.drain()
+        await asyncio.sleep(0)
 
     def _deadline(self) -> float:
         """Idle, content too slow, or the whole connection too old: what comes first."""

@@ -18,6 +18,7 @@ from gatepost.wire.smtp.server_events import (
     ContentEnded,
     NeedOctets,
     Responded,
+    TurnOver,
 )
 from gatepost.wire.smtp.server_states import LEADS_TO, TRANSACTION, State
 
@@ -227,3 +228,39 @@ def test_what_a_client_said_cannot_break_a_reply() -> None:
     reply = replies.BAD_CONTENT.about("x\r\n250 OK" + "é" * 600)
     assert reply.octets.count(b"\r\n") == 1
     assert len(reply.octets) <= 512
+
+
+@pytest.mark.parametrize(
+    ("begin", "command", "turns"),
+    [
+        (b"", b"NOOP\r\n", 2),
+        (b"", b"RSET\r\n", 2),
+        (b"MAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\n", b"BDAT 1\r\nx", 2),
+        (b"MAIL FROM:<a@x.test>\r\n", b"RCPT TO:<b@y.test>\r\n", 2),
+        (b"", b"nonsense\r\n", 0),
+    ],
+    ids=["noop", "rset", "bdat", "rcpt", "nonsense"],
+)
+def test_many_commands_at_once_leave_others_their_turn(
+    begin: bytes, command: bytes, turns: int
+) -> None:
+    session = ServerSession(PROFILE, Channel.TLS)
+    session.receive(b"EHLO c\r\n" + begin + command * (2 * limits.COMMANDS_AT_ONCE))
+    seen: list[object] = []
+    while not isinstance(event := session.next_event(), NeedOctets | Closed):
+        seen.append(event)
+        if isinstance(event, Asked):
+            session.answer(replies.OK)
+    assert seen.count(TurnOver()) == turns
+
+
+def test_no_turn_ends_within_a_sasl_exchange() -> None:
+    session = ServerSession(PROFILE, Channel.TLS)
+    session.receive(b"EHLO c\r\n" + b"NOOP\r\n" * (limits.COMMANDS_AT_ONCE - 2) + b"AUTH PLAIN\r\n")
+    assert isinstance(session.next_event(), Asked)
+    session.challenge(b"")
+    assert session.next_event() == NeedOctets()
+    session.receive(b"*\r\n")
+    assert session.next_event() == Responded(None)
+    session.exchange_over()
+    assert session.next_event() == TurnOver()

@@ -26,5 +26,8 @@ REPLY_LINE: Final = 510
 CONTENT_LINE: Final = 998
 #: RFC 5321 §4.5.3.1.8: a server takes at least so many.
 LEAST_RECIPIENTS: Final = 100
+#: So many commands are answered before others get their turn (1 ms): a quarter of a megabyte of
+#: NOOP would hold them up for 0.1 s, chunks of one octet for longer.
+COMMANDS_AT_ONCE: Final = 100
 #: So many offences end a connection (421 4.7.0). Postfix: 20 (smtpd_hard_error_limit).
 OFFENCES: Final = 10

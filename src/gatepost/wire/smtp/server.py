@@ -39,11 +39,13 @@ from gatepost.wire.smtp.server_events import (
     Event,
     NeedOctets,
     Responded,
+    TurnOver,
 )
 from gatepost.wire.smtp.server_states import LEADS_TO, SETTLED, TRANSACTION, State
 
 _NEED_OCTETS: Final = NeedOctets()
 _CLOSED: Final = Closed()
+_TURN_OVER: Final = TurnOver()
 _CONTENT_ENDED: Final = ContentEnded()
 _CONTENT_DROPPED: Final = ContentDropped()
 
@@ -61,7 +63,7 @@ class ServerSession:
     """
 
     __slots__ = (
-        "_asked", "_chunk", "_dropped", "_extended", "_handed_out", "_lines", "_offences", "_out",
+        "_asked", "_chunk", "_commands", "_dropped", "_extended", "_handed_out", "_lines", "_offences", "_out",
         "_profile", "_reader", "_refused", "_size", "_skipping", "authenticated", "channel",
         "client_name", "content_refusal", "forward_paths", "mail", "mechanisms", "state",
     )  # fmt: skip
@@ -92,6 +94,7 @@ class ServerSession:
         self._refused = False
         self._skipping = False
         self._offences = 0
+        self._commands = 0
         self._size = 0
         self._chunk: Chunk | None = None
         #: Chunks were handed out whose content has not ended; it came to nothing.
@@ -133,11 +136,8 @@ class ServerSession:
     def next_event(self) -> Event:
         """Work through what was received up to the next thing the caller must know."""
         while self._asked is None:
-            if self.state is State.CLOSED:
-                return _CLOSED
-            if self._dropped:
-                self._dropped = False
-                return _CONTENT_DROPPED
+            if (news := self._news()) is not None:
+                return news
             if self.in_content:
                 if event := self._read_content():
                     return event
@@ -204,6 +204,18 @@ class ServerSession:
 
     # -- within
 
+    def _news(self) -> Event | None:
+        """Return what the caller must know whatever comes next."""
+        if self.state is State.CLOSED:
+            return _CLOSED
+        if self._dropped:
+            self._dropped = False
+            return _CONTENT_DROPPED
+        if self._commands >= limits.COMMANDS_AT_ONCE and self.state is not State.IN_EXCHANGE:
+            self._commands = 0
+            return _TURN_OVER
+        return None
+
     def _say(self, reply: Reply, after: State) -> None:
         self._out.append(reply.octets)
         self.state = after
@@ -243,6 +255,7 @@ class ServerSession:
             self._refuse_line(beginning, too_long(beginning) or replies.LINE_TOO_LONG)
 
     def _read_command(self, line: bytes) -> None:
+        self._commands += 1
         command = read_line(line, self._profile.extensions)
         if isinstance(command, Reply):
             self._refuse_line(line, command)

@@ -49,8 +49,15 @@ class NeedOctets:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnOver:
+    """Many commands came at once and were answered. There are more: send what is due, and let others
+    have their turn first.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The dialogue is over: send what is left, then close."""
 
 
-Event = Asked | Responded | Content | ContentEnded | ContentDropped | NeedOctets | Closed
+Event = Asked | Responded | Content | ContentEnded | ContentDropped | NeedOctets | TurnOver | Closed
