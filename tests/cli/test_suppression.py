@@ -80,9 +80,16 @@ def test_an_import_tells_faulty_lines_and_may_be_run_again(run, tmp_path: Path) 
 
 def test_an_account_s_rule(run) -> None:
     shown = json.loads(run("rule", "app@example.com", "--json").stdout)
-    assert shown == {"account": "app@example.com", "drops": False, "stream": None}
+    assert shown == {
+        "account": "app@example.com", "drops": False, "stream": None, "links": False,
+    }  # fmt: skip
+    assert run("rule", "app@example.com", "--links").exit_code != 0
     run("rule", "app@example.com", "--drop", "--stream", "news")
     assert "dropped" in run("rule", "app@example.com").stdout
     run("rule", "app@example.com", "--refuse")
     shown = json.loads(run("rule", "app@example.com", "--json").stdout)
-    assert shown == {"account": "app@example.com", "drops": False, "stream": "news"}
+    assert (shown["drops"], shown["stream"], shown["links"]) == (False, "news", False)
+    assert "links to unsubscribe" in run("rule", "app@example.com", "--links").stdout
+    without = run("rule", "app@example.com", "--stream", "")
+    assert "without a stream there is nothing to unsubscribe from" in without.stderr
+    run("rule", "app@example.com", "--stream", "", "--no-links")

@@ -49,6 +49,13 @@ def test_what_is_not_written_has_its_default() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("end", ["", "/", "/mail", "/mail/"])
+def test_links_begin_without_a_last_slash(end: str) -> None:
+    settings = read(f'{GOOD}[http]\npublic_url = "https://mail.example:8443{end}"\n')
+    assert settings.http is not None
+    assert settings.http.public_url == "https://mail.example:8443" + end.rstrip("/")
+
+
 def test_relative_paths_are_relative_to_the_file_and_maildirs_to_data_dir() -> None:
     settings = read(
         GOOD.replace("hostname", 'data_dir = "var"\nhostname')
@@ -129,6 +136,13 @@ ADDED = [
         "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = ['::1/128']",
         3, "listeners[1].proxy_protocol_from", "is not in this version yet",
     ),
+    ("[http]\npublic_url = 'http://mail.example'", 1, "http.public_url", "no https address"),
+    ("[http]\npublic_url = 'https://'", 1, "http.public_url", "no https address"),
+    ("[http]\npublic_url = 'https://a@mail.example'", 1, "http.public_url", "no https address"),
+    ("[http]\npublic_url = 'https://mail.example/>x'", 1, "http.public_url", "no https address"),
+    ("[http]\npublic_url = 'https://mail.example/ä'", 1, "http.public_url", "no https address"),
+    ("[http]\npublic_url = 'https://mail.example/?u='", 1, "http.public_url", "without ? and #"),
+    (f"[http]\npublic_url = 'https://{'x' * 200}.example'", 1, "http.public_url", "at most 200"),
     ("[auth.oauth]\nissuer = 'x'\naudience = 'a'", 1, "auth.oauth.issuer", "no web address"),
     ("[auth.oauth]\nissuer = 'http://x.y'\naudience = 'a'", 1, "auth.oauth.issuer", "https://"),
     ("[auth.oauth]\nissuer = 'https://x.y'", 0, "auth.oauth.audience", 'add audience = "gatepost"'),

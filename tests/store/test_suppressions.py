@@ -84,7 +84,7 @@ async def test_numbers_rise_and_never_come_again(store: Store):
 
 
 async def test_an_account_takes_its_suppressions_and_its_rule_along(store: Store):
-    rule = AccountRule(APP, drops=True, stream="news")
+    rule = AccountRule(APP, drops=True, stream="news", links=True)
     assert await store.read(lambda r: r.account_rule(APP)) == AccountRule(APP)
     await store.write(lambda tx: tx.put_account(Account(APP, (APP,), NOON)))
     await store.write(lambda tx: tx.put_account_rule(rule))

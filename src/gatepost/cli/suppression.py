@@ -188,6 +188,13 @@ def rule(
             "--stream", metavar="S", help='The stream that its mail belongs to; "" for none.'
         ),
     ] = None,
+    links: Annotated[
+        bool | None,
+        typer.Option(
+            "--links/--no-links",
+            help="Put a link to unsubscribe from the stream into its mail, or not (the default).",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show or change how an account's mail to suppressed recipients is met, and its stream."""
@@ -195,16 +202,18 @@ def rule(
     async def work(store: "Store") -> "AccountRule":
         from gatepost.operate.suppressions import change_rule  # noqa: PLC0415
 
-        return await change_rule(store, name, drops=drop, stream=stream, by=by())
+        return await change_rule(store, name, drops=drop, stream=stream, links=links, by=by())
 
     found = run(ctx, work)
     if json:
         told = {"account": found.account, "drops": found.drops, "stream": found.stream or None}
-        print_json(told)
+        print_json(told | {"links": found.links})
         return
     words = "accepted and dropped" if found.drops else "refused"
     say(f"{found.account}: mail to suppressed recipients is {words}")
     say(f"  stream: {found.stream or 'none'}")
+    if found.links:
+        say("  its mail gets links to unsubscribe")
 
 
 def _class(text: str) -> "SuppressionClass":

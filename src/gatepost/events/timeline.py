@@ -90,6 +90,8 @@ def _about(facts: _Facts, now: datetime) -> list[str]:
         about.append(f"{recipients} recipient" + ("" if recipients == 1 else "s"))
     if lane := facts.get("lane"):
         about.append(f"lane {lane}")
+    if stream := facts.get("stream"):
+        about.append(f"stream {stream}, {facts.get('unsubscribe', '')}")
     if release_at := _time(facts.get("release_at")):
         about.append(f"to be sent at {time_words(release_at, now)}")
     if signed := facts.get("signed"):
@@ -249,6 +251,7 @@ def _suppression(verb: str) -> "Callable[[Event, datetime], str]":
         facts = event.facts
         whose = f" for {event.account}" if event.account else ""
         kind = f" as {facts['class']}" if facts.get("class") else ""
+        kind += f" from {facts['stream']}" if facts.get("stream") else ""
         by = f" by {facts['by']}" if facts.get("by") else ""
         subject = facts.get("subject") or f"a list of {facts.get('count', 0)}"
         return _because(f"{subject} {verb}{whose}{kind}{by}", facts.get("reason"))

@@ -2,7 +2,8 @@
 
 One file of 32 random octets in base64, readable by its owner alone, the same on every node. From
 it come, each by its own label, the key that seals recoverable secrets (AES-256-GCM, NIST SP
-800-38D) and the one that makes SCRAM salts. Whoever has the file and the database has the CRAM-MD5
+800-38D), the one that makes SCRAM salts, and the one of tokens that strangers carry (AES-256-SIV, RFC
+5297). Whoever has the file and the database has the CRAM-MD5
 passwords; whoever has one of the two has none.
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
@@ -31,9 +32,9 @@ class MasterKeyError(Exception):
 
 
 class MasterKey:
-    """Seals, opens and salts. Its repr shows nothing."""
+    """Seals, opens, salts and makes tokens. Its repr shows nothing."""
 
-    __slots__ = ("_salting", "_sealing")
+    __slots__ = ("_salting", "_sealing", "_tokens")
 
     def __init__(self, octets: bytes) -> None:
         """Take 32 octets. Raises MasterKeyError for any other number."""
@@ -41,6 +42,7 @@ class MasterKey:
             raise MasterKeyError(f"the master key has {len(octets)} octets, not {_LENGTH}")
         self._sealing = AESGCM(hmac.digest(octets, b"gatepost seal 1", "sha256"))
         self._salting = hmac.digest(octets, b"gatepost scram salt 1", "sha256")
+        self._tokens = AESSIV(hmac.digest(octets, b"gatepost token 1", "sha512"))
 
     def __repr__(self) -> str:
         return "MasterKey()"
@@ -72,6 +74,21 @@ class MasterKey:
             msg = "the master key does not open this secret: was the file replaced?"
             raise MasterKeyError(msg) from None
         return opened.decode()
+
+    def token(self, text: str, context: str) -> str:
+        """Return `text` as a token for a URL: nobody else reads it, or makes one. The same text and
+        context have always the same token, so that no count of messages wears the key out.
+        """
+        sealed = self._tokens.encrypt(text.encode(), [context.encode()])
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def read_token(self, token: str, context: str) -> str | None:
+        """Return what a token of ours says, None for any other; checked in constant time."""
+        try:
+            sealed = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
+            return self._tokens.decrypt(sealed, [context.encode()]).decode()
+        except (InvalidTag, ValueError):
+            return None
 
 
 def read_master_key(path: Path) -> MasterKey:

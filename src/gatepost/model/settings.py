@@ -331,6 +331,7 @@ class HttpSettings(Section):
     """The process that answers HTTP; without the section there is none."""
 
     address: Annotated[str, AfterValidator(checks.listen_address)] = "127.0.0.1:8025"
+    public_url: Annotated[str, AfterValidator(checks.public_url)] | None = None
 
 
 class LogSettings(Section):

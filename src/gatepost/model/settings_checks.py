@@ -159,6 +159,25 @@ def web_address(text: str) -> str:
     return text
 
 
+#: A link below it, with the longest names in it, still is a line of a message (RFC 5322 §2.1.1).
+_LONGEST_URL: Final = 200
+
+
+def public_url(text: str) -> str:
+    """Take the https URL under which others reach us, without its last slash: links are put behind
+    it (RFC 8058 §3.1: they must be https).
+    """
+    parts = urlsplit(text)
+    is_plain = all("!" <= c <= "~" and c not in '<>"\\' for c in text)
+    if parts.scheme != "https" or not parts.hostname or parts.username or not is_plain:
+        msg = "this is no https address that others could follow"
+        raise wrong(msg, 'write it as "https://mail.example"')
+    if parts.query or parts.fragment or len(text) > _LONGEST_URL:
+        msg = "nothing can be put behind this address"
+        raise wrong(msg, f"write at most {_LONGEST_URL} characters, without ? and #")
+    return text.rstrip("/")
+
+
 def oauth(
     sources: Sequence[object],
     client_id: str | None,

@@ -10,7 +10,7 @@ from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
 from gatepost.net.resolver import resolver_from
-from gatepost.node.parts import build_signer, plain_acceptance
+from gatepost.node.parts import build_signer, plain_acceptance, public_url
 from gatepost.operate.hand_in import Intake
 from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
@@ -18,6 +18,7 @@ from gatepost.reception.bulk import BulkCounter
 from gatepost.reception.mailbox_providers import mailbox_providers
 from gatepost.reception.relay import local_domains
 from gatepost.reception.suppressed import SuppressionList
+from gatepost.reception.unsubscribe import Links, Streams
 from gatepost.store.protocols import Store
 
 
@@ -37,13 +38,17 @@ def build_intake(
 
     """
     routing = build_routing(settings)
-    signer = build_signer(settings, store, read_master_key(settings.master_key))
+    master_key = read_master_key(settings.master_key)
+    signer = build_signer(settings, store, master_key)
+    suppressed = SuppressionList(store)
+    links = Links(master_key, public_url(settings))
     resolver = resolver_from(settings.dns)
     gate = Gate(resolver, settings.alignment, settings.hostname, recorder.record)
     acceptance = replace(
         plain_acceptance(settings, store, routing),
         signer=signer,
         align=gate.judge,
+        unsubscribe=Streams(suppressed, links, signer).mind,
         sent=bulk.count if bulk else None,
     )
     return Intake(
@@ -51,7 +56,8 @@ def build_intake(
         acceptance=acceptance,
         directory=Directory(store),
         allowances=Allowances(store, worker, settings.quotas.limits),
-        suppressed=SuppressionList(store),
+        suppressed=suppressed,
+        links=links,
         signer=signer,
         routing=routing,
         local=local_domains(settings.local_domains),

@@ -48,6 +48,7 @@ from gatepost.reception.readiness import Unpublished
 from gatepost.reception.relay import local_domains
 from gatepost.reception.signing import Signer, SigningRules, sign_again
 from gatepost.reception.suppressed import SuppressionList
+from gatepost.reception.unsubscribe import Links, Streams
 from gatepost.returns.notify import Notifier
 from gatepost.returns.settle import Settler
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -130,6 +131,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         signer=signer,
         examine=inbound.examine,
         align=gate.judge,
+        unsubscribe=Streams(suppressed, Links(master_key, public_url(settings)), signer).mind,
         sent=bulk.count,
     )
     notifier = Notifier(
@@ -195,6 +197,11 @@ def plain_acceptance(settings: Settings, store: Store, routing: Routing) -> Acce
         keys_kept=settings.retention.idempotency_keys,
         rules=settings.submission,
     )
+
+
+def public_url(settings: Settings) -> str:
+    """Return what links to us begin with, "" where nobody outside reaches us."""
+    return (settings.http.public_url if settings.http else None) or ""
 
 
 def build_desk(

@@ -26,6 +26,7 @@ from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
 from gatepost.reception.relay import LocalDomains
 from gatepost.reception.signing import Signer
 from gatepost.reception.suppressed import SuppressionList
+from gatepost.reception.unsubscribe import Links
 from gatepost.store.protocols import Store
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Mail, Rcpt
@@ -65,6 +66,7 @@ class Intake:
     directory: Directory
     allowances: Allowances
     suppressed: SuppressionList
+    links: Links
     signer: Signer
     routing: Routing
     local: LocalDomains

@@ -203,9 +203,11 @@ async def change_rule(
     *,
     drops: bool | None = None,
     stream: str | None = None,
+    links: bool | None = None,
     by: By,
 ) -> AccountRule:
-    """Change how an account's mail to suppressed recipients is met, or its stream; None leaves it.
+    """Change how an account's mail to suppressed recipients is met, its stream, or whether it gets
+    links to unsubscribe from that; None leaves it.
 
     Raises:
         NoSuchAccountError, BadSuppressionError: nothing was written.
@@ -221,11 +223,16 @@ async def change_rule(
             account.name,
             rule.drops if drops is None else drops,
             rule.stream if wanted is None else wanted,
+            rule.links if links is None else links,
         )
+        if fresh.links and not fresh.stream:
+            msg = "without a stream there is nothing to unsubscribe from"
+            raise BadSuppressionError(msg, 'add --stream NAME, or write "--no-links"')
         if fresh != rule:
             transaction.put_account_rule(fresh)
             words = "dropped" if fresh.drops else "refused"
             change = f"suppressed recipients are {words}; stream: {fresh.stream or 'none'}"
+            change += ", with links to unsubscribe" if fresh.links else ""
             transaction.add_events([changed(account, by, change)])
         return fresh
 

@@ -184,6 +184,7 @@ private_key = "key.pem"
 
 #[http]                             # the HTTP API, /healthz and /metrics; without this section: none
 #address = "127.0.0.1:8025"         # put a web server with TLS before it, should others reach it
+#public_url = "https://mail.example"  # how others reach it: links to unsubscribe begin so
 
 #[log]
 #format = "text"                   # "json"

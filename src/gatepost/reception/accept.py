@@ -24,7 +24,7 @@ from gatepost.reception.arrival import Arrival, facts_of, hop_of, needs_utf8
 from gatepost.reception.deliveries import deliveries_for
 from gatepost.reception.fixups import Completed, Facts, complete
 from gatepost.reception.handling import Handling, decide
-from gatepost.reception.instructions import is_trial, key_of, verdict_words
+from gatepost.reception.instructions import verdict_words, wanted
 from gatepost.reception.once import Once, came_before, once_under
 from gatepost.reception.ownership import judge_authors
 from gatepost.reception.readiness import Unpublished, refusal, waits_for
@@ -76,6 +76,9 @@ class Accepted:
     once: Once | None = None
     #: It was only to be judged.
     is_trial: bool = False
+    #: The stream that its header names, and whether that says how one unsubscribes.
+    stream: str = ""
+    unsubscribes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class Acceptance:
     """What accepting needs of the world.
 
     `placement` says in which state a delivery to a destination begins: held, where a route says so.
-    Without a `signer` nothing is signed. `examine` looks at mail from servers, `align` at what
+    Without a `signer` nothing is signed. `unsubscribe` minds the streams of submissions, `examine` looks at mail from servers, `align` at what
     DMARC will see in a submission; both may refuse. `sent` hears of each message that was stored.
     `tags` are the characters that part a tag from a local part; `future_release` is how far ahead
     a message may be released.
@@ -116,6 +119,7 @@ class Acceptance:
     signer: Signer | None = None
     examine: Callable[[Arrival, Accepted], Awaitable[Accepted | Reply]] | None = None
     align: Callable[[Accepted], Awaitable[Accepted | Reply]] | None = None
+    unsubscribe: Callable[[Accepted], Awaitable[Accepted | Reply]] | None = None
     sent: Callable[[Accepted], None] | None = None
     tags: str = TAG
     keys_kept: timedelta = timedelta(days=1)
@@ -163,6 +167,11 @@ async def ready_to_keep(arrival: Arrival, judged: Accepted, to: Acceptance) -> A
         if isinstance(examined, Reply):
             return examined
         judged = examined
+    if to.unsubscribe and judged.submission.account:
+        streamed = await to.unsubscribe(judged)
+        if isinstance(streamed, Reply):
+            return streamed
+        judged = streamed
     ready = await signed(judged, to)
     return ready if isinstance(ready, Reply) or not to.align else await to.align(ready)
 
@@ -393,6 +402,7 @@ def _accepted(
         event=Event(EventKind.ACCEPTED, at, identifier, account=account, facts=facts),
         authors=completed.from_addresses if account else (),
         signed_by=completed.signed_by,
+        unsubscribes=completed.unsubscribes,
         spendings=arrival.spendings,
         more_events=drop_events(deliveries, submission) if arrival.dropped else (),
     )
@@ -402,13 +412,11 @@ def _instructed(
     accepted: Accepted, completed: Completed, instructions: Mapping[bytes, bytes]
 ) -> Accepted | Reply:
     """Return a message as its client wants it handled, or refuse what it asks."""
-    trial, key = is_trial(instructions), key_of(instructions)
-    if isinstance(trial, Reply):
-        return trial
-    if isinstance(key, Reply):
-        return key
+    asked = wanted(instructions)
+    if isinstance(asked, Reply):
+        return asked
     once = None
-    if key is not None:
-        forward_paths = (delivery.forward_path for delivery in accepted.deliveries)
-        once = once_under(key, accepted.submission.reverse_path, forward_paths, completed.pieces)
-    return replace(accepted, once=once, is_trial=trial)
+    if asked.key is not None:
+        paths = (delivery.forward_path for delivery in accepted.deliveries)
+        once = once_under(asked.key, accepted.submission.reverse_path, paths, completed.pieces)
+    return replace(accepted, once=once, is_trial=asked.is_trial, stream=asked.stream)

@@ -11,7 +11,7 @@ from typing import Final
 
 from gatepost.model.settings import SubmissionSettings
 from gatepost.reception.handling import LANE_FIELD, SEND_AT_FIELD
-from gatepost.reception.instructions import JUDGE_FIELD, KEY_FIELD
+from gatepost.reception.instructions import JUDGE_FIELD, KEY_FIELD, STREAM_FIELD
 from gatepost.wire.dkim.verify import signers
 from gatepost.wire.message.addresses import addresses_of
 from gatepost.wire.message.authentication_results import forged_fields
@@ -42,7 +42,9 @@ _MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{1,900}>")
 #: Fields that name recipients who shall stay unknown (RFC 5322 §3.6.3, §3.6.6).
 _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
 #: Fields by which a client tells us how to handle the message.
-_INSTRUCTIONS: Final = frozenset({KEY_FIELD, JUDGE_FIELD, LANE_FIELD, SEND_AT_FIELD})
+_INSTRUCTIONS: Final = frozenset({KEY_FIELD, JUDGE_FIELD, LANE_FIELD, SEND_AT_FIELD, STREAM_FIELD})
+#: Fields that say how one unsubscribes (RFC 2369 §3.2, RFC 8058 §3.1).
+_UNSUBSCRIBE: Final = frozenset({b"list-unsubscribe", b"list-unsubscribe-post"})
 #: Fields that we write where they are missing or empty.
 _ADDED: Final = (b"date", b"message-id")
 _DEFAULT: Final = SubmissionSettings()
@@ -72,7 +74,7 @@ class Completed:
     written, read for submissions only. `eight_bit`: an octet above 127 is in it; `utf8_header`: in
     its header section. `binary`: not lines of text. `instructions` are the bodies of our own fields,
     by name in lower case: they were cut out. `signed_by` are the domains (d=) of DKIM signatures that a
-    submission brought, whether they hold or not.
+    submission brought, whether they hold or not. `unsubscribes`: it says itself how one unsubscribes.
     """
 
     prefix: bytes
@@ -85,6 +87,7 @@ class Completed:
     signed_by: tuple[str, ...] = ()
     utf8_header: bool = False
     binary: bool = False
+    unsubscribes: bool = False
 
     @property
     def octets(self) -> tuple[bytes, ...]:
@@ -203,7 +206,7 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
     eight_bit = not content.isascii()
     return Completed(
         prefix, pieces, message_id_, authors, senders, eight_bit, instructions,
-        signers(content, header),
+        signers(content, header), unsubscribes=not _UNSUBSCRIBE.isdisjoint(header.names),
     )  # fmt: skip
 
 

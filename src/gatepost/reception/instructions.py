@@ -2,22 +2,45 @@
 
 Gatepost-Idempotency-Key: order-4711   the message is queued once, however often it is sent
 Gatepost-Judge: yes                    it is judged, and not queued
+Gatepost-Stream: news                  its stream: who unsubscribes gets no more of it
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from gatepost.model.event import Fact
+from gatepost.model.suppression import is_stream_name
 from gatepost.wire.message.header import HeaderFault, scan
 from gatepost.wire.smtp.replies import BAD_CONTENT, Reply
 
 KEY_FIELD: Final = b"gatepost-idempotency-key"
 JUDGE_FIELD: Final = b"gatepost-judge"
+STREAM_FIELD: Final = b"gatepost-stream"
 
 _LONGEST_KEY: Final = 200
 #: What a program that builds its message anew for a second try may write differently.
 _MAY_DIFFER: Final = frozenset({b"date", b"message-id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a message asks: to be queued once under a key, to be judged only, its stream ("": none)."""
+
+    key: str | None
+    is_trial: bool
+    stream: str
+
+
+def wanted(instructions: Mapping[bytes, bytes]) -> Wanted | Reply:
+    """Return what a message asks, or the reply that refuses it."""
+    key, trial, stream = key_of(instructions), is_trial(instructions), stream_of(instructions)
+    if isinstance(trial, Reply):
+        return trial
+    if isinstance(key, Reply):
+        return key
+    return stream if isinstance(stream, Reply) else Wanted(key, trial, stream)
 
 
 def key_of(instructions: Mapping[bytes, bytes]) -> str | Reply | None:
@@ -38,6 +61,17 @@ def is_trial(instructions: Mapping[bytes, bytes]) -> bool | Reply:
     if body in {b"yes", b"no"}:
         return body == b"yes"
     return BAD_CONTENT.about("Gatepost-Judge is neither yes nor no")
+
+
+def stream_of(instructions: Mapping[bytes, bytes]) -> str | Reply:
+    """Return the stream that the message names, "" for none, or refuse the field."""
+    body = instructions.get(STREAM_FIELD)
+    if body is None:
+        return ""
+    name = body.strip().decode("latin-1")
+    if is_stream_name(name):
+        return name
+    return BAD_CONTENT.about("Gatepost-Stream is not 1 to 64 letters, digits, or any of - _ .")
 
 
 def digest_of(envelope: Iterable[str], content: bytes) -> bytes:
@@ -63,4 +97,6 @@ def verdict_words(facts: Mapping[str, Fact]) -> str:
     words.append(f"signed by {facts['signed']}" if facts.get("signed") else "not signed")
     if alignment := facts.get("alignment"):
         words.append(str(alignment))
+    if stream := facts.get("stream"):
+        words.append(f"stream {stream}: {facts.get('unsubscribe')}")
     return "; ".join(words)

@@ -229,6 +229,11 @@ CREATE TABLE api_key (
 ) STRICT, WITHOUT ROWID;
 """
 
+#: 15: whether an account's mail gets links to unsubscribe from its stream.
+_LINKS: Final = """
+ALTER TABLE account_rule ADD COLUMN links INTEGER NOT NULL DEFAULT 0;
+"""
+
 #: One script per version; a new version is appended, never edited.
 MIGRATIONS: Final[Sequence[str]] = (
     _FIRST,
@@ -245,6 +250,7 @@ MIGRATIONS: Final[Sequence[str]] = (
     _LANES,
     _HISTORIES,
     _API_KEYS,
+    _LINKS,
 )
 #: What a version changes in each daily table of deliveries that is there already.
 _DAILY_MIGRATIONS: Final[Mapping[str, str]] = {_LANES: _LANES_DAILY}

@@ -99,8 +99,8 @@ class SqliteSuppressionChanges(SqliteSuppressionReading):
 
     def put_account_rule(self, rule: AccountRule) -> None:
         """Insert or replace."""
-        sql = "INSERT OR REPLACE INTO account_rule VALUES (?, ?, ?)"
-        self._rows(sql, (rule.account, int(rule.drops), rule.stream))
+        sql = "INSERT OR REPLACE INTO account_rule VALUES (?, ?, ?, ?)"
+        self._rows(sql, (rule.account, int(rule.drops), rule.stream, int(rule.links)))
 
     def forget_suppressions_of(self, account: AccountName) -> None:
         """Remove an account's suppressions and its rule."""
@@ -115,4 +115,4 @@ def _suppression_of(row: Row) -> Suppression:
 
 
 def _rule_of(row: Row) -> AccountRule:
-    return AccountRule(AccountName(row[0]), bool(row[1]), row[2])
+    return AccountRule(AccountName(row[0]), bool(row[1]), row[2], bool(row[3]))

@@ -33,11 +33,13 @@ class AccountRule:
     """How an account's mail to suppressed recipients is met, and to which stream its mail belongs.
 
     `drops`: it is accepted and dropped, where else it is refused. `stream` "": to none.
+    `links`: its mail gets a link by which one unsubscribes from the stream.
     """
 
     account: AccountName
     drops: bool = False
     stream: str = ""
+    links: bool = False
 
 
 class ReadsSuppressions(Protocol):
