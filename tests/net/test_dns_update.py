@@ -50,6 +50,13 @@ def test_what_is_no_key_is_refused_without_showing_it(text: str, said: str) -> N
     assert "c2Vj" not in str(raised.value)
 
 
+@pytest.mark.parametrize("quote", ['"', ""])
+def test_two_slashes_in_a_secret_are_no_comment(quote: str) -> None:
+    secret = "c2VjcmV0IHNlY3JldCBzZWNyZX//"
+    text = f"key a {{ algorithm hmac-sha256; secret {quote}{secret}{quote}; }}; // made"
+    assert parse_tsig_key(text).secret.reveal() == secret
+
+
 async def test_a_server_that_is_away_is_named() -> None:
     with pytest.raises(DnsUpdateError) as raised:
         await ZoneServer("127.0.0.1", 1, KEY).zone_of("example.com")

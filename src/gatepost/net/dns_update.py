@@ -25,6 +25,8 @@ from gatepost.model.secret import Secret
 #: Seconds for one exchange; a primary that writes to a slow disk takes its time.
 _PATIENCE: Final = 10.0
 _LENGTH: Final = struct.Struct("!H")
+#: Base64 may hold "//", too: a comment stands behind a space, a brace or a semicolon.
+_COMMENT: Final = re.compile(r"(?m)(?:^|(?<=[\s{};]))(?:#|//).*$")
 _KEY: Final = re.compile(r'key\s+"?([\w.-]+)"?\s*\{(.*?)\}\s*;?', re.DOTALL)
 _STATEMENT: Final = re.compile(r'(algorithm|secret)\s+"?([^\s";]+)"?\s*;')
 _ALGORITHMS: Final = {
@@ -71,7 +73,7 @@ def parse_tsig_key(text: str) -> TsigKey:
         ValueError: it is none; the words say why, never the secret.
 
     """
-    found = _KEY.search(re.sub(r"(?m)(#|//).*$", "", text))
+    found = _KEY.search(_COMMENT.sub("", text))
     if found is None:
         raise ValueError('there is no key "NAME" { … } in it')
     said = dict(_STATEMENT.findall(found[2]))
