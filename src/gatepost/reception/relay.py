@@ -40,7 +40,7 @@ class LocalDomains:
         known = self.mailboxes[mailbox.domain]
         if name in known:
             return True
-        return _EVERYTHING in known and not _ROUTING.intersection(name)
+        return _EVERYTHING in known and not _routes(name)
 
 
 def local_domains(settings: tuple[LocalDomainSettings, ...]) -> LocalDomains:
@@ -53,6 +53,13 @@ def _folded(name: str) -> str:
     letter beyond ASCII is put together (RFC 6532 §3.1: NFC).
     """
     return name.lower() if name.isascii() else normalize("NFC", name.casefold())
+
+
+def _routes(name: str) -> bool:
+    """Tell whether a name could be a way onwards, to one behind us who takes wide letters (U+FF05)
+    for others ("%"), too.
+    """
+    return bool(_ROUTING.intersection(name if name.isascii() else normalize("NFKC", name)))
 
 
 def judge_forward_path(
@@ -74,6 +81,6 @@ def judge_forward_path(
 
 
 def _no_mailbox(mailbox: Mailbox, principal: Principal | None) -> Reply:
-    if principal is None and _ROUTING.intersection(mailbox.name):
+    if principal is None and _routes(mailbox.name):
         return replies.RELAYING_DENIED
     return replies.NO_SUCH_MAILBOX.about(mailbox.text)
