@@ -135,6 +135,8 @@ def test_a_history_stays_small_and_knows_no_more_than_happened(
         (550, "5.1.10", True),
         (550, "5.2.1", True),
         (450, "4.1.1", False),
+        (553, "5.1.7", False),
+        (550, "5.1.8", False),
         (550, "5.7.1", False),
         (554, "", False),
         (552, "5.2.2", False),

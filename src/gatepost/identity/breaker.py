@@ -18,6 +18,8 @@ _DAY: Final = 86_400
 #: Days that are remembered, and networks.
 DAYS: Final = 30
 NETWORKS: Final = 256
+#: RFC 3463 §3.2: the reverse-path's mailbox, and its domain, are what is wrong.
+_OF_THE_SENDER: Final = frozenset({"5.1.7", "5.1.8"})
 #: A surge that began before midnight must not be measured by itself.
 _SAME_SURGE: Final = timedelta(hours=2)
 
@@ -113,6 +115,8 @@ def is_no_address(outcome: Outcome | None) -> bool:
     not because of us or of the message.
     """
     if outcome is None or not 500 <= outcome.code < 600:
+        return False
+    if outcome.status in _OF_THE_SENDER:
         return False
     return outcome.status.startswith("5.1.") or outcome.status == "5.2.1"
 
