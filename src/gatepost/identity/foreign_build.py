@@ -134,7 +134,14 @@ def _of_file(file: SqliteFile, directory: "DirectorySettings", *, has_keys: bool
 def _secret(directory: "DirectorySettings") -> Secret:
     if directory.secret_file is None:
         return Secret("")
-    return Secret(directory.secret_file.read_text("utf-8").strip())
+    text = directory.secret_file.read_text("utf-8").strip()
+    if not text:
+        raise OSError(errno.EINVAL, "it is empty", str(directory.secret_file))
+    if any(c < " " or c == "\x7f" for c in text):
+        # A header field of HTTP cannot hold it, and nobody means it.
+        words = "it holds more than one line, or a control character"
+        raise OSError(errno.EINVAL, words, str(directory.secret_file))
+    return Secret(text)
 
 
 def _check_authorities(path: Path) -> None:

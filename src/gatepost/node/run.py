@@ -1,6 +1,7 @@
 """From settings to a running node: everything that can be wrong is said before a port opens."""
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -349,7 +350,9 @@ def _unreadable(settings: Settings, reader: Identity | None) -> str:
         return str(problem)
     except OSError as problem:
         words = (problem.strerror or str(problem)).lower()
-        return f"{_named(problem, settings)}: {words}; let the user that serves read it"
+        is_readable = problem.errno == errno.EINVAL  # what stands in it is no good
+        mend = "write it anew" if is_readable else "let the user that serves read it"
+        return f"{_named(problem, settings)}: {words}; {mend}"
     return ""
 
 

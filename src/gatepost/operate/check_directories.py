@@ -1,6 +1,7 @@
 """Look whether directories of others answer, as the one who will ask them."""
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,8 @@ def _file_words(problem: OSError | UnicodeDecodeError) -> tuple[str, str]:
     if isinstance(problem, UnicodeDecodeError):
         return "the secret is not UTF-8 text", "write it anew"
     words = (problem.strerror or str(problem)).lower()
+    if problem.errno == errno.EINVAL:  # what stands in it
+        return f"{problem.filename}: {words}", "write it anew"
     return f"{problem.filename}: {words}", "let the user that serves read it, and nobody else"
 
 
