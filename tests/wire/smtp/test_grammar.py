@@ -53,6 +53,12 @@ PATHS = [
 ]
 
 
+@pytest.mark.parametrize("text", ["\ud800@x.example", "a@\ud800.example", "a\udfff@x.example"])
+def test_half_a_character_is_no_mailbox(text: str) -> None:
+    """No octets make one, but JSON can spell it."""
+    assert parse_mailbox(text) is None
+
+
 @pytest.mark.rfc("5321#4.1.2")
 @pytest.mark.parametrize(("text", "expected"), PATHS)
 def test_path(text: str, expected: Mailbox | None) -> None:

@@ -17,6 +17,7 @@ _LABEL: Final = rf"[A-Za-z0-9_](?:[A-Za-z0-9_-]{{0,{LABEL - 2}}}[A-Za-z0-9_])?"
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 #: A-d-l ":" of a source route: accepted, and ignored (RFC 5321 §4.1.1.3, appendix C).
 _SOURCE_ROUTE: Final = re.compile(r"(?:@[A-Za-z0-9.-]+|@\[[^\]]+\])(?:,@[^,:]+)*:")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _ORDINARY: Final = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
 
 
@@ -76,7 +77,9 @@ def _parse_utf8(text: str) -> Mailbox | None:
     becomes A-labels: the form that is looked up and compared.
     """
     local_part, at, domain = text.rpartition("@")
-    if not at or len(text.encode()) > PATH - 2 or len(local_part.encode()) > LOCAL_PART:
+    if not at or _SURROGATE.search(text):  # JSON can spell half a character
+        return None
+    if len(text.encode()) > PATH - 2 or len(local_part.encode()) > LOCAL_PART:
         return None
     labels = domain if domain.isascii() else a_labels(domain)
     # What is no ASCII may stand where an atom may; white space and controls may not.
