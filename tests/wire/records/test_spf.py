@@ -13,6 +13,7 @@ from gatepost.wire.records.spf import SpfResult, parse_spf, spf_texts
 from gatepost.wire.records.spf_check import (
     MOST_LOOK_UPS,
     MOST_NAMES,
+    MOST_RECORDS,
     SpfFacts,
     SpfVerdict,
     check_host,
@@ -211,3 +212,20 @@ def test_labels_are_taken_from_the_left_until_a_name_fits(name: str) -> None:
     while len(expected) > LONGEST_NAME and "." in expected:
         expected = expected.partition(".")[2]
     assert fitting_name(name) == expected
+
+
+def test_all_addresses_together_are_bounded() -> None:
+    """A hundred hosts with hundreds of addresses each are not all looked at."""
+    zone: Zone = {
+        "example.com": [("TXT", ["v=spf1 a:a.example.com mx:a.example.com mx:b.example.com -all"])]
+    }
+    for each in "ab":
+        zone[f"{each}.example.com"] = [
+            ("MX", (n, f"h{n}.{each}.example.com")) for n in range(10)
+        ]  # fmt: skip
+        for n in range(10):
+            zone[f"h{n}.{each}.example.com"] = [("A", f"10.0.{n}.{i}") for i in range(200)]
+    zone["a.example.com"] += [("A", "10.1.1.1")]
+    verdict = check(zone)
+    assert verdict.result is SpfResult.PERMANENT
+    assert verdict.reason == f"more than {MOST_RECORDS} records, at h4.a.example.com"

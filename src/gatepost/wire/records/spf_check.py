@@ -35,6 +35,9 @@ from gatepost.wire.records.spf_macro import (
 MOST_LOOK_UPS: Final = 10
 MOST_VOID: Final = 2
 MOST_NAMES: Final = 10
+#: Records that all mechanisms together may bring: a hundred look-ups with a thousand addresses each
+#: would keep us busy for seconds.
+MOST_RECORDS: Final = 1000
 
 _Address = IPv4Address | IPv6Address
 V = TypeVar("V")
@@ -111,6 +114,7 @@ class _Check:
         self._facts = facts
         self._look_ups = 0
         self._void = 0
+        self._records = 0
         self._validated: tuple[str, ...] | None = None
         self._nameless = False
         is_six = isinstance(self._client, IPv6Address)
@@ -251,6 +255,9 @@ class _Check:
         if answer.failed:
             raise SpfTemporaryError(f"nobody could tell {kind.value} of {name}")
         self._count_void(answer)
+        self._records += len(answer.texts)
+        if self._records > MOST_RECORDS:
+            raise SpfPermanentError(f"more than {MOST_RECORDS} records, at {name}")
         return tuple(text.removesuffix(".").lower() for text in answer.texts)
 
     def _count_void(self, answer: Answer) -> None:
