@@ -163,3 +163,14 @@ async def test_keys_are_asked_for_and_scoped(rig: Rig):
     assert (await rig.ask("GET", "/v1/suppressions", by=old.text.reveal())).status == 401
     await revoke(rig.store, "app@sender.test", by=by)
     assert (await rig.ask("POST", "/v1/messages", body=MESSAGE)).status == 401
+
+
+async def test_a_reverse_path_is_written_as_on_port_587(rig: Rig):
+    """Domains in A-labels and lower case: what is compared, and what any next hop takes."""
+    local_part, _, domain = APP.partition("@")
+    done = await rig.ask(
+        "POST", "/v1/messages", body=MESSAGE | {"from": f"{local_part}@{domain.upper()}"}
+    )
+    assert done.status == 202
+    (row,) = await rows(rig)
+    assert row.submission.reverse_path == APP

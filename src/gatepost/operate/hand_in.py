@@ -219,6 +219,7 @@ async def _judge_recipients(
 def arrival_of(parcel: Parcel, envelope: Envelope, drawing: Drawing | None = None) -> Arrival:
     """Return the message as `accept` takes it."""
     instructions = {KEY_FIELD: parcel.key.encode("latin-1", "replace")} if parcel.key else {}
+    reverse_path = parse_mailbox(parcel.reverse_path) if parcel.reverse_path else None
     return Arrival(
         origination=Origination(
             origin=Origin.SUBMISSION,
@@ -227,7 +228,7 @@ def arrival_of(parcel: Parcel, envelope: Envelope, drawing: Drawing | None = Non
             protocol="HTTP",
             account=envelope.account,
         ),
-        reverse_path=parcel.reverse_path,
+        reverse_path=reverse_path.text if reverse_path else "",
         forward_paths=envelope.forward_paths,
         pieces=(parcel.content,),
         size=len(parcel.content),
