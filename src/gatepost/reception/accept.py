@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 #: Octets above which reading, and perhaps writing, content anew would hold up others: it goes to a
 #: thread.
-_LARGE: Final = 256 * 1024
+_LARGE: Final = 128 * 1024
 #: RFC 3461 §6.1: nobody is to be told of a report that cannot be delivered.
 _NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
 
