@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import itertools
 import smtplib
 import time
 from collections.abc import Iterator
@@ -54,21 +55,27 @@ class Company:
     def __init__(self, node: Node, slapd: Slapd, service: DirectoryService, users: Path) -> None:
         self.node, self.slapd, self.service = node, slapd, service
         self.users = users
+        self.hosts = itertools.cycle(f"127.0.0.{n}" for n in range(2, 250))
 
     def sql(self, statement: str, *values: Any) -> None:
         connection = apsw.Connection(str(self.users))
         connection.execute(statement, values)
         connection.close()
 
-    def session(self) -> smtplib.SMTP_SSL:
+    def session(self, source: str = "127.0.0.1") -> smtplib.SMTP_SSL:
         smtp = smtplib.SMTP_SSL(
-            "127.0.0.1", self.node.ports.submissions, context=self.node.trust(), timeout=30
+            "127.0.0.1",
+            self.node.ports.submissions,
+            context=self.node.trust(),
+            timeout=30,
+            source_address=(source, 0),
         )
         smtp.ehlo()
         return smtp
 
     def login(self, name: str, password: str) -> str:
-        with self.session() as smtp:
+        # From one address after the other: of one, only so many refusals a minute are told singly.
+        with self.session(next(self.hosts)) as smtp:
             message = base64.b64encode(f"\0{name}\0{password}".encode()).decode()
             code, words = smtp.docmd("AUTH", f"PLAIN {message}")
             return f"{code} {words.decode()}"

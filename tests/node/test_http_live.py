@@ -4,12 +4,12 @@ import http.client
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.crash import processes
 from tests.support.node import CAPTURE_ALL, HOST, Node, free_ports, wait_until
 
 ACCOUNT = "app@sender.test"
@@ -41,11 +41,7 @@ class Client:
     def process(self) -> int:
         """Return the pid of the HTTP process: the last one born of the supervisor's children."""
         assert self.node.process is not None
-        found = subprocess.run(
-            ["pgrep", "-n", "-P", str(self.node.process.pid)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return int(found.stdout)
+        return processes.children(self.node.process.pid)[-1]
 
 
 @pytest.fixture(scope="module")

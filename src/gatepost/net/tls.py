@@ -174,9 +174,17 @@ def _one_of_each_kind(certificates: Iterator[Certificate]) -> tuple[Certificate,
     return tuple(chosen.values())
 
 
+#: Suites of TLS 1.2: forward secrecy, and no more. It is Python's own list; distributions build
+#: theirs with OpenSSL's, which has pre-shared keys and key exchange by RSA.
+_SUITES: Final = (
+    "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
+)
+
+
 def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_SUITES)
     # One ticket: a mail client opens one connection at a time, and a second one costs time.
     context.num_tickets = 1
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -245,6 +253,7 @@ def client_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_SUITES)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if Verification(mode) is Verification.OPPORTUNISTIC:
         context.check_hostname = False
