@@ -88,6 +88,20 @@ def test_a_name_that_is_no_address_owns_none() -> None:
     assert entry.account.senders == ()
 
 
+@pytest.mark.parametrize("name", ["*@corp.test", "@corp.test", "*", "*.corp.test", "a*@corp.test"])
+async def test_a_name_that_looks_like_many_addresses_owns_none(name: str) -> None:
+    who = AccountName(name)
+    by_http = read_answer("corp", who, {"answer": "ok"}).entry
+    client: Any = Client(lambda: LdapAnswer(LdapEntry("uid=x"), True))
+    client.has_attributes = False
+    by_ldap = (
+        await LdapDirectory("corp", client, at_once=1, timeout=5.0).check(who, "x", Asker())
+    ).entry
+    for entry in (read_rows("corp", who, [row()]), by_http, by_ldap):
+        assert entry
+        assert entry.account.senders == ()
+
+
 def test_no_rows_are_nobody() -> None:
     assert read_rows("corp", NAME, []) is None
 

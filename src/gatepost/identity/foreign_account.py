@@ -8,10 +8,12 @@ from typing import Final
 from gatepost.identity.directory import Entry
 from gatepost.identity.verdict import directory_credential
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind
+from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName
 from gatepost.model.lane import Lane
 from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.secret import Secret
+from gatepost.model.wrong import WrongValueError
 
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
 _NOTHING: Final = Secret("")
@@ -32,6 +34,19 @@ def account_of(name: AccountName, senders: Sequence[str], *, suspended: bool = F
     """Return an account that may send as `senders` (grants)."""
     state = AccountState.SUSPENDED if suspended else AccountState.ACTIVE
     return Account(name, tuple(dict.fromkeys(senders)), _NEVER, state)
+
+
+def own_address(name: AccountName) -> tuple[str, ...]:
+    """Return the one address that an account owns of which nothing else is said: its name.
+
+    A name may look like a pattern or a whole domain, "*@corp.example" or "@corp.example", and a
+    lenient directory may know it: it owns nothing then.
+    """
+    try:
+        grant = parse_grant(name)
+    except WrongValueError:
+        return ()
+    return (grant,) if grant.rpartition("@")[0] and "*" not in grant else ()
 
 
 def with_policy(account: Account, said: Mapping[str, object]) -> Account:

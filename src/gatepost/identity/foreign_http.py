@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gatepost.identity.directory import Entry
 from gatepost.identity.foreign import Asker, Breaker, Heard
-from gatepost.identity.foreign_account import account_of, entry_of, with_policy
+from gatepost.identity.foreign_account import account_of, entry_of, own_address, with_policy
 from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
@@ -98,7 +98,7 @@ def read_answer(label: str, name: AccountName, answer: Mapping[str, Any]) -> Hea
         return Heard(None)
     if word == "wrong":
         return Heard(None, False, words or "wrong", decides=True)
-    senders = answer.get("senders", [name] if "@" in name else [])
+    senders = answer.get("senders", list(own_address(name)))
     if not isinstance(senders, list):
         msg = '"senders" is no list'
         raise ValueError(msg)  # noqa: TRY004 - of what others say

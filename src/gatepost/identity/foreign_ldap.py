@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from gatepost.identity.directory import Entry
 from gatepost.identity.foreign import Asker, Breaker, Heard
-from gatepost.identity.foreign_account import account_of, entry_of, names_of
+from gatepost.identity.foreign_account import account_of, entry_of, names_of, own_address
 from gatepost.identity.turns import BusyError
 from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName
@@ -66,7 +66,7 @@ class LdapDirectory:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _entry(self, name: AccountName, found: LdapEntry) -> Entry:
-        senders = addresses(found.values) if self._client.has_attributes else (name,)
+        senders = addresses(found.values) if self._client.has_attributes else own_address(name)
         return entry_of(self.label, account_of(name, senders, suspended=found.is_suspended))
 
     async def _ask(self, work: Callable[[], T], asker: Asker) -> T:

@@ -15,7 +15,13 @@ from typing import Any, Final
 
 from gatepost.identity.directory import Entry
 from gatepost.identity.foreign import Asker, Breaker, Heard
-from gatepost.identity.foreign_account import account_of, entry_of, names_of, with_policy
+from gatepost.identity.foreign_account import (
+    account_of,
+    entry_of,
+    names_of,
+    own_address,
+    with_policy,
+)
 from gatepost.identity.legacy import read_hash
 from gatepost.identity.passwords import PasswordChecker
 from gatepost.model.account import Account
@@ -120,7 +126,9 @@ def read_rows(label: str, name: AccountName, rows: Sequence[Row]) -> Entry | Non
         msg = "more than one account fits one name: make the query stricter"
         raise _UnusableError(msg)
     given = [grant for row in rows for grant in _grants(row.get("senders"))]
-    account = account_of(name, given or _own(name), suspended=_is_suspended(first.get("state")))
+    account = account_of(
+        name, given or own_address(name), suspended=_is_suspended(first.get("state"))
+    )
     try:
         account = with_policy(account, first)
     except ValueError as problem:
@@ -128,15 +136,6 @@ def read_rows(label: str, name: AccountName, rows: Sequence[Row]) -> Entry | Non
     verifier = _verifier(first["password"])
     account, scram = _with_keys(account, first.get("scram"))
     return entry_of(label, account, verifier=verifier, scram=scram)
-
-
-def _own(name: AccountName) -> tuple[str, ...]:
-    """Return the one address that an account owns of which nothing else is said: its name."""
-    try:
-        grant = parse_grant(name)
-    except WrongValueError:
-        return ()
-    return (grant,) if grant.rpartition("@")[0] and "*" not in grant else ()
 
 
 def _grants(value: object) -> list[str]:
