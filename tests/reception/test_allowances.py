@@ -293,6 +293,17 @@ async def test_a_store_that_is_away_is_said_and_left_alone_for_a_moment() -> Non
     assert await world.send(worker, account(hourly(9)))
 
 
+async def test_a_clock_that_is_set_back_prolongs_no_belief() -> None:
+    world = World(Asked())
+    worker = world.worker()
+    world.store.away = True
+    with pytest.raises(StoreUnavailableError):
+        await worker.draw_message(account(hourly(9)), None)
+    world.store.away = False
+    world.at -= 3600
+    assert await world.send(worker, account(hourly(9)))
+
+
 async def test_the_operator_is_told_at_80_and_95_percent_once(world: World) -> None:
     worker = world.worker()
     who = account(hourly(20))

@@ -327,12 +327,17 @@ class Allowances:
         return None
 
     def _known_spent(self, purse: _Purse, unit: Unit) -> Use | None:
-        now = self._clock()
-        if purse.away_until > now:
+        if self._is_believed(purse.away_until):
             msg = "the store was away a moment ago"
             raise StoreUnavailableError(msg)
         use, until = purse.spent.get(unit, (None, 0.0))
-        return use if until > now else None
+        return use if self._is_believed(until) else None
+
+    def _is_believed(self, until: float) -> bool:
+        """Tell whether something still counts; never for longer than a moment, though the clock
+        be set back by hours meanwhile.
+        """
+        return 0 < until - self._clock() < 2 * _BELIEVED
 
     async def _draw(self, purse: _Purse, unit: Unit) -> None:
         """Draw a portion; wait a little for what neighbours hold, if there is none left."""
