@@ -59,8 +59,9 @@ def test_the_message_appears_whole_and_synced(
     outcome = deliver(str(tmp_path / "mail"), "bob", "id.host", lines, [b"S: 1\r", b"\n\r\nhi\r\n"])
     assert outcome.kind is OutcomeKind.DELIVERED
     assert did == [
-        "sync mail/bob",
+        "sync .",
         "sync mail",
+        *["sync mail/bob"] * 3,
         "sync mail/bob/tmp/id.host",
         "rename mail/bob/new/id.host",
         "sync mail/bob/new",

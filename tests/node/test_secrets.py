@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import NodeMaker
 from tests.node.conftest import LOCAL
 from tests.node.talk import Talk, anyone, plain, upgraded
-from tests.support.node import Node
+from tests.support.node import Node, wait_until
 
 NAME = "app@sender.test"
 GOOD, BAD, CLEAR, NEW = (f"pass-{word}-q8Zr3vN0" for word in ("good", "bad", "clear", "new"))
@@ -93,6 +93,7 @@ def test_what_is_written_is_for_its_owner_only(make_node: NodeMaker) -> None:
         talk.hello()
         talk.envelope("a@b.test", "alice@local.test")
         assert talk.message(b"Subject: a\r\n\r\n").startswith("250")
+    wait_until(lambda: any(node.data_dir.glob("local/alice/new/*")), "the delivery")
     node.stop()
     assert node.data_dir.stat().st_mode & 0o077 == 0
     open_to_others = [

@@ -41,7 +41,9 @@ def upstream(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> It
     (node.directory / "us.pem").write_bytes(chain)
     (node.directory / "us.key").write_bytes(key)
     added = ("account", "certificate", "add", node.account, str(node.directory / "us.pem"))
+    node.stop()
     node.run(*added)
+    node.start()  # a running one would hear of it within a second
     (node.directory / "password").write_text(node.password + "\n")
     yield node
     node.stop()

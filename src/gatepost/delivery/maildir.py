@@ -73,9 +73,18 @@ def _make(maildir: Path) -> None:
     if (maildir / "cur").is_dir():
         return
     for part in ("tmp", "new", "cur"):
-        (maildir / part).mkdir(mode=0o700, parents=True, exist_ok=True)
-    _sync(maildir)
-    _sync(maildir.parent)
+        _make_directory(maildir / part)
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory that only its owner enters, durably, and those above it that are missing
+    likewise (`mkdir(parents=True)` would leave these open to others).
+    """
+    if path.is_dir():
+        return
+    _make_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    _sync(path.parent)
 
 
 def _write(maildir: Path, name: str, lines: Sequence[bytes], content: Sequence[bytes]) -> None:

@@ -104,7 +104,9 @@ class Worker:
             stopping=self._stop.is_set,
             capacity=capacity(raise_limit()),
         )
-        await parts.signer.refresh()  # nothing goes unsigned because it came early
+        # Nothing goes unsigned, and no client is a stranger, because it came early.
+        await parts.signer.refresh()
+        await self._trust_clients(parts)
         await parts.suppressed.refresh()
         listeners = []
         async with asyncio.TaskGroup() as group:
