@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers hygiene drift interop crash bench docs reference \
+.PHONY: help demo test again check lint types layers hygiene drift interop crash bench docs reference \
 	constraints format clean
 
 help:
@@ -61,6 +61,10 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.develop
 	$(PYTEST) $(PARALLEL) -m "not crash" $(PYTEST_ARGS)
+
+# What failed in the last `make test`, alone and twice (scripts/second_look.py).
+again: $(VENV)/.develop
+	$(BIN)/python scripts/second_look.py
 
 interop: $(VENV)/.develop
 	$(PYTEST) -m interop tests/interop $(PYTEST_ARGS)

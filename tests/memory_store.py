@@ -192,7 +192,7 @@ class MemoryStore:
     async def data_version(self) -> int:
         return self.version
 
-    async def until(self, holds: Callable[[], bool], timeout: float = 15.0) -> None:
+    async def until(self, holds: Callable[[], bool], timeout: float = 30.0) -> None:
         """Wait for a condition on what was written."""
         async with asyncio.timeout(timeout), self._changed:
             await self._changed.wait_for(holds)

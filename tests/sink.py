@@ -104,7 +104,7 @@ class Sink:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def until(self, holds: Callable[[], bool], timeout: float = 15.0) -> None:
+    async def until(self, holds: Callable[[], bool], timeout: float = 30.0) -> None:
         """Wait for a condition on what was recorded."""
         async with asyncio.timeout(timeout), self._changed:
             await self._changed.wait_for(holds)

@@ -86,7 +86,7 @@ class Rig:
         os.kill(victim, signal.SIGKILL)
         return victim
 
-    def wait_for_workers(self, dead: int, *, patience: float = 15.0) -> None:
+    def wait_for_workers(self, dead: int, *, patience: float = 30.0) -> None:
         """Wait until all workers are there again, without the dead one."""
 
         def reborn() -> bool:

@@ -63,7 +63,7 @@ class Rig:
 
     async def __aenter__(self) -> Self:
         self.dns = await DnsServer().__aenter__()
-        self.resolver = Resolver([self.dns.address], patience=0.5)
+        self.resolver = Resolver([self.dns.address], patience=3.0)
         self.settler = Settler(self.store, self.retry, now=now, spread=lambda: 0.5)
         self.files = ThreadPoolExecutor(2)
         self.returns: list[ReturnMessage] = []

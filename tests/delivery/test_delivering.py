@@ -491,7 +491,7 @@ async def test_what_is_leased_while_the_worker_stops_is_given_back(sink: Sink) -
         await store.asked.wait()
         await rig.scheduler.stop(0.1)
         store.go.set()
-        await asyncio.wait_for(rig.tasks[0], 5)  # as the worker waits before it closes the store
+        await asyncio.wait_for(rig.tasks[0], 30)  # as the worker waits before it closes the store
         assert (rig.row(one).state, rig.row(one).leases, rig.row(one).attempts) == (DUE, 1, 0)
         assert rig.scheduler.held == 0
 

@@ -30,7 +30,7 @@ async def test_deliveries_over_sqlite(tmp_path: Path) -> None:
         await rig.submit("b@y.example")
         await rig.submit("c@y.example")
         await rig.submit("d@y.example", hand_over=False)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             await all_ended.wait()
             await rig.returned.wait()
         assert b"550 5.1.1 no" in rig.returns[0].content

@@ -34,7 +34,7 @@ async def test_many_events_are_one_write(monkeypatch: pytest.MonkeyPatch) -> Non
     task = asyncio.create_task(ours.run())
     for number in range(100):
         ours.record(event(number))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not outbox.stored:
             await asyncio.sleep(0.01)
     assert outbox.writes == 1

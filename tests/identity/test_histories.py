@@ -123,7 +123,7 @@ async def test_a_fault_of_ours_costs_what_it_was_about_and_nothing_more() -> Non
         await asyncio.sleep(0)
     del tables.history
     gathered.note_accepted(NAME, KEY, 2)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while store.tables.history(KEY) is None:
             await asyncio.sleep(0)
     assert not running.done()

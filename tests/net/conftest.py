@@ -52,7 +52,7 @@ async def open_port(deadlines: Deadlines) -> AsyncIterator[Serve]:
 
     yield open_one
     for port in ports:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await port.stop()
 
 

@@ -305,7 +305,7 @@ async def test_the_next_resolver_is_asked_and_remembered(dns_server: DnsServer, 
             bad.behaviour.silent = True
         else:
             bad.behaviour.rcode = fault
-        resolver = Resolver([bad.address, dns_server.address], patience=0.1)
+        resolver = Resolver([bad.address, dns_server.address], patience=1.0)
         for n in range(3):
             dns_server.add(f"d{n}.test", "MX", "10 mx.test.")
             assert (await resolver.mx(f"d{n}.test")).records
@@ -316,7 +316,7 @@ async def test_the_next_resolver_is_asked_and_remembered(dns_server: DnsServer, 
 async def test_silence_everywhere_is_a_temporary_error_within_the_time(dns_server: DnsServer):
     dns_server.behaviour.silent = True
     resolver = Resolver([dns_server.address], patience=0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(DnsTemporaryError, match="no answer from 127"):
             await resolver.mx("example.com")
     assert dns_server.count == 2

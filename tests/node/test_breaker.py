@@ -31,7 +31,7 @@ def test_a_sudden_credential_is_held_alone_until_it_is_released(node_of: NodeOf)
     with app.talk() as talk, quiet.talk() as other:
         assert app.send(talk, *(f"r{n}@elsewhere.test" for n in range(6))).startswith("250")
         # It is young when it is seen first; a moment later it is not.
-        wait_until(lambda: _seen_again(app, talk), "the hold", patience=20)
+        wait_until(lambda: _seen_again(app, talk), "the hold")
         assert talk.ask(f"MAIL FROM:<{app.name}>").startswith("450 4.7.0 This login is held")
         assert quiet.send(other).startswith("250")
         (hold,) = held(app)
@@ -42,7 +42,7 @@ def test_a_sudden_credential_is_held_alone_until_it_is_released(node_of: NodeOf)
         assert node.run("account", "release", app.name, "other", check=False).returncode == 1
         done = node.run("account", "release", app.name)
         assert done.stdout == f"released: test of {app.name}\n"
-        wait_until(lambda: app.send(talk).startswith("250"), "released", patience=3)
+        wait_until(lambda: app.send(talk).startswith("250"), "released")
         assert held(app) == []
         assert node.run("account", "release", app.name, check=False).returncode == 1
 

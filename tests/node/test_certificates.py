@@ -12,7 +12,7 @@ from cryptography import x509
 from gatepost.net.certificate import make_self_signed
 from tests.node.conftest import LOCAL, NodeOf
 from tests.node.talk import Talk, anyone
-from tests.support.node import Node, wait_until
+from tests.support.node import Node, on_all_workers, wait_until
 
 MORE = """
 [[tls.more]]
@@ -144,7 +144,7 @@ def renewed(node_of: NodeOf) -> Node:
 
 
 def shows(node: Node, name: str) -> None:
-    wait_until(lambda: all(shown(node) == name for _ in range(6)), name, patience=15)
+    on_all_workers(lambda: shown(node) == name, name)
 
 
 def test_a_certificate_replaced_on_disk_is_shown_soon_and_sessions_live_on(renewed: Node) -> None:
@@ -184,7 +184,7 @@ def test_a_broken_certificate_is_not_taken_over_and_the_log_says_why(
     def said() -> bool:
         return "certificate not taken over" in renewed.log.read_text()[logged:]
 
-    wait_until(said, "a line in the log", patience=15)
+    wait_until(said, "a line in the log")
     assert (
         "cert.pem" in renewed.log.read_text()[logged:]
         or "key.pem" in renewed.log.read_text()[logged:]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.talk import Talk, anyone
-from tests.support.node import CAPTURE_ALL, Node, greets, wait_until
+from tests.support.node import CAPTURE_ALL, Node, greets, on_all_workers, wait_until
 
 NAME = "app@example.com"
 
@@ -34,9 +34,9 @@ def test_a_lock_holds_for_all_workers_outlives_a_kill_and_is_lifted_by_hand(node
     assert all(reply.startswith("535 5.7.8") for reply in replies[:5])
 
     def is_locked() -> bool:
-        return all(login(node, node.password).startswith("454 4.7.0") for _ in range(4))
+        return login(node, node.password).startswith("454 4.7.0")
 
-    wait_until(is_locked, "the lock in both workers")
+    on_all_workers(is_locked, "the lock in both workers")
     assert login(node, node.password, "127.0.0.6").startswith("235")
     time.sleep(1)  # written every tenth of a second
     node.kill()
@@ -45,14 +45,14 @@ def test_a_lock_holds_for_all_workers_outlives_a_kill_and_is_lifted_by_hand(node
     node.start()
     wait_until(is_locked, "the lock after a restart")
     assert node.run("account", "unlock", NAME).stdout.startswith(f"unlocked: {NAME}")
-    wait_until(lambda: login(node, node.password).startswith("235"), "the end of the lock")
+    on_all_workers(lambda: login(node, node.password).startswith("235"), "the end of the lock")
     assert node.run("account", "unlock", NAME, check=False).returncode == 1
 
 
 def test_an_app_password_is_held_to_its_limits_and_revoked_in_open_sessions(node: Node) -> None:
     limits = ("--label", "printer", "--from", "127.0.0.5", "--sender", "@example.org")
     made = node.json("account", "app-password", "add", NAME, *limits)
-    wait_until(lambda: login(node, made["secret"]).startswith("235"), "the app password")
+    on_all_workers(lambda: login(node, made["secret"]).startswith("235"), "the app password")
     refused = login(node, made["secret"], "127.0.0.6")
     assert refused.startswith("535 5.7.8")
     with Talk(node.ports.submissions, tls=anyone(), source="127.0.0.5") as talk:
@@ -80,8 +80,9 @@ def test_an_app_password_is_held_to_its_limits_and_revoked_in_open_sessions(node
 
 def test_only_app_passwords_where_they_are_required(node: Node) -> None:
     made = node.json("account", "app-password", "add", NAME, "--label", "x")
+    on_all_workers(lambda: login(node, made["secret"]).startswith("235"), "the app password")
     node.run("account", "app-password", "require", NAME)
-    wait_until(lambda: login(node, node.password).startswith("534 5.7.9"), "534")
+    on_all_workers(lambda: login(node, node.password).startswith("534 5.7.9"), "534")
     assert login(node, "wrong").startswith("535 5.7.8")
     assert login(node, made["secret"]).startswith("235")
 

@@ -64,7 +64,7 @@ def test_a_reload_is_taken_over_and_a_faulty_one_is_not(make_node: NodeMaker) ->
         node.signal(signal.SIGHUP)
         node.signal(signal.SIGHUP)  # a second one is not lost, and does no harm
         wait_until(
-            lambda: all(rcpt(node, "x@new.test").startswith("250") for _ in range(8)),
+            lambda: all(rcpt(node, "x@new.test").startswith("250") for _ in range(12)),
             "both workers know the new domain",
         )
         stop.set()

@@ -39,7 +39,7 @@ def rcpt(node: Node, recipient: str) -> str:
 
 def everywhere(node: Node, recipient: str, beginning: str) -> bool:
     """Tell whether a recipient is answered so, whichever worker is met."""
-    return all(rcpt(node, recipient).startswith(beginning) for _ in range(8))
+    return all(rcpt(node, recipient).startswith(beginning) for _ in range(12))
 
 
 def send(node: Node, *recipients: str) -> str:

@@ -57,7 +57,7 @@ class ClockedConnection(MemoryConnection):
 
     async def idle(self) -> None:
         """Wait until the conversation waits for us."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (self._in.empty() and self._waits.is_set()):
                 await asyncio.sleep(0)
 
@@ -102,7 +102,7 @@ async def talk(role: str = "mx", **limits: Any) -> AsyncIterator[Talk]:
     task = asyncio.create_task(it.conversation.run())
     assert (await it.heard()).startswith("220 ")
     yield it
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await task
 
 

@@ -27,7 +27,7 @@ class Client:
         self.reader, self.writer = reader, writer
 
     async def line(self) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return (await self.reader.readline()).decode().rstrip("\r\n")
 
     async def ask(self, line: str) -> str:
@@ -130,7 +130,7 @@ async def test_stopping_takes_leave_of_idle_connections_and_ends() -> None:
         for client in clients:
             assert (await client.line()).startswith("220")
         it.scene.stopping = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await it.listener.stop(4)
         assert [await client.line() for client in clients] == [words(replies.STOPPING)] * 5
 
@@ -143,7 +143,7 @@ async def test_a_client_that_goes_at_once_is_counted_out(role: str) -> None:
             client = await it.client()
             client.writer.transport.abort()
         assert it.listener.port is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await it.listener.port.wait_empty()
         assert it.table.snapshot()[0] == 0
 

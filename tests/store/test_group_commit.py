@@ -89,7 +89,7 @@ async def test_behind_a_batch_jobs_gather_and_share_the_next_one(keeper):
 
 async def test_an_idle_store_waits_for_nobody(keeper):
     made = GroupCommit(keeper, gather=60)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await made.write(lambda _: None)
         await made.close()
 

@@ -86,6 +86,14 @@ def wait_until(holds: Callable[[], bool], what: str, *, patience: float = PATIEN
         time.sleep(0.05)
 
 
+def on_all_workers(holds: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:
+    """Wait until a condition holds for a dozen new connections in a row.
+
+    The kernel deals them out: that one of two workers got none is less likely than 1 in 2000.
+    """
+    wait_until(lambda: all(holds() for _ in range(12)), what, patience=patience)
+
+
 def greets(port: int) -> bool:
     """Tell whether something accepts connections on this port of loopback."""
     try:

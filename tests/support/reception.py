@@ -248,7 +248,7 @@ class MemoryConnection:
         await self._in.put(octets)
 
     async def reply_line(self) -> str | None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while b"\r\n" not in self._out:
                 if self.closed:
                     return None

@@ -138,11 +138,21 @@ async def run_command(command: str) -> bytes:
     except TimeoutError:
         raise TokenFailedError(f"token_command took longer than {_PATIENCE:.0f} s") from None
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        await _end(process)
     if status:
         raise TokenFailedError(f"token_command failed with status {status}")
     return printed
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill it if it still runs, and read what is left in its pipe: only then the pipe is closed."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    with contextlib.suppress(TimeoutError):  # its own children may hold the pipe open
+        async with asyncio.timeout(1):
+            while process.stdout is not None and await process.stdout.read(_LONGEST):
+                pass
+            await process.wait()
 
 
 async def _all_of(process: asyncio.subprocess.Process) -> bytes:
