@@ -1,5 +1,6 @@
 """What is added, cut and refused before a message is stored."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -49,6 +50,50 @@ def test_clean_content_goes_out_as_it_came_and_is_not_copied(facts: Facts) -> No
     assert result.prefix == RECEIVED
     assert len(result.pieces) == 1
     assert result.pieces[0] is CLEAN
+
+
+AUTHORS = b"From: app@example.com, Boss <boss@brand.example>\r\n"
+MANY = b"Date: x\r\nMessage-ID: <1@c.example>\r\n" + AUTHORS
+
+
+@pytest.mark.rfc("5322#3.6.2")
+@pytest.mark.rfc("6409#8.1")
+@pytest.mark.parametrize(
+    ("content", "reverse_path", "added", "senders"),
+    [
+        (MANY + b"\r\n", "app+b@example.com", b"Sender: <app+b@example.com>\r\n", ("app+b@example.com",)),
+        (MANY + b"Sender:  \r\n\r\n", "a@example.com", b"Sender: <a@example.com>\r\n", ("a@example.com",)),
+        (MANY + b"Sender: s@example.com\r\n\r\n", "a@example.com", b"", ("s@example.com",)),
+        (MANY + b"\r\n", "", b"", ()),
+        (MANY + b"\r\n", '"a b"@example.com', b'Sender: <"a b"@example.com>\r\n', ('"a b"@example.com',)),
+        (CLEAN, "other@example.com", b"", ()),
+    ],
+)  # fmt: skip
+def test_several_authors_get_a_sender(
+    content: bytes, reverse_path: str, added: bytes, senders: tuple[str, ...]
+) -> None:
+    result = completed(content, replace(SUBMISSION, reverse_path=reverse_path))
+    assert result.prefix == RECEIVED + added
+    assert result.sender_addresses == senders
+    assert b"".join(result.octets).lower().count(b"\r\nsender:") == len(senders)
+    assert not result.eight_bit
+    assert not result.utf8_header
+
+
+def test_a_sender_beyond_ascii_makes_the_header_so() -> None:
+    facts = replace(SUBMISSION, reverse_path="größe@example.com", utf8=True)
+    result = completed(MANY + b"\r\n", facts)
+    assert result.prefix == RECEIVED + "Sender: <größe@example.com>\r\n".encode()
+    assert result.utf8_header
+    assert result.eight_bit
+
+
+def test_mail_of_servers_gets_no_sender() -> None:
+    assert completed(MANY + b"\r\n", FROM_SERVER).prefix == RECEIVED
+
+
+def test_a_sender_that_names_nobody_is_refused() -> None:
+    assert "Sender" in refused(MANY + b"Sender: group:;\r\n\r\n").text
 
 
 def test_what_the_header_says_is_handed_on() -> None:

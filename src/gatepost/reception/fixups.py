@@ -45,8 +45,9 @@ _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
 _INSTRUCTIONS: Final = frozenset({KEY_FIELD, JUDGE_FIELD, LANE_FIELD, SEND_AT_FIELD, STREAM_FIELD})
 #: Fields that say how one unsubscribes (RFC 2369 §3.2, RFC 8058 §3.1).
 _UNSUBSCRIBE: Final = frozenset({b"list-unsubscribe", b"list-unsubscribe-post"})
-#: Fields that we write where they are missing or empty.
+#: Fields that we write where they are missing or empty; Sender only where there are several authors.
 _ADDED: Final = (b"date", b"message-id")
+_NEVER_EMPTY: Final = frozenset({*_ADDED, b"sender"})
 _DEFAULT: Final = SubmissionSettings()
 
 
@@ -104,8 +105,9 @@ def complete(content: bytes, facts: Facts) -> Completed | Reply:
     """Return the message as it will be stored, or the reply that refuses it.
 
     `content` is what came before the final dot, dots unstuffed. Submissions get a Date and a
-    Message-ID where they have none, lose Bcc, and have bare line ends made CRLF; one without any
-    header gets its From from the reverse-path too. Mail from servers is refused for bare line
+    Message-ID where they have none, lose Bcc, and have bare line ends made CRLF; the reverse-path
+    becomes the From of one without any header, and the Sender of one with several authors and none
+    (RFC 5322 §3.6.2; RFC 6409 §8.1). Mail from servers is refused for bare line
     ends (decision 24), over-long lines and malformed header sections, else left as it is.
     Binary content is left as it is behind its header section (RFC 3030 §3).
     """
@@ -197,22 +199,27 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
     if isinstance(instructions, HeaderFault):
         return instructions
     cut = _to_cut(content, header, facts.hop.hostname)
+    if not senders and b"sender" in header.names and not any(f.name == b"sender" for f in cut):
+        return HeaderFault(Flaw.NO_ADDRESS, "Sender")
     added, own_id = _additions(header, cut, facts)
+    if len(authors) > 1 and not senders and facts.reverse_path:
+        senders = (facts.reverse_path,)
+        added += f"Sender: <{facts.reverse_path}>\r\n".encode()
     prefix = received_field(facts.hop) + added
     if not content:
         prefix += _CRLF  # nothing came, not even the line that ends a header section
     pieces = tuple(without(content, cut)) if cut else (content,)
     message_id_ = own_id or _message_id_of(content, header)
-    eight_bit = not content.isascii()
+    utf8 = not added.isascii()
     return Completed(
-        prefix, pieces, message_id_, authors, senders, eight_bit, instructions,
-        signers(content, header), unsubscribes=not _UNSUBSCRIBE.isdisjoint(header.names),
+        prefix, pieces, message_id_, authors, senders, utf8 or not content.isascii(), instructions,
+        signers(content, header), utf8, unsubscribes=not _UNSUBSCRIBE.isdisjoint(header.names),
     )  # fmt: skip
 
 
 def _to_cut(content: bytes, header: Header, hostname: str) -> list[Field]:
     """Return the fields that must not go out: Bcc, our own, Authentication-Results in our name, and
-    a Date or Message-ID with nothing in it.
+    a Date, Message-ID or Sender with nothing in it.
     """
     starts = header.starts
     cut = [
@@ -220,7 +227,7 @@ def _to_cut(content: bytes, header: Header, hostname: str) -> list[Field]:
         for i, name in enumerate(header.names)
         if name in _BLIND
         or name in _INSTRUCTIONS
-        or (name in _ADDED and content[starts[i] + len(name) + 1 : starts[i + 1]].isspace())
+        or (name in _NEVER_EMPTY and content[starts[i] + len(name) + 1 : starts[i + 1]].isspace())
     ]
     if forged := forged_fields(content, header, hostname):
         cut = sorted((*cut, *forged), key=lambda field: field.start)

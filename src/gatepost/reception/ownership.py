@@ -50,7 +50,8 @@ def judge_authors(
     """Return None where every address of From (`authors`), and of Sender if there is one, may be
     used; else the refusal that names the first that may not. A From without an address is nobody's.
 
-    Several authors need a Sender, and a Sender is one mailbox (RFC 5322 §3.6.2).
+    Several authors need a Sender, and a Sender is one mailbox (RFC 5322 §3.6.2); the reverse-path has
+    become it by now, where that was not the null one.
     """
     if not authors:
         return NotOwned("", account.allowed).reply
