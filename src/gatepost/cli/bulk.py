@@ -31,6 +31,6 @@ def bulk(
     for count in counts:
         limit = limit_of(count)
         of = f" of {limit}" if limit else ""
-        say(f"{count.day}  {count.provider:10}  {count.count:>9}{of}  {count.domain}")
+        say(f"{count.day}  {count.provider:16}  {count.count:>9}{of}  {count.domain}")
     if not counts:
         say("nothing was sent to them")

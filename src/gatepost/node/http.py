@@ -18,11 +18,14 @@ import uvloop
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gatepost.api.app import Api, build_app
+from gatepost.delivery.routing import build_routing
 from gatepost.events.record import Recorder
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
 from gatepost.net.counters import Counters
-from gatepost.node.intake import build_bulk, build_intake
+from gatepost.net.resolver import resolver_from
+from gatepost.node.bulk import build_bulk
+from gatepost.node.intake import build_intake
 from gatepost.operate.hand_in import Intake
 from gatepost.store.protocols import Store, StoreUnavailableError
 from gatepost.store.sqlite import open_sqlite
@@ -63,7 +66,8 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
     store = await open_sqlite(settings.data_dir, place.name, settings.retention)
     try:
         disk = _Disk()
-        recorder, bulk = Recorder(store), build_bulk(store)
+        recorder = Recorder(store)
+        bulk = build_bulk(store, build_routing(settings), resolver_from(settings.dns))
         intake = build_intake(
             settings, store, place.name, recorder=recorder, bulk=bulk, free_space=lambda: disk.free
         )

@@ -15,7 +15,6 @@ from gatepost.operate.hand_in import Intake
 from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.bulk import BulkCounter
-from gatepost.reception.mailbox_providers import mailbox_providers
 from gatepost.reception.relay import local_domains
 from gatepost.reception.suppressed import SuppressionList
 from gatepost.reception.unsubscribe import Links, Streams
@@ -66,8 +65,3 @@ def build_intake(
         free_space=free_space,
         record=recorder.record,
     )
-
-
-def build_bulk(store: Store) -> BulkCounter:
-    """Return what counts mail to large providers."""
-    return BulkCounter(store, mailbox_providers())

@@ -29,9 +29,10 @@ from gatepost.net import channel_binding
 from gatepost.net.address import parse_socket_address
 from gatepost.net.clock import Entropy, now
 from gatepost.net.counters import WorkerCounters
-from gatepost.net.resolver import Resolver, resolver_from
+from gatepost.net.resolver import resolver_from
 from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
+from gatepost.node.bulk import build_bulk
 from gatepost.operate.domain_check import check
 from gatepost.operate.domain_looks import Watch
 from gatepost.operate.domain_records import sending_from
@@ -42,7 +43,6 @@ from gatepost.reception.bulk import BulkCounter
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.extensions import extensions_for
 from gatepost.reception.inbound import Inbound
-from gatepost.reception.mailbox_providers import mailbox_providers
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.readiness import Unpublished
 from gatepost.reception.relay import local_domains
@@ -99,12 +99,13 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
     routing = build_routing(settings)
     master_key = read_master_key(settings.master_key)
     signer = build_signer(settings, store, master_key)
+    resolver = resolver_from(settings.dns)
     scheduler = set_up_delivery(
         DeliverySetup(
             store=store,
             worker=worker,
             routing=routing,
-            resolver=Resolver([parse_socket_address(r) for r in settings.dns.resolvers]),
+            resolver=resolver,
             ourselves=Ourselves.listening_on(
                 settings.hostname, [parse_socket_address(x.address) for x in settings.listeners]
             ),
@@ -120,10 +121,10 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         asyncio.get_running_loop().time,
     )
     # Strangers decide what is asked here: it holds up no delivery.
-    reception_dns = Resolver([parse_socket_address(r) for r in settings.dns.resolvers])
+    reception_dns = resolver_from(settings.dns)
     inbound = Inbound(reception_dns, settings.inbound, settings.hostname)
     recorder = Recorder(store)
-    bulk = BulkCounter(store, mailbox_providers())
+    bulk = build_bulk(store, routing, resolver)
     gate = Gate(reception_dns, settings.alignment, settings.hostname, recorder.record)
     acceptance = replace(
         plain_acceptance(settings, store, routing),

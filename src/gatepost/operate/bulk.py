@@ -21,8 +21,8 @@ async def bulk_counts(store: Store, today: date, *, days: int) -> list[BulkCount
 
 def limit_of(count: BulkCount) -> int | None:
     """Return from how many messages on the provider calls a sender a bulk sender."""
-    named = {provider.name: provider.bulk for provider in mailbox_providers().values()}
-    return named.get(count.provider)
+    provider = mailbox_providers().by_name.get(count.provider)
+    return provider.bulk if provider else None
 
 
 def as_json(count: BulkCount) -> dict[str, Any]:
