@@ -19,7 +19,7 @@ from gatepost.identity.verdict import Cause
 from gatepost.model.account import Account, Credential
 from gatepost.model.ids import AccountName
 from gatepost.net.certificate import make_self_signed
-from gatepost.store.protocols import Guessed
+from gatepost.store.guessing_protocols import Guessed
 from tests.memory_quotas import MemoryQuotas
 from tests.support.client_certificate import make_client_certificate
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from gatepost.model.account import Account
     from gatepost.operate.account_shown import Guest, Holder
     from gatepost.operate.accounts import NewPassword
-    from gatepost.store.protocols import Guessed, Store
+    from gatepost.store.guessing_protocols import Guessed
+from gatepost.store.protocols import Store
 
 app: Final = typer.Typer(
     help="Who may send: add, list, show, change, suspend, resume, unlock and remove accounts.",

@@ -38,8 +38,9 @@ from gatepost.identity.verified import VerifiedCredentials
 from gatepost.model.account import AccountState, Credential, CredentialKind
 from gatepost.model.ids import AccountName
 from gatepost.net.address import one_client
+from gatepost.store.account_protocols import Use
 from gatepost.store.foreign_uses import ForeignUse
-from gatepost.store.protocols import StoreUnavailableError, Use
+from gatepost.store.protocols import StoreUnavailableError
 from gatepost.wire.sasl.exchange import (
     Answer,
     Check,

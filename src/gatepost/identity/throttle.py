@@ -30,7 +30,8 @@ from gatepost.identity.guessing import (
 )
 from gatepost.identity.verdict import Cause
 from gatepost.model.ids import AccountName
-from gatepost.store.protocols import Guessed, Reading, Store, StoreUnavailableError, Transaction
+from gatepost.store.guessing_protocols import Guessed
+from gatepost.store.protocols import Reading, Store, StoreUnavailableError, Transaction
 
 _log: Final = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ import logging
 from typing import Final
 
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.store.account_protocols import Use
 from gatepost.store.foreign_uses import ForeignUse
-from gatepost.store.protocols import Store, StoreUnavailableError, Transaction, Use
+from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
 
 _log: Final = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from gatepost.identity.throttle import forgiven, subjects_of
 from gatepost.model.event import Event, EventKind
 from gatepost.operate.accounts import By
-from gatepost.store.protocols import Guessed, Store, Transaction
+from gatepost.store.guessing_protocols import Guessed
+from gatepost.store.protocols import Store, Transaction
 from gatepost.wire.sasl.prep import prepare_name
 
 

@@ -12,19 +12,20 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
-from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome
 from gatepost.model.domain import Domain
 from gatepost.model.event import Event
-from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
+from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression
+from gatepost.store.account_protocols import ChangesAccounts, ReadsAccounts
 from gatepost.store.api_keys import ChangesApiKeys, ReadsApiKeys
 from gatepost.store.bulk import CountsBulk, ReadsBulk
 from gatepost.store.domain_claims import ReadsDomainClaims, WritesDomainClaims
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
+from gatepost.store.guessing_protocols import ChangesGuesses, ReadsGuesses
 from gatepost.store.history_protocols import HistoryChanges, HistoryReading
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
@@ -129,30 +130,9 @@ class StoredEvent:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Guessed:
-    """What one subject of the guessing throttle did (`identity.guessing` says what a subject is):
-    when it failed within the window, how often it was locked, until when.
-    """
-
-    subject: str
-    failures: tuple[datetime, ...]
-    locks: int
-    locked_until: datetime
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A login that was granted: with which credential, when, how."""
-
-    credential: CredentialId
-    at: datetime
-    mechanism: str
-    tls: str
-
-
 class Reading(
+    ReadsAccounts,
+    ReadsGuesses,
     ReadsForeignUses,
     ReadsDomainLooks,
     ReadsDomainClaims,
@@ -166,36 +146,12 @@ class Reading(
 ):
     """What can be asked of a store. Also the reading half of a Transaction."""
 
-    def account(self, name: AccountName) -> Account | None:
-        """Return one account."""
-        ...
-
-    def accounts(self) -> list[Account]:
-        """Return all accounts by name."""
-        ...
-
-    def credentials(self, account: AccountName) -> list[Credential]:
-        """Return an account's credentials, oldest first."""
-        ...
-
-    def certificates(self) -> list[Credential]:
-        """Return the credentials of all accounts that are client certificates, oldest first."""
-        ...
-
     def domains(self) -> list[Domain]:
         """Return all sending domains by name, with their keys, oldest first."""
         ...
 
     def domain(self, name: str) -> Domain | None:
         """Return one sending domain with its keys."""
-        ...
-
-    def guessed(self, subject: str) -> Guessed | None:
-        """Return what one subject of the throttle did."""
-        ...
-
-    def guesses(self, since: datetime) -> list[Guessed]:
-        """Return the subjects of the throttle that changed at `since` or later, in that order."""
         ...
 
     def refused_logins(
@@ -254,6 +210,8 @@ class Reading(
 
 class Transaction(
     Reading,
+    ChangesAccounts,
+    ChangesGuesses,
     NotesForeignUses,
     WritesDomainLooks,
     WritesDomainClaims,
@@ -328,27 +286,6 @@ class Transaction(
         long as it would have been."""
         ...
 
-    # -- accounts
-    def put_account(self, account: Account) -> None:
-        """Insert or replace."""
-        ...
-
-    def remove_account(self, name: AccountName) -> bool:
-        """Remove with all its credentials and suppressions; False when it was not there."""
-        ...
-
-    def put_credential(self, credential: Credential) -> None:
-        """Insert or replace."""
-        ...
-
-    def remove_credential(self, credential_id: CredentialId) -> bool:
-        """Remove one; False when it was not there."""
-        ...
-
-    def note_uses(self, uses: Iterable[Use]) -> None:
-        """Write each credential's last use; one that is gone meanwhile changes nothing."""
-        ...
-
     # -- sending domains
     def put_domain(self, domain: Domain) -> None:
         """Insert or replace; its keys become these."""
@@ -356,15 +293,6 @@ class Transaction(
 
     def remove_domain(self, name: str) -> bool:
         """Remove with all its keys; False when it was not there."""
-        ...
-
-    # -- the throttle of guessing
-    def put_guessed(self, guessed: Iterable[Guessed]) -> None:
-        """Insert or replace."""
-        ...
-
-    def forget_guessed(self, *, before: datetime) -> int:
-        """Remove subjects that changed last before then, a bounded number; how many."""
         ...
 
     # -- events

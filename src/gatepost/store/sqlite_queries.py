@@ -17,7 +17,8 @@ from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.submission import Submission
 from gatepost.store.foreign_uses import ForeignUse
-from gatepost.store.protocols import DueNotice, Guessed, QueueFilter, QueueRow, StoredEvent
+from gatepost.store.guessing_protocols import Guessed
+from gatepost.store.protocols import DueNotice, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.segments import Place, read_content
 from gatepost.store.sqlite_api_keys import SqliteApiKeyReading
 from gatepost.store.sqlite_bulk import SqliteBulkReading

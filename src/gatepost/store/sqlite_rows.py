@@ -13,7 +13,8 @@ from gatepost.model.lane import LANES, Lane
 from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.secret import Secret
 from gatepost.model.submission import Origin, Submission
-from gatepost.store.protocols import Guessed, NoticeKind, StoredEvent
+from gatepost.store.guessing_protocols import Guessed
+from gatepost.store.protocols import NoticeKind, StoredEvent
 from gatepost.wire.smtp.notification import NO_WISHES, Notify, RecipientWishes, Ret
 
 Row = Sequence[Any]

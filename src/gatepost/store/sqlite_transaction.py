@@ -16,16 +16,16 @@ from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
+from gatepost.store.account_protocols import Use
 from gatepost.store.foreign_uses import ForeignUse
+from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import (
     ContentDamagedError,
-    Guessed,
     Held,
     Lease,
     NoticeKind,
     QueueFilter,
     Settlement,
-    Use,
 )
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.segments import Place, SegmentGoneError

