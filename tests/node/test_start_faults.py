@@ -197,6 +197,7 @@ def test_a_second_server_on_one_state_directory(node: Node) -> None:
 def test_a_database_of_a_newer_program(node: Node) -> None:
     with sqlite3.connect(database(node)) as connection:
         connection.execute("PRAGMA user_version = 999")
+        connection.execute("UPDATE schema_mark SET value = 999 WHERE name = 'oldest'")
     connection.close()
     refuses(node, "999", "newer", "update")
 

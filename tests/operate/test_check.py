@@ -123,10 +123,11 @@ async def test_a_newer_store_is_a_fault(settings: Settings) -> None:
     await store.close()
     connection = connect(settings.data_dir / DATABASE)
     connection.execute("PRAGMA user_version = 999")
+    connection.execute("UPDATE schema_mark SET value = 999 WHERE name = 'oldest'")
     connection.close()
     (finding,) = bad(check(settings, closed, NOW))
     assert finding.grade is Grade.FAULT
-    assert "a newer Gatepost wrote it (version 999" in finding.what
+    assert "a newer Gatepost wrote it (the database has version 999" in finding.what
 
 
 def test_a_file_that_is_no_database_is_a_fault(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from gatepost.model.ids import WorkerId
 from gatepost.model.lane import LANES, Lane
 from gatepost.store.protocols import NoticeKind, QueueFilter
 from gatepost.store.sqlite import open_sqlite
-from gatepost.store.sqlite_schema import MIGRATIONS
+from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.wire.smtp.notification import Notify, RecipientWishes, Ret
 from tests.store.makers import ACCEPTED, NOON, delivery, lease, settled, submission
 from tests.store.test_store_contract import ask, do, one, opener, put, store, take  # noqa: F401
@@ -139,10 +139,10 @@ async def test_finding_what_is_due_is_answered_by_the_index(tmp_path: Path) -> N
 async def test_a_database_of_the_version_before_keeps_its_queue_and_its_days(
     tmp_path: Path,
 ) -> None:
-    before = next(n for n, script in enumerate(MIGRATIONS) if "COLUMN lane" in script)
+    before = next(n for n, version in enumerate(VERSIONS) if "COLUMN lane" in version.pre)
     connection = apsw.Connection(str(tmp_path / "gatepost.db"))
-    for script in MIGRATIONS[:before]:
-        connection.execute(script)
+    for version in VERSIONS[:before]:
+        connection.execute(version.pre)
     connection.execute(f"PRAGMA user_version = {before}")
     columns = (
         "id, submission_id, forward_path, destination, next_attempt_at, expires_at, state,"

@@ -24,7 +24,7 @@ from gatepost.store.protocols import (
 from gatepost.store.segments import segments
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 from gatepost.store.sqlite_rows import STATES, microseconds, moment
-from gatepost.store.sqlite_schema import MIGRATIONS
+from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.store.sqlite_writer import CONTENT, DATABASE
 from gatepost.store.verify import verify
 from tests.store.makers import NOON, delivery, event, lease, settled, submission
@@ -73,7 +73,7 @@ def files(directory: Path) -> dict[str, bytes]:
 
 async def test_a_new_database_has_the_present_version_and_is_private(store, tmp_path):
     connection = database(tmp_path)
-    assert connection.execute("PRAGMA user_version").get == len(MIGRATIONS)
+    assert connection.execute("PRAGMA user_version").get == len(VERSIONS)
     assert connection.execute("PRAGMA journal_mode").get == "wal"
     await put(store)
     for path in (*tmp_path.glob("*"), *tmp_path.glob("content/*")):
@@ -85,7 +85,10 @@ async def test_a_newer_database_is_refused_and_not_touched(tmp_path):
     await put(store)
     await store.close()
     connection = database(tmp_path)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.execute(f"PRAGMA user_version = {len(VERSIONS) + 1}")
+    connection.execute(
+        "UPDATE schema_mark SET value = ? WHERE name = 'oldest'", [len(VERSIONS) + 1]
+    )
     connection.close()
     before = files(tmp_path)
     with pytest.raises(NewerDatabaseError):

@@ -16,6 +16,7 @@ from gatepost.model.secret import Secret
 from gatepost.store.protocols import Held, NoticeKind, QueueFilter, Store
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.verify import verify
+from tests.store.a_newer_program import make_newer
 from tests.store.makers import (
     ACCEPTED,
     CONTENT,
@@ -39,7 +40,14 @@ async def sqlite(directory: Path) -> Store:
     return await open_sqlite(directory, WorkerId("node/1/0"), clock=lambda: NOON)
 
 
-OPENERS: list[Opener] = [sqlite]
+async def sqlite_of_a_newer_program(directory: Path) -> Store:
+    """As a rolling restart has it: a newer program has added to every table meanwhile."""
+    await (await sqlite(directory)).close()
+    make_newer(directory)
+    return await sqlite(directory)
+
+
+OPENERS: list[Opener] = [sqlite, sqlite_of_a_newer_program]
 
 
 @pytest.fixture(params=OPENERS, ids=lambda opener: opener.__name__)

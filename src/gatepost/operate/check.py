@@ -33,9 +33,9 @@ from gatepost.operate.check_accounts import wide_grants
 from gatepost.operate.check_directories import directory_findings
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.ownership import OwnershipError, become_owner
-from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
-from gatepost.store.sqlite_schema import MIGRATIONS
+from gatepost.store.sqlite_upgrade import refuse_newer
 from gatepost.store.sqlite_writer import DATABASE
 
 #: The running server holds a lock on it.
@@ -206,17 +206,18 @@ def _store(data_dir: Path) -> Iterator[Finding]:
             return
         connection = connect(path, readable_only=True)
         try:
+            refuse_newer(connection)
             version = connection.execute("PRAGMA user_version").get
-            wide = list(wide_grants(connection)) if 0 < version <= len(MIGRATIONS) else []
+            wide = list(wide_grants(connection)) if version else []
         finally:
             connection.close()
+    except NewerDatabaseError as error:
+        what = f"a newer Gatepost wrote it ({error})"
+        yield Finding(Grade.FAULT, subject, what, "update this Gatepost")
+        return
     except (StoreUnavailableError, apsw.Error) as error:
         mend = "see whether it is a database of Gatepost"
         yield Finding(Grade.FAULT, subject, str(error), mend)
-        return
-    if version > len(MIGRATIONS):
-        what = f"a newer Gatepost wrote it (version {version}, this one knows {len(MIGRATIONS)})"
-        yield Finding(Grade.FAULT, subject, what, "update this Gatepost")
         return
     yield Finding(Grade.FINE, subject, "readable")
     for grant in wide:

@@ -30,8 +30,8 @@ from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
 from gatepost.store.sqlite_pending import Keeping
 from gatepost.store.sqlite_queries import SqliteReading
-from gatepost.store.sqlite_schema import migrate
 from gatepost.store.sqlite_tidy import Housekeeper
+from gatepost.store.sqlite_upgrade import Upgrade, migrate, register_program
 from gatepost.store.sqlite_writer import CONTENT, DATABASE, SqliteWriter, free_space, store_lock
 
 if TYPE_CHECKING:
@@ -71,15 +71,17 @@ async def open_sqlite(
         retention = RetentionSettings()
     try:
         async with asyncio.timeout(DEADLINE):
-            await asyncio.to_thread(prepare, data_dir)
+            program = await asyncio.to_thread(prepare, data_dir)
     except TimeoutError as error:
         msg = f"the store's lock was not free within {DEADLINE:g} s"
         raise StoreUnavailableError(msg) from error
-    return SqliteStore(data_dir, worker, retention, clock)
+    return SqliteStore(data_dir, worker, retention, clock, program)
 
 
-def prepare(data_dir: Path) -> None:
-    """Make or migrate the database. Raises as `open_sqlite` does."""
+def prepare(data_dir: Path) -> int:
+    """Make or migrate the database; return what tells others that we use it while it is open.
+    Raises as `open_sqlite` does.
+    """
     refuse_old_sqlite()
     try:
         make_directory(data_dir)
@@ -89,9 +91,10 @@ def prepare(data_dir: Path) -> None:
             os.close(os.open(data_dir / DATABASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = connect(data_dir / DATABASE)
             try:
-                migrate(connection)
+                migrate(connection, data_dir)
             finally:
                 connection.close()
+            return register_program(data_dir)
     except OSError as error:
         raise disk_trouble(error) from error
     except apsw.Error as error:
@@ -107,8 +110,10 @@ class SqliteStore:
         worker: WorkerId,
         retention: "RetentionSettings",
         clock: Callable[[], datetime],
+        program: int,
     ) -> None:
         self.data_dir = data_dir
+        self._program = program
         self._retention = retention
         self._checkpointer = Checkpointer(data_dir)
         keeping = Keeping(retention.content, retention.captured)
@@ -161,6 +166,7 @@ class SqliteStore:
             raise disk_trouble(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            await Upgrade(self.data_dir, self._in_reader, self._commits.write).finish()
             await Housekeeper(
                 directory=self.data_dir / CONTENT,
                 retention=self._retention.events,
@@ -187,6 +193,7 @@ class SqliteStore:
         for connection in self._connections:
             connection.close(force=True)
         self._checkpointer.close()
+        os.close(self._program)
 
     # -- reading
     async def _in_reader(self, query: Callable[[Any], T]) -> T:

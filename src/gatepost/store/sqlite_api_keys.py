@@ -8,9 +8,11 @@ from typing import Any, Final
 from gatepost.model.api_key import ApiKey, Scope
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
-from gatepost.store.sqlite_rows import Row, microseconds, moment
+from gatepost.store.sqlite_rows import Row, microseconds, moment, upsert_one
 
 _COLUMNS: Final = "id, verifier, scopes, created_at, account, label, expires_at, last_used_at"
+
+_PUT: Final = upsert_one("api_key", _COLUMNS, "id")
 
 
 class SqliteApiKeyReading:
@@ -46,8 +48,7 @@ class SqliteApiKeyChanges(SqliteApiKeyReading):
             None if key.expires_at is None else microseconds(key.expires_at),
             None if key.last_used_at is None else microseconds(key.last_used_at),
         )
-        sql = f"INSERT OR REPLACE INTO api_key ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-        self._rows(sql, row)
+        self._rows(_PUT, row)
 
     def remove_api_key(self, key_id: str) -> bool:
         """Remove one."""

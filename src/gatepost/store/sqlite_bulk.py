@@ -12,7 +12,7 @@ _COUNTS: Final = (
     " ORDER BY day DESC, count DESC, provider, domain"
 )
 _ADD: Final = (
-    "INSERT INTO bulk VALUES (?, ?, ?, ?) ON CONFLICT (day, provider, domain)"
+    "INSERT INTO bulk (day, provider, domain, count) VALUES (?, ?, ?, ?) ON CONFLICT (day, provider, domain)"
     " DO UPDATE SET count = count + excluded.count RETURNING count"
 )
 

@@ -6,11 +6,15 @@ import apsw
 
 from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.ids import AccountName
-from gatepost.store.sqlite_rows import Row, microseconds, moment
+from gatepost.store.sqlite_rows import Row, microseconds, moment, upsert_one
 
 CLAIMS: Final = (
     "SELECT domain, account, token, created_at, proven_at FROM domain_claim"
     " WHERE ?1 IS NULL OR domain = ?1 ORDER BY domain, account"
+)
+
+_PUT: Final = upsert_one(
+    "domain_claim", "domain, account, token, created_at, proven_at", "domain, account"
 )
 
 
@@ -25,7 +29,7 @@ def put_claim(connection: apsw.Connection, claim: DomainClaim) -> None:
     """Insert or replace."""
     proven_at = None if claim.proven_at is None else microseconds(claim.proven_at)
     connection.execute(
-        "INSERT OR REPLACE INTO domain_claim VALUES (?, ?, ?, ?, ?)",
+        _PUT,
         (claim.domain, claim.account, claim.token, microseconds(claim.created_at), proven_at),
     )
 

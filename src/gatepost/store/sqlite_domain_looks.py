@@ -7,13 +7,19 @@ from typing import Final
 import apsw
 
 from gatepost.model.domain_look import DomainLook, Finding, Health, Standing
-from gatepost.store.sqlite_rows import Row, microseconds, moment
+from gatepost.store.sqlite_rows import Row, microseconds, moment, upsert_one
 
 ALL_LOOKS: Final = (
     "SELECT domain, looked_at, health, since, findings, published FROM domain_look"
     " WHERE looked_at IS NOT NULL ORDER BY domain"
 )
 ONE_LOOK: Final = ALL_LOOKS.replace(" ORDER BY domain", " AND domain = ?")
+
+_PUT: Final = upsert_one(
+    "domain_look",
+    "domain, claimed_until, looked_at, health, since, findings, published",
+    "domain",
+)
 
 
 def look_of(row: Row) -> DomainLook:
@@ -47,9 +53,10 @@ def put_look(connection: apsw.Connection, look: DomainLook) -> None:
     """Insert or replace."""
     findings = [(f.purpose, f.name, f.standing.value, f.what, f.mend) for f in look.findings]
     connection.execute(
-        "INSERT OR REPLACE INTO domain_look VALUES (?, 0, ?, ?, ?, ?, ?)",
+        _PUT,
         (
             look.domain,
+            0,
             microseconds(look.looked_at),
             look.health.value,
             microseconds(look.since),

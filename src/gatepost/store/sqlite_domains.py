@@ -6,7 +6,7 @@ import apsw
 
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain
 from gatepost.model.secret import Secret
-from gatepost.store.sqlite_rows import Row, microseconds, moment
+from gatepost.store.sqlite_rows import Row, microseconds, moment, upsert_one
 from gatepost.wire.records.dkim_key import KeyType
 
 ALL_DOMAINS: Final = "SELECT name, created_at, unproven FROM domain ORDER BY name"
@@ -18,6 +18,9 @@ ALL_KEYS: Final = f"SELECT {_KEY_COLUMNS} FROM dkim_key ORDER BY created_at, sel
 KEYS_OF_ONE: Final = (
     f"SELECT {_KEY_COLUMNS} FROM dkim_key WHERE domain = ? ORDER BY created_at, selector"  # noqa: S608
 )
+
+_PUT: Final = upsert_one("domain", "name, created_at, unproven", "name")
+_ADD_KEY: Final = f"INSERT INTO dkim_key ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 
 def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
@@ -43,10 +46,10 @@ def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
 def put_domain(connection: apsw.Connection, domain: Domain) -> None:
     """Insert or replace a domain with all its keys."""
     row = (domain.name, microseconds(domain.created_at), int(domain.unproven))
-    connection.execute("INSERT OR REPLACE INTO domain VALUES (?, ?, ?)", row)
+    connection.execute(_PUT, row)
     connection.execute("DELETE FROM dkim_key WHERE domain = ?", (domain.name,))
     connection.executemany(
-        "INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        _ADD_KEY,
         [
             (
                 domain.name,

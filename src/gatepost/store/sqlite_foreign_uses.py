@@ -7,11 +7,13 @@ import apsw
 
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.store.foreign_uses import ForeignUse
-from gatepost.store.sqlite_rows import Row, microseconds, moment
+from gatepost.store.sqlite_rows import Row, microseconds, moment, upsert_one
 
 FOREIGN_USES: Final = (
     "SELECT account, proof, at, mechanism, tls FROM foreign_use WHERE account = ? ORDER BY proof"
 )
+
+_PUT: Final = upsert_one("foreign_use", "account, proof, at, mechanism, tls", "account, proof")
 
 
 def foreign_use_of(row: Row) -> ForeignUse:
@@ -23,7 +25,7 @@ def foreign_use_of(row: Row) -> ForeignUse:
 def note_foreign_uses(connection: apsw.Connection, uses: Iterable[ForeignUse]) -> None:
     """Insert or replace."""
     connection.executemany(
-        "INSERT OR REPLACE INTO foreign_use VALUES (?, ?, ?, ?, ?)",
+        _PUT,
         [(u.account, u.proof, microseconds(u.at), u.mechanism, u.tls) for u in uses],
     )
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from gatepost.model.history import Busiest, History, Hold
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.quota import Sliding
-from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment
+from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment, upsert_one
 
 _COLUMNS: Final = "credential, account, first_at, counts, held_at, held_because"
 _ONE: Final = f"SELECT {_COLUMNS} FROM history WHERE credential = ?"  # noqa: S608
@@ -16,9 +16,7 @@ _HELD: Final = (
     f"SELECT {_COLUMNS} FROM history WHERE account = ? AND held_at IS NOT NULL"  # noqa: S608
     " ORDER BY credential"
 )
-_PUT: Final = (
-    f"INSERT OR REPLACE INTO history ({_COLUMNS}, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-)
+_PUT: Final = upsert_one("history", f"{_COLUMNS}, changed_at", "credential")
 _FORGET: Final = (
     "DELETE FROM history WHERE credential IN (SELECT credential FROM history"
     " WHERE changed_at < ? AND held_at IS NULL LIMIT 1000) RETURNING 1"

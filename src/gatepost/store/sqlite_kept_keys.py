@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from gatepost.model.ids import AccountName
 from gatepost.store.kept_keys import KeptKey
-from gatepost.store.sqlite_rows import Row, microseconds, moment
+from gatepost.store.sqlite_rows import Row, microseconds, moment, upsert_one
 
 _COLUMNS: Final = "account, key, digest, submission_id, at"
+_PUT: Final = upsert_one("kept_key", _COLUMNS, "account, key")
 #: With each new key some old ones go, so that the table stays as large as what it must hold.
 _FORGET: Final = (
     "DELETE FROM kept_key WHERE rowid IN (SELECT rowid FROM kept_key WHERE at < ? LIMIT 4)"
@@ -35,7 +36,6 @@ class SqliteKeptKeyChanges(SqliteKeptKeyReading):
 
     def keep_key(self, kept: KeptKey, *, forget_before: datetime) -> None:
         """Insert or replace; forget some old ones."""
-        sql = f"INSERT OR REPLACE INTO kept_key ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608
         row = (kept.account, kept.key, kept.digest, kept.submission_id, microseconds(kept.at))
-        self._rows(sql, row)
+        self._rows(_PUT, row)
         self._rows(_FORGET, (microseconds(forget_before),))

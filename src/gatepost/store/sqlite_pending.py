@@ -22,16 +22,19 @@ from gatepost.store.segments import Place
 from gatepost.store.sqlite_quotas import write_spendings
 from gatepost.store.sqlite_rows import (
     DELIVERY_COLUMNS,
+    EVENT_COLUMNS,
     HELD,
     LANE_NUMBERS,
     LEASED,
     NOTICE_NUMBERS,
     NUMBERS,
+    ROWS,
     SUBMISSION_COLUMNS,
     Row,
     as_json,
     event_row,
     microseconds,
+    upsert,
     wishes_columns,
 )
 from gatepost.store.sqlite_schema import day_of, make_day_table
@@ -39,8 +42,8 @@ from gatepost.store.sqlite_schema import day_of, make_day_table
 _INSERT_SUBMISSION: Final = f"INSERT INTO submission ({SUBMISSION_COLUMNS}) VALUES "  # noqa: S608
 _INSERT_CONTENT: Final = "INSERT INTO content (submission_id, segment, offset, length, crc) VALUES "
 _INSERT_DELIVERY: Final = f"INSERT INTO delivery ({DELIVERY_COLUMNS}, ready_at, worker) VALUES "  # noqa: S608
-_INSERT_EVENT: Final = "INSERT INTO event_{day} VALUES "
-_INSERT_NOTICE: Final = "INSERT OR REPLACE INTO notice VALUES "
+_INSERT_EVENT: Final = f"INSERT INTO event_{{day}} ({EVENT_COLUMNS}) VALUES "  # noqa: S608
+_INSERT_NOTICE: Final = upsert("notice", "delivery_id, kind, submission_id", "delivery_id, kind")
 
 _AGAIN: Final = """
 UPDATE delivery SET state = j.state,
@@ -223,7 +226,9 @@ class Pending:
 
 
 def insert_rows(connection: apsw.Connection, head: str, rows: Sequence[Row]) -> None:
-    """Insert rows of equal width, many to a statement. Raises apsw.Error."""
+    """Insert rows of equal width, many to a statement; their place in it is its end, or ROWS.
+    Raises apsw.Error.
+    """
     start = 0
     for count in (64, 16, 4, 1):
         while len(rows) - start >= count:
@@ -267,7 +272,8 @@ def new_delivery_row(
 @lru_cache(maxsize=256)
 def _statement(head: str, width: int, count: int) -> str:
     row = f"({','.join('?' * width)})"
-    return head + ",".join([row] * count)
+    before, _, behind = head.partition(ROWS)
+    return before + ",".join([row] * count) + behind
 
 
 def _day(event: Event) -> str:

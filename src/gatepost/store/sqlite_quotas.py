@@ -10,7 +10,7 @@ import apsw
 from gatepost.model.ids import WorkerId
 from gatepost.model.quota import BUCKETS, Sliding, Subject, Tally, Unit
 from gatepost.store.quota_protocols import QuotaLease, Spending
-from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment
+from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment, upsert_one
 
 #: A window's newest bucket, then its counts: 8 windows of 248 octets, little-endian.
 _WINDOW: Final = struct.Struct(f"<q{BUCKETS}I")
@@ -20,8 +20,8 @@ _LEASE_COLUMNS: Final = "subject, worker, messages, recipients, until, recalled"
 _TALLIES: Final = (
     "SELECT subject, counts, warned FROM quota WHERE subject IN (SELECT value FROM json_each(?))"
 )
-_PUT_TALLY: Final = "INSERT OR REPLACE INTO quota (subject, counts, warned, changed_at) VALUES "
-_PUT_LEASE: Final = f"INSERT OR REPLACE INTO quota_lease ({_LEASE_COLUMNS}) VALUES (?,?,?,?,?,?)"  # noqa: S608
+_PUT_TALLY: Final = upsert_one("quota", "subject, counts, warned, changed_at", "subject")
+_PUT_LEASE: Final = upsert_one("quota_lease", _LEASE_COLUMNS, "subject, worker")
 _TAKE: Final = """
 UPDATE quota_lease SET messages = max(0, quota_lease.messages - j.messages),
     recipients = max(0, quota_lease.recipients - j.recipients)
@@ -61,7 +61,7 @@ class SqliteQuotaChanges(SqliteQuotaReading):
 
     def put_tally(self, tally: Tally, at: datetime) -> None:
         """Insert or replace."""
-        self._rows(f"{_PUT_TALLY} (?,?,?,?)", _tally_row(tally, microseconds(at)))
+        self._rows(_PUT_TALLY, _tally_row(tally, microseconds(at)))
 
     def put_quota_lease(self, lease: QuotaLease) -> None:
         """Insert or replace; one that holds nothing is removed."""
@@ -114,7 +114,7 @@ def write_spendings(connection: apsw.Connection, spendings: Sequence[Spending]) 
     for subject, some in by_subject.items():
         tally = _counted(known.get(subject, Tally(subject)), some)
         at = max(microseconds(spending.at) for spending in some)
-        connection.execute(f"{_PUT_TALLY} (?,?,?,?)", _tally_row(tally, at))
+        connection.execute(_PUT_TALLY, _tally_row(tally, at))
     connection.execute(_TAKE, (as_json([(*key, *sums) for key, sums in taken.items()]),))
 
 

@@ -8,16 +8,13 @@ Times are microseconds since the Unix epoch, states are numbers (`sqlite_rows`).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 
 import apsw
 
-from gatepost.store.protocols import NewerDatabaseError
-
-#: "Gate", so that file(1) can tell whose database it is.
-_APPLICATION_ID: Final = 0x47617465
+from gatepost.store.schema import Version
 
 _FIRST: Final = """
 CREATE TABLE submission (
@@ -234,26 +231,31 @@ _LINKS: Final = """
 ALTER TABLE account_rule ADD COLUMN links INTEGER NOT NULL DEFAULT 0;
 """
 
-#: One script per version; a new version is appended, never edited.
-MIGRATIONS: Final[Sequence[str]] = (
-    _FIRST,
-    _SECOND,
-    _THIRD,
-    _FOURTH,
-    _FIFTH,
-    _SIXTH,
-    _SUPPRESSIONS,
-    _LOOKS,
-    _BULK,
-    _KEPT_KEYS,
-    _CLAIMS,
-    _LANES,
-    _HISTORIES,
-    _API_KEYS,
-    _LINKS,
+#: 16: what the schema says of itself (`store.schema`), in versions: "oldest" and "tidied".
+_MARKS: Final = """
+CREATE TABLE schema_mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+#: A new version is appended; a released one is never edited.
+VERSIONS: Final[Sequence[Version]] = (
+    Version(_FIRST),
+    Version(_SECOND),
+    Version(_THIRD),
+    Version(_FOURTH),
+    Version(_FIFTH),
+    Version(_SIXTH),
+    Version(_SUPPRESSIONS),
+    Version(_LOOKS),
+    Version(_BULK),
+    Version(_KEPT_KEYS),
+    Version(_CLAIMS),
+    Version(_LANES, daily=_LANES_DAILY, breaks=True),
+    Version(_HISTORIES),
+    Version(_API_KEYS),
+    Version(_LINKS),
+    # Programs before it wrote whole rows without naming columns.
+    Version(_MARKS, breaks=True),
 )
-#: What a version changes in each daily table of deliveries that is there already.
-_DAILY_MIGRATIONS: Final[Mapping[str, str]] = {_LANES: _LANES_DAILY}
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (
@@ -284,34 +286,6 @@ DAY_TABLES: Final = (
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name > ? AND name < ? ORDER BY name"
 )
 _DAY_TABLE: Final = re.compile(r"(delivery|event)_(\d{8})", re.ASCII)
-
-
-def migrate(connection: apsw.Connection) -> None:
-    """Bring a database to the present version, all or nothing. Called under the store's lock.
-
-    Raises:
-        NewerDatabaseError: it is beyond the present version; nothing was touched.
-        apsw.Error: trouble.
-
-    """
-    version = connection.execute("PRAGMA user_version").get
-    if version > len(MIGRATIONS):
-        # Else closing the last connection would copy its WAL.
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        msg = f"the database has version {version}, this program knows {len(MIGRATIONS)}"
-        raise NewerDatabaseError(msg)
-    if version == len(MIGRATIONS):
-        return
-    connection.execute("PRAGMA journal_mode = WAL")
-    with connection:
-        for script in MIGRATIONS[version:]:
-            connection.execute(script)
-            if (daily := _DAILY_MIGRATIONS.get(script)) is not None:
-                names = list(connection.execute(DAY_TABLES, ("delivery_", "delivery`")))
-                for table in day_tables(names):
-                    connection.execute(daily.format(table=table))
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def day_of(microseconds: int) -> str:

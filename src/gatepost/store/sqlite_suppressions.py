@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gatepost.model.ids import AccountName
 from gatepost.model.suppression import Suppression, SuppressionClass
-from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment
+from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment, upsert_one
 from gatepost.store.suppressions import AccountRule, SuppressionFilter, SuppressionKey
 
 _COLUMNS: Final = "subject, account, stream, class, since, reason"
@@ -24,6 +24,8 @@ _ADD: Final = (
 _REPLACING: Final = (
     " UPDATE SET class = excluded.class, since = excluded.since, reason = excluded.reason"
 )
+
+_PUT_RULE: Final = upsert_one("account_rule", "account, drops, stream, links", "account")
 
 
 class SqliteSuppressionReading:
@@ -99,8 +101,7 @@ class SqliteSuppressionChanges(SqliteSuppressionReading):
 
     def put_account_rule(self, rule: AccountRule) -> None:
         """Insert or replace."""
-        sql = "INSERT OR REPLACE INTO account_rule VALUES (?, ?, ?, ?)"
-        self._rows(sql, (rule.account, int(rule.drops), rule.stream, int(rule.links)))
+        self._rows(_PUT_RULE, (rule.account, int(rule.drops), rule.stream, int(rule.links)))
 
     def forget_suppressions_of(self, account: AccountName) -> None:
         """Remove an account's suppressions and its rule."""

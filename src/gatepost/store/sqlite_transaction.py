@@ -40,7 +40,10 @@ from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
 from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_row
 from gatepost.store.sqlite_quotas import SqliteQuotaChanges
 from gatepost.store.sqlite_rows import (
+    ACCOUNT_COLUMNS,
+    CREDENTIAL_COLUMNS,
     DUE,
+    GUESSING_COLUMNS,
     LANE_NUMBERS,
     LEASED,
     NOTICE_NUMBERS,
@@ -53,6 +56,7 @@ from gatepost.store.sqlite_rows import (
     microseconds,
     outcome_json,
     submission_row,
+    upsert,
 )
 from gatepost.store.sqlite_suppressions import SqliteSuppressionChanges
 
@@ -112,6 +116,10 @@ WHERE credential.id = j.id AND coalesce(credential.last_used_at, 0) <= j.at
 _KNOWN: Final = (
     "SELECT json_group_array(id) FROM submission WHERE id IN (SELECT value FROM json_each(?))"
 )
+_PUT_ACCOUNT: Final = upsert("account", ACCOUNT_COLUMNS, "name")
+_PUT_CREDENTIAL: Final = upsert("credential", CREDENTIAL_COLUMNS, "id")
+_PUT_GUESSED: Final = upsert("guessing", GUESSING_COLUMNS, "subject")
+_PUT_COUNTER: Final = upsert("counter", "name, value", "name")
 
 #: From which states an operator's verb leads to a state.
 _FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
@@ -334,9 +342,7 @@ class SqliteTransaction(
     # -- accounts
     def put_account(self, account: Account) -> None:
         """Insert or replace."""
-        insert_rows(
-            self._connection, "INSERT OR REPLACE INTO account VALUES ", [account_row(account)]
-        )
+        insert_rows(self._connection, _PUT_ACCOUNT, [account_row(account)])
 
     def remove_account(self, name: AccountName) -> bool:
         """Remove with all its credentials."""
@@ -350,8 +356,7 @@ class SqliteTransaction(
 
     def put_credential(self, credential: Credential) -> None:
         """Insert or replace."""
-        head = "INSERT OR REPLACE INTO credential VALUES "
-        insert_rows(self._connection, head, [credential_row(credential)])
+        insert_rows(self._connection, _PUT_CREDENTIAL, [credential_row(credential)])
 
     def remove_credential(self, credential_id: CredentialId) -> bool:
         """Remove one."""
@@ -370,8 +375,7 @@ class SqliteTransaction(
     # -- the throttle of guessing
     def put_guessed(self, guessed: Iterable[Guessed]) -> None:
         """Insert or replace."""
-        head = "INSERT OR REPLACE INTO guessing VALUES "
-        insert_rows(self._connection, head, [guessing_row(each) for each in guessed])
+        insert_rows(self._connection, _PUT_GUESSED, [guessing_row(each) for each in guessed])
 
     def forget_guessed(self, *, before: datetime) -> int:
         """Remove subjects that changed last before then, a thousand at most."""
@@ -394,7 +398,7 @@ class SqliteTransaction(
     def set_position(self, reader: str, position: int) -> None:
         """Remember how far a reader has come."""
         row: Row = (f"reader/{reader}", position)
-        insert_rows(self._connection, "INSERT OR REPLACE INTO counter VALUES ", [row])
+        insert_rows(self._connection, _PUT_COUNTER, [row])
 
     # -- housekeeping
     def move_content(self, submission_id: SubmissionId, old: Place) -> None:
@@ -408,8 +412,10 @@ class SqliteTransaction(
 
     def execute(self, sql: str, bindings: Iterable[Any] = ()) -> int:
         """Run a statement of housekeeping; return how many rows it changed."""
+        self._pending.flush()
+        before = self._connection.total_changes()
         self._rows(sql, bindings)
-        return self._connection.changes()
+        return self._connection.total_changes() - before
 
 
 def _leased(delivery: Delivery, submission: Submission) -> Leased:
