@@ -49,6 +49,9 @@ DAY = timedelta(days=1)
         ([(DAY * 21, 5000), (DAY * 14, 5000), (DAY * 7, 5000)], 50_001, True),
         # what was long ago is forgotten
         ([(DAY * 31, 5000)], 1001, True),
+        # one that slept for months, and wakes with a campaign
+        ([(DAY * 200, 3)], 1000, False),
+        ([(DAY * 200, 3)], 1001, True),
         # a surge is not measured by itself
         ([(timedelta(hours=1), 900)], 1001, True),
     ],

@@ -58,3 +58,50 @@ def test_switched_off_nothing_is_held(node_of: NodeOf) -> None:
         for _ in range(8):
             assert app.send(talk, *(f"r{n}@elsewhere.test" for n in range(6))).startswith("250")
     assert held(app) == []
+
+
+ROAMING = """
+[breaker]
+networks = 3
+factor = 2
+known_for = "1 ms"
+"""
+
+
+def test_a_credential_used_from_many_new_networks_is_held_alone(node_of: NodeOf) -> None:
+    """A stolen password comes from everywhere: each 127.N.0.0/24 is a network of its own."""
+    node = node_of(HOLD_ALL + ROAMING, workers=2)
+    app = app_on(node)
+    quiet = second_secret(node, app)
+
+    def reply_from(network: int, who: App = app) -> str:
+        with who.talk(source=f"127.{network}.0.9") as talk:
+            return who.send(talk)
+
+    # Its usual places, used again and again: no alarm, though they are more than three together.
+    for network in (1, 1, 1, 1, 1, 2):
+        assert reply_from(network).startswith("250")
+    assert held(app) == []
+    networks = iter(range(10, 250))
+
+    def is_held() -> bool:
+        reply_from(next(networks))
+        return bool(held(app))
+
+    wait_until(is_held, "the hold")
+    (hold,) = held(app)
+    assert hold["label"] == "test"
+    assert "new networks in an hour, its most were 0" in hold["reason"]
+    wait_until(
+        lambda: all(reply_from(1).startswith("450 4.7.0 This login is held") for _ in range(4)),
+        "held on all workers",
+    )
+    assert reply_from(1, quiet).startswith("250")
+    node.run("account", "release", app.name)
+
+    def is_released() -> bool:
+        """Tell whether all workers know, as far as many connections can tell; 10 is known now."""
+        return all(reply_from(network).startswith("250") for network in [1, 10] * 4)
+
+    wait_until(is_released, "released")
+    assert held(app) == []

@@ -30,8 +30,8 @@ class App:
     name: str
     secret: str
 
-    def talk(self) -> Talk:
-        talk = Talk(self.node.ports.submissions, tls=anyone())
+    def talk(self, source: str | None = None) -> Talk:
+        talk = Talk(self.node.ports.submissions, tls=anyone(), source=source)
         talk.hello()
         assert talk.login(self.name, self.secret).startswith("235")
         return talk

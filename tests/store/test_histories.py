@@ -56,3 +56,12 @@ async def test_what_is_long_past_is_forgotten_unless_it_is_held(store: Store):
     later = NOON + timedelta(days=1)
     assert await store.write(lambda tx: tx.forget_histories(before=later)) == 1
     assert await store.read(lambda reading: reading.history(FULL.credential)) == FULL
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+async def test_who_slept_for_a_year_is_known_still(store: Store):
+    await store.write(lambda tx: tx.put_history(BARE, NOON))
+    for days, known in ((365, True), (401, False)):
+        await store.tidy(NOON + timedelta(days=days))
+        found = await store.read(lambda reading: reading.history(BARE.credential))
+        assert (found is not None) is known

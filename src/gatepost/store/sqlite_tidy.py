@@ -45,6 +45,9 @@ _FORGET_SUBMISSIONS: Final = (
 
 #: What was counted longer ago matters to no window (`model.quota`).
 QUOTAS_KEPT: Final = timedelta(days=31)
+#: A credential that wakes after a year is known still, and that it did nothing lately (its history is
+#: some kilobytes at most).
+_HISTORIES_KEPT: Final = timedelta(days=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Housekeeper:
         await self._drop_outlived_content(now)
         await self._drop_days(now)
         await self._forget_quotas(now - QUOTAS_KEPT)
+        await self._forget_histories(now - _HISTORIES_KEPT)
         await self._tidy_segments()
 
     async def _rows(self, sql: str, *bindings: object) -> list[Row]:
@@ -108,6 +112,8 @@ class Housekeeper:
         sql = "SELECT 1 FROM quota WHERE changed_at < ? LIMIT 1"
         while await self._rows(sql, microseconds(before)):
             await self.change(lambda transaction: transaction.forget_quotas(before=before), None)
+
+    async def _forget_histories(self, before: datetime) -> None:
         sql = "SELECT 1 FROM history WHERE changed_at < ? AND held_at IS NULL LIMIT 1"
         while await self._rows(sql, microseconds(before)):
             await self.change(lambda transaction: transaction.forget_histories(before=before), None)
