@@ -30,6 +30,9 @@ from gatepost.model.wrong import WrongValueError
         ("*.GR\u00dcN.example", "@.xn--grn-ioa.example"),
         ("*", "*"),
         ("*@*", "*"),
+        # in quotes it is an asterisk
+        ('"*"@b.example', '"*"@b.example'),
+        ('"News-*"@b.example', '"news-*"@b.example'),
         ("J\u00dcRG@b.example", "j\u00fcrg@b.example"),
         ("ju\u0308rg-*@gr\u00fcn.example", "j\u00fcrg-*@xn--grn-ioa.example"),
     ],
@@ -55,7 +58,7 @@ GRANTS = (
     "app@example.com", "news-*@example.com", "*-bot@example.com", "a*b*c@example.com",
     "@whole.example", "@.below.example", "ops@.teams.example", "run-*@.teams.example",
     "@xn--grn-ioa.example", "@.xn--grn-ioa.example", '"a b"@quoted.example', "tag+x@tags.example",
-    "strasse@utf8.example", "j\u00fcrg@utf8.example",
+    "strasse@utf8.example", "j\u00fcrg@utf8.example", '"*"@star.example', '"n-*"@star.example',
 )  # fmt: skip
 
 
@@ -133,6 +136,17 @@ GRANTS = (
         ("tag@tags.example", "+", False),
         ("tag+x+y@tags.example", "+", True),
         ("tag+y@tags.example", "+", False),
+        # an asterisk in quotes is one
+        ('"*"@star.example', "", True),
+        ("*@star.example", "", True),
+        ('"n-*"@star.example', "", True),
+        ("n-*@star.example", "", True),
+        ("n-x@star.example", "", False),
+        ("anybody@star.example", "", False),
+        ('"news-*"@example.com', "", True),
+        ("news-*@example.com", "", True),
+        ('"a*"@example.com', "", False),
+        ('"*"@whole.example', "", True),
         # what is no address
         ('"x@whole.example"@evil.example', "+", False),
         ('"app@example.com', "+", False),

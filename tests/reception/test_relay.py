@@ -28,7 +28,7 @@ SETTINGS = Settings.model_validate(
         ],
         "local_domains": [
             {"name": "all.test", "deliver_to": "smtp:127.0.0.1:2500"},
-            {"name": "local.test", "mailboxes": ["alice"], "deliver_to": "maildir:m"},
+            {"name": "local.test", "mailboxes": ["alice", "Straße"], "deliver_to": "maildir:m"},
         ],
     }
 )
@@ -61,6 +61,9 @@ def test_the_doors_are_told_apart_by_name() -> None:
 FORWARD_PATHS = [  # path, reply for nobody, reply for somebody who logged in
     ("alice@local.test", None, None),
     ("ALICE@LOCAL.TEST", None, None),
+    ("STRAßE@local.test", None, None),
+    ("strasse@local.test", "NO_SUCH_MAILBOX", "NO_SUCH_MAILBOX"),
+    ('"*"@local.test', "NO_SUCH_MAILBOX", "NO_SUCH_MAILBOX"),
     ("postmaster", None, None),
     ("Postmaster@all.test", None, None),
     ('"postmaster"@local.test', None, None),

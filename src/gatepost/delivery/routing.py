@@ -161,6 +161,6 @@ def _matches(pattern: str, destination: str) -> bool:
 
 
 def _mailbox(forward_path: str) -> str:
-    """Return the local part as it is meant, in lower case."""
+    """Return the local part as it is meant and compared."""
     mailbox = parse_path(forward_path)
-    return mailbox.name.lower() if mailbox is not None else ""
+    return mailbox.folded if mailbox is not None else ""

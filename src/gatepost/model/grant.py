@@ -1,11 +1,12 @@
 """What an account may send as, or write to: addresses, domains, patterns (RFC 6409 §6.1).
 
-    app@example.com      this address; with tags on (RFC 5233) app+anything@example.com too
-    news-*@example.com   local parts like this; "*" is any run of characters, also none
-    @example.com         every address of this domain, not of those below it
-    @.example.com        every address of all domains below it, not of itself
-    app@.example.com     one local part there; a pattern may stand there too
-    *                    every address there is
+    app@example.com       this address; with tags on (RFC 5233) app+anything@example.com too
+    news-*@example.com    local parts like this; "*" is any run of characters, also none
+    "news-*"@example.com  in quotes it is an asterisk, and this one address
+    @example.com          every address of this domain, not of those below it
+    @.example.com         every address of all domains below it, not of itself
+    app@.example.com      one local part there; a pattern may stand there too
+    *                     every address there is
 
 Local parts are compared without regard to case. By RFC 5321 §2.4 only the host that receives may
 ignore it, and what we pass on is left as it is. But this asks another question: whom did the
@@ -26,6 +27,7 @@ from gatepost.wire.smtp.grammar import is_domain, is_qualified, parse_mailbox
 EVERYTHING: Final = "*"
 #: What parts the tag from a local part, where nothing else is set.
 TAG: Final = "+"
+_NEEDS_QUOTES: Final = frozenset(' "(),:;<>@[\\]')
 #: In characters; an account's addresses keep to RFC 5321 §4.5.3.1. A longer one is nobody's, and
 #: is neither normalised (a quarter of a megabyte of combining marks takes 16 s) nor remembered.
 _LONGEST: Final = 320
@@ -47,7 +49,8 @@ def _canonical(address: str) -> str | None:
         return None
     if local_part.startswith('"') and local_part.endswith('"') and len(local_part) > 1:
         inner = local_part[1:-1]
-        if inner and not set(inner) & set(' "(),:;<>@[\\]') and ".." not in inner:
+        # Quotes are how an address says that its "*" is an asterisk.
+        if inner and not set(inner) & (_NEEDS_QUOTES | {"*"}) and ".." not in inner:
             local_part = inner if inner.strip(".") == inner else local_part
     # Not casefold(), which takes "straße" and "strasse" for one: they may be two people.
     return f"{normalize('NFC', normalize('NFC', local_part).lower())}@{labels}"
@@ -105,7 +108,13 @@ def owns(grants: Sequence[str], address: str, tags: str = "") -> bool:
         return False  # no address, whatever a grant looks like
     if form in grants or form[at:] in grants:
         return True  # nearly always
-    return _compiled(tuple(grants)).hold(form[:at], domain, tags)
+    local_part = form[:at]
+    if "*" in local_part:  # whether in quotes or not, here it is an asterisk
+        bare = local_part.removeprefix('"').removesuffix('"')
+        if f'"{bare}"@{domain}' in grants:
+            return True
+        local_part = local_part if _NEEDS_QUOTES & set(bare) else bare
+    return _compiled(tuple(grants)).hold(local_part, domain, tags)
 
 
 def covers(grants: Sequence[str], grant: str) -> bool:
@@ -145,7 +154,7 @@ def _compiled(grants: tuple[str, ...]) -> _Rules:
     patterns: dict[str, tuple[tuple[str, ...], ...]] = {}
     for grant in grants:
         local_part, _, domain = grant.rpartition("@")
-        if "*" in local_part:
+        if "*" in local_part and not local_part.startswith('"'):
             patterns[domain] = (*patterns.get(domain, ()), tuple(local_part.split("*")))
     return _Rules(EVERYTHING in grants, frozenset(grants), patterns)
 

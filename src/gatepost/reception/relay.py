@@ -13,7 +13,7 @@ from unicodedata import normalize
 from gatepost.model.account import Principal
 from gatepost.model.settings import LocalDomainSettings
 from gatepost.wire.smtp import replies
-from gatepost.wire.smtp.grammar import Mailbox, is_qualified
+from gatepost.wire.smtp.grammar import Mailbox, folded, is_qualified
 from gatepost.wire.smtp.replies import Reply
 
 #: What makes old mail systems behind us route onwards: percent hack, bang path, DECnet, UUCP.
@@ -34,7 +34,7 @@ class LocalDomains:
 
     def has_mailbox(self, mailbox: Mailbox) -> bool:
         """Tell whether there is such a mailbox; postmaster always is (RFC 5321 §4.5.1)."""
-        name = _folded(mailbox.name)
+        name = mailbox.folded
         if name == _POSTMASTER:
             return True
         known = self.mailboxes[mailbox.domain]
@@ -45,14 +45,7 @@ class LocalDomains:
 
 def local_domains(settings: tuple[LocalDomainSettings, ...]) -> LocalDomains:
     """Read the settings once."""
-    return LocalDomains({d.name.lower(): frozenset(map(_folded, d.mailboxes)) for d in settings})
-
-
-def _folded(name: str) -> str:
-    """Return a local part as we compare it: without regard to case, nor to the way in which a
-    letter beyond ASCII is put together (RFC 6532 §3.1: NFC).
-    """
-    return name.lower() if name.isascii() else normalize("NFC", name.casefold())
+    return LocalDomains({d.name.lower(): frozenset(map(folded, d.mailboxes)) for d in settings})
 
 
 def _routes(name: str) -> bool:

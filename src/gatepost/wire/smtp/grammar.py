@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
+from unicodedata import normalize
 
 from gatepost.wire.message.addresses import a_labels
 from gatepost.wire.smtp.limits import DOMAIN, LABEL, LOCAL_PART, PATH
@@ -50,9 +51,22 @@ class Mailbox:
         return self.local_part
 
     @property
+    def folded(self) -> str:
+        """Return the name as mailboxes of ours are compared: without regard to case, nor to the way
+        in which a letter beyond ASCII is put together (RFC 6532 §3.1: NFC).
+        """
+        return folded(self.name)
+
+    @property
     def is_literal(self) -> bool:
         """True for user@[192.0.2.1]."""
         return self.domain.startswith("[")
+
+
+def folded(name: str) -> str:
+    """Return a mailbox's name as it is compared."""
+    # Not casefold(), which takes "straße" and "strasse" for one: they may be two people.
+    return name.lower() if name.isascii() else normalize("NFC", normalize("NFC", name).lower())
 
 
 def parse_mailbox(text: str) -> Mailbox | None:
