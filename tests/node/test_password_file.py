@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 from gatepost.model.settings import ListenerSettings, Role, RouteSettings, Settings, TlsSettings
-from gatepost.node.run import _try_store
+from gatepost.node.prepare import _try_store
 from tests.conftest import NodeMaker
 from tests.node.conftest import LOCAL
 from tests.support.node import wait_until

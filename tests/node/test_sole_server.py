@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.node.prepare import CannotServeError
 from gatepost.node.privileges import Identity, acting_as
-from gatepost.node.run import CannotServeError, _sole_server
+from gatepost.node.sole_server import sole_server
 
 #: A user by number; it needs no name.
 STRANGER = 65534
@@ -21,7 +22,7 @@ def test_the_lock_follows_no_link(tmp_path: Path) -> None:
     state.mkdir(mode=0o700)
     (state / "serve.lock").symlink_to(other)
     with pytest.raises(CannotServeError):
-        _sole_server(state)
+        sole_server(state)
 
 
 def test_the_lock_is_no_other_name_of_a_file(tmp_path: Path) -> None:
@@ -31,18 +32,18 @@ def test_the_lock_is_no_other_name_of_a_file(tmp_path: Path) -> None:
     state.mkdir(mode=0o700)
     os.link(other, state / "serve.lock")
     with pytest.raises(CannotServeError):
-        _sole_server(state)
+        sole_server(state)
 
 
 def test_the_lock_is_made_and_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
-        os.close(_sole_server(tmp_path / "state"))
+        os.close(sole_server(tmp_path / "state"))
 
 
 def test_the_lock_is_no_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "serve.lock")
     with pytest.raises(CannotServeError, match="remove it"):
-        _sole_server(tmp_path)
+        sole_server(tmp_path)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def strangers() -> Iterator[Path]:
 
 
 def test_the_lock_is_the_owners(strangers: Path) -> None:
-    os.close(_sole_server(strangers))
+    os.close(sole_server(strangers))
     assert (strangers / "serve.lock").stat().st_uid == STRANGER
 
 
@@ -67,7 +68,7 @@ def test_what_is_roots_stays_roots(strangers: Path) -> None:
     lock = strangers / "serve.lock"
     lock.touch(mode=0o600)
     with pytest.raises(CannotServeError, match="permission denied"):
-        _sole_server(strangers)
+        sole_server(strangers)
     assert lock.stat().st_uid == 0
 
 

@@ -21,7 +21,8 @@ def serve(ctx: typer.Context) -> None:
     settings = load_settings(ctx)
     from gatepost.net.certificate import CertificateError  # noqa: PLC0415
     from gatepost.net.transport import PortUnavailableError  # noqa: PLC0415
-    from gatepost.node.run import CannotServeError, run  # noqa: PLC0415
+    from gatepost.node.prepare import CannotServeError  # noqa: PLC0415
+    from gatepost.node.run import run  # noqa: PLC0415
 
     def reload_settings() -> "Settings | None":
         from gatepost.model.settings_file import SettingsError  # noqa: PLC0415

@@ -1,0 +1,117 @@
+"""Before a port opens: the store is made or brought up to date, and every secret can be read."""
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+from gatepost.delivery.routing import build_routing
+from gatepost.identity.foreign_build import MissingLibraryError, check_means
+from gatepost.identity.master_key import read_master_key
+from gatepost.model.ids import WorkerId
+from gatepost.model.settings import Settings
+from gatepost.node.parts import read_tokens
+from gatepost.node.privileges import Identity, acting_as, become, worker_identity
+from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
+from gatepost.store.sqlite import open_sqlite
+from gatepost.store.sqlite_writer import DATABASE
+
+#: How the store's words for a damaged database begin.
+_DAMAGE: Final = ("CorruptError", "NotADBError")
+
+
+class CannotServeError(Exception):
+    """The node cannot start; the words say why, and the mend."""
+
+
+def prepare_store(settings: Settings) -> None:
+    """Open the store once, in a process of its own (decision 9: opened after the fork): it is
+    made, brought up to date, and what former workers had leased becomes due.
+
+    Raises:
+        CannotServeError: it cannot be opened; the words say why.
+
+    """
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read_end)
+        words = _try_store(settings)
+        os.write(write_end, words.encode()[:4000])
+        os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        words = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if words or status:
+        raise CannotServeError(words or "the store could not be opened")
+
+
+def _try_store(settings: Settings) -> str:
+    """Return why the store cannot be used, "" when it can."""
+    if identity := worker_identity(settings.data_dir):
+        become(identity)
+    if words := unreadable_secret(settings, None):
+        return words
+
+    async def prepare() -> None:
+        # A key that is there is read first, one that is not is made last: nothing half-done.
+        if settings.master_key.exists():
+            read_master_key(settings.master_key)
+        read_tokens(settings.auth.oauth)
+        store = await open_sqlite(
+            settings.data_dir, WorkerId(f"{settings.hostname}/start/{os.getpid()}/")
+        )
+        await store.write(lambda transaction: transaction.free_leases(""))
+        await store.close()
+        read_master_key(settings.master_key)
+
+    try:
+        asyncio.run(prepare())
+    except Exception as problem:  # noqa: BLE001 - the top of a process: said, not raised
+        return _store_words(settings.data_dir / DATABASE, problem)
+    return ""
+
+
+def unreadable_secret(settings: Settings, reader: Identity | None) -> str:
+    """Return which file with a secret workers could not read, as this user; "" for none."""
+    try:
+        with acting_as(reader):
+            build_routing(settings)
+            read_tokens(settings.auth.oauth)
+            check_means(settings.auth.directories)
+    except UnicodeDecodeError:
+        return "a file with a password or secret is not UTF-8 text; write it anew"
+    except MissingLibraryError as problem:
+        return str(problem)
+    except OSError as problem:
+        words = (problem.strerror or str(problem)).lower()
+        is_readable = problem.errno == errno.EINVAL  # what stands in it is no good
+        mend = "write it anew" if is_readable else "let the user that serves read it"
+        return f"{_named(problem, settings)}: {words}; {mend}"
+    return ""
+
+
+def _named(problem: OSError, settings: Settings) -> str:
+    """Return the setting that names a file, and the file."""
+    sections = (settings.auth.oauth, *(route.oauth for route in settings.routes))
+    secrets = {str(s.client_secret_file) for s in sections if s is not None}
+    setting = "client_secret_file" if str(problem.filename) in secrets else "password_file"
+    for directory in settings.auth.directories:
+        for key in ("secret_file", "ca_file"):
+            if str(getattr(directory, key)) == str(problem.filename):
+                setting = f'{key} of directory "{directory.name}"'
+    return f"{setting} {problem.filename}"
+
+
+def _store_words(database: Path, problem: Exception) -> str:
+    """Return what an operator should hear about a store that cannot be opened."""
+    words = str(problem) or type(problem).__name__
+    if isinstance(problem, NewerDatabaseError):
+        return f"{database}: a newer Gatepost wrote it ({words}); update this one"
+    if words.startswith(_DAMAGE):
+        return f"{database} is damaged ({words}); put a backup in its place"
+    if not isinstance(problem, StoreUnavailableError):
+        words = f"{type(problem).__name__}: {words}"
+    return f"the store in {database.parent} cannot be opened: {words}"
