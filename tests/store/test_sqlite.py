@@ -21,9 +21,9 @@ from gatepost.store.protocols import (
     QueueFilter,
     StoreUnavailableError,
 )
+from gatepost.store.rows import STATES, microseconds, moment
 from gatepost.store.segments import segments
 from gatepost.store.sqlite import SqliteStore, open_sqlite
-from gatepost.store.sqlite_rows import STATES, microseconds, moment
 from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.store.sqlite_writer import CONTENT, DATABASE
 from gatepost.store.verify import verify

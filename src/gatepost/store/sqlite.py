@@ -29,7 +29,7 @@ from gatepost.store.segments import SegmentGoneError, disk_trouble, make_directo
 from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
 from gatepost.store.sqlite_pending import Keeping
-from gatepost.store.sqlite_queries import SqliteReading
+from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_tidy import Housekeeper
 from gatepost.store.sqlite_upgrade import Upgrade, migrate, register_program
 from gatepost.store.sqlite_writer import CONTENT, DATABASE, SqliteWriter, free_space, store_lock

@@ -16,11 +16,11 @@ import apsw
 from gatepost.model.delivery import Delivery
 from gatepost.model.event import Event
 from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.store.days import day_of
 from gatepost.store.protocols import NoticeKind
 from gatepost.store.quota_protocols import Spending
-from gatepost.store.segments import Place
-from gatepost.store.sqlite_quotas import write_spendings
-from gatepost.store.sqlite_rows import (
+from gatepost.store.quota_table import write_spendings
+from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
     HELD,
@@ -28,16 +28,16 @@ from gatepost.store.sqlite_rows import (
     LEASED,
     NOTICE_NUMBERS,
     NUMBERS,
-    ROWS,
     SUBMISSION_COLUMNS,
     Row,
     as_json,
     event_row,
     microseconds,
-    upsert,
     wishes_columns,
 )
-from gatepost.store.sqlite_schema import day_of, make_day_table
+from gatepost.store.segments import Place
+from gatepost.store.sqlite_schema import make_day_table
+from gatepost.store.statements import ROWS, upsert
 
 _INSERT_SUBMISSION: Final = f"INSERT INTO submission ({SUBMISSION_COLUMNS}) VALUES "  # noqa: S608
 _INSERT_CONTENT: Final = "INSERT INTO content (submission_id, segment, offset, length, crc) VALUES "
@@ -178,7 +178,7 @@ class Pending:
         if self._events:
             self._flush_events()
         if self._spendings:
-            write_spendings(self.connection, self._spendings)
+            write_spendings(self.connection.execute, self._spendings)
             self._spendings = []
         self.touched.clear()
 

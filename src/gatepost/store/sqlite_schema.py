@@ -4,12 +4,10 @@ Live tables (delivery, content, notice) hold what is not finished and stay small
 goes to tables of a day (delivery_20260131, event_20260131), so that retention drops whole tables:
 deleting millions of rows would stall everybody.
 
-Times are microseconds since the Unix epoch, states are numbers (`sqlite_rows`).
+Times are microseconds since the Unix epoch, states are numbers (`rows`).
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
 from typing import Final
 
 import apsw
@@ -64,7 +62,7 @@ INSERT INTO counter VALUES ('event', 0);
 """
 
 #: 2: more about credentials, and the throttle of guessing. Columns are appended in the order in
-#: which `sqlite_rows` reads them. guessing.failures: a JSON list of times.
+#: which `rows` reads them. guessing.failures: a JSON list of times.
 _SECOND: Final = """
 ALTER TABLE account ADD COLUMN salt BLOB NOT NULL DEFAULT x'';
 ALTER TABLE account ADD COLUMN iterations INTEGER NOT NULL DEFAULT 0;
@@ -110,7 +108,7 @@ _FIFTH: Final = """
 ALTER TABLE account ADD COLUMN recipients TEXT NOT NULL DEFAULT '[]';
 """
 
-#: 6: quotas. limits: a JSON list of (unit, window, most); counts: see `sqlite_quotas`.
+#: 6: quotas. limits: a JSON list of (unit, window, most); counts: see `quota_table`.
 _SIXTH: Final = """
 ALTER TABLE account ADD COLUMN limits TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE credential ADD COLUMN limits TEXT NOT NULL DEFAULT '[]';
@@ -182,7 +180,7 @@ CREATE TABLE domain_claim (
 """
 
 #: 12: lanes, and what senders wish to hear. notify: NULL where nothing was said (RFC 3461 §4.1);
-#: notice.kind: see `sqlite_rows`.
+#: notice.kind: see `rows`.
 _LANES: Final = """
 ALTER TABLE submission ADD COLUMN ret TEXT;
 ALTER TABLE submission ADD COLUMN envid TEXT NOT NULL DEFAULT '';
@@ -285,24 +283,8 @@ _DAILY: Final = {"delivery": _DAILY_DELIVERY, "event": _DAILY_EVENT}
 DAY_TABLES: Final = (
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name > ? AND name < ? ORDER BY name"
 )
-_DAY_TABLE: Final = re.compile(r"(delivery|event)_(\d{8})", re.ASCII)
-
-
-def day_of(microseconds: int) -> str:
-    """Return the day (UTC) of a time as its tables are named: "20260131"."""
-    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y%m%d")
 
 
 def make_day_table(connection: apsw.Connection, kind: str, day: str) -> None:
     """Make a daily table ("delivery" or "event") if it is not there."""
     connection.execute(_DAILY[kind].format(day=day))
-
-
-def day_tables(names: Iterable[Sequence[str]]) -> list[str]:
-    """Return the daily tables among the rows of DAY_TABLES."""
-    return [name for (name,) in names if _DAY_TABLE.fullmatch(name)]
-
-
-def table_day(table: str) -> date:
-    """Return which day a daily table is for."""
-    return datetime.strptime(table[-8:], "%Y%m%d").replace(tzinfo=UTC).date()

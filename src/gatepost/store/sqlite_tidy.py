@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store import segments
+from gatepost.store.days import table_day
 from gatepost.store.group_commit import Content
 from gatepost.store.protocols import ContentDamagedError
+from gatepost.store.rows import Row, as_json, microseconds
 from gatepost.store.segments import Place, SegmentGoneError, read_content
-from gatepost.store.sqlite_queries import SqliteReading
-from gatepost.store.sqlite_rows import Row, as_json, microseconds
-from gatepost.store.sqlite_schema import table_day
+from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_transaction import SqliteTransaction
 
 _log = logging.getLogger(__name__)

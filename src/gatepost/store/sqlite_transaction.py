@@ -10,15 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event
-from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
+from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
-from gatepost.store.account_protocols import Use
-from gatepost.store.foreign_uses import ForeignUse
-from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import (
     ContentDamagedError,
     Held,
@@ -27,38 +23,24 @@ from gatepost.store.protocols import (
     QueueFilter,
     Settlement,
 )
+from gatepost.store.queries import QUEUE_COLUMNS, queue_row
 from gatepost.store.quota_protocols import Spending
-from gatepost.store.segments import Place, SegmentGoneError
-from gatepost.store.sqlite_api_keys import SqliteApiKeyChanges
-from gatepost.store.sqlite_bulk import SqliteBulkChanges
-from gatepost.store.sqlite_domain_changes import SqliteDomainChanges
-from gatepost.store.sqlite_domain_claims import forget_claims_of
-from gatepost.store.sqlite_foreign_uses import forget_foreign_uses, note_foreign_uses
-from gatepost.store.sqlite_histories import SqliteHistoryChanges
-from gatepost.store.sqlite_kept_keys import SqliteKeptKeyChanges
-from gatepost.store.sqlite_pending import Pending, insert_rows, new_delivery_row
-from gatepost.store.sqlite_queries import QUEUE_COLUMNS, SqliteReading, queue_row
-from gatepost.store.sqlite_quotas import SqliteQuotaChanges
-from gatepost.store.sqlite_rows import (
-    ACCOUNT_COLUMNS,
-    CREDENTIAL_COLUMNS,
+from gatepost.store.rows import (
     DUE,
-    GUESSING_COLUMNS,
     LANE_NUMBERS,
     LEASED,
     NOTICE_NUMBERS,
     NUMBERS,
     Row,
-    account_row,
     as_json,
-    credential_row,
-    guessing_row,
     microseconds,
     outcome_json,
     submission_row,
-    upsert,
 )
-from gatepost.store.sqlite_suppressions import SqliteSuppressionChanges
+from gatepost.store.segments import Place, SegmentGoneError
+from gatepost.store.sqlite_pending import Pending, new_delivery_row
+from gatepost.store.sqlite_reading import SqliteReading
+from gatepost.store.table_changes import TableChanges
 
 _READY: Final = (
     f"SELECT {QUEUE_COLUMNS} FROM delivery AS d CROSS JOIN submission AS s"  # noqa: S608
@@ -107,19 +89,9 @@ _RELEASE: Final = (
     f" iif({_WAITS}, expires_at - next_attempt_at + {_AT}, expires_at),"
     f" next_attempt_at = {_AT} WHERE id IN (SELECT value FROM json_each(?2))"
 )
-_USED: Final = """
-UPDATE credential SET last_used_at = j.at, last_mechanism = j.mechanism, last_tls = j.tls
-FROM (SELECT value ->> 0 AS id, value ->> 1 AS at, value ->> 2 AS mechanism, value ->> 3 AS tls
-    FROM json_each(?)) AS j
-WHERE credential.id = j.id AND coalesce(credential.last_used_at, 0) <= j.at
-"""
 _KNOWN: Final = (
     "SELECT json_group_array(id) FROM submission WHERE id IN (SELECT value FROM json_each(?))"
 )
-_PUT_ACCOUNT: Final = upsert("account", ACCOUNT_COLUMNS, "name")
-_PUT_CREDENTIAL: Final = upsert("credential", CREDENTIAL_COLUMNS, "id")
-_PUT_GUESSED: Final = upsert("guessing", GUESSING_COLUMNS, "subject")
-_PUT_COUNTER: Final = upsert("counter", "name, value", "name")
 
 #: From which states an operator's verb leads to a state.
 _FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
@@ -131,16 +103,7 @@ _FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
 _ALL: Final = 2**31
 
 
-class SqliteTransaction(
-    SqliteReading,
-    SqliteDomainChanges,
-    SqliteQuotaChanges,
-    SqliteHistoryChanges,
-    SqliteSuppressionChanges,
-    SqliteBulkChanges,
-    SqliteKeptKeyChanges,
-    SqliteApiKeyChanges,
-):
+class SqliteTransaction(SqliteReading, TableChanges):
     """`Transaction` for all jobs of one batch. `places` says where their contents are."""
 
     def __init__(
@@ -157,6 +120,13 @@ class SqliteTransaction(
     def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
         self._pending.flush()
         return super()._rows(sql, bindings)
+
+    def _run(self, sql: str, bindings: Iterable[Any] = ()) -> None:
+        self._rows(sql, bindings)
+
+    def _change(self, sql: str, bindings: Iterable[Any] = ()) -> int:
+        self._rows(sql, bindings)
+        return self._connection.changes()
 
     def flush(self) -> None:
         """Write what waits. Raises apsw.Error."""
@@ -241,13 +211,13 @@ class SqliteTransaction(
             self._connection.execute(_BEGIN_ONE, (one.id, one.fence))
             return {one.id} if self._connection.changes() else set()
         ids = set(self._still_held(wanted))
-        self._change(_BEGIN_ALL, ids)
+        self._change_all(_BEGIN_ALL, ids)
         return ids
 
     def renew(self, held: Iterable[Held], until: datetime) -> set[DeliveryId]:
         """Prolong leases."""
         ids = set(self._still_held(held))
-        self._change(_RENEW, ids, microseconds(until))
+        self._change_all(_RENEW, ids, microseconds(until))
         return ids
 
     def give_back(self, held: Iterable[Held], at: datetime, reason: str) -> None:
@@ -258,8 +228,7 @@ class SqliteTransaction(
 
     def free_leases(self, worker_prefix: str) -> int:
         """Make due what workers whose id begins so held."""
-        self._rows(_FREE, (len(worker_prefix), worker_prefix))
-        return self._connection.changes()
+        return self._change(_FREE, (len(worker_prefix), worker_prefix))
 
     def settle(self, settlements: Iterable[Settlement]) -> set[DeliveryId]:
         """Write outcomes with their events."""
@@ -302,7 +271,7 @@ class SqliteTransaction(
         row = next(self._connection.execute(_STILL_HELD, (as_json(wanted),)))
         return dict(json.loads(row[0]))
 
-    def _change(self, sql: str, ids: Iterable[DeliveryId], *first: int) -> None:
+    def _change_all(self, sql: str, ids: Iterable[DeliveryId], *first: int) -> None:
         wanted = list(ids)
         if wanted:
             self._connection.execute(sql, (*first, as_json(wanted)))
@@ -325,9 +294,9 @@ class SqliteTransaction(
         rows = self.deliveries(replace(which, states=states), limit=_ALL)
         ids = [row.delivery.id for row in rows]
         if to is DeliveryState.HELD:
-            self._change(_HOLD, ids)
+            self._change_all(_HOLD, ids)
         elif to is DeliveryState.DUE:
-            self._change(_RELEASE, ids, microseconds(now))
+            self._change_all(_RELEASE, ids, microseconds(now))
         else:
             for row in rows:
                 delivery = row.delivery
@@ -339,52 +308,6 @@ class SqliteTransaction(
                 )
         return ids
 
-    # -- accounts
-    def put_account(self, account: Account) -> None:
-        """Insert or replace."""
-        insert_rows(self._connection, _PUT_ACCOUNT, [account_row(account)])
-
-    def remove_account(self, name: AccountName) -> bool:
-        """Remove with all its credentials."""
-        self._connection.execute("DELETE FROM credential WHERE account = ?", (name,))
-        forget_foreign_uses(self._connection, name)
-        forget_claims_of(self._connection, name)
-        self.forget_suppressions_of(name)
-        self.forget_api_keys_of(name)
-        self._connection.execute("DELETE FROM account WHERE name = ?", (name,))
-        return self._connection.changes() > 0
-
-    def put_credential(self, credential: Credential) -> None:
-        """Insert or replace."""
-        insert_rows(self._connection, _PUT_CREDENTIAL, [credential_row(credential)])
-
-    def remove_credential(self, credential_id: CredentialId) -> bool:
-        """Remove one."""
-        self._connection.execute("DELETE FROM credential WHERE id = ?", (credential_id,))
-        return self._connection.changes() > 0
-
-    def note_uses(self, uses: Iterable[Use]) -> None:
-        """Write each credential's last use."""
-        rows = [(use.credential, microseconds(use.at), use.mechanism, use.tls) for use in uses]
-        self._rows(_USED, (as_json(rows),))
-
-    def note_foreign_uses(self, uses: Iterable[ForeignUse]) -> None:
-        """Write the last use of each account and proof."""
-        note_foreign_uses(self._connection, uses)
-
-    # -- the throttle of guessing
-    def put_guessed(self, guessed: Iterable[Guessed]) -> None:
-        """Insert or replace."""
-        insert_rows(self._connection, _PUT_GUESSED, [guessing_row(each) for each in guessed])
-
-    def forget_guessed(self, *, before: datetime) -> int:
-        """Remove subjects that changed last before then, a thousand at most."""
-        sql = (
-            "DELETE FROM guessing WHERE subject IN"
-            " (SELECT subject FROM guessing WHERE changed_at < ? LIMIT 1000)"
-        )
-        return self.execute(sql, (microseconds(before),))
-
     # -- quotas
     def spend(self, spendings: Iterable[Spending]) -> None:
         """Count what was sent."""
@@ -394,11 +317,6 @@ class SqliteTransaction(
     def add_events(self, events: Iterable[Event]) -> None:
         """Append to the outbox."""
         self._pending.add_events(events)
-
-    def set_position(self, reader: str, position: int) -> None:
-        """Remember how far a reader has come."""
-        row: Row = (f"reader/{reader}", position)
-        insert_rows(self._connection, _PUT_COUNTER, [row])
 
     # -- housekeeping
     def move_content(self, submission_id: SubmissionId, old: Place) -> None:

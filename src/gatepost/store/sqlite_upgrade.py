@@ -17,12 +17,13 @@ from typing import Any, Final
 
 import apsw
 
+from gatepost.store.days import day_tables
 from gatepost.store.group_commit import Content
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
+from gatepost.store.rows import Row
 from gatepost.store.schema import Marks, Version, numbers
-from gatepost.store.sqlite_queries import SqliteReading
-from gatepost.store.sqlite_rows import Row
-from gatepost.store.sqlite_schema import DAY_TABLES, VERSIONS, day_tables
+from gatepost.store.sqlite_reading import SqliteReading
+from gatepost.store.sqlite_schema import DAY_TABLES, VERSIONS
 from gatepost.store.sqlite_transaction import SqliteTransaction
 
 _log = logging.getLogger(__name__)

@@ -19,10 +19,10 @@ import apsw
 from gatepost.model.ids import SubmissionId
 from gatepost.store.group_commit import Content, Run
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.rows import microseconds
 from gatepost.store.segments import Place, SegmentWriter, disk_trouble
 from gatepost.store.sqlite_connection import connect, store_trouble
 from gatepost.store.sqlite_pending import Keeping, Pending
-from gatepost.store.sqlite_rows import microseconds
 from gatepost.store.sqlite_transaction import SqliteTransaction
 
 _log = logging.getLogger(__name__)

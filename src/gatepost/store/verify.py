@@ -6,7 +6,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from gatepost.store.protocols import ContentDamagedError, Store, StoreUnavailableError
 from gatepost.store.segments import Place, SegmentGoneError, read_content
-from gatepost.store.sqlite_queries import SqliteReading
+from gatepost.store.sqlite_reading import SqliteReading
 
 #: Faults of one kind that are listed one by one; contents that are read in one snapshot.
 _MOST: Final = 100

@@ -55,8 +55,6 @@ CREDENTIAL_COLUMNS: Final = (
     " recoverable, expires_at, networks, senders, limits, lane"
 )
 GUESSING_COLUMNS: Final = "subject, failures, locks, locked_until, changed_at"
-#: Where `upsert` wants its rows: "(?, ?), (?, ?)".
-ROWS: Final = "{rows}"
 #: Numbers are for ever.
 NOTICES: Final = (NoticeKind.RETURN, NoticeKind.WARNING, NoticeKind.SUCCESS)
 NOTICE_NUMBERS: Final[Mapping[NoticeKind, int]] = {kind: n for n, kind in enumerate(NOTICES)}
@@ -67,25 +65,6 @@ _KINDS: Final = {kind.value: kind for kind in EventKind}
 
 # One encoder for all: json.dumps makes one anew whenever it is given an option.
 _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-
-
-def upsert(table: str, columns: str, key: str) -> str:
-    """Return the statement that inserts rows, or changes those that are there. It names what it
-    writes, so that columns of a newer program keep what is in them (`store.schema`).
-    """
-    others = [c.strip() for c in columns.split(",") if c.strip() not in key.split(", ")]
-    changes = ", ".join(f"{column} = excluded.{column}" for column in others)
-    return (
-        f"INSERT INTO {table} ({columns}) VALUES {ROWS}"  # noqa: S608
-        f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
-    )
-
-
-def upsert_one(table: str, columns: str, key: str) -> str:
-    """Return `upsert` for one row."""
-    return upsert(table, columns, key).replace(
-        ROWS, f"({', '.join('?' for _ in columns.split(','))})"
-    )
 
 
 def as_json(value: object) -> str:

@@ -1,27 +1,24 @@
-"""Rows of what is sent to providers' consumers, in SQLite's words."""
+"""Rows of what is sent to providers' consumers, in tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from gatepost.store.bulk import BulkCount
-from gatepost.store.sqlite_rows import Row
+from gatepost.store.statements import Asks, Changes
 
 _COUNTS: Final = (
     "SELECT day, provider, domain, count FROM bulk WHERE day >= ?"
     " ORDER BY day DESC, count DESC, provider, domain"
 )
 _ADD: Final = (
-    "INSERT INTO bulk (day, provider, domain, count) VALUES (?, ?, ?, ?) ON CONFLICT (day, provider, domain)"
-    " DO UPDATE SET count = count + excluded.count RETURNING count"
+    "INSERT INTO bulk (day, provider, domain, count) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (day, provider, domain) DO UPDATE SET count = bulk.count + excluded.count RETURNING bulk.count"
 )
 
 
-class SqliteBulkReading:
-    """`ReadsBulk`; what it is mixed into has the connection."""
-
-    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
-        raise NotImplementedError
+class BulkTable(Asks):
+    """`ReadsBulk`."""
 
     def bulk_counts(self, since: date) -> list[BulkCount]:
         """Return the counts of that day and later ones."""
@@ -29,7 +26,7 @@ class SqliteBulkReading:
         return [BulkCount(date.fromisoformat(row[0]), row[1], row[2], row[3]) for row in rows]
 
 
-class SqliteBulkChanges(SqliteBulkReading):
+class BulkTableChanges(BulkTable, Changes):
     """`CountsBulk`."""
 
     def count_bulk(self, counts: Iterable[BulkCount]) -> list[BulkCount]:
@@ -43,5 +40,4 @@ class SqliteBulkChanges(SqliteBulkReading):
 
     def forget_bulk(self, before: date) -> int:
         """Remove the counts of days before then."""
-        sql = "DELETE FROM bulk WHERE day < ? RETURNING 1"
-        return sum(1 for _ in self._rows(sql, (before.isoformat(),)))
+        return self._change("DELETE FROM bulk WHERE day < ?", (before.isoformat(),))

@@ -1,30 +1,26 @@
-"""Keys of the HTTP API in SQLite's words."""
+"""Keys of the HTTP API in tables."""
 
 import json
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from gatepost.model.api_key import ApiKey, Scope
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
-from gatepost.store.sqlite_rows import Row, microseconds, moment, upsert_one
+from gatepost.store.rows import Row, microseconds, moment
+from gatepost.store.statements import Asks, Changes, upsert_one
 
 _COLUMNS: Final = "id, verifier, scopes, created_at, account, label, expires_at, last_used_at"
-
 _PUT: Final = upsert_one("api_key", _COLUMNS, "id")
 
 
-class SqliteApiKeyReading:
-    """`ReadsApiKeys`; what it is mixed into has the connection."""
-
-    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
-        raise NotImplementedError
+class ApiKeyTable(Asks):
+    """`ReadsApiKeys`."""
 
     def api_key(self, key_id: str) -> ApiKey | None:
         """Return one key."""
         sql = f"SELECT {_COLUMNS} FROM api_key WHERE id = ?"  # noqa: S608
-        row = next(self._rows(sql, (key_id,)), None)
+        row = self._row(sql, (key_id,))
         return None if row is None else _key_of(row)
 
     def api_keys(self) -> list[ApiKey]:
@@ -33,7 +29,7 @@ class SqliteApiKeyReading:
         return list(map(_key_of, self._rows(sql)))
 
 
-class SqliteApiKeyChanges(SqliteApiKeyReading):
+class ApiKeyTableChanges(ApiKeyTable, Changes):
     """`ChangesApiKeys`."""
 
     def put_api_key(self, key: ApiKey) -> None:
@@ -48,19 +44,19 @@ class SqliteApiKeyChanges(SqliteApiKeyReading):
             None if key.expires_at is None else microseconds(key.expires_at),
             None if key.last_used_at is None else microseconds(key.last_used_at),
         )
-        self._rows(_PUT, row)
+        self._run(_PUT, row)
 
     def remove_api_key(self, key_id: str) -> bool:
         """Remove one."""
-        return bool(list(self._rows("DELETE FROM api_key WHERE id = ? RETURNING 1", (key_id,))))
+        return self._change("DELETE FROM api_key WHERE id = ?", (key_id,)) > 0
 
     def note_api_key_use(self, key_id: str, at: datetime) -> None:
         """Write a key's last use."""
-        self._rows("UPDATE api_key SET last_used_at = ? WHERE id = ?", (microseconds(at), key_id))
+        self._run("UPDATE api_key SET last_used_at = ? WHERE id = ?", (microseconds(at), key_id))
 
     def forget_api_keys_of(self, account: AccountName) -> None:
         """Remove an account's keys."""
-        self._rows("DELETE FROM api_key WHERE account = ?", (account,))
+        self._run("DELETE FROM api_key WHERE account = ?", (account,))
 
 
 def _key_of(row: Row) -> ApiKey:

@@ -1,14 +1,14 @@
-"""Histories of credentials in SQLite's words: one row each, holds found by an index of their own."""
+"""Histories of credentials in tables: one row each, holds found by an index of their own."""
 
 import json
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from gatepost.model.history import Busiest, History, Hold
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.quota import Sliding
-from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment, upsert_one
+from gatepost.store.rows import Row, as_json, microseconds, moment
+from gatepost.store.statements import Asks, Changes, upsert_one
 
 _COLUMNS: Final = "credential, account, first_at, counts, held_at, held_because"
 _ONE: Final = f"SELECT {_COLUMNS} FROM history WHERE credential = ?"  # noqa: S608
@@ -19,19 +19,16 @@ _HELD: Final = (
 _PUT: Final = upsert_one("history", f"{_COLUMNS}, changed_at", "credential")
 _FORGET: Final = (
     "DELETE FROM history WHERE credential IN (SELECT credential FROM history"
-    " WHERE changed_at < ? AND held_at IS NULL LIMIT 1000) RETURNING 1"
+    " WHERE changed_at < ? AND held_at IS NULL LIMIT 1000)"
 )
 
 
-class SqliteHistoryReading:
-    """`HistoryReading`; what it is mixed into has the connection."""
-
-    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
-        raise NotImplementedError
+class HistoryTable(Asks):
+    """`HistoryReading`."""
 
     def history(self, credential: CredentialId) -> History | None:
         """Return one credential's history."""
-        row = next(self._rows(_ONE, (credential,)), None)
+        row = self._row(_ONE, (credential,))
         return None if row is None else _history_of(row)
 
     def held_histories(self, account: AccountName) -> list[History]:
@@ -39,7 +36,7 @@ class SqliteHistoryReading:
         return [_history_of(row) for row in self._rows(_HELD, (account,))]
 
 
-class SqliteHistoryChanges(SqliteHistoryReading):
+class HistoryTableChanges(HistoryTable, Changes):
     """`HistoryChanges`."""
 
     def put_history(self, history: History, at: datetime) -> None:
@@ -54,11 +51,11 @@ class SqliteHistoryChanges(SqliteHistoryReading):
             hold.because if hold else "",
             microseconds(at),
         )
-        self._rows(_PUT, row)
+        self._run(_PUT, row)
 
     def forget_histories(self, *, before: datetime) -> int:
         """Remove what changed last before then, a thousand at most."""
-        return len(list(self._rows(_FORGET, (microseconds(before),))))
+        return self._change(_FORGET, (microseconds(before),))
 
 
 def _counts_json(history: History) -> str:

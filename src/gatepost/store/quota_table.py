@@ -1,16 +1,15 @@
-"""Quotas in SQLite's words: one row of counts per subject, one row per worker's lease on it."""
+"""Quotas in tables: one row of counts per subject, one row per worker's lease on it."""
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
-
-import apsw
+from typing import Any, Final, Protocol
 
 from gatepost.model.ids import WorkerId
 from gatepost.model.quota import BUCKETS, Sliding, Subject, Tally, Unit
 from gatepost.store.quota_protocols import QuotaLease, Spending
-from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment, upsert_one
+from gatepost.store.rows import Row, as_json, microseconds, moment
+from gatepost.store.statements import Asks, Changes, upsert_one
 
 #: A window's newest bucket, then its counts: 8 windows of 248 octets, little-endian.
 _WINDOW: Final = struct.Struct(f"<q{BUCKETS}I")
@@ -23,23 +22,24 @@ _TALLIES: Final = (
 _PUT_TALLY: Final = upsert_one("quota", "subject, counts, warned, changed_at", "subject")
 _PUT_LEASE: Final = upsert_one("quota_lease", _LEASE_COLUMNS, "subject, worker")
 _TAKE: Final = """
-UPDATE quota_lease SET messages = max(0, quota_lease.messages - j.messages),
-    recipients = max(0, quota_lease.recipients - j.recipients)
-FROM (SELECT value ->> 0 AS subject, value ->> 1 AS worker, value ->> 2 AS messages,
-    value ->> 3 AS recipients FROM json_each(?)) AS j
+UPDATE quota_lease SET
+    messages = CASE WHEN quota_lease.messages > j.messages
+        THEN quota_lease.messages - j.messages ELSE 0 END,
+    recipients = CASE WHEN quota_lease.recipients > j.recipients
+        THEN quota_lease.recipients - j.recipients ELSE 0 END
+FROM (SELECT value ->> 0 AS subject, value ->> 1 AS worker,
+    CAST(value ->> 2 AS BIGINT) AS messages, CAST(value ->> 3 AS BIGINT) AS recipients
+    FROM json_each(?)) AS j
 WHERE quota_lease.subject = j.subject AND quota_lease.worker = j.worker
 """
 
 
-class SqliteQuotaReading:
-    """`QuotaReading`; what it is mixed into has the connection."""
-
-    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
-        raise NotImplementedError
+class QuotaTable(Asks):
+    """`QuotaReading`."""
 
     def tally(self, subject: Subject) -> Tally:
         """Return what a subject has sent."""
-        row = next(self._rows(_TALLIES, (as_json([subject]),)), None)
+        row = self._row(_TALLIES, (as_json([subject]),))
         return Tally(subject) if row is None else _tally_of(row)
 
     def quota_leases(self, subject: Subject) -> list[QuotaLease]:
@@ -56,18 +56,18 @@ class SqliteQuotaReading:
         return [row[0] for row in self._rows(sql, (worker,))]
 
 
-class SqliteQuotaChanges(SqliteQuotaReading):
+class QuotaTableChanges(QuotaTable, Changes):
     """`QuotaChanges` but `spend`, which waits for the end of the batch."""
 
     def put_tally(self, tally: Tally, at: datetime) -> None:
         """Insert or replace."""
-        self._rows(_PUT_TALLY, _tally_row(tally, microseconds(at)))
+        self._run(_PUT_TALLY, _tally_row(tally, microseconds(at)))
 
     def put_quota_lease(self, lease: QuotaLease) -> None:
         """Insert or replace; one that holds nothing is removed."""
         if lease.messages <= 0 and lease.recipients <= 0:
             sql = "DELETE FROM quota_lease WHERE subject = ? AND worker = ?"
-            self._rows(sql, (lease.subject, lease.worker))
+            self._run(sql, (lease.subject, lease.worker))
             return
         row = (
             lease.subject,
@@ -77,31 +77,40 @@ class SqliteQuotaChanges(SqliteQuotaReading):
             microseconds(lease.until),
             int(lease.recalled),
         )
-        self._rows(_PUT_LEASE, row)
+        self._run(_PUT_LEASE, row)
 
     def recall(self, subject: Subject, by: WorkerId) -> None:
         """Mark the leases of all other workers on a subject."""
         sql = "UPDATE quota_lease SET recalled = 1 WHERE subject = ? AND worker <> ?"
-        self._rows(sql, (subject, by))
+        self._run(sql, (subject, by))
 
     def free_quota_leases(self, worker_prefix: str) -> None:
         """Remove the leases of workers whose id begins so."""
         sql = "DELETE FROM quota_lease WHERE substr(worker, 1, ?) = ?"
-        self._rows(sql, (len(worker_prefix), worker_prefix))
+        self._run(sql, (len(worker_prefix), worker_prefix))
 
     def forget_quotas(self, *, before: datetime) -> int:
         """Remove what changed last before then, a thousand tallies at most."""
         at = (microseconds(before),)
-        self._rows("DELETE FROM quota_lease WHERE until < ?", at)
+        self._run("DELETE FROM quota_lease WHERE until < ?", at)
         sql = (
             "DELETE FROM quota WHERE subject IN"
-            " (SELECT subject FROM quota WHERE changed_at < ? LIMIT 1000) RETURNING 1"
+            " (SELECT subject FROM quota WHERE changed_at < ? LIMIT 1000)"
         )
-        return len(list(self._rows(sql, at)))
+        return self._change(sql, at)
 
 
-def write_spendings(connection: apsw.Connection, spendings: Sequence[Spending]) -> None:
-    """Count what a batch of messages spent: three statements, however many they are."""
+class Execute(Protocol):
+    """Runs a statement at once; its rows."""
+
+    def __call__(self, sql: str, bindings: Sequence[Any], /) -> Iterable[Row]:
+        """Return the rows of the answer."""
+        ...
+
+
+def write_spendings(execute: Execute, spendings: Sequence[Spending]) -> None:
+    """Count what a batch of messages spent: a few statements, however many they are. Nobody else
+    may count for the same subjects meanwhile."""
     by_subject: dict[Subject, list[Spending]] = {}
     taken: dict[tuple[Subject, WorkerId], list[int]] = {}
     for spending in spendings:
@@ -109,13 +118,13 @@ def write_spendings(connection: apsw.Connection, spendings: Sequence[Spending]) 
         sums = taken.setdefault((spending.subject, spending.worker), [0, 0])
         sums[0] += spending.messages
         sums[1] += spending.recipients
-    rows = connection.execute(_TALLIES, (as_json(list(by_subject)),))
+    rows = execute(_TALLIES, (as_json(list(by_subject)),))
     known = {row[0]: _tally_of(row) for row in rows}
     for subject, some in by_subject.items():
         tally = _counted(known.get(subject, Tally(subject)), some)
         at = max(microseconds(spending.at) for spending in some)
-        connection.execute(_PUT_TALLY, _tally_row(tally, at))
-    connection.execute(_TAKE, (as_json([(*key, *sums) for key, sums in taken.items()]),))
+        execute(_PUT_TALLY, _tally_row(tally, at))
+    execute(_TAKE, (as_json([(*key, *sums) for key, sums in taken.items()]),))
 
 
 def _counted(tally: Tally, spendings: Sequence[Spending]) -> Tally:

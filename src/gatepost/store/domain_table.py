@@ -1,40 +1,43 @@
 """What is asked and changed about sending domains: themselves, looks at them, claims to them."""
 
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
-
-import apsw
 
 from gatepost.model.domain import Domain
 from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_look import DomainLook
-from gatepost.store.sqlite_domain_claims import CLAIMS, claim_of, forget_claims_to, put_claim
-from gatepost.store.sqlite_domain_looks import (
-    ALL_LOOKS,
-    ONE_LOOK,
-    claim_look,
-    forget_look,
-    look_of,
-    put_look,
+from gatepost.model.ids import AccountName
+from gatepost.store.domain_claim_rows import (
+    ALL_CLAIMS,
+    CLAIMS_TO_ONE,
+    PUT_CLAIM,
+    claim_of,
+    claim_row,
 )
-from gatepost.store.sqlite_domains import (
+from gatepost.store.domain_look_rows import (
+    ALL_LOOKS,
+    CLAIM_LOOK,
+    ONE_LOOK,
+    PUT_LOOK,
+    look_of,
+    look_row,
+)
+from gatepost.store.domain_rows import (
+    ADD_KEY,
     ALL_DOMAINS,
     ALL_KEYS,
     KEYS_OF_ONE,
     ONE_DOMAIN,
+    PUT_DOMAIN,
+    domain_row,
     domains_of,
-    put_domain,
-    remove_domain,
+    key_row,
 )
-from gatepost.store.sqlite_rows import Row
+from gatepost.store.rows import microseconds
+from gatepost.store.statements import Asks, Changes
 
 
-class SqliteDomainReading:
-    """The reading half; what it is mixed into has the connection."""
-
-    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
-        raise NotImplementedError
+class DomainTable(Asks):
+    """The reading half."""
 
     def domains(self) -> list[Domain]:
         """Return all sending domains by name."""
@@ -51,37 +54,46 @@ class SqliteDomainReading:
 
     def domain_look(self, domain: str) -> DomainLook | None:
         """Return the last look at one domain."""
-        row = next(self._rows(ONE_LOOK, (domain,)), None)
+        row = self._row(ONE_LOOK, (domain,))
         return None if row is None else look_of(row)
 
     def domain_claims(self, domain: str | None = None) -> list[DomainClaim]:
         """Return the claims to one domain, or to all."""
-        return [claim_of(row) for row in self._rows(CLAIMS, (domain,))]
+        if domain is None:
+            return [claim_of(row) for row in self._rows(ALL_CLAIMS)]
+        return [claim_of(row) for row in self._rows(CLAIMS_TO_ONE, (domain,))]
 
 
-class SqliteDomainChanges(SqliteDomainReading):
+class DomainTableChanges(DomainTable, Changes):
     """The changing half."""
-
-    _connection: apsw.Connection
 
     def put_domain(self, domain: Domain) -> None:
         """Insert or replace, with all its keys."""
-        put_domain(self._connection, domain)
+        self._run(PUT_DOMAIN, domain_row(domain))
+        self._run("DELETE FROM dkim_key WHERE domain = ?", (domain.name,))
+        for key in domain.keys:
+            self._run(ADD_KEY, key_row(domain, key))
 
     def remove_domain(self, name: str) -> bool:
         """Remove with all that belongs to it."""
-        forget_look(self._connection, name)
-        forget_claims_to(self._connection, name)
-        return remove_domain(self._connection, name)
+        self._run("DELETE FROM domain_look WHERE domain = ?", (name,))
+        self._run("DELETE FROM domain_claim WHERE domain = ?", (name,))
+        self._run("DELETE FROM dkim_key WHERE domain = ?", (name,))
+        return self._change("DELETE FROM domain WHERE name = ?", (name,)) > 0
 
     def claim_domain_look(self, domain: str, now: datetime, until: datetime) -> bool:
-        """Let one worker look."""
-        return claim_look(self._connection, domain, now, until)
+        """Take the claim, unless another's lasts."""
+        wanted = (domain, microseconds(until), microseconds(now))
+        return self._change(CLAIM_LOOK, wanted) > 0
 
     def put_domain_look(self, look: DomainLook) -> None:
         """Insert or replace."""
-        put_look(self._connection, look)
+        self._run(PUT_LOOK, look_row(look))
 
     def put_domain_claim(self, claim: DomainClaim) -> None:
         """Insert or replace."""
-        put_claim(self._connection, claim)
+        self._run(PUT_CLAIM, claim_row(claim))
+
+    def forget_claims_of(self, account: AccountName) -> None:
+        """Remove all claims of an account."""
+        self._run("DELETE FROM domain_claim WHERE account = ?", (account,))

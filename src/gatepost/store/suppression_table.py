@@ -1,12 +1,12 @@
-"""Suppressions in SQLite's words. `account` is '' for global ones, so that the key is one."""
+"""Suppressions in tables. `account` is '' for global ones, so that the key is one."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gatepost.model.ids import AccountName
 from gatepost.model.suppression import Suppression, SuppressionClass
-from gatepost.store.sqlite_rows import Row, as_json, microseconds, moment, upsert_one
+from gatepost.store.rows import Row, as_json, microseconds, moment
+from gatepost.store.statements import Asks, Changes, upsert_one
 from gatepost.store.suppressions import AccountRule, SuppressionFilter, SuppressionKey
 
 _COLUMNS: Final = "subject, account, stream, class, since, reason"
@@ -15,24 +15,21 @@ _OF: Final = (
     " AND account IN ('', ?) ORDER BY since, subject"
 )
 _VALUES: Final = (
-    "SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5"
+    "SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, CAST(value ->> 4 AS BIGINT),"
+    " value ->> 5"
     " FROM json_each(?) WHERE true"
 )
 _ADD: Final = (
     f"INSERT INTO suppression ({_COLUMNS}) {_VALUES} ON CONFLICT (subject, account, stream) DO"
 )
+_PUT_RULE: Final = upsert_one("account_rule", "account, drops, stream, links", "account")
 _REPLACING: Final = (
     " UPDATE SET class = excluded.class, since = excluded.since, reason = excluded.reason"
 )
 
-_PUT_RULE: Final = upsert_one("account_rule", "account, drops, stream, links", "account")
 
-
-class SqliteSuppressionReading:
-    """`ReadsSuppressions`; what it is mixed into has the connection."""
-
-    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
-        raise NotImplementedError
+class SuppressionTable(Asks):
+    """`ReadsSuppressions`."""
 
     def suppressions_of(
         self, subjects: Sequence[str], account: AccountName | None
@@ -74,7 +71,7 @@ class SqliteSuppressionReading:
     def account_rule(self, account: AccountName) -> AccountRule:
         """Return an account's rule."""
         sql = "SELECT * FROM account_rule WHERE account = ?"
-        row = next(self._rows(sql, (account,)), None)
+        row = self._row(sql, (account,))
         return AccountRule(account) if row is None else _rule_of(row)
 
     def account_rules(self) -> list[AccountRule]:
@@ -82,7 +79,7 @@ class SqliteSuppressionReading:
         return list(map(_rule_of, self._rows("SELECT * FROM account_rule ORDER BY account")))
 
 
-class SqliteSuppressionChanges(SqliteSuppressionReading):
+class SuppressionTableChanges(SuppressionTable, Changes):
     """`ChangesSuppressions`."""
 
     def add_suppressions(self, suppressions: Iterable[Suppression], *, replace: bool) -> int:
@@ -92,21 +89,21 @@ class SqliteSuppressionChanges(SqliteSuppressionReading):
             for s in suppressions
         ]
         sql = _ADD + (_REPLACING if replace else " NOTHING")
-        return len(list(self._rows(f"{sql} RETURNING 1", (json.dumps(rows),))))
+        return self._change(sql, (as_json(rows),))
 
     def remove_suppression(self, key: SuppressionKey) -> bool:
         """Remove one."""
-        sql = "DELETE FROM suppression WHERE subject = ? AND account = ? AND stream = ? RETURNING 1"
-        return bool(list(self._rows(sql, (key.subject, key.account or "", key.stream))))
+        sql = "DELETE FROM suppression WHERE subject = ? AND account = ? AND stream = ?"
+        return self._change(sql, (key.subject, key.account or "", key.stream)) > 0
 
     def put_account_rule(self, rule: AccountRule) -> None:
         """Insert or replace."""
-        self._rows(_PUT_RULE, (rule.account, int(rule.drops), rule.stream, int(rule.links)))
+        self._run(_PUT_RULE, (rule.account, int(rule.drops), rule.stream, int(rule.links)))
 
     def forget_suppressions_of(self, account: AccountName) -> None:
         """Remove an account's suppressions and its rule."""
-        self._rows("DELETE FROM suppression WHERE account = ?", (account,))
-        self._rows("DELETE FROM account_rule WHERE account = ?", (account,))
+        self._run("DELETE FROM suppression WHERE account = ?", (account,))
+        self._run("DELETE FROM account_rule WHERE account = ?", (account,))
 
 
 def _suppression_of(row: Row) -> Suppression:

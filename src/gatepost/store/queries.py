@@ -1,33 +1,28 @@
-"""The questions that a store answers, in SQLite's words."""
+"""The questions that a store answers from its tables, of SQLite or of PostgreSQL (`statements`)."""
 
 import heapq
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from operator import itemgetter
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-import apsw
-
-from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.submission import Submission
-from gatepost.store.foreign_uses import ForeignUse
-from gatepost.store.guessing_protocols import Guessed
+from gatepost.store.account_table import AccountTable
+from gatepost.store.api_key_table import ApiKeyTable
+from gatepost.store.bulk_table import BulkTable
+from gatepost.store.days import day_of
+from gatepost.store.domain_table import DomainTable
+from gatepost.store.foreign_use_table import ForeignUseTable
+from gatepost.store.history_table import HistoryTable
+from gatepost.store.kept_key_table import KeptKeyTable
 from gatepost.store.protocols import DueNotice, QueueFilter, QueueRow, StoredEvent
-from gatepost.store.segments import Place, read_content
-from gatepost.store.sqlite_api_keys import SqliteApiKeyReading
-from gatepost.store.sqlite_bulk import SqliteBulkReading
-from gatepost.store.sqlite_domain_changes import SqliteDomainReading
-from gatepost.store.sqlite_foreign_uses import FOREIGN_USES, foreign_use_of
-from gatepost.store.sqlite_histories import SqliteHistoryReading
-from gatepost.store.sqlite_kept_keys import SqliteKeptKeyReading
-from gatepost.store.sqlite_quotas import SqliteQuotaReading
-from gatepost.store.sqlite_rows import (
+from gatepost.store.quota_table import QuotaTable
+from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     DELIVERY_WIDTH,
     DUE,
@@ -38,17 +33,13 @@ from gatepost.store.sqlite_rows import (
     STATES,
     SUBMISSION_COLUMNS,
     Row,
-    account_of,
-    credential_of,
     delivery_of,
     event_of,
-    guessing_of,
     microseconds,
     moment,
     submission_of,
 )
-from gatepost.store.sqlite_schema import DAY_TABLES, day_of, day_tables
-from gatepost.store.sqlite_suppressions import SqliteSuppressionReading
+from gatepost.store.suppression_table import SuppressionTable
 
 #: The shortest beginning of an id that may stand for it.
 _SHORTEST: Final = 8
@@ -59,73 +50,31 @@ QUEUE_COLUMNS: Final = f"{_D}, {_S}"
 _CAPTURED: Final = NUMBERS[DeliveryState.CAPTURED]
 
 
-class SqliteReading(
-    SqliteDomainReading,
-    SqliteQuotaReading,
-    SqliteHistoryReading,
-    SqliteSuppressionReading,
-    SqliteBulkReading,
-    SqliteKeptKeyReading,
-    SqliteApiKeyReading,
+class Queries(
+    AccountTable,
+    ApiKeyTable,
+    BulkTable,
+    DomainTable,
+    ForeignUseTable,
+    HistoryTable,
+    KeptKeyTable,
+    QuotaTable,
+    SuppressionTable,
 ):
-    """`Reading` over one connection, inside a transaction that somebody else began and ends."""
+    """`Reading`, but the contents. What is mixed into it has the connection and knows the days."""
 
-    def __init__(self, connection: apsw.Connection, directory: Path) -> None:
-        self._connection = connection
-        self.directory = directory
-
-    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
-        return self._connection.execute(sql, tuple(bindings))
-
-    def _row(self, sql: str, bindings: Iterable[Any] = ()) -> Row | None:
-        return next(self._rows(sql, bindings), None)
-
-    def rows(self, sql: str, bindings: Iterable[Any] = ()) -> list[Row]:
-        """Return the rows of a question that only housekeeping and `verify` ask."""
-        return list(self._rows(sql, bindings))
+    #: A refused login's tag, in a row of a day's events.
+    tag: ClassVar[str] = "facts ->> 'tag'"
 
     def days(self, kind: str) -> list[str]:
         """Return the daily tables of a kind ("delivery" or "event"), oldest first."""
-        return day_tables(self._rows(DAY_TABLES, (f"{kind}_", f"{kind}`")))
-
-    def account(self, name: AccountName) -> Account | None:
-        """Return one account."""
-        row = self._row("SELECT * FROM account WHERE name = ?", (name,))
-        return None if row is None else account_of(row)
-
-    def accounts(self) -> list[Account]:
-        """Return all accounts by name."""
-        return [account_of(row) for row in self._rows("SELECT * FROM account ORDER BY name")]
-
-    def credentials(self, account: AccountName) -> list[Credential]:
-        """Return an account's credentials, oldest first."""
-        sql = "SELECT * FROM credential WHERE account = ? ORDER BY created_at, id"
-        return [credential_of(row) for row in self._rows(sql, (account,))]
-
-    def certificates(self) -> list[Credential]:
-        """Return all client certificates."""
-        sql = "SELECT * FROM credential WHERE kind = 'certificate' ORDER BY created_at, id"
-        return [credential_of(row) for row in self._rows(sql)]
-
-    def foreign_uses(self, account: AccountName) -> list[ForeignUse]:
-        """Return the last use of each proof of an account's name."""
-        return [foreign_use_of(row) for row in self._rows(FOREIGN_USES, (account,))]
-
-    def guessed(self, subject: str) -> Guessed | None:
-        """Return what one subject of the throttle did."""
-        row = self._row("SELECT * FROM guessing WHERE subject = ?", (subject,))
-        return None if row is None else guessing_of(row)
-
-    def guesses(self, since: datetime) -> list[Guessed]:
-        """Return the subjects of the throttle that changed since then."""
-        sql = "SELECT * FROM guessing WHERE changed_at >= ? ORDER BY changed_at"
-        return [guessing_of(row) for row in self._rows(sql, (microseconds(since),))]
+        raise NotImplementedError
 
     def refused_logins(
         self, since: datetime, *, tag: str | None = None, account: AccountName | None = None
     ) -> list[Event]:
         """Return the refused logins of one tag or one account since then."""
-        column, wanted = ("facts ->> 'tag'", tag) if tag is not None else ("account", account)
+        column, wanted = (self.tag, tag) if tag is not None else ("account", account)
         first = day_of(microseconds(since))
         found: list[Row] = []
         for table in self.days("event"):
@@ -193,23 +142,6 @@ class SqliteReading(
         found = [next(self._rows(sql, which))[0] for which in wanted]
         times = [number for number in found if number is not None]
         return moment(min(times)) if times else None
-
-    def content(self, submission_id: SubmissionId) -> bytes | None:
-        """Return the stored octets.
-
-        Raises:
-            ContentDamagedError: the checksum does not hold.
-            SegmentGoneError: the snapshot is older than the move of this content.
-
-        """
-        place = self.place(submission_id)
-        return None if place is None else read_content(self.directory, place)
-
-    def place(self, submission_id: SubmissionId) -> Place | None:
-        """Return where content lies."""
-        sql = "SELECT segment, offset, length, crc FROM content WHERE submission_id = ?"
-        row = self._row(sql, (submission_id,))
-        return None if row is None else Place(*row)
 
     def events(
         self,
@@ -295,7 +227,7 @@ def queue_row(row: Row) -> QueueRow:
 def id_range(text: str) -> tuple[str, str]:
     """Return bounds (first, and one beyond the last) of the ids that `text` stands for."""
     if len(text) < _SHORTEST:
-        return text, f"{text}\0"
+        return text, f"{text}\1"
     return text, f"{text}\x7f"
 
 

@@ -1,0 +1,44 @@
+"""The changes that a job may make in tables that are the same in every database."""
+
+from typing import Final
+
+from gatepost.model.ids import AccountName
+from gatepost.store.account_table import AccountTableChanges
+from gatepost.store.api_key_table import ApiKeyTableChanges
+from gatepost.store.bulk_table import BulkTableChanges
+from gatepost.store.domain_table import DomainTableChanges
+from gatepost.store.foreign_use_table import ForeignUseTableChanges
+from gatepost.store.history_table import HistoryTableChanges
+from gatepost.store.kept_key_table import KeptKeyTableChanges
+from gatepost.store.quota_table import QuotaTableChanges
+from gatepost.store.statements import upsert_one
+from gatepost.store.suppression_table import SuppressionTableChanges
+
+_PUT_POSITION: Final = upsert_one("counter", "name, value", "name")
+
+
+class TableChanges(
+    AccountTableChanges,
+    ApiKeyTableChanges,
+    BulkTableChanges,
+    DomainTableChanges,
+    ForeignUseTableChanges,
+    HistoryTableChanges,
+    KeptKeyTableChanges,
+    QuotaTableChanges,
+    SuppressionTableChanges,
+):
+    """All but the queue, the events and the contents."""
+
+    def remove_account(self, name: AccountName) -> bool:
+        """Remove with all that belongs to it."""
+        self._run("DELETE FROM credential WHERE account = ?", (name,))
+        self.forget_foreign_uses(name)
+        self.forget_claims_of(name)
+        self.forget_suppressions_of(name)
+        self.forget_api_keys_of(name)
+        return self._change("DELETE FROM account WHERE name = ?", (name,)) > 0
+
+    def set_position(self, reader: str, position: int) -> None:
+        """Remember how far a reader has come."""
+        self._run(_PUT_POSITION, (f"reader/{reader}", position))
