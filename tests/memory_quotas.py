@@ -10,6 +10,7 @@ from gatepost.model.history import History
 from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.quota import Subject, Tally, Unit
 from gatepost.store.quota_protocols import QuotaLease, Spending
+from tests.memory_api_keys import MemoryApiKeys
 
 
 class MemoryHistories:
@@ -38,7 +39,7 @@ class MemoryHistories:
         return len(old)
 
 
-class MemoryQuotas(MemoryHistories):
+class MemoryQuotas(MemoryHistories, MemoryApiKeys):
     """Mixed into a transaction; the tables come into being when they are asked for."""
 
     @property

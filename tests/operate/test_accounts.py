@@ -64,6 +64,9 @@ class FakeStore(MemoryQuotas):
     def certificates(self) -> list[Credential]:
         return [c for c in self.secrets.values() if c.kind is CredentialKind.CERTIFICATE]
 
+    def api_keys(self) -> list[Any]:
+        return []
+
     def foreign_uses(self, account: str) -> list[Any]:
         return []
 

@@ -141,6 +141,7 @@ def _parcel(message: MessageIn, request: Request, key: ApiKey, once: str | None)
         content=message.octets(),
         client=request.client.host if request.client else "",
         key=once or "",
+        by=key,
     )
 
 
@@ -154,7 +155,7 @@ def _refusal(handed: HandedIn) -> ProblemError:
         ]
     if reply.text.startswith(replies.KEY_REUSED.text):
         return ProblemError(409, reply.text, more=more)
-    if reply.code == replies.QUOTA_SPENT.code:
+    if reply.text.startswith(replies.QUOTA_SPENT.text):
         return ProblemError(429, "The quota is spent", reply.text, more)
     if handed.refused:
         words = f"{len(handed.refused)} recipients are refused; nothing was queued"

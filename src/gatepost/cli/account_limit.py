@@ -43,7 +43,8 @@ def limit(  # noqa: PLR0913, PLR0917 - the options of a command
             "--credential",
             "--app-password",
             metavar="LABEL|ID",
-            help='Limit what is sent with this one only; "password" is the main password.',
+            help='Limit what is sent with this one only, an API key included; "password" is the main '
+            "password.",
         ),
     ] = None,
     messages_per_minute: Annotated[str | None, _option("messages", "minute")] = None,

@@ -2,6 +2,7 @@
 
 from gatepost.cli.context import say
 from gatepost.model.account import Credential
+from gatepost.model.spender import words_for
 from gatepost.operate.account_shown import Guest, Holder, Refusals
 from gatepost.operate.limits import Limited
 from gatepost.store.foreign_uses import ForeignUse
@@ -42,8 +43,8 @@ def print_holder(holder: Holder | Guest) -> None:
 def print_limits(limits: tuple[Limited, ...]) -> None:
     """Print how much was sent of what may be, and when a spent limit opens again."""
     for number, each in enumerate(limits):
-        use, credential = each.use, each.credential
-        whose = f' with "{credential.label or credential.kind.value}"' if credential else ""
+        use = each.use
+        whose = f' with "{words_for(each.spender)}"' if each.spender else ""
         opens = ""
         if use.left <= 0:
             opens = (

@@ -17,6 +17,7 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.history import History, Hold, history_id
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId
+from gatepost.model.spender import words_for
 from gatepost.net.address import network_of
 from gatepost.net.clock import now
 from gatepost.store.protocols import Reading, Settlement, Store, StoreUnavailableError, Transaction
@@ -141,7 +142,10 @@ def credential_words(reading: Reading, history: History) -> str:
     for credential in reading.credentials(history.account):
         if credential.id == history.credential:
             return credential.label or credential.kind.value
-    return history.credential.removesuffix(f"/{history.account}")
+    words = history.credential.removesuffix(f"/{history.account}")
+    kind, _, key_id = words.partition("/")
+    key = reading.api_key(key_id) if kind == "api" else None
+    return words_for(key) if key else words
 
 
 def _event(transaction: Transaction, history: History, hold: Hold) -> Event:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from gatepost.model.ids import AccountName
+from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.quota import Limits
 from gatepost.model.secret import Secret
 
 
@@ -32,6 +33,13 @@ class ApiKey:
     label: str = ""
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
+    #: How much may be sent with it, within what the account may send.
+    limits: Limits = ()
+
+    @property
+    def credential(self) -> CredentialId:
+        """Return under what its messages, counts and history are kept."""
+        return CredentialId(f"api/{self.id}")
 
     def is_good(self, now: datetime) -> bool:
         """Tell whether it has not expired."""

@@ -82,6 +82,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
                     recorder.run(),
                     bulk.run(),
                     intake.allowances.run(),
+                    intake.histories.run(),
                     _every(_LOOK, lambda: _look(intake)),
                     _every(_MEASURE, lambda: disk.measure(store)),
                     _until_gone(place.pipe, stop),

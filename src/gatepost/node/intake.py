@@ -6,11 +6,12 @@ from dataclasses import replace
 from gatepost.delivery.routing import build_routing
 from gatepost.events.record import Recorder
 from gatepost.identity.directory import Directory
+from gatepost.identity.histories import Histories
 from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
 from gatepost.net.resolver import resolver_from
-from gatepost.node.parts import build_signer, plain_acceptance, public_url
+from gatepost.node.parts import breaker_bounds, build_signer, plain_acceptance, public_url
 from gatepost.operate.hand_in import Intake
 from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
@@ -40,6 +41,7 @@ def build_intake(
     master_key = read_master_key(settings.master_key)
     signer = build_signer(settings, store, master_key)
     suppressed = SuppressionList(store)
+    directory = Directory(store)
     links = Links(master_key, public_url(settings))
     resolver = resolver_from(settings.dns)
     gate = Gate(resolver, settings.alignment, settings.hostname, recorder.record)
@@ -53,8 +55,9 @@ def build_intake(
     return Intake(
         store=store,
         acceptance=acceptance,
-        directory=Directory(store),
+        directory=directory,
         allowances=Allowances(store, worker, settings.quotas.limits),
+        histories=Histories(store, directory, breaker_bounds(settings.breaker)),
         suppressed=suppressed,
         links=links,
         signer=signer,

@@ -139,7 +139,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         store, settings.hostname, lambda message: accept_return(message, acceptance), now=now
     )
     settler.listen(notifier.heard)
-    histories = Histories(store, directory, _bounds(settings.breaker))
+    histories = Histories(store, directory, breaker_bounds(settings.breaker))
     settler.listen(histories.heard)
     return Parts(
         store=store,
@@ -235,7 +235,8 @@ def build_desk(
     )
 
 
-def _bounds(breaker: BreakerSettings) -> Bounds | None:
+def breaker_bounds(breaker: BreakerSettings) -> Bounds | None:
+    """Return when credentials are held; None: never."""
     if not breaker.enabled:
         return None
     return Bounds(

@@ -110,13 +110,14 @@ async def show_any(store: Store, name: str, now: datetime, defaults: Limits = ()
 def _holder(reading: Reading, name: str, now: datetime, defaults: Limits) -> Holder:
     account = existing(reading, name)
     credentials = tuple(reading.credentials(account.name))
+    keys = [key for key in reading.api_keys() if key.account == account.name]
     return Holder(
         account,
         credentials,
         tuple(reading.foreign_uses(account.name)),
         _refusals(reading, account.name, now),
         findings(account, credentials, now),
-        limited(reading, account, credentials, defaults, now),
+        limited(reading, account, (*credentials, *keys), defaults, now),
         holds_of(reading, account.name),
     )
 

@@ -10,7 +10,9 @@ from typing import Final
 
 from gatepost.delivery.routing import Routing
 from gatepost.identity.directory import Directory
+from gatepost.identity.histories import Histories
 from gatepost.model.account import Account, Principal
+from gatepost.model.api_key import ApiKey
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.quota import Limits
@@ -37,6 +39,8 @@ from gatepost.wire.smtp.replies import Reply
 #: Refused recipients of one parcel that the journal tells.
 _MOST_TOLD: Final = 20
 _LONGEST_ADDRESS: Final = 320
+#: An operator asks what would become of a message.
+_NO_KEY: Final = CredentialId("api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Parcel:
     """A message as a program hands it in.
 
     `reverse_path` "" is the null one. `client` is the IP address it came from, `key` the
-    idempotency key or "".
+    idempotency key or "", `by` the API key that it came with.
     """
 
     account: AccountName
@@ -53,18 +57,25 @@ class Parcel:
     content: bytes
     client: str = ""
     key: str = ""
+    by: ApiKey | None = None
+
+    @property
+    def credential(self) -> CredentialId:
+        """Return with what it came."""
+        return self.by.credential if self.by else _NO_KEY
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
     """What handing in needs of the world; `defaults` are the limits that settings give everybody,
-    `free_space` the octets that may still be written.
+    `free_space` the octets that may still be written; `histories` hears what keys do.
     """
 
     store: Store
     acceptance: Acceptance
     directory: Directory
     allowances: Allowances
+    histories: Histories
     suppressed: SuppressionList
     links: Links
     signer: Signer
@@ -113,11 +124,13 @@ async def hand_in(parcel: Parcel, intake: Intake) -> HandedIn:
 
 
 async def _hand_in(parcel: Parcel, intake: Intake) -> HandedIn:
+    if parcel.by:
+        intake.histories.note_login(parcel.account, parcel.credential, parcel.client)
     envelope = await judge_envelope(parcel, intake)
     drawing = Drawing(intake.allowances)
     is_stored: bool | None = False
     try:
-        refusal = envelope.mail or await drawing.begin(envelope.account, None)
+        refusal = envelope.mail or await drawing.begin(envelope.account, parcel.by)
         if refusal:
             return HandedIn(refusal)
         if envelope.refused:
@@ -129,6 +142,9 @@ async def _hand_in(parcel: Parcel, intake: Intake) -> HandedIn:
         reply = await accept(arrival_of(parcel, envelope, drawing), intake.acceptance)
         queued = reply.text.startswith(replies.QUEUED.text)
         is_stored = queued or reply is replies.STORE_AWAY
+        if queued and parcel.by:
+            count = len(envelope.forward_paths)
+            intake.histories.note_accepted(parcel.account, parcel.credential, count)
         return HandedIn(reply)
     finally:
         drawing.end(is_stored=is_stored)
@@ -165,9 +181,10 @@ async def judge_envelope(parcel: Parcel, intake: Intake) -> Envelope:
     """
     entry = await intake.directory.find(parcel.account)
     account = entry.account if entry else None
-    principal = Principal(parcel.account, CredentialId("api"), "")
+    principal = Principal(parcel.account, parcel.credential, "")
     tags = intake.acceptance.tags
-    standing = Standing(Role.SUBMISSION, Channel.TLS, principal, account, tags)
+    is_held = bool(entry and entry.hold(parcel.credential))
+    standing = Standing(Role.SUBMISSION, Channel.TLS, principal, account, tags, is_held)
     reverse_path = parse_mailbox(parcel.reverse_path) if parcel.reverse_path else None
     if parcel.reverse_path and reverse_path is None:
         return Envelope(account, replies.BAD_SENDER_SYNTAX)
@@ -227,6 +244,7 @@ def arrival_of(parcel: Parcel, envelope: Envelope, drawing: Drawing | None = Non
             client_address=parcel.client,
             protocol="HTTP",
             account=envelope.account,
+            credential=parcel.credential if parcel.by else None,
         ),
         reverse_path=reverse_path.text if reverse_path else "",
         forward_paths=envelope.forward_paths,

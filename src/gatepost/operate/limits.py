@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from gatepost.events.journal import time_text
-from gatepost.model.account import Account, Credential
+from gatepost.model.account import Account
+from gatepost.model.api_key import ApiKey
 from gatepost.model.quota import (
     Limit,
     Limits,
@@ -14,8 +15,8 @@ from gatepost.model.quota import (
     Unit,
     Window,
     account_subject,
-    credential_subject,
 )
+from gatepost.model.spender import Spender, credential_of, subject_of, words_for
 from gatepost.operate.accounts import AccountError, By, changed, existing
 from gatepost.operate.credentials import named_credential
 from gatepost.reception.quota import Use, effective, uses
@@ -43,9 +44,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """How an account (`credential` None), or one of its credentials, stands to one limit."""
+    """How an account (`spender` None), or one of its credentials or API keys, stands to one limit."""
 
-    credential: Credential | None
+    spender: Spender | None
     use: Use
 
 
@@ -82,7 +83,7 @@ def with_changes(limits: Limits, changes: Iterable[Change]) -> Limits:
 async def set_limits(
     store: Store, name: str, changes: Sequence[Change], *, which: str | None = None, by: By
 ) -> Account:
-    """Change the limits of an account, or of the credential `which` names (label or id).
+    """Change the limits of an account, or of the credential or API key `which` names (label or id).
 
     Raises:
         NoSuchAccountError, NoSuchCredentialError: nothing was written.
@@ -97,10 +98,8 @@ async def set_limits(
             transaction.put_account(account)
             what = "limits"
         else:
-            found = named_credential(transaction, account.name, which)
-            limits = with_changes(found.limits, changes)
-            transaction.put_credential(replace(found, limits=limits))
-            what = f"limits of {found.label or found.kind.value}"
+            found = _put_limits(transaction, account, which, changes)
+            what = f"limits of {words_for(found)}"
         words = ", ".join(map(_words, changes))
         transaction.add_events([changed(account, by, f"{what}: {words}")])
         return account
@@ -108,31 +107,55 @@ async def set_limits(
     return await store.write(job)
 
 
+def _put_limits(
+    transaction: Transaction, account: Account, which: str, changes: Sequence[Change]
+) -> Spender:
+    if key := _named_key(transaction, account, which):
+        key = replace(key, limits=with_changes(key.limits, changes))
+        transaction.put_api_key(key)
+        return key
+    found = named_credential(transaction, account.name, which)
+    found = replace(found, limits=with_changes(found.limits, changes))
+    transaction.put_credential(found)
+    return found
+
+
+def _named_key(reading: Reading, account: Account, which: str) -> ApiKey | None:
+    """Return the account's API key of that id, or of that label where no other key and no
+    credential has it.
+    """
+    mine = [key for key in reading.api_keys() if key.account == account.name]
+    if named := [key for key in mine if key.id == which]:
+        return named[0]
+    labels = [credential.label for credential in reading.credentials(account.name)]
+    named = [key for key in mine if key.label == which and which not in labels]
+    return named[0] if len(named) == 1 and which else None
+
+
 def limited(
     reading: Reading,
     account: Account,
-    credentials: Iterable[Credential],
+    spenders: Iterable[Spender],
     defaults: Limits,
     now: datetime,
 ) -> tuple[Limited, ...]:
-    """Return how an account and its credentials stand to each of their limits now."""
+    """Return how an account and its credentials and keys stand to each of their limits now."""
     limits = effective(defaults, account.limits)
     found = [
         Limited(None, use) for use in _uses(reading, account_subject(account.name), limits, now)
     ]
-    for credential in credentials:
-        limits = effective((), credential.limits)
-        subject = credential_subject(credential.id)
-        found += [Limited(credential, use) for use in _uses(reading, subject, limits, now)]
+    for spender in spenders:
+        limits = effective((), spender.limits)
+        found += [Limited(spender, use) for use in _uses(reading, subject_of(spender), limits, now)]
     return tuple(found)
 
 
 def limited_json(each: Limited) -> dict[str, Any]:
     """Return one limit as plain values, the shape of `--json`."""
-    use, credential = each.use, each.credential
+    use, spender = each.use, each.spender
     return {
-        "credential": credential.id if credential else None,
-        "label": (credential.label or credential.kind.value) if credential else None,
+        "credential": credential_of(spender) if spender else None,
+        "label": words_for(spender) if spender else None,
         "unit": use.unit.value,
         "window": use.window.value,
         "used": use.used,

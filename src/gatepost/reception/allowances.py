@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from gatepost.model.account import Account, Credential
+from gatepost.model.account import Account
 from gatepost.model.ids import WorkerId
-from gatepost.model.quota import Limits, Subject, Unit, account_subject, credential_subject
+from gatepost.model.quota import Limits, Subject, Unit, account_subject
+from gatepost.model.spender import Spender, subject_of, words_for
 from gatepost.reception.quota import Use, effective
 from gatepost.reception.quota_leases import Granted, Holder, Span, Surrender, draw, give_back
 from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
@@ -156,14 +157,14 @@ class Allowances:
     def __len__(self) -> int:
         return len(self._purses)
 
-    async def draw_message(self, account: Account, credential: Credential | None) -> Ticket | Use:
+    async def draw_message(self, account: Account, spender: Spender | None) -> Ticket | Use:
         """Draw one message for a transaction that begins; a Use says which limit is spent.
 
         Raises:
             StoreUnavailableError: nothing at hand, and no telling whether there is more.
 
         """
-        holders = self._holders(account, credential)
+        holders = self._holders(account, spender)
         if not holders:
             return Ticket(self._worker)
         ticket = Ticket(self._worker, tuple(self._part(holder) for holder in holders))
@@ -253,17 +254,14 @@ class Allowances:
 
     # -- within
 
-    def _holders(self, account: Account, credential: Credential | None) -> list[Holder]:
+    def _holders(self, account: Account, spender: Spender | None) -> list[Holder]:
         holders = []
         if account.limits or self._defaults:
             limits = effective(self._defaults, account.limits)
             if limits:
                 holders.append(Holder(account_subject(account.name), account.name, limits))
-        if credential is not None and credential.limits:
-            subject, label = credential_subject(credential.id), credential.label
-            name = label or credential.kind.value
-            if limits := effective((), credential.limits):
-                holders.append(Holder(subject, account.name, limits, name))
+        if spender is not None and spender.limits and (limits := effective((), spender.limits)):
+            holders.append(Holder(subject_of(spender), account.name, limits, words_for(spender)))
         return holders
 
     def _part(self, holder: Holder) -> _Part:

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from gatepost.model.account import Account, Credential
+from gatepost.model.account import Account
+from gatepost.model.spender import Spender
 from gatepost.reception.allowances import Allowances, Ticket
 from gatepost.store.quota_protocols import Spending
 from gatepost.wire.smtp.replies import Reply
@@ -23,7 +24,7 @@ class Drawing:
         """Tell whether something was drawn that is neither spent nor given back."""
         return self._ticket is not None
 
-    async def begin(self, account: Account | None, credential: Credential | None) -> Reply | None:
+    async def begin(self, account: Account | None, spender: Spender | None) -> Reply | None:
         """Draw a message; a reply says that there is none left.
 
         Raises:
@@ -33,7 +34,7 @@ class Drawing:
         self.end()
         if account is None:
             return None
-        drawn = await self._allowances.draw_message(account, credential)
+        drawn = await self._allowances.draw_message(account, spender)
         if isinstance(drawn, Ticket):
             self._ticket = drawn
             return None

@@ -7,10 +7,12 @@ from typing import Final
 from gatepost.model.api_key import ApiKey, Scope
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
-from gatepost.store.rows import Row, microseconds, moment
+from gatepost.store.rows import Row, limits_json, limits_of, microseconds, moment
 from gatepost.store.statements import Asks, Changes, upsert_one
 
-_COLUMNS: Final = "id, verifier, scopes, created_at, account, label, expires_at, last_used_at"
+_COLUMNS: Final = (
+    "id, verifier, scopes, created_at, account, label, expires_at, last_used_at, limits"
+)
 _PUT: Final = upsert_one("api_key", _COLUMNS, "id")
 
 
@@ -43,6 +45,7 @@ class ApiKeyTableChanges(ApiKeyTable, Changes):
             key.label,
             None if key.expires_at is None else microseconds(key.expires_at),
             None if key.last_used_at is None else microseconds(key.last_used_at),
+            limits_json(key.limits),
         )
         self._run(_PUT, row)
 
@@ -69,4 +72,5 @@ def _key_of(row: Row) -> ApiKey:
         label=row[5],
         expires_at=None if row[6] is None else moment(row[6]),
         last_used_at=None if row[7] is None else moment(row[7]),
+        limits=limits_of(row[8]),
     )

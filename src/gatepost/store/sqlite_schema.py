@@ -234,6 +234,11 @@ _MARKS: Final = """
 CREATE TABLE schema_mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 
+#: 17: limits of API keys, as those of credentials.
+_KEY_LIMITS: Final = """
+ALTER TABLE api_key ADD COLUMN limits TEXT NOT NULL DEFAULT '[]';
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -253,6 +258,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_LINKS),
     # Programs before it wrote whole rows without naming columns.
     Version(_MARKS, breaks=True),
+    Version(_KEY_LIMITS),
 )
 
 _DAILY_DELIVERY: Final = """
