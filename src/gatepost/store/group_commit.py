@@ -18,7 +18,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store.protocols import StoreUnavailableError, Transaction
-from gatepost.store.segments import Place
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +40,16 @@ Run = Callable[[Transaction], Any]
 class Keeper(Protocol):
     """What the writer thread works with. All of it is called in that thread only."""
 
-    def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Place]:
-        """Make contents durable. Raises StoreUnavailableError."""
+    def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Any]:
+        """Make contents durable, or ready to be; return what `commit` has to know of each.
+
+        Raises:
+            StoreUnavailableError: none of them can be stored.
+
+        """
         ...
 
-    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Place]) -> list[Any]:
+    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Any]) -> list[Any]:
         """Run jobs and commit them together; return what they returned.
 
         Raises:
@@ -209,7 +213,7 @@ class GroupCommit:
         _look(batch)
         jobs = [job for job in batch if not job.is_peek and not job.given_up]
         contents = [job.content for job in jobs if job.content is not None]
-        places: Mapping[SubmissionId, Place] = {}
+        places: Mapping[SubmissionId, Any] = {}
         if contents:
             try:
                 places = self._keeper.keep(contents)
@@ -228,7 +232,7 @@ class GroupCommit:
             self._commit_singly(taken, places, error)
 
     def _commit_singly(
-        self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Place], error: Exception
+        self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any], error: Exception
     ) -> None:
         """One of them raised and nothing was written: let each stand for itself."""
         if len(jobs) == 1:
@@ -240,7 +244,7 @@ class GroupCommit:
             except Exception as own:  # noqa: BLE001 - a job is foreign code
                 _fail([job], own)
 
-    def _commit(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Place]) -> None:
+    def _commit(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any]) -> None:
         results = self._keeper.commit([job.run for job in jobs], places)
         for job, result in zip(jobs, results, strict=True):
             job.result = result

@@ -1,7 +1,7 @@
 """Quotas in tables: one row of counts per subject, one row per worker's lease on it."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -16,7 +16,7 @@ _WINDOW: Final = struct.Struct(f"<q{BUCKETS}I")
 _MOST: Final = 2**32 - 1
 
 _LEASE_COLUMNS: Final = "subject, worker, messages, recipients, until, recalled"
-_TALLIES: Final = (
+TALLIES: Final = (
     "SELECT subject, counts, warned FROM quota WHERE subject IN (SELECT value FROM json_each(?))"
 )
 _PUT_TALLY: Final = upsert_one("quota", "subject, counts, warned, changed_at", "subject")
@@ -39,7 +39,7 @@ class QuotaTable(Asks):
 
     def tally(self, subject: Subject) -> Tally:
         """Return what a subject has sent."""
-        row = self._row(_TALLIES, (as_json([subject]),))
+        row = self._row(TALLIES, (as_json([subject]),))
         return Tally(subject) if row is None else _tally_of(row)
 
     def quota_leases(self, subject: Subject) -> list[QuotaLease]:
@@ -108,9 +108,15 @@ class Execute(Protocol):
         ...
 
 
-def write_spendings(execute: Execute, spendings: Sequence[Spending]) -> None:
-    """Count what a batch of messages spent: a few statements, however many they are. Nobody else
-    may count for the same subjects meanwhile."""
+def write_spendings(
+    tallies: Callable[[list[Subject]], Iterable[Row]],
+    execute: Execute,
+    spendings: Sequence[Spending],
+) -> None:
+    """Count what a batch of messages spent: a few statements, however many they are.
+
+    `tallies` returns the rows of subjects as TALLIES does; nobody else may change them meanwhile.
+    """
     by_subject: dict[Subject, list[Spending]] = {}
     taken: dict[tuple[Subject, WorkerId], list[int]] = {}
     for spending in spendings:
@@ -118,13 +124,13 @@ def write_spendings(execute: Execute, spendings: Sequence[Spending]) -> None:
         sums = taken.setdefault((spending.subject, spending.worker), [0, 0])
         sums[0] += spending.messages
         sums[1] += spending.recipients
-    rows = execute(_TALLIES, (as_json(list(by_subject)),))
+    rows = tallies(sorted(by_subject))
     known = {row[0]: _tally_of(row) for row in rows}
-    for subject, some in by_subject.items():
+    for subject, some in sorted(by_subject.items()):
         tally = _counted(known.get(subject, Tally(subject)), some)
         at = max(microseconds(spending.at) for spending in some)
         execute(_PUT_TALLY, _tally_row(tally, at))
-    execute(_TAKE, (as_json([(*key, *sums) for key, sums in taken.items()]),))
+    execute(_TAKE, (as_json([(*key, *sums) for key, sums in sorted(taken.items())]),))
 
 
 def _counted(tally: Tally, spendings: Sequence[Spending]) -> Tally:

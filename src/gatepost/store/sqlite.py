@@ -19,6 +19,7 @@ import apsw
 
 from gatepost.model.ids import SubmissionId, WorkerId
 from gatepost.store.group_commit import DEADLINE, GroupCommit
+from gatepost.store.pending import Keeping
 from gatepost.store.protocols import (
     ContentDamagedError,
     Reading,
@@ -28,7 +29,6 @@ from gatepost.store.protocols import (
 from gatepost.store.segments import SegmentGoneError, disk_trouble, make_directory
 from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
-from gatepost.store.sqlite_pending import Keeping
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_tidy import Housekeeper
 from gatepost.store.sqlite_upgrade import Upgrade, migrate, register_program

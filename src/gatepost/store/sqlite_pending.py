@@ -5,37 +5,23 @@ count of steps matters more than the count of rows: inserts go many rows to a st
 id go as one statement over a JSON list.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 import apsw
 
-from gatepost.model.delivery import Delivery
-from gatepost.model.event import Event
-from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.store.days import day_of
-from gatepost.store.protocols import NoticeKind
-from gatepost.store.quota_protocols import Spending
-from gatepost.store.quota_table import write_spendings
+from gatepost.store.pending import Pending, length
+from gatepost.store.quota_table import TALLIES, write_spendings
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
-    HELD,
-    LANE_NUMBERS,
-    LEASED,
-    NOTICE_NUMBERS,
-    NUMBERS,
     SUBMISSION_COLUMNS,
     Row,
     as_json,
-    event_row,
-    microseconds,
-    wishes_columns,
 )
-from gatepost.store.segments import Place
 from gatepost.store.sqlite_schema import make_day_table
 from gatepost.store.statements import ROWS, upsert
 
@@ -85,84 +71,19 @@ _LET_GO: Final = (
 _KEEP_WHILE: Final = _KEEP_CAPTURED + _NO_MORE.format(table="content.submission_id") + _NO_NOTICE
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """How long content stays after its last delivery is final, and when it was captured."""
-
-    content: timedelta
-    captured: timedelta
-
-
 @dataclass(slots=True)
-class Pending:
-    """Rows that wait for `flush`. `touched` are the deliveries that it would change."""
+class SqlitePending(Pending):
+    """Rows that wait for `flush`, in SQLite."""
 
     connection: apsw.Connection
-    known_tables: set[str]
-    now: int
-    keeping: Keeping
-    touched: set[DeliveryId] = field(default_factory=set)
-    _submissions: list[Row] = field(default_factory=list)
-    _contents: list[Row] = field(default_factory=list)
-    _deliveries: list[Row] = field(default_factory=list)
-    _again: list[Row] = field(default_factory=list)
-    _finished: list[Row] = field(default_factory=list)
-    _notices: list[Row] = field(default_factory=list)
-    _events: list[Event] = field(default_factory=list)
-    _spendings: list[Spending] = field(default_factory=list)
-    _captured: set[SubmissionId] = field(default_factory=set)
-    _settled: set[SubmissionId] = field(default_factory=set)
-
-    def add_submission(self, row: Row, place: Place | None) -> None:
-        """Add a submission and where its content is."""
-        self._submissions.append(row)
-        if place is not None:
-            self._contents.append((row[0], place.segment, place.offset, place.length, place.crc))
-
-    def add_delivery(self, row: Row, delivery_id: DeliveryId) -> None:
-        """Add a delivery: DELIVERY_COLUMNS, ready_at, worker."""
-        self._deliveries.append(row)
-        self.touched.add(delivery_id)
-
-    def again(self, row: Row, delivery_id: DeliveryId) -> None:
-        """Change a delivery: id, state, next attempt or None, outcome or None, reason, warned."""
-        self._again.append(row)
-        self.touched.add(delivery_id)
-
-    def finish(
-        self, row: Row, delivery_id: DeliveryId, submission_id: SubmissionId, *, captured: bool
-    ) -> None:
-        """Close a delivery: id, final state, outcome or None, reason, warned."""
-        self._finished.append(row)
-        self.touched.add(delivery_id)
-        self._settled.add(submission_id)
-        if captured:
-            self._captured.add(submission_id)
-
-    def notice(
-        self, delivery_id: DeliveryId, submission_id: SubmissionId, kind: NoticeKind
-    ) -> None:
-        """Owe the sender a report."""
-        self._notices.append((delivery_id, NOTICE_NUMBERS[kind], submission_id))
-
-    def let_go(self, submission_id: SubmissionId) -> None:
-        """Look whether a submission's content is still needed."""
-        self._settled.add(submission_id)
-
-    def add_events(self, events: Iterable[Event]) -> None:
-        """Add events in order."""
-        self._events += events
-
-    def spend(self, spendings: Iterable[Spending]) -> None:
-        """Count what was sent."""
-        self._spendings += spendings
 
     def flush(self) -> None:
         """Write all of it. Raises apsw.Error."""
         connection = self.connection
         if self._submissions or self._deliveries:
             insert_rows(connection, _INSERT_SUBMISSION, self._submissions)
-            insert_rows(connection, _INSERT_CONTENT, self._contents)
+            contents = [(of, p.segment, p.offset, p.length, p.crc) for of, p in self._contents]
+            insert_rows(connection, _INSERT_CONTENT, contents)
             insert_rows(connection, _INSERT_DELIVERY, self._deliveries)
             self._submissions, self._contents, self._deliveries = [], [], []
         if self._again:
@@ -178,7 +99,12 @@ class Pending:
         if self._events:
             self._flush_events()
         if self._spendings:
-            write_spendings(self.connection.execute, self._spendings)
+            connection = self.connection
+            write_spendings(
+                lambda subjects: connection.execute(TALLIES, (as_json(subjects),)),
+                connection.execute,
+                self._spendings,
+            )
             self._spendings = []
         self.touched.clear()
 
@@ -193,13 +119,13 @@ class Pending:
     def _flush_settled(self) -> None:
         connection = self.connection
         if self._captured:
-            until = self.now + _length(self.keeping.captured)
+            until = self.now + length(self.keeping.captured)
             connection.execute(_KEEP_CAPTURED, (until, as_json(list(self._captured))))
             self._captured = set()
         settled = as_json(list(self._settled))
         connection.execute(_MARK_FINISHED, (self.now, settled))
         if self.keeping.content:
-            until = self.now + _length(self.keeping.content)
+            until = self.now + length(self.keeping.content)
             connection.execute(_KEEP_WHILE, (until, settled))
         else:
             connection.execute(_LET_GO, (settled,))
@@ -208,14 +134,12 @@ class Pending:
     def _flush_events(self) -> None:
         connection = self.connection
         position = connection.execute("SELECT value FROM counter WHERE name = 'event'").get
-        by_day: dict[str, list[Row]] = {}
-        for event in self._events:
-            position += 1
-            by_day.setdefault(_day(event), []).append(event_row(position, event))
-        for day, rows in by_day.items():
+        for day, rows in self._events_by_day(position).items():
             self._need_table("event", day)
             insert_rows(connection, _INSERT_EVENT.format(day=day), rows)
-        connection.execute("UPDATE counter SET value = ? WHERE name = 'event'", (position,))
+        connection.execute(
+            "UPDATE counter SET value = ? WHERE name = 'event'", (position + len(self._events),)
+        )
         self._events = []
 
     def _need_table(self, kind: str, day: str) -> None:
@@ -238,48 +162,8 @@ def insert_rows(connection: apsw.Connection, head: str, rows: Sequence[Row]) -> 
             start += count
 
 
-def new_delivery_row(
-    delivery: Delivery, outcome: str | None, lease_until: int | None, worker: str | None
-) -> Row:
-    """Return the row of a new delivery; `lease_until` hands it straight to `worker`."""
-    next_attempt_at = microseconds(delivery.next_attempt_at)
-    ready_at: int | None
-    if lease_until is not None:
-        state, leases, ready_at = LEASED, delivery.leases + 1, lease_until
-    else:
-        state, leases = NUMBERS[delivery.state], delivery.leases
-        ready_at = None if state == HELD else next_attempt_at
-    return (
-        delivery.id,
-        delivery.submission_id,
-        delivery.forward_path,
-        delivery.destination,
-        next_attempt_at,
-        microseconds(delivery.expires_at),
-        state,
-        delivery.attempts,
-        leases,
-        outcome,
-        delivery.reason,
-        int(delivery.warned),
-        LANE_NUMBERS[delivery.lane],
-        *wishes_columns(delivery.wishes),
-        ready_at,
-        worker,
-    )
-
-
 @lru_cache(maxsize=256)
 def _statement(head: str, width: int, count: int) -> str:
     row = f"({','.join('?' * width)})"
     before, _, behind = head.partition(ROWS)
     return before + ",".join([row] * count) + behind
-
-
-def _day(event: Event) -> str:
-    at = event.at
-    return f"{at.year:04d}{at.month:02d}{at.day:02d}"
-
-
-def _length(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1)

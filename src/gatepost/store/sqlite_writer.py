@@ -18,11 +18,12 @@ import apsw
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store.group_commit import Content, Run
+from gatepost.store.pending import Keeping
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.rows import microseconds
 from gatepost.store.segments import Place, SegmentWriter, disk_trouble
 from gatepost.store.sqlite_connection import connect, store_trouble
-from gatepost.store.sqlite_pending import Keeping, Pending
+from gatepost.store.sqlite_pending import SqlitePending
 from gatepost.store.sqlite_transaction import SqliteTransaction
 
 _log = logging.getLogger(__name__)
@@ -125,7 +126,9 @@ class SqliteWriter:
         try:
             self._look_at_schema(connection)
             now = microseconds(self._clock())
-            pending = Pending(connection, self._known_tables, now, self._keeping)
+            pending = SqlitePending(
+                connection, known_tables=self._known_tables, now=now, keeping=self._keeping
+            )
             transaction = SqliteTransaction(self._data_dir / CONTENT, pending, places)
             results = [run(transaction) for run in runs]
             transaction.flush()

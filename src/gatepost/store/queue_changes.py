@@ -1,0 +1,214 @@
+"""What a job may change in the queue, in words that every database understands (`statements`).
+
+What needs no answer waits in `Pending`; whatever asks sees it, because asking writes it first.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from gatepost.model.delivery import Delivery, DeliveryState, Leased
+from gatepost.model.event import Event
+from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.submission import Submission
+from gatepost.store.pending import Pending, new_delivery_row
+from gatepost.store.protocols import Held, Lease, NoticeKind, QueueFilter, Settlement
+from gatepost.store.queries import Queries
+from gatepost.store.quota_protocols import Spending
+from gatepost.store.rows import (
+    DUE,
+    NOTICE_NUMBERS,
+    NUMBERS,
+    Row,
+    as_json,
+    microseconds,
+    outcome_json,
+    submission_row,
+)
+from gatepost.store.table_changes import TableChanges
+
+_FREE: Final = (
+    "UPDATE delivery SET state = 0, ready_at = next_attempt_at, worker = NULL"
+    " WHERE state = 1 AND substr(worker, 1, ?) = ?"
+)
+_HOLD: Final = (
+    "UPDATE delivery SET state = 2, ready_at = NULL, worker = NULL, reason = 'held by an operator'"
+    " WHERE id IN (SELECT value FROM json_each(?))"
+)
+#: ?1: now. What waits for its time (never tried, and not due yet) goes back to waiting when it was
+#: held; else it is due now, and has its whole time for trying.
+_WAITS: Final = "attempts = 0 AND next_attempt_at > ?1"
+_AT: Final = f"CASE WHEN state = 2 AND {_WAITS} THEN next_attempt_at ELSE ?1 END"
+_RELEASE: Final = (
+    f"UPDATE delivery SET state = 0, ready_at = {_AT}, worker = NULL, reason = '', expires_at ="  # noqa: S608
+    f" CASE WHEN {_WAITS} THEN expires_at - next_attempt_at + {_AT} ELSE expires_at END,"
+    f" next_attempt_at = {_AT} WHERE id IN (SELECT value FROM json_each(?2))"
+)
+#: From which states an operator's verb leads to a state.
+_FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
+    DeliveryState.HELD: (DeliveryState.DUE, DeliveryState.LEASED),
+    DeliveryState.DUE: (DeliveryState.HELD, DeliveryState.DUE),
+    DeliveryState.CANCELLED: (DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD),
+}
+#: More than any queue holds.
+_ALL: Final = 2**31
+
+
+class QueueChanges(Queries, TableChanges):
+    """The queue, its outcomes and its events; what is mixed into it leases."""
+
+    _pending: Pending
+    _places: Mapping[SubmissionId, Any]
+    _known: set[str]
+    #: Microseconds that the store's clock is ahead of ours.
+    ahead = 0
+
+    def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
+        """Return which leases stand, each with its submission; they stay so until the commit."""
+        raise NotImplementedError
+
+    def _is_known(self, submission_id: SubmissionId) -> bool:
+        raise NotImplementedError
+
+    def _changeable(
+        self, ids: Sequence[DeliveryId], _states: Sequence[DeliveryState]
+    ) -> list[DeliveryId]:
+        """Return which deliveries are in these states still, and stay so until the commit."""
+        return list(ids)
+
+    def _queued(self, *, handed_over: bool) -> None:
+        """Hear that the queue has changed; `handed_over`: nobody else is to look."""
+
+    def _stored(self, at: datetime) -> int:
+        """Return a time of ours as the store's clock has it."""
+        return microseconds(at) + self.ahead
+
+    def add_deliveries(
+        self, submission: Submission, deliveries: Sequence[Delivery], lease: Lease | None = None
+    ) -> list[Leased]:
+        """Add a submission with its deliveries; hand the due ones over with `lease`."""
+        if self._is_known(submission.id):
+            return []
+        self._known.add(submission.id)
+        pending = self._pending
+        pending.add_submission(submission_row(submission), self._places.get(submission.id))
+        until = None if lease is None else self._stored(lease.until)
+        leased = []
+        for delivery in deliveries:
+            outcome = outcome_json(delivery.last_outcome)
+            if lease is not None and delivery.state is DeliveryState.DUE:
+                row = new_delivery_row(delivery, outcome, until, lease.worker, ahead=self.ahead)
+                leased.append(leased_of(delivery, submission))
+            else:
+                row = new_delivery_row(delivery, outcome, None, None, ahead=self.ahead)
+            pending.add_delivery(row, delivery.id)
+            if delivery.state.is_final:
+                closed = (delivery.id, NUMBERS[delivery.state], outcome, delivery.reason, 0)
+                pending.finish(closed, delivery.id, submission.id, captured=False)
+        self._queued(handed_over=len(leased) == len(deliveries))
+        return leased
+
+    def settle(self, settlements: Iterable[Settlement]) -> set[DeliveryId]:
+        """Write outcomes with their events."""
+        by_id = {settlement.held.id: settlement for settlement in settlements}
+        held = self._still_held(settlement.held for settlement in by_id.values())
+        for delivery_id, submission_id in held.items():
+            self._settle_one(by_id[delivery_id], submission_id)
+        return set(held)
+
+    def _settle_one(self, settlement: Settlement, submission_id: SubmissionId) -> None:
+        pending, delivery_id = self._pending, settlement.held.id
+        outcome, reason = outcome_json(settlement.outcome), settlement.reason
+        number = NUMBERS[settlement.state]
+        warned = int(settlement.notice is NoticeKind.WARNING)
+        if settlement.state.is_final:
+            row: Row = (delivery_id, number, outcome, reason, warned)
+            captured = settlement.state is DeliveryState.CAPTURED
+            pending.finish(row, delivery_id, submission_id, captured=captured)
+        else:
+            at = settlement.next_attempt_at
+            due_at = None if at is None else self._stored(at)
+            row = (delivery_id, number, due_at, outcome, reason, warned)
+            pending.again(row, delivery_id)
+        if settlement.notice is not None:
+            pending.notice(delivery_id, submission_id, settlement.notice)
+        pending.add_events(settlement.events)
+        if settlement.suppression is not None:
+            self.add_suppressions((settlement.suppression,), replace=False)
+
+    def give_back(self, held: Iterable[Held], at: datetime, reason: str) -> None:
+        """Hand deliveries back unattempted."""
+        due_at = self._stored(at)
+        for delivery_id in self._still_held(held):
+            self._pending.again((delivery_id, DUE, due_at, None, reason, 0), delivery_id)
+
+    def free_leases(self, worker_prefix: str) -> int:
+        """Make due what workers whose id begins so held."""
+        return self._change(_FREE, (len(worker_prefix), worker_prefix))
+
+    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
+        """Strike an owed report; content that waited for it may go."""
+        sql = "DELETE FROM notice WHERE delivery_id = ? AND kind = ? RETURNING submission_id"
+        for (submission_id,) in list(self._rows(sql, (delivery_id, NOTICE_NUMBERS[kind]))):
+            self._pending.let_go(submission_id)
+
+    # -- operator verbs on the queue
+    def change_queue(
+        self, which: QueueFilter, to: DeliveryState, now: datetime
+    ) -> list[DeliveryId]:
+        """Hold, release, retry or cancel matching deliveries; return which changed."""
+        wanted = which.states or _FROM[to]
+        states = tuple(state for state in _FROM[to] if state in wanted)
+        if not states:
+            return []
+        rows = self.deliveries(replace(which, states=states), limit=_ALL)
+        ids = self._changeable([row.delivery.id for row in rows], states)
+        rows = [row for row in rows if row.delivery.id in ids]
+        if to is DeliveryState.HELD:
+            self._run(_HOLD, (as_json(ids),))
+        elif to is DeliveryState.DUE:
+            self._run(_RELEASE, (self._stored(now), as_json(ids)))
+        else:
+            for row in rows:
+                delivery = row.delivery
+                self._pending.finish(
+                    (delivery.id, NUMBERS[to], None, "cancelled by an operator", 0),
+                    delivery.id,
+                    delivery.submission_id,
+                    captured=False,
+                )
+        self._queued(handed_over=False)
+        return ids
+
+    # -- quotas
+    def spend(self, spendings: Iterable[Spending]) -> None:
+        """Count what was sent."""
+        self._pending.spend(spendings)
+
+    # -- events
+    def add_events(self, events: Iterable[Event]) -> None:
+        """Append to the outbox."""
+        self._pending.add_events(events)
+
+
+def leased_of(delivery: Delivery, submission: Submission) -> Leased:
+    """Return a delivery as it is once it is leased."""
+    fence = delivery.leases + 1
+    held = Delivery(
+        delivery.id,
+        delivery.submission_id,
+        delivery.forward_path,
+        delivery.destination,
+        delivery.next_attempt_at,
+        delivery.expires_at,
+        DeliveryState.LEASED,
+        delivery.attempts,
+        fence,
+        delivery.last_outcome,
+        delivery.reason,
+        delivery.warned,
+        delivery.lane,
+        delivery.wishes,
+    )
+    return Leased(held, submission, fence)
