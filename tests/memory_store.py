@@ -8,7 +8,7 @@ from typing import Any
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event, EventKind
-from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.ids import DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
 from gatepost.store.protocols import (
@@ -20,16 +20,18 @@ from gatepost.store.protocols import (
     Settlement,
     StoreUnavailableError,
 )
+from tests.memory_presences import MemoryPresences
 from tests.memory_quotas import MemoryQuotas
 
 
-class MemoryTransaction(MemoryQuotas):
+class MemoryTransaction(MemoryQuotas, MemoryPresences):
     """Reads and changes the tables at once; a job that raises is not undone."""
 
     def __init__(self) -> None:
         self.submission_rows: dict[SubmissionId, Submission] = {}
         self.delivery_rows: dict[DeliveryId, Delivery] = {}
         self.leases: dict[DeliveryId, tuple[int, datetime]] = {}
+        self.holders: dict[DeliveryId, WorkerId] = {}
         self.contents: dict[SubmissionId, bytes] = {}
         self.damaged: set[SubmissionId] = set()
         self.event_rows: list[Event] = []
@@ -131,6 +133,16 @@ class MemoryTransaction(MemoryQuotas):
                 self.notices[s.held.id, s.notice] = None
         return ours
 
+    def free_leases(self, worker_prefix: str) -> int:
+        held = [
+            row.id
+            for row in self.delivery_rows.values()
+            if row.state is DeliveryState.LEASED and self.holders[row.id].startswith(worker_prefix)
+        ]
+        for identifier in held:
+            self._change(identifier, DeliveryState.DUE)
+        return len(held)
+
     def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
         self.notices.pop((delivery_id, kind), None)
 
@@ -145,6 +157,7 @@ class MemoryTransaction(MemoryQuotas):
     def _lease(self, identifier: DeliveryId, lease: Lease) -> Leased:
         self.fence += 1
         self.leases[identifier] = (self.fence, lease.until)
+        self.holders[identifier] = lease.worker
         row = self.delivery_rows[identifier]
         self._change(identifier, DeliveryState.LEASED, leases=row.leases + 1)
         row = self.delivery_rows[identifier]

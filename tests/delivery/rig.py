@@ -60,6 +60,8 @@ class Rig:
     listeners: tuple[SocketAddress, ...] = ()
     patience: dict[Phase, float] = field(default_factory=dict)
     store: Any = field(default_factory=MemoryStore)
+    #: Whether no neighbour can hold this worker for lost.
+    heard: bool = True
 
     async def __aenter__(self) -> Self:
         self.dns = await DnsServer().__aenter__()
@@ -84,6 +86,7 @@ class Rig:
             sign_again=self._sign_again,
             bounds=bounds,
             mx_port=self.mx_port,
+            is_heard=lambda: self.heard,
         )
         self.opportunistic = client_context(Verification.OPPORTUNISTIC)
         self.scheduler: Scheduler = set_up_delivery(setup, asyncio.get_running_loop().time)

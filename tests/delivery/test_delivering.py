@@ -455,6 +455,39 @@ async def test_leases_are_renewed_while_they_are_needed(sink: Sink) -> None:
         await rig.until_state([one], DELIVERED)
 
 
+async def test_no_final_dot_while_neighbours_may_have_taken_over(sink: Sink) -> None:
+    sink.go.clear()
+    async with Rig(sink.port, bounds=Bounds(look=0.02)) as rig:
+        one_mx(rig)
+        (one,) = await rig.submit("b@y.example")
+        await sink.until(lambda: sink.sessions == 1)
+        rig.heard = False
+        sink.go.set()
+        await rig.store.until(lambda: EventKind.DEFERRED in rig.store.kinds())
+        assert not sink.messages
+        rig.heard = True
+        await rig.until_state([one], DELIVERED)
+        assert len(sink.messages) == 1
+
+
+async def test_a_lease_in_doubt_ends_with_no_final_dot_until_the_store_has_spoken(
+    sink: Sink,
+) -> None:
+    sink.go.clear()
+    async with Rig(sink.port, bounds=Bounds(look=0.02)) as rig:
+        one_mx(rig)
+        (ours,), (theirs,) = [await rig.submit(f"{name}@y.example") for name in "bc"]
+        await rig.until_attempted(ours)
+        await rig.until_attempted(theirs)
+        rig.store.tables.take_away(theirs)
+        rig.scheduler.doubt()
+        await rig.store.until(lambda: ("renew", 1) in rig.store.tables.calls)
+        sink.go.set()
+        await rig.until_state([ours], DELIVERED)
+        await rig.store.until(lambda: rig.scheduler.held == 0)
+        assert [m.forward_paths for m in sink.messages] == [["b@y.example"]]
+
+
 async def test_stopping_gives_back_what_waits(sink: Sink) -> None:
     sink.go.clear()
     async with Rig(sink.port, bounds=Bounds(connections_per_site=1, claim=1, look=0.02)) as rig:

@@ -18,6 +18,8 @@ from tests.store.a_newer_program import NEWER, make_newer
 from tests.store.makers import NOON
 
 ROWS = 1200
+#: The last version that broke what was before it.
+OLDEST = max(n for n, version in enumerate(VERSIONS, 1) if version.breaks)
 #: A column takes the place of another, filled in by portions; then a table goes, and an index.
 FILL = (
     "UPDATE account SET sorted = name WHERE name IN"

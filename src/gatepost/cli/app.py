@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",
     "suppression": "Whom no mail is sent to any more: add, remove, list, import, rule.",
     "api-key": "Keys of programs that use the HTTP API: add, list, revoke.",
+    "node": "The nodes that share a store: list.",
     "judge": "Tell what would become of a message, without queueing it.",
     "trace": "Tell what became of a message.",
     "bulk": "How near each domain is to being a bulk sender at large providers.",

@@ -57,6 +57,8 @@ class Bounds:
     #: How long a lease lasts (decision 10), and how old it may grow before it is renewed.
     lease: float = 120.0
     renew_after: float = 40.0
+    #: A lease may be as old as this when it comes: so long a write may wait for the store.
+    written_within: float = 30.0
     #: How often the store is asked whether a neighbour has changed it (decision 5), and how often
     #: due mail is looked for in any case (leases of the dead end without a change).
     look: float = 0.2

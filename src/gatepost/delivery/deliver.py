@@ -30,7 +30,8 @@ class DeliverySetup:
 
     `contexts(verified, shown)` returns a client's TLS context (asked once for each), `files` runs
     what blocks (maildirs), `sign_again` signs content that was changed for a next hop.
-    `mx_port` differs from 25 in tests and rehearsals only.
+    `mx_port` differs from 25 in tests and rehearsals only. `is_heard` tells whether no neighbour
+    can hold this worker for lost.
     """
 
     store: Store
@@ -45,6 +46,7 @@ class DeliverySetup:
     sign_again: SignAgain
     bounds: Bounds = field(default_factory=Bounds)
     mx_port: int = SMTP_PORT
+    is_heard: Callable[[], bool] = lambda: True
     now: Callable[[], datetime] = now
     entropy: Entropy = field(default_factory=Entropy)
 
@@ -72,6 +74,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         release=lambda items, reason: release(list(items), reason),
         sign_again=setup.sign_again,
         now=setup.now,
+        is_heard=setup.is_heard,
     )
 
     async def serve(queue: SiteQueue) -> None:

@@ -108,6 +108,18 @@ class Scheduler:
             return None
         return self._lease()
 
+    def doubt(self) -> None:
+        """Act upon no lease before the store has said that it is still ours."""
+        for item in self._items.values():
+            item.until = 0.0
+        self._spawn(self._ask_anew())
+
+    async def _ask_anew(self) -> None:
+        try:
+            await self._keep_leases()
+        except StoreUnavailableError as trouble:
+            _log.warning("leases are in doubt for a while: %s", trouble)
+
     def look(self) -> None:
         """Look for due mail at once: this process has written some (a retry, a release)."""
         self._missed.update(LANES)
@@ -129,7 +141,7 @@ class Scheduler:
                 shelf = Shelf(size, len(leased))
             else:
                 pieces = None
-        until = self._loop.time() + self._bounds.lease
+        until = self._loop.time() + self._bounds.lease - self._bounds.written_within
         for one in leased:
             delivery = one.delivery
             item = Item(one, self.routing.hop(delivery.forward_path, delivery.destination), until)

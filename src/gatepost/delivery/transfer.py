@@ -57,7 +57,9 @@ _AFTER_THE_FACT = frozenset({Phase.CONTENT, Phase.FINAL_DOT})
 
 @dataclass(frozen=True, slots=True)
 class Room7:
-    """What couriers share. `release` is told of items that end without an outcome; `now` is UTC."""
+    """What couriers share. `release` is told of items that end without an outcome; `now` is UTC.
+    `is_heard`: no neighbour can hold this worker for lost, and its leases for free.
+    """
 
     store: Store
     attempts: Attempts
@@ -68,6 +70,7 @@ class Room7:
     release: Callable[[Sequence[Item], str], None]
     sign_again: SignAgain
     now: Callable[[], datetime]
+    is_heard: Callable[[], bool]
 
 
 class Courier:
@@ -208,7 +211,9 @@ class Courier:
         if fitted is None or not parcel.items:
             return
         verdicts = await link.verdicts(
-            _envelope(parcel, fitted), fitted.pieces, lambda: _is_ours(parcel)
+            _envelope(parcel, fitted),
+            fitted.pieces,
+            lambda: self._room.is_heard() and _is_ours(parcel),
         )
         if reused and not parcel.fresh and not link.is_usable and _came_to_nothing(verdicts):
             # The other side had hung up before it read a word: that is no failure (RFC 5321

@@ -185,6 +185,11 @@ def _quota_warned(event: Event, now: datetime) -> str:  # noqa: ARG001
     return f"{whose} has used {facts.get('percent', 80)} % of what it may send: {words}"
 
 
+def _worker_lost(event: Event, now: datetime) -> str:  # noqa: ARG001
+    worker, silent, count = (event.facts.get(k, "") for k in ("worker", "silent", "deliveries"))
+    return f"{worker} was not heard for {silent} s; {count} deliveries that it held are due again"
+
+
 def _hold(verb: str) -> "Callable[[Event, datetime], str]":
     def told(event: Event, now: datetime) -> str:  # noqa: ARG001
         facts = event.facts
@@ -333,4 +338,5 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.DOMAIN_FAILING: _looked("lacks something in the DNS"),
     EventKind.DOMAIN_PASSING: _looked("has all that it needs in the DNS"),
     EventKind.SIGNATURE_BROKEN: _signature_broken,
+    EventKind.WORKER_LOST: _worker_lost,
 }

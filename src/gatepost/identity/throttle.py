@@ -12,7 +12,6 @@ worker there is none: an answer that is ready after the lock began is not told.
 import asyncio
 import hashlib
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from gatepost.identity.guessing import (
 )
 from gatepost.identity.verdict import Cause
 from gatepost.model.ids import AccountName
+from gatepost.net.clock import seconds
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import Reading, Store, StoreUnavailableError, Transaction
 
@@ -76,7 +76,7 @@ class Throttle:
         *,
         address_limit: int = ADDRESS_LIMIT,
         size: int = 100_000,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = seconds,
     ) -> None:
         self._store = store
         self._limits = {

@@ -55,6 +55,7 @@ class EventKind(StrEnum):
     DOMAIN_FAILING = "domain.failing"
     DOMAIN_PASSING = "domain.passing"
     SIGNATURE_BROKEN = "signature.broken"
+    WORKER_LOST = "worker.lost"
 
 
 @dataclass(frozen=True, slots=True)

@@ -344,6 +344,7 @@ class Settings(Section):
     """The whole file."""
 
     hostname: Annotated[str, AfterValidator(parse_full_domain)]
+    node: Annotated[str, AfterValidator(checks.node)] | None = None
     data_dir: Path = Path("state")
     store: Annotated[str, AfterValidator(checks.store)] = "sqlite"
     workers: int = Field(default=0, ge=0, le=256)

@@ -5,6 +5,7 @@ Each returns the value (normalised) or raises WrongValueError, whose words reach
 
 import difflib
 import posixpath
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -91,6 +92,18 @@ def tags(text: str) -> str:
         msg = f'"{text}" cannot part tags from local parts'
         raise wrong(msg, 'write "+", perhaps "+-", or "" for no tags')
     return text
+
+
+#: A node's name begins its workers' names, which have slashes.
+NODE_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62})")
+
+
+def node(text: str) -> str:
+    """Take a name of letters, digits, dots and hyphens."""
+    if NODE_NAME.fullmatch(text):
+        return text
+    msg = "a node cannot be called so"
+    raise wrong(msg, "up to 63 letters, digits, dots, hyphens")
 
 
 def store(text: str) -> str:

@@ -5,16 +5,44 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from gatepost.model.ids import identifier
 
 _ENTROPY_OCTETS = 4096
 
 
+#: The store's time at a moment of `elapsed`, for a process that follows the store's clock.
+_anchor: tuple[datetime, float] | None = None
+#: Goes on while a machine sleeps, or a virtual one is stopped, where the system can say.
+_ELAPSED = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def now() -> datetime:
-    """Return the time of day in UTC."""
-    return datetime.now(UTC)
+    """Return the time of day in UTC: this machine's, or the store's where it is followed."""
+    if _anchor is None:
+        return datetime.now(UTC)
+    at, since = _anchor
+    return at + timedelta(seconds=elapsed() - since)
+
+
+def seconds() -> float:
+    """Return `now` in seconds since the Unix epoch."""
+    return time.time() if _anchor is None else now().timestamp()
+
+
+def elapsed() -> float:
+    """Return seconds that nobody sets, from any beginning."""
+    return time.clock_gettime(_ELAPSED)
+
+
+def follow(at: datetime, since: float) -> None:
+    """Take `at` for the time when `elapsed` was `since`, and count on from there.
+
+    Nodes that share a store agree on its clock: quotas, leases and retries of all hang on it.
+    """
+    global _anchor
+    _anchor = (at, since)
 
 
 class Entropy:

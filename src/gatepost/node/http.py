@@ -25,6 +25,8 @@ from gatepost.model.settings import Settings
 from gatepost.net.counters import Counters
 from gatepost.net.resolver import resolver_from
 from gatepost.node.bulk import build_bulk
+from gatepost.node.heartbeat import Heartbeat
+from gatepost.node.home import announcement, is_shared
 from gatepost.node.intake import build_intake
 from gatepost.operate.hand_in import Intake
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -48,6 +50,7 @@ class HttpPlace:
     """What the supervisor gives the HTTP process."""
 
     name: WorkerId
+    node: str
     pipe: socket.socket
     sock: socket.socket
     counters: Counters
@@ -65,6 +68,9 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     store = await open_sqlite(settings.data_dir, place.name, settings.retention)
     try:
+        said = announcement(settings, place.node, place.name)
+        heartbeat = Heartbeat(store, said, shared=is_shared(settings))
+        await heartbeat.beat()
         disk = _Disk()
         recorder = Recorder(store)
         bulk = build_bulk(store, build_routing(settings), resolver_from(settings.dns))
@@ -79,6 +85,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
             background = [
                 group.create_task(each)
                 for each in (
+                    heartbeat.run(),
                     recorder.run(),
                     bulk.run(),
                     intake.allowances.run(),
@@ -94,6 +101,8 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
             await serving
             for task in background:
                 task.cancel()
+        with contextlib.suppress(StoreUnavailableError):
+            await heartbeat.leave()
     finally:
         await store.close()
 

@@ -33,6 +33,7 @@ from gatepost.net.resolver import resolver_from
 from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
 from gatepost.node.bulk import build_bulk
+from gatepost.node.heartbeat import Heartbeat
 from gatepost.operate.domain_check import check
 from gatepost.operate.domain_looks import Watch
 from gatepost.operate.domain_records import sending_from
@@ -80,9 +81,10 @@ class Parts:
     bulk: BulkCounter
     deadlines: Deadlines
     watch: Watch
+    heartbeat: Heartbeat
 
 
-def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
+def build_parts(settings: Settings, store: Store, worker: WorkerId, heartbeat: Heartbeat) -> Parts:
     """Put a worker's parts together. Call it on the event loop."""
     directory = Directory(store)
     entropy = Entropy()
@@ -117,9 +119,11 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
             files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
             sign_again=lambda submission, content: sign_again(signer, submission, content),
             entropy=entropy,
+            is_heard=heartbeat.is_heard,
         ),
         asyncio.get_running_loop().time,
     )
+    heartbeat.on_gap(scheduler.doubt)
     # Strangers decide what is asked here: it holds up no delivery.
     reception_dns = resolver_from(settings.dns)
     inbound = Inbound(reception_dns, settings.inbound, settings.hostname)
@@ -164,6 +168,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId) -> Parts:
         bulk=bulk,
         deadlines=deadlines,
         watch=_watch(settings, store, master_key),
+        heartbeat=heartbeat,
     )
 
 

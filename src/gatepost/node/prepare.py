@@ -11,6 +11,8 @@ from gatepost.identity.foreign_build import MissingLibraryError, check_means
 from gatepost.identity.master_key import read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
+from gatepost.node.heartbeat import TwinError, take_seat
+from gatepost.node.home import home_id, is_shared, node_name
 from gatepost.node.parts import read_tokens
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
@@ -55,15 +57,16 @@ def _try_store(settings: Settings) -> str:
     if words := unreadable_secret(settings, None):
         return words
 
+    name, sole = node_name(settings), not is_shared(settings)
+
     async def prepare() -> None:
         # A key that is there is read first, one that is not is made last: nothing half-done.
         if settings.master_key.exists():
             read_master_key(settings.master_key)
         read_tokens(settings.auth.oauth)
-        store = await open_sqlite(
-            settings.data_dir, WorkerId(f"{settings.hostname}/start/{os.getpid()}/")
-        )
-        await store.write(lambda transaction: transaction.free_leases(""))
+        store = await open_sqlite(settings.data_dir, WorkerId(f"{name}/start/{os.getpid()}/"))
+        home = home_id(settings.data_dir)
+        await store.write(lambda transaction: take_seat(transaction, name, home, sole=sole))
         await store.close()
         read_master_key(settings.master_key)
 
@@ -108,6 +111,8 @@ def _named(problem: OSError, settings: Settings) -> str:
 def _store_words(database: Path, problem: Exception) -> str:
     """Return what an operator should hear about a store that cannot be opened."""
     words = str(problem) or type(problem).__name__
+    if isinstance(problem, TwinError):
+        return f'another node that is called "{words}" is alive; give this one a name: node = "…"'
     if isinstance(problem, NewerDatabaseError):
         return f"{database}: a newer Gatepost wrote it ({words}); update this one"
     if words.startswith(_DAMAGE):

@@ -16,6 +16,7 @@ from gatepost.net.clock import now
 from gatepost.net.counters import Counters
 from gatepost.net.tls import FrontContexts
 from gatepost.node.descriptors import capacity, raise_limit
+from gatepost.node.home import node_name
 from gatepost.node.logs import set_up_logs
 from gatepost.node.prepare import prepare_store, unreadable_secret
 from gatepost.node.privileges import become, worker_identity
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 class _Node:
     """What the supervisor's callbacks share. Replaced settings reach workers born later."""
 
-    #: The host's name at the start: it stays in the workers' names when a reload changes it.
+    #: The node's name at the start: it stays in the workers' names when a reload changes it.
     name: str
     settings: Settings
     reload_settings: Callable[[], Settings | None]
@@ -67,6 +68,7 @@ class _Node:
         place = WorkerPlace(
             index=me.index,
             name=worker_id(self.name, me),
+            node=self.name,
             pipe=me.pipe,
             listeners=tuple(mine),
             fronts=self.fronts,
@@ -77,7 +79,7 @@ class _Node:
 
     def _dead_before(self, me: Child) -> tuple[WorkerId, ...]:
         """Return whose leases a newborn frees: who died under us, and, for the first of its index,
-        all of that index before us. (We are the only server of this state.)
+        all of that index before us. (We are the only server of this name.)
         """
         dead = tuple(WorkerId(name) for name in self.dead)
         is_first = me.birth == me.index + 1
@@ -87,7 +89,7 @@ class _Node:
         """Be the HTTP process. Its framework is imported by it alone, which takes half a second."""
         from gatepost.node.http import HttpPlace, serve  # noqa: PLC0415
 
-        place = HttpPlace(worker_id(self.name, me), me.pipe, sock, self.counters)
+        place = HttpPlace(worker_id(self.name, me), self.name, me.pipe, sock, self.counters)
         return serve(self.settings, place)
 
     def bury(self, child: Child) -> None:
@@ -107,7 +109,7 @@ class _Node:
             return False
         if fresh == self.settings:
             return False
-        fixed = ("listeners", "data_dir", "store", "workers", "http")
+        fixed = ("listeners", "node", "data_dir", "store", "workers", "http")
         if late := [key for key in fixed if getattr(fresh, key) != getattr(self.settings, key)]:
             _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(late))
         kept = {key: getattr(self.settings, key) for key in fixed}
@@ -177,7 +179,7 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
         processes = workers + (http is not None)
         prepare_store(settings)
         node = _Node(
-            name=settings.hostname,
+            name=node_name(settings),
             settings=settings,
             reload_settings=reload_settings,
             certificates=certificates,

@@ -26,6 +26,8 @@ from gatepost.net.clock import now
 from gatepost.net.counters import WorkerCounters
 from gatepost.net.tls import FrontContexts
 from gatepost.node.descriptors import capacity, raise_limit
+from gatepost.node.heartbeat import Heartbeat
+from gatepost.node.home import announcement, is_shared
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
 from gatepost.operate.domain_looks import Watch
 from gatepost.reception.listener import Listener
@@ -50,12 +52,13 @@ _MESSAGE: Final = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlace:
-    """What the supervisor gives a worker: its number and name, its sockets and contexts, its end
+    """What the supervisor gives a worker: its number and name, its node's name, its sockets and contexts, its end
     of the pipe, its counters, and who died before it.
     """
 
     index: int
     name: WorkerId
+    node: str
     pipe: socket.socket
     listeners: tuple[tuple[ListenerSettings, socket.socket], ...]
     fronts: FrontContexts
@@ -90,7 +93,12 @@ class Worker:
         try:
             if dead := place.dead:
                 await store.write(lambda tx: _free(tx, dead))
-            await self._serve(build_parts(settings, store, place.name))
+            said = announcement(settings, place.node, place.name)
+            heartbeat = Heartbeat(store, said, shared=is_shared(settings))
+            await heartbeat.beat()
+            await self._serve(build_parts(settings, store, place.name, heartbeat))
+            with contextlib.suppress(StoreUnavailableError):
+                await heartbeat.leave()
         finally:
             await store.close()
 
@@ -134,6 +142,7 @@ class Worker:
         journal = settings.data_dir / "journal"
         retention = settings.retention.events
         return [
+            ("heartbeat", parts.heartbeat.run()),
             ("recorder", parts.recorder.run()),
             ("notifier", parts.notifier.run()),
             ("authenticator", parts.authenticator.run()),
@@ -218,3 +227,4 @@ def _free(transaction: Transaction, workers: tuple[WorkerId, ...]) -> None:
     for worker in workers:
         transaction.free_leases(worker)
         transaction.free_quota_leases(worker)
+        transaction.leave(worker)

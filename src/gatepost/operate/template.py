@@ -12,6 +12,7 @@ TEMPLATE: Final = """\
 
 # The name by which this server greets others; it should have an A or AAAA and a PTR record.
 hostname = "{hostname}"
+#node = "relay1"                   # this node's name; else the machine's
 data_dir = "state"                 # accounts, queue, journal; owned by the user that serves
 #store = "sqlite"
 #workers = 0                       # processes; 0 = one per core

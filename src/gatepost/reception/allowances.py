@@ -8,7 +8,6 @@ tuples; one with limits asks the store once for many messages.
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +17,7 @@ from gatepost.model.account import Account
 from gatepost.model.ids import WorkerId
 from gatepost.model.quota import Limits, Subject, Unit, account_subject
 from gatepost.model.spender import Spender, subject_of, words_for
+from gatepost.net.clock import seconds
 from gatepost.reception.quota import Use, effective
 from gatepost.reception.quota_leases import Granted, Holder, Span, Surrender, draw, give_back
 from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
@@ -144,7 +144,7 @@ class Allowances:
         worker: WorkerId,
         defaults: Limits = (),
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = seconds,
     ) -> None:
         self._store = store
         self._worker = worker

@@ -28,6 +28,7 @@ from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 from gatepost.store.guessing_protocols import ChangesGuesses, ReadsGuesses
 from gatepost.store.history_protocols import HistoryChanges, HistoryReading
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
+from gatepost.store.presences import ChangesPresences, ReadsPresences
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
 
@@ -142,6 +143,7 @@ class Reading(
     ReadsBulk,
     ReadsKeptKeys,
     ReadsApiKeys,
+    ReadsPresences,
     Protocol,
 ):
     """What can be asked of a store. Also the reading half of a Transaction."""
@@ -221,6 +223,7 @@ class Transaction(
     CountsBulk,
     ChangesKeptKeys,
     ChangesApiKeys,
+    ChangesPresences,
     Protocol,
 ):
     """What a job may change. All of it happens, or none."""

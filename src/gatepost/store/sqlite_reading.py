@@ -1,6 +1,7 @@
 """The questions that only SQLite answers so, and where contents lie in segments."""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ class SqliteReading(Queries):
 
     def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
         return self._connection.execute(sql, tuple(bindings))
+
+    def time(self) -> datetime:
+        """Return the store's time: one node has one clock."""
+        return datetime.now(UTC)
 
     def rows(self, sql: str, bindings: Iterable[Any] = ()) -> list[Row]:
         """Return the rows of a question that only housekeeping and `verify` ask."""

@@ -239,6 +239,15 @@ _KEY_LIMITS: Final = """
 ALTER TABLE api_key ADD COLUMN limits TEXT NOT NULL DEFAULT '[]';
 """
 
+#: 18: which workers are there. ahead: microseconds; addresses: a JSON list.
+_PRESENCES: Final = """
+CREATE TABLE presence (
+    worker TEXT PRIMARY KEY, node TEXT NOT NULL, home TEXT NOT NULL, version TEXT NOT NULL,
+    addresses TEXT NOT NULL, since INTEGER NOT NULL, heard_at INTEGER NOT NULL,
+    ahead INTEGER NOT NULL, lost INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -259,6 +268,7 @@ VERSIONS: Final[Sequence[Version]] = (
     # Programs before it wrote whole rows without naming columns.
     Version(_MARKS, breaks=True),
     Version(_KEY_LIMITS),
+    Version(_PRESENCES),
 )
 
 _DAILY_DELIVERY: Final = """

@@ -10,6 +10,7 @@ from gatepost.store.domain_table import DomainTableChanges
 from gatepost.store.foreign_use_table import ForeignUseTableChanges
 from gatepost.store.history_table import HistoryTableChanges
 from gatepost.store.kept_key_table import KeptKeyTableChanges
+from gatepost.store.presence_table import PresenceTableChanges
 from gatepost.store.quota_table import QuotaTableChanges
 from gatepost.store.statements import upsert_one
 from gatepost.store.suppression_table import SuppressionTableChanges
@@ -25,6 +26,7 @@ class TableChanges(
     ForeignUseTableChanges,
     HistoryTableChanges,
     KeptKeyTableChanges,
+    PresenceTableChanges,
     QuotaTableChanges,
     SuppressionTableChanges,
 ):
