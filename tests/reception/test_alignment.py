@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gatepost.model.event import Event, EventKind
 from gatepost.model.settings import AlignmentSettings
@@ -13,6 +14,10 @@ from gatepost.model.submission import Submission
 from gatepost.net.resolver import Resolver
 from gatepost.reception.accept import Accepted
 from gatepost.reception.alignment import Gate
+from gatepost.wire.dkim.canonical import body_hash
+from gatepost.wire.dkim.sign import SigningKey, SigningTime, sign
+from gatepost.wire.message.header import HeaderFault, scan
+from gatepost.wire.records.dkim_key import dkim_key_text
 from gatepost.wire.smtp.replies import NOT_ALIGNED, Reply
 from tests.dns_server import DnsServer
 from tests.support.reception import APP, NOON
@@ -44,7 +49,12 @@ class Post:
         )
 
     async def judge(
-        self, *authors: str, by: tuple[str, ...] = (), reverse_path: str = "a@other.test"
+        self,
+        *authors: str,
+        by: tuple[str, ...] = (),
+        reverse_path: str = "a@other.test",
+        pieces: tuple[bytes, ...] = (b"x",),
+        brought: tuple[str, ...] = (),
     ) -> Accepted | Reply:
         submission = Submission(
             id="019b0000000070008000000000000001",
@@ -55,7 +65,13 @@ class Post:
             account=APP,
         )
         accepted = Accepted(
-            submission, (), (b"x",), Event(EventKind.ACCEPTED, NOON), authors, signed_by=by
+            submission,
+            (),
+            pieces,
+            Event(EventKind.ACCEPTED, NOON),
+            authors,
+            signed_by=by,
+            brought=brought,
         )
         return await self.gate.judge(accepted)
 
@@ -173,3 +189,49 @@ async def test_returns_of_ours_and_mail_from_servers_are_not_judged(dns: DnsServ
     assert isinstance(judged, Accepted)
     assert "alignment" not in judged.event.facts
     assert not dns.count
+
+
+CONTENT = b"From: a@example.com\r\nSubject: hello\r\n\r\nGood day.\r\n"
+
+
+def signed_elsewhere(dns: DnsServer, content: bytes = CONTENT) -> bytes:
+    """Return content with a signature of example.com that came with it; its key is published."""
+    key = SigningKey("example.com", "theirs", Ed25519PrivateKey.generate())
+    text = dkim_key_text(key.key_type, key.public)
+    dns.add("theirs._domainkey.example.com", "TXT", f'"{text}"')
+    header = scan(content)
+    assert not isinstance(header, HeaderFault)
+    at = int(NOON.timestamp())
+    when = SigningTime(at, at + 3600)
+    return sign(content, header, body_hash((content[header.body :],)), (key,), when) + content
+
+
+async def verdict_on(post: Post, content: bytes) -> str:
+    judged = await post.judge("a@example.com", pieces=(content,), brought=("example.com",))
+    assert isinstance(judged, Accepted)
+    return str(judged.event.facts["alignment"])
+
+
+async def test_a_signature_that_came_with_a_message_counts_where_it_holds(dns: DnsServer) -> None:
+    content = signed_elsewhere(dns)
+    assert await verdict_on(Post(dns), content) == "aligned by DKIM example.com; policy reject"
+    changed = await verdict_on(Post(dns), content.replace(b"Good day", b"Buy this"))
+    assert changed == "unaligned: signed by nobody, returns to other.test; policy reject"
+    forged = await verdict_on(Post(dns), content.replace(b"s=theirs", b"s=nobody"))
+    assert forged == changed
+
+
+async def test_a_key_that_cannot_be_looked_up_now_refuses_nothing(dns: DnsServer) -> None:
+    content = signed_elsewhere(dns)
+    dns.for_name("theirs._domainkey.example.com").rcode = "SERVFAIL"
+    post = Post(dns, mode="enforce")
+    assert await verdict_on(post, content) == "unknown: the DNS does not say"
+
+
+async def test_what_is_aligned_by_our_own_asks_for_no_key(dns: DnsServer) -> None:
+    post = Post(dns)
+    judged = await post.judge(
+        "a@example.com", by=("example.com",), pieces=(b"", CONTENT), brought=("example.com",)
+    )
+    assert isinstance(judged, Accepted)
+    assert not [name for name, _ in dns.queries if "_domainkey" in name]

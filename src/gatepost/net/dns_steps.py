@@ -1,8 +1,8 @@
 """Drive an evaluation that asks for DNS answers (`wire.records.question`) with a resolver."""
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError, Resolver
+from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError
 from gatepost.wire.records.mx import parse_mx
 from gatepost.wire.records.question import Answer, Asking, Question, RecordType
 from gatepost.wire.records.txt import parse_txt
@@ -10,7 +10,15 @@ from gatepost.wire.records.txt import parse_txt
 V = TypeVar("V")
 
 
-async def evaluated(asking: Asking[V], resolver: Resolver) -> V:
+class Knows(Protocol):
+    """A `Resolver`, or what answers on somebody's behalf."""
+
+    async def records(self, name: str, kind: str) -> tuple[str, ...]:
+        """Return a name's records of one type; see `Resolver.records`."""
+        ...
+
+
+async def evaluated(asking: Asking[V], resolver: Knows) -> V:
     """Answer an evaluation's questions, one after the other, and return its verdict."""
     try:
         question = next(asking)
@@ -21,7 +29,7 @@ async def evaluated(asking: Asking[V], resolver: Resolver) -> V:
         return verdict
 
 
-async def answer_to(question: Question, resolver: Resolver) -> Answer:
+async def answer_to(question: Question, resolver: Knows) -> Answer:
     """Look a question up."""
     try:
         texts = await resolver.records(question.name, question.kind.value)

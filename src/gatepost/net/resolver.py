@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost.model.settings import DnsSettings
 from gatepost.net.address import SocketAddress, parse_socket_address
+from gatepost.net.dns_shares import Share
 from gatepost.wire.records.mx import MxAnswer, mx_answer, parse_mx
 from gatepost.wire.records.txt import parse_txt
 
@@ -91,7 +92,7 @@ class Resolver:
         self._hosts = _read_hosts(hosts_file)
         self._clock = clock
         self._cache: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
-        self._flights: dict[tuple[str, str], asyncio.Task[DnsAnswer]] = {}
+        self._flights: dict[tuple[Share | None, str, str], asyncio.Task[DnsAnswer]] = {}
 
     async def mx(self, domain: str) -> MxAnswer:
         """Return who takes a domain's mail (A-labels; RFC 5321 §5.1, RFC 7505).
@@ -154,16 +155,17 @@ class Resolver:
         """
         return tuple(map(parse_txt, await self.records(name, "TXT")))
 
-    async def records(self, name: str, kind: str) -> tuple[str, ...]:
+    async def records(self, name: str, kind: str, share: Share | None = None) -> tuple[str, ...]:
         """Return a name's records of one type in presentation form; () when it exists and has
-        none. The system's hosts file does not count here.
+        none. The system's hosts file does not count here. With a share the question waits for room
+        in it.
 
         Raises:
             NoSuchDomainError: there is no such name.
             DnsTemporaryError: nobody could tell.
 
         """
-        return (await self._follow(_absolute(name), kind)).texts
+        return (await self._follow(_absolute(name), kind, share)).texts
 
     async def close(self) -> None:
         """Give up questions on their way."""
@@ -182,11 +184,11 @@ class Resolver:
         # Whatever the DNS may say, this one never leaves the machine.
         return ("127.0.0.1", "::1") if name == "localhost" else ()
 
-    async def _follow(self, name: str, kind: str) -> "DnsAnswer":
+    async def _follow(self, name: str, kind: str, share: Share | None = None) -> "DnsAnswer":
         """Return records of a name that exists, at the end of its aliases."""
         asked, authenticated = name, True
         for _ in range(_MOST_ALIASES):
-            answer = await self._look_up(asked, kind)
+            answer = await self._look_up(asked, kind, share)
             if not answer.exists:
                 raise NoSuchDomainError(name)
             authenticated = authenticated and answer.authenticated
@@ -195,7 +197,7 @@ class Resolver:
             asked = answer.name
         raise DnsTemporaryError(f"too many aliases behind {name}")
 
-    async def _look_up(self, name: str, kind: str) -> "DnsAnswer":
+    async def _look_up(self, name: str, kind: str, share: Share | None) -> "DnsAnswer":
         key = (name, kind)
         if (kept := self._cache.get(key)) is not None:
             if kept.until > self._clock():
@@ -204,13 +206,27 @@ class Resolver:
                     raise DnsTemporaryError(kept.failure)
                 return kept.answer
             del self._cache[key]
-        flight = self._flights.get(key)
+        # Who shares nothing waits for nobody else's turn.
+        number = (share, name, kind)
+        flight = self._flights.get(number)
         if flight is None:
-            flight = asyncio.get_running_loop().create_task(self._ask(key))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda task: self._landed(key, task))
+            ask = self._ask(key) if share is None else self._ask_within(share, key)
+            flight = asyncio.get_running_loop().create_task(ask)
+            self._flights[number] = flight
+            flight.add_done_callback(lambda task: self._landed(number, task))
         # Whoever gives up waiting does not spoil it for the others.
         return await asyncio.shield(flight)
+
+    async def _ask_within(self, share: Share, key: tuple[str, str]) -> "DnsAnswer":
+        """Ask when there is room in a share, which is held until an answer has come or nobody waits
+        for one any more: who hangs up early gets no more than others.
+        """
+        if not await share.enter():
+            raise DnsTemporaryError("too many questions for one network")
+        try:
+            return await self._ask(key)
+        finally:
+            share.leave()
 
     async def _ask(self, key: tuple[str, str]) -> "DnsAnswer":
         try:
@@ -229,8 +245,10 @@ class Resolver:
         while len(self._cache) > _MOST_ENTRIES:
             self._cache.popitem(last=False)
 
-    def _landed(self, key: tuple[str, str], task: "asyncio.Task[DnsAnswer]") -> None:
-        self._flights.pop(key, None)
+    def _landed(
+        self, number: tuple[Share | None, str, str], task: "asyncio.Task[DnsAnswer]"
+    ) -> None:
+        self._flights.pop(number, None)
         if not task.cancelled():
             task.exception()  # seen, even where nobody waits any more
 

@@ -124,12 +124,11 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId, heartbeat: H
         asyncio.get_running_loop().time,
     )
     heartbeat.on_gap(scheduler.doubt)
-    # Strangers decide what is asked here: it holds up no delivery.
-    reception_dns = resolver_from(settings.dns)
-    inbound = Inbound(reception_dns, settings.inbound, settings.hostname)
+    # Strangers decide what is asked here: it holds up neither a delivery nor a submission.
+    inbound = Inbound(resolver_from(settings.dns), settings.inbound, settings.hostname)
     recorder = Recorder(store)
     bulk = build_bulk(store, routing, resolver)
-    gate = Gate(reception_dns, settings.alignment, settings.hostname, recorder.record)
+    gate = Gate(resolver_from(settings.dns), settings.alignment, settings.hostname, recorder.record)
     acceptance = replace(
         plain_acceptance(settings, store, routing),
         hand_over=HandOver(scheduler.lease, scheduler.take, scheduler.due_by),

@@ -58,8 +58,8 @@ _NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
 class Accepted:
     """A message that we may take: rows and content, ready to be stored. `authors` are the
     addresses of From where it is our account's or we ourselves: whose domain signs it; `signed_by`
-    the domains (d=) that did, signatures that came with it included; `organizational` the first
-    author's organisational domain, where alignment was judged.
+    the domains (d=) that did, `brought` those of signatures that came with it, whether they hold or
+    not; `organizational` the first author's organisational domain, where alignment was judged.
     """
 
     submission: Submission
@@ -69,6 +69,7 @@ class Accepted:
     authors: tuple[str, ...] = ()
     spendings: tuple[Spending, ...] = ()
     signed_by: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
     #: Of single recipients, written behind `event`.
     more_events: tuple[Event, ...] = ()
     organizational: str = ""
@@ -238,9 +239,7 @@ async def signed(accepted: Accepted, to: Acceptance) -> Accepted | Reply:
         submission=replace(submission, size=size),
         pieces=(made.prefix, *accepted.pieces),
         event=replace(accepted.event, facts=facts),
-        signed_by=tuple(
-            dict.fromkeys((*(name.partition("/")[0] for name in made.by), *accepted.signed_by))
-        ),
+        signed_by=tuple(dict.fromkeys(name.partition("/")[0] for name in made.by)),
     )
 
 
@@ -401,7 +400,7 @@ def _accepted(
         pieces=completed.octets,
         event=Event(EventKind.ACCEPTED, at, identifier, account=account, facts=facts),
         authors=completed.from_addresses if account else (),
-        signed_by=completed.signed_by,
+        brought=completed.signed_by,
         unsubscribes=completed.unsubscribes,
         spendings=arrival.spendings,
         more_events=drop_events(deliveries, submission) if arrival.dropped else (),

@@ -7,7 +7,7 @@ at most; what it does not say is `unknown`, and goes out.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,8 @@ from gatepost.model.settings import AlignmentSettings
 from gatepost.net.dns_steps import evaluated
 from gatepost.net.resolver import Resolver
 from gatepost.reception.accept import Accepted
+from gatepost.reception.brought import verdicts as signatures
+from gatepost.wire.dkim.verify import DkimResult
 from gatepost.wire.message.addresses import a_labels
 from gatepost.wire.records.dmarc_foresight import Alignment, Departure, Foreseen, foresee
 from gatepost.wire.smtp.replies import NOT_ALIGNED, Reply
@@ -78,7 +80,9 @@ class Gate:
         if not departures:
             return accepted
         verdicts = [await self._kept_or_new(departure) for departure in departures]
-        worst = min(verdicts, key=lambda kept: _WORST_FIRST.index(kept.foreseen.alignment))
+        worst = _worst(verdicts)
+        if accepted.brought and worst.foreseen.alignment is not Alignment.ALIGNED:
+            worst = await self._with_brought(accepted, departures, worst)
         foreseen = worst.foreseen
         if foreseen.alignment is Alignment.UNALIGNED:
             mode = self._settings.mode_for(foreseen.departure.author)
@@ -92,6 +96,31 @@ class Gate:
             event=replace(accepted.event, facts=facts),
             organizational=verdicts[0].organizational,
         )
+
+    async def _with_brought(
+        self, accepted: Accepted, departures: list[Departure], worst: _Kept
+    ) -> _Kept:
+        """Return the verdict with those signatures that came with the message and hold. They are
+        looked at only where they decide; where nobody knows their keys now, neither do we.
+        """
+        loop = asyncio.get_running_loop()
+        pieces = accepted.pieces[1:] if accepted.signed_by else accepted.pieces  # without ours
+        now = int(accepted.submission.received_at.timestamp())
+        found = await signatures(
+            b"".join(pieces), self._resolver, now, loop.time() + self._patience
+        )
+        good = [v.signature.domain for v in found if v.signature and v.result is DkimResult.PASS]
+        if good:
+            worst = _worst([await self._kept_or_new(_also(each, good)) for each in departures])
+        unsure = [
+            v.signature.domain for v in found if v.signature and v.result is DkimResult.TEMPORARY
+        ]
+        if not unsure or worst.foreseen.alignment is not Alignment.UNALIGNED:
+            return worst
+        perhaps = [await self._kept_or_new(_also(d, [*good, *unsure])) for d in departures]
+        if _worst(perhaps).foreseen.alignment is Alignment.UNALIGNED:
+            return worst
+        return replace(worst, foreseen=replace(worst.foreseen, alignment=Alignment.UNKNOWN))
 
     async def _kept_or_new(self, departure: Departure) -> _Kept:
         """Return the verdict. Only the first message of a kind waits for it: later ones take the
@@ -155,6 +184,14 @@ class Gate:
         returns = _domain(accepted.submission.reverse_path) or self._hostname
         authors = dict.fromkeys(map(_domain, accepted.authors[:_MOST_AUTHORS]))
         return [Departure(author, accepted.signed_by, returns) for author in authors if author]
+
+
+def _worst(verdicts: list[_Kept]) -> _Kept:
+    return min(verdicts, key=lambda kept: _WORST_FIRST.index(kept.foreseen.alignment))
+
+
+def _also(departure: Departure, domains: Sequence[str]) -> Departure:
+    return replace(departure, dkim=tuple(dict.fromkeys((*departure.dkim, *domains))))
 
 
 def _organizational(foreseen: Foreseen) -> str:

@@ -12,17 +12,18 @@ from typing import Final
 
 from gatepost.model.event import Fact
 from gatepost.model.settings import InboundSettings
-from gatepost.net.dns_steps import answer_to, evaluated
+from gatepost.net.dns_shares import Shares
+from gatepost.net.dns_steps import Knows, evaluated
 from gatepost.net.resolver import Resolver
 from gatepost.reception.accept import Accepted
 from gatepost.reception.arrival import Arrival
+from gatepost.reception.brought import verdicts
 from gatepost.reception.fixups import without
-from gatepost.wire.dkim.verify import DkimResult, DkimVerdict, queries, verify
+from gatepost.wire.dkim.verify import DkimResult, DkimVerdict
 from gatepost.wire.message.addresses import a_labels, addresses_of
 from gatepost.wire.message.authentication_results import Findings, forged_fields, results_field
 from gatepost.wire.message.header import Header, HeaderFault, scan, value_of
 from gatepost.wire.records.dmarc import DmarcResult, DmarcVerdict, Policy, evaluate
-from gatepost.wire.records.question import Question, RecordType
 from gatepost.wire.records.spf import SpfResult
 from gatepost.wire.records.spf_check import SpfFacts, SpfVerdict, check_host
 from gatepost.wire.smtp.replies import BAD_CONTENT, CANNOT_VERIFY_AUTHOR, DMARC_REFUSED, Reply
@@ -30,8 +31,6 @@ from gatepost.wire.smtp.replies import BAD_CONTENT, CANNOT_VERIFY_AUTHOR, DMARC_
 #: Seconds for all look-ups of one message: RFC 7208 §4.6.4 asks for 20 at least, and RFC 6409 §5.3
 #: leaves 120 until the reply.
 PATIENCE: Final = 20.0
-#: Octets above which hashing would hold up other sessions: it goes to a thread.
-_LARGE: Final = 128 * 1024
 #: From with authors in more domains than this is not judged by some of them: it is refused where
 #: DMARC is enforced.
 _MOST_AUTHORS: Final = 4
@@ -60,7 +59,7 @@ class Inbound:
         patience: float = PATIENCE,
     ) -> None:
         """Take a resolver that nobody else depends on: strangers decide what is asked."""
-        self._resolver = resolver
+        self._shares = Shares(resolver)
         self._settings = settings
         self._hostname = hostname
         self._patience = patience
@@ -87,20 +86,22 @@ class Inbound:
     async def _find_out(self, arrival: Arrival, accepted: Accepted, message: _Message) -> Findings:
         until = asyncio.get_running_loop().time() + self._patience
         now = int(accepted.submission.received_at.timestamp())
+        resolver = self._shares.on_behalf_of(arrival.origination.client_address)
         spf, dkim = await asyncio.gather(
-            self._spf(arrival, now, until), self._dkim(message.content, now, until)
+            self._spf(arrival, resolver, now, until),
+            verdicts(message.content, resolver, now, until),
         )
         passed = [v.signature.domain for v in dkim if v.result is DkimResult.PASS and v.signature]
         spf_domain = spf.domain if spf.result is SpfResult.PASS else ""
         unsure = spf.result is SpfResult.TEMPORARY or any(
             v.result is DkimResult.TEMPORARY for v in dkim
         )
-        dmarc = await self._dmarc(message.authors, passed, spf_domain, until)
+        dmarc = await _dmarc(message.authors, (passed, spf_domain), resolver, until)
         if unsure and dmarc.result is DmarcResult.FAIL:
             dmarc = replace(dmarc, result=DmarcResult.TEMPORARY)
         return Findings(spf, dkim, dmarc, spf_is_of_helo=not arrival.reverse_path)
 
-    async def _spf(self, arrival: Arrival, now: int, until: float) -> SpfVerdict:
+    async def _spf(self, arrival: Arrival, resolver: Knows, now: int, until: float) -> SpfVerdict:
         local_part, at, domain = arrival.reverse_path.rpartition("@")
         sender = f"{local_part}@{a_labels(domain) or domain}" if at else ""
         facts = SpfFacts(
@@ -112,43 +113,11 @@ class Inbound:
         )
         try:
             async with asyncio.timeout_at(until):
-                return await evaluated(check_host(facts), self._resolver)
+                return await evaluated(check_host(facts), resolver)
         except TimeoutError:
             return SpfVerdict(
                 SpfResult.TEMPORARY, sender.rpartition("@")[2] or facts.helo, reason="no answer"
             )
-
-    async def _dkim(self, content: bytes, now: int, until: float) -> Sequence[DkimVerdict]:
-        names = queries(content)
-        found = await asyncio.gather(*(self._key(name, until) for name in names))
-        records = dict(zip(names, found, strict=True))
-        if len(content) <= _LARGE:
-            return verify(content, records, now)
-        return await asyncio.to_thread(verify, content, records, now)
-
-    async def _key(self, name: str, until: float) -> tuple[str, ...] | None:
-        try:
-            async with asyncio.timeout_at(until):
-                answer = await answer_to(Question(name, RecordType.TXT), self._resolver)
-        except TimeoutError:
-            return None
-        return None if answer.failed else answer.texts
-
-    async def _dmarc(
-        self, authors: Sequence[str], dkim: Sequence[str], spf: str, until: float
-    ) -> DmarcVerdict:
-        """Return the verdict, of several authors the worst."""
-        if not 0 < len(authors) <= _MOST_AUTHORS:
-            return DmarcVerdict(DmarcResult.PERMANENT, authors[0] if authors else "")
-        verdicts = []
-        for author in authors:
-            try:
-                async with asyncio.timeout_at(until):
-                    verdict = await evaluated(evaluate(author, dkim, spf), self._resolver)
-            except TimeoutError:
-                verdict = DmarcVerdict(DmarcResult.TEMPORARY, author)
-            verdicts.append(verdict)
-        return min(verdicts, key=lambda v: (_ORDER.index(v.result), -list(Policy).index(v.policy)))
 
     def _judge(self, findings: Findings, message: _Message) -> Reply | None:
         dmarc = findings.dmarc
@@ -166,6 +135,25 @@ class Inbound:
                 f"neither SPF nor DKIM passes for {dmarc.author}, whose owner asks to refuse it"
             )
         return None
+
+
+async def _dmarc(
+    authors: Sequence[str], passed: tuple[Sequence[str], str], resolver: Knows, until: float
+) -> DmarcVerdict:
+    """Return the verdict, of several authors the worst; `passed` are the domains for which DKIM and
+    SPF did.
+    """
+    if not 0 < len(authors) <= _MOST_AUTHORS:
+        return DmarcVerdict(DmarcResult.PERMANENT, authors[0] if authors else "")
+    judged = []
+    for author in authors:
+        try:
+            async with asyncio.timeout_at(until):
+                verdict = await evaluated(evaluate(author, *passed), resolver)
+        except TimeoutError:
+            verdict = DmarcVerdict(DmarcResult.TEMPORARY, author)
+        judged.append(verdict)
+    return min(judged, key=lambda v: (_ORDER.index(v.result), -list(Policy).index(v.policy)))
 
 
 def _author_domains(content: bytes, header: Header) -> tuple[str, ...]:

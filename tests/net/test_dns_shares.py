@@ -1,0 +1,69 @@
+"""One stranger's name servers that never answer hold up nobody else's questions."""
+
+import asyncio
+
+import pytest
+
+from gatepost.net.dns_shares import Shares
+from gatepost.net.resolver import DnsTemporaryError, Resolver
+from tests.dns_server import DnsServer
+
+PATIENCE = 30.0
+
+
+async def test_silence_for_one_network_holds_up_no_other() -> None:
+    async with DnsServer() as dns, asyncio.timeout(PATIENCE):
+        dns.add("good.test", "TXT", '"here"')
+        resolver = Resolver([dns.address], patience=10 * PATIENCE)
+        shares = Shares(resolver)
+        stranger = shares.on_behalf_of("192.0.2.7")
+        names = [f"n{number}.silent.test" for number in range(300)]
+        for name in [*names, "late.test"]:
+            dns.for_name(name).silent = True
+        asked = [
+            asyncio.create_task(stranger.records(name, "TXT")) for name in [*names, "good.test"]
+        ]
+        while len(dns.queries) < 16:
+            await asyncio.sleep(0.01)
+        assert await shares.on_behalf_of("198.51.100.1").records("good.test", "TXT") == ('"here"',)
+        assert len(dns.queries) == 17
+        # More than may wait fails at once: its own network's only, neighbours of it included.
+        refused = [task for task in asked if task.done()]
+        assert len(refused) == 301 - 16 - 256
+        with pytest.raises(DnsTemporaryError, match="too many questions"):
+            await refused[0]
+        with pytest.raises(DnsTemporaryError, match="too many questions"):
+            await shares.on_behalf_of("192.0.2.200").records("late.test", "TXT")
+        await resolver.close()
+        done = await asyncio.gather(*asked, return_exceptions=True)
+        assert not [each for each in done if isinstance(each, tuple)]
+
+
+async def test_who_hangs_up_keeps_its_share_until_the_answer() -> None:
+    async with DnsServer() as dns, asyncio.timeout(PATIENCE):
+        resolver = Resolver([dns.address], patience=10 * PATIENCE)
+        stranger = Shares(resolver).on_behalf_of("2001:db8::1")
+        for number in range(40):
+            dns.for_name(f"n{number}.test").silent = True
+            task = asyncio.create_task(stranger.records(f"n{number}.test", "TXT"))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+        while len(dns.queries) < 16:
+            await asyncio.sleep(0.01)
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert len(dns.queries) == 16
+        await resolver.close()
+
+
+async def test_an_answer_makes_room_for_the_next_question() -> None:
+    async with DnsServer() as dns, asyncio.timeout(PATIENCE):
+        for number in range(100):
+            dns.add(f"n{number}.test", "TXT", f'"{number}"')
+        resolver = Resolver([dns.address], patience=PATIENCE)
+        stranger = Shares(resolver).on_behalf_of("192.0.2.7")
+        found = await asyncio.gather(
+            *(stranger.records(f"n{number}.test", "TXT") for number in range(100))
+        )
+        assert found == [(f'"{number}"',) for number in range(100)]
