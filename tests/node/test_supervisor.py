@@ -25,19 +25,31 @@ def told_at_birth():
         born.append(pid)
     return pid
 
-def work(child):
-    print("works", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    while True:
-        time.sleep(60)
+class Business:
+    def work(self, me):
+        print("works", flush=True)
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        while True:
+            time.sleep(60)
+
+    def bury(self, child):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def named(self, index):
+        return "it"
+
+    def reload(self):
+        return False
+
+    def watch(self):
+        return None
+
+    def stop(self):
+        pass
 
 os.fork = told_at_birth
 supervisor.hold_signals()
-node = supervisor.Supervisor(
-    1, work, on_death=lambda _: os.kill(os.getpid(), signal.SIGTERM), on_reload=lambda: False,
-    on_stop=lambda: None, watch=lambda: None,
-)
-sys.exit(node.run())
+sys.exit(supervisor.Supervisor(1, Business()).run())
 """
 
 
@@ -61,7 +73,7 @@ def test_a_worker_told_to_stop_at_its_birth_stops() -> None:
         assert node.stdout.read() == b""
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGUSR2"])
 def test_what_is_the_supervisors_business_does_not_touch_a_newborn(name: str) -> None:
     with _run(name) as node:
         try:

@@ -2,8 +2,8 @@
 
 import socket
 
-from gatepost.node.run import worker_id
-from gatepost.node.supervisor import Child
+from gatepost.node.business import worker_id
+from gatepost.node.child import Child
 
 
 def child(index: int, pid: int, birth: int = 1) -> Child:

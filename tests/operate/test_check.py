@@ -22,9 +22,10 @@ from gatepost.model.settings import (
 )
 from gatepost.operate import check as checking
 from gatepost.operate import init
-from gatepost.operate.check import OpenDoor, Proof, check, is_served
+from gatepost.operate.check import OpenDoor, Proof, check
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.configuration import load
+from gatepost.operate.serving import is_served
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_connection import connect
 from gatepost.store.sqlite_writer import DATABASE

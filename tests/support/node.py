@@ -103,6 +103,38 @@ def greets(port: int) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A server that took over from one that we had started: a process that is not our child."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return None while it lives; what it ended with is not known to us."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return 0
+        return 0 if state in "ZX" else None
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end."""
+        deadline = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("serve", timeout)
+            time.sleep(0.05)
+        return 0
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal."""
+        os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Tell it to end."""
+        self.send_signal(signal.SIGTERM)
+
+
 @dataclass
 class Node:
     """One node; `account` may send as itself. `start` and `stop` may be called again."""
@@ -113,7 +145,9 @@ class Node:
     account: str = "app@example.com"
     password: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     ports: Ports = field(init=False)
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    process: subprocess.Popen[bytes] | Follower | None = field(default=None, init=False)
+    #: What `start` started, first of the group of all that follow.
+    first: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -211,6 +245,7 @@ class Node:
                 env=environment(),
                 start_new_session=True,
             )
+        self.first = self.process
         ports = self.ports
         for port in (ports.submission, ports.submissions, ports.mx):
             wait_until(partial(self._listens, port), f"port {port}")
@@ -226,6 +261,15 @@ class Node:
         assert self.process is not None
         self.process.send_signal(number)
 
+    def restart(self) -> None:
+        """Have the program on the disk take over; wait until it serves."""
+        self.run("restart")
+        self.follow()
+
+    def follow(self) -> None:
+        """Hold on to whoever serves now."""
+        self.process = Follower(json.loads((self.data_dir / "serve.lock").read_text())["pid"])
+
     def stop(self) -> int:
         """Drain and end; return the exit status."""
         if self.process is None:
@@ -237,15 +281,19 @@ class Node:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError("serve did not end after SIGTERM") from None
-        self.process = None
+        if self.first is not None:
+            self.first.wait(PATIENCE)  # a former program, whose sessions may still end
+        self.process = self.first = None
         return status
 
     def kill(self) -> None:
         """End the whole node at once, as power loss would: every process of it, by SIGKILL."""
         if self.process is None:
             return
-        os.killpg(self.process.pid, signal.SIGKILL)
+        assert self.first is not None
+        os.killpg(self.first.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
+        self.first.wait(PATIENCE)
         self.process = None
 
     # -- what became of mail

@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "init": "Write a commented gatepost.toml, a state directory and a certificate.",
     "check": "Validate the configuration; prove that no path relays without login.",
     "serve": "Run. SIGTERM drains, SIGHUP reloads configuration and certificates.",
+    "restart": "Replace the running server by the program on the disk; nobody is refused.",
     "account": "Who may send: add, list, show, password, app-password, certificate, unlock …",
     "domain": "Whose mail is signed: add, list, show, check, rotate-key, remove.",
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",

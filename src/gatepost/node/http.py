@@ -25,6 +25,7 @@ from gatepost.model.settings import Settings
 from gatepost.net.counters import Counters
 from gatepost.net.resolver import resolver_from
 from gatepost.node.bulk import build_bulk
+from gatepost.node.child import SERVES
 from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
 from gatepost.node.intake import build_intake
@@ -80,7 +81,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
         await intake.signer.refresh()
         await intake.suppressed.refresh()
         api = Api(intake=intake, counters=place.counters)
-        server = _Server(_configuration(build_app(api)))
+        server = _Server(_configuration(build_app(api)), place.pipe)
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(each)
@@ -125,7 +126,17 @@ def _configuration(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals alone: they are the process's own."""
+    """Leaves signals alone: they are the process's own; tells the supervisor when it serves."""
+
+    def __init__(self, configuration: uvicorn.Config, pipe: socket.socket) -> None:
+        super().__init__(configuration)
+        self._pipe = pipe
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, and say so."""
+        await super().startup(sockets)
+        with contextlib.suppress(OSError):
+            self._pipe.send(SERVES)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

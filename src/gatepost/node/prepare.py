@@ -27,9 +27,9 @@ class CannotServeError(Exception):
     """The node cannot start; the words say why, and the mend."""
 
 
-def prepare_store(settings: Settings) -> None:
+def prepare_store(settings: Settings, *, alone: bool = True) -> None:
     """Open the store once, in a process of its own (decision 9: opened after the fork): it is
-    made, brought up to date, and what former workers had leased becomes due.
+    made, brought up to date, and what former workers had leased becomes due, if we are `alone`.
 
     Raises:
         CannotServeError: it cannot be opened; the words say why.
@@ -39,7 +39,7 @@ def prepare_store(settings: Settings) -> None:
     pid = os.fork()
     if pid == 0:
         os.close(read_end)
-        words = _try_store(settings)
+        words = _try_store(settings, alone=alone)
         os.write(write_end, words.encode()[:4000])
         os._exit(0)
     os.close(write_end)
@@ -50,7 +50,7 @@ def prepare_store(settings: Settings) -> None:
         raise CannotServeError(words or "the store could not be opened")
 
 
-def _try_store(settings: Settings) -> str:
+def _try_store(settings: Settings, *, alone: bool = True) -> str:
     """Return why the store cannot be used, "" when it can."""
     if identity := worker_identity(settings.data_dir):
         become(identity)
@@ -66,7 +66,8 @@ def _try_store(settings: Settings) -> str:
         read_tokens(settings.auth.oauth)
         store = await open_sqlite(settings.data_dir, WorkerId(f"{name}/start/{os.getpid()}/"))
         home = home_id(settings.data_dir)
-        await store.write(lambda transaction: take_seat(transaction, name, home, sole=sole))
+        if alone:
+            await store.write(lambda transaction: take_seat(transaction, name, home, sole=sole))
         await store.close()
         read_master_key(settings.master_key)
 

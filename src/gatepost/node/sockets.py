@@ -1,4 +1,5 @@
-"""One listening socket per worker and listener, opened once and kept for life (decision 1).
+"""One listening socket per worker and listener, opened once and kept for life (decision 1); or taken
+over from the program before us, or from systemd.
 
 The kernel spreads connections over the sockets of a port (SO_REUSEPORT); a worker that dies
 leaves its socket, and what waits in it, to its successor: no connection is refused.
@@ -12,20 +13,30 @@ from typing import Final
 from gatepost.model.settings import HttpSettings, ListenerSettings
 from gatepost.net.address import parse_socket_address
 from gatepost.net.transport import BACKLOG, PortUnavailableError, bind
+from gatepost.node.handover import Inheritance
 
 _HTTP_BACKLOG: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
 class OpenListener:
-    """A listener with one socket for each worker."""
+    """A listener with one socket for each worker; with others where they were taken over."""
 
     settings: ListenerSettings
     sockets: tuple[socket.socket, ...]
 
+    def shares(self, worker: int, workers: int) -> set[int]:
+        """Return the numbers of the sockets that one of so many workers serves. Each socket is
+        served by somebody, else who waits in it would wait for ever.
+        """
+        count = len(self.sockets)
+        return {*range(worker, count, workers), worker % count}
 
-def open_listeners(listeners: Sequence[ListenerSettings], workers: int) -> list[OpenListener]:
-    """Bind every listener's address, once for each worker, and listen.
+
+def open_listeners(
+    listeners: Sequence[ListenerSettings], workers: int, inherited: Inheritance
+) -> list[OpenListener]:
+    """Bind every listener's address, once for each worker, and listen, unless it is open already.
 
     Raises:
         PortUnavailableError: an address is taken, unknown here, or forbidden; all sockets that
@@ -36,11 +47,16 @@ def open_listeners(listeners: Sequence[ListenerSettings], workers: int) -> list[
     try:
         for settings in listeners:
             address = parse_socket_address(settings.address)
-            # SO_REUSEPORT alone would silently share a port with a stranger of the same user.
-            with bind(address) as alone:
-                alone.listen(1)
-            sockets = tuple(bind(address, share=True) for _ in range(workers))
-            opened.append(OpenListener(settings, sockets))
+            sockets = inherited.take(address)
+            if not sockets:
+                # SO_REUSEPORT alone would silently share a port with a stranger of the same user.
+                with bind(address) as alone:
+                    alone.listen(1)
+            if not sockets or sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
+                # Never fewer than there are: closing one resets who waits in it.
+                missing = range(workers - len(sockets))
+                sockets += [bind(address, share=True) for _ in missing]
+            opened.append(OpenListener(settings, tuple(sockets)))
             for each in sockets:
                 each.listen(BACKLOG)
     except OSError as problem:
@@ -55,14 +71,16 @@ def open_listeners(listeners: Sequence[ListenerSettings], workers: int) -> list[
     return opened
 
 
-def open_http(settings: HttpSettings) -> socket.socket:
-    """Bind the HTTP listener, and listen.
+def open_http(settings: HttpSettings, inherited: Inheritance) -> socket.socket:
+    """Bind the HTTP listener, and listen, unless it is open already.
 
     Raises:
         PortUnavailableError: the address is taken, unknown here, or forbidden.
 
     """
-    sock = bind(parse_socket_address(settings.address))
+    address = parse_socket_address(settings.address)
+    found = inherited.take(address)
+    sock = found[0] if found else bind(address)
     sock.listen(_HTTP_BACKLOG)
     return sock
 

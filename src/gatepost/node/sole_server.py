@@ -1,12 +1,21 @@
-"""The lock on the state directory: two servers on one state would fight."""
+"""The lock on the state directory: two servers on one state would fight.
+
+It says who serves: `gatepost restart` reads there whom to tell, and how it went.
+"""
 
 import fcntl
+import json
+import logging
 import os
 import stat
+from dataclasses import asdict
 from pathlib import Path
 
 from gatepost.node.prepare import CannotServeError
 from gatepost.node.privileges import acting_as, worker_identity
+from gatepost.operate.serving import LOCK, Serving
+
+_log = logging.getLogger(__name__)
 
 
 def sole_server(data_dir: Path) -> int:
@@ -22,7 +31,7 @@ def sole_server(data_dir: Path) -> int:
         # puts there in place of the lock leads nowhere that he could not go himself.
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         with acting_as(worker_identity(data_dir)):
-            lock = os.open(data_dir / "serve.lock", flags, 0o600)
+            lock = os.open(data_dir / LOCK, flags, 0o600)
     except OSError as problem:
         words = f"cannot write to {data_dir}: {(problem.strerror or str(problem)).lower()}"
         raise CannotServeError(f"{words}; give it to the user who runs gatepost") from None
@@ -38,3 +47,33 @@ def sole_server(data_dir: Path) -> int:
             f"another gatepost serves {data_dir}; stop it, or use another data_dir"
         ) from None
     return lock
+
+
+def taken_over(lock: int, data_dir: Path) -> int:
+    """Return a lock that we were given, if it is the one on our state directory.
+
+    Raises:
+        CannotServeError: it is not: the configuration names another one now.
+
+    """
+    try:
+        path = data_dir / LOCK
+        is_ours = os.path.samestat(os.fstat(lock), path.stat(follow_symlinks=False))
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        words = (
+            f"data_dir is {data_dir} now, and another one is served; stop gatepost, and start it"
+        )
+        raise CannotServeError(words)
+    return lock
+
+
+def write_serving(lock: int, serving: Serving) -> None:
+    """Say in the lock who serves. What cannot be written is not worth an end."""
+    octets = json.dumps(asdict(serving)).encode()
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, octets, 0)
+    except OSError as problem:
+        _log.warning("%s cannot be written: %s", LOCK, problem)

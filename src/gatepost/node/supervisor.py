@@ -14,10 +14,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
+
+from gatepost.node.child import Child
+from gatepost.node.handover import Successor
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +32,9 @@ LONGEST_PAUSE: Final = 10.0
 #: Seconds between two looks at the certificate files.
 WATCH: Final = 2.0
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_SIGNALS: Final = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD,
+)  # fmt: skip
 
 
 def hold_signals() -> None:
@@ -37,23 +42,6 @@ def hold_signals() -> None:
     is lost, none ends the process between two steps.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-
-
-@dataclass(slots=True)
-class Child:
-    """One worker process. `pipe` is our end: closed, it tells the worker that we are gone.
-    `region` is its part of what processes share; nobody else has it while it lives. `end_by` is
-    when one that was told to stop must have ended.
-    """
-
-    index: int
-    pid: int
-    pipe: socket.socket
-    region: int
-    #: Counts all workers of this supervisor: a pid may come again, this number never.
-    birth: int
-    started_at: float
-    end_by: float = math.inf
 
 
 @dataclass(slots=True)
@@ -66,39 +54,58 @@ class _Slot:
     retiring: list[Child] = field(default_factory=list)
 
 
+class Business(Protocol):
+    """What the processes are there for."""
+
+    def work(self, me: Child) -> int:
+        """Be a worker, in the child, with its own end of the pipe; return the exit status."""
+        ...
+
+    def named(self, index: int) -> str:
+        """Return what the log calls the worker of an index."""
+        ...
+
+    def bury(self, child: Child) -> None:
+        """Hear of a worker that died, before another takes its place."""
+        ...
+
+    def ready(self) -> None:
+        """Hear that all workers serve; once."""
+        ...
+
+    def reload(self) -> bool:
+        """Read the configuration at SIGHUP; True asks for a rolling restart of all workers."""
+        ...
+
+    def watch(self) -> dict[str, object] | None:
+        """Look around, every two seconds; return a message for all workers, or None."""
+        ...
+
+    def succeed(self, living: Sequence[Child]) -> Successor:
+        """Start the program that is to take our place, at SIGUSR2. Raises OSError."""
+        ...
+
+    def succeeded(self, pid: int) -> None:
+        """Hear that it serves: we shall end."""
+        ...
+
+    def not_succeeded(self, why: str) -> None:
+        """Hear that it came to nothing: we go on."""
+        ...
+
+    def stop(self) -> None:
+        """Hear that the end begins: the ports may go, so that nobody waits at them."""
+        ...
+
+
 class Supervisor:
-    """Keeps `workers` processes alive until it is told to stop.
+    """Keeps `workers` processes alive until it is told to stop, or another took its place."""
 
-    Args:
-        workers: how many.
-        work: what a worker runs, in the child: told who it is, with its own end of the pipe;
-            returns the exit status.
-        on_death: told of a worker that died, before another takes its place.
-        on_reload: called at SIGHUP; True asks for a rolling restart of all workers.
-        on_stop: called when stopping begins: the ports may go, so that nobody waits at them.
-        watch: called every two seconds; returns a message for all workers, or None.
-        named: what the log calls the worker of an index.
-
-    """
-
-    def __init__(  # noqa: PLR0913 - what a node hands down
-        self,
-        workers: int,
-        work: Callable[[Child], int],
-        *,
-        on_death: Callable[[Child], None],
-        on_reload: Callable[[], bool],
-        on_stop: Callable[[], None],
-        watch: Callable[[], dict[str, object] | None],
-        named: Callable[[int], str] = "worker {}".format,
-    ) -> None:
+    def __init__(self, workers: int, business: Business) -> None:
         self._slots = [_Slot() for _ in range(workers)]
-        self._work = work
-        self._on_death = on_death
-        self._on_reload = on_reload
-        self._on_stop = on_stop
-        self._watch = watch
-        self._named = named
+        self._business = business
+        self._successor: Successor | None = None
+        self._is_ready = False
         self._stopping_since: float | None = None
         self._pending: list[int] = []
         self._wake_read, self._wake_write = socket.socketpair()
@@ -116,7 +123,10 @@ class Supervisor:
         while self._stopping_since is None or self._living():
             now = time.monotonic()
             if self._stopping_since is None:
-                self._fill(now)
+                if self._successor is not None:
+                    self._watch_successor()
+                else:  # else the successor does not know whom it follows
+                    self._fill(now)
                 self._look(now)
                 self._retire(now)
             elif now - self._stopping_since > DRAIN:
@@ -136,6 +146,7 @@ class Supervisor:
 
     def _spawn(self, index: int) -> Child:
         ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         region = self._free_region()
         self._births += 1
         sys.stderr.flush()
@@ -149,9 +160,9 @@ class Supervisor:
         try:
             self._become_child(ours)
             me = Child(index, os.getpid(), theirs, region, self._births, time.monotonic())
-            status = self._work(me)
+            status = self._business.work(me)
         except BaseException:  # noqa: BLE001 - the top of a process
-            _log.exception("%s failed", self._named(index))
+            _log.exception("%s failed", self._business.named(index))
         finally:
             logging.shutdown()
             os._exit(status)
@@ -168,6 +179,7 @@ class Supervisor:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all of us
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         ours.close()
         self._wake_read.close()
@@ -192,7 +204,7 @@ class Supervisor:
 
     def _bury(self, slot: _Slot, child: Child, status: int) -> None:
         expected = self._stopping_since is not None or child in slot.retiring
-        self._on_death(child)
+        self._business.bury(child)
         if child in slot.retiring:
             slot.retiring.remove(child)
             return
@@ -205,7 +217,7 @@ class Supervisor:
         slot.due_at = time.monotonic() + pause
         _log.error(
             "%s ended by %s; restarting%s",
-            self._named(child.index),
+            self._business.named(child.index),
             _how(status),
             f" in {pause:.1f} s" if pause else "",
         )
@@ -229,23 +241,43 @@ class Supervisor:
         self._pending.append(number)
 
     def _wait(self, seconds: float) -> None:
-        select.select([self._wake_read], [], [], seconds)
+        """Wait for signals, and for workers that say or take something."""
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        waiting = {}
+        for child in self._living():
+            if awaited := child.awaited():
+                poll.register(child.pipe, awaited)
+                waiting[child.pipe.fileno()] = child
+        for number, events in poll.poll(seconds * 1000):
+            if child_there := waiting.get(number):
+                child_there.attend(events)
         with contextlib.suppress(BlockingIOError):
             self._wake_read.recv(4096)
+        if not self._is_ready and all(slot.child and slot.child.is_ready for slot in self._slots):
+            self._is_ready = True
+            self._business.ready()
 
     def _obey(self) -> None:
         while self._pending:
             number = self._pending.pop(0)
             if number in {signal.SIGTERM, signal.SIGINT}:
                 self._stop()
-            elif number == signal.SIGHUP and self._stopping_since is None:
+            elif self._stopping_since is not None:
+                continue
+            elif number == signal.SIGHUP:
                 self._reload()
+            elif number == signal.SIGUSR2:
+                self._restart()
 
     def _stop(self) -> None:
         if self._stopping_since is None:
             _log.info("stopping: transactions under way may end")
+            if self._successor is not None:
+                self._successor.end()
+                self._successor = None
             self._stopping_since = time.monotonic()
-            self._on_stop()
+            self._business.stop()
             self._signal_all(signal.SIGTERM)
         elif time.monotonic() - self._stopping_since > 1:
             _log.warning("told twice: stopping at once")
@@ -254,12 +286,12 @@ class Supervisor:
     def _reload(self) -> None:
         """Restart one by one: each new worker takes the socket before the old one has drained."""
         self._next_watch = 0.0
-        if any(slot.retiring for slot in self._slots):
+        if self._successor is not None or any(slot.retiring for slot in self._slots):
             self._reload_wanted = True
             _log.info("the last reload is still under way; the next one follows it")
             return
         self._reload_wanted = False
-        if not self._on_reload():
+        if not self._business.reload():
             return
         for index, slot in enumerate(self._slots):
             if slot.child is not None:
@@ -274,24 +306,52 @@ class Supervisor:
         retiring = [child for slot in self._slots for child in slot.retiring]
         for child in retiring:
             if child.end_by <= now:
-                _log.error("%s (the former one) does not end; killed", self._named(child.index))
+                _log.error(
+                    "%s (the former one) does not end; killed", self._business.named(child.index)
+                )
                 child.end_by = math.inf
                 os.kill(child.pid, signal.SIGKILL)
-        if self._reload_wanted and not retiring:
+        if self._reload_wanted and not retiring and self._successor is None:
             self._reload()
+
+    def _restart(self) -> None:
+        """Start the program that is to take our place; until it serves we go on."""
+        if self._successor is not None:
+            _log.info("a successor is coming up already")
+            return
+        try:
+            self._successor = self._business.succeed(self._living())
+        except OSError as problem:
+            self._fail(f"it could not be started: {problem.strerror or problem}")
+            return
+        _log.info("restarting: process %d is to take over", self._successor.pid)
+
+    def _watch_successor(self) -> None:
+        successor = self._successor
+        if successor is None or (serves := successor.serves()) is None:
+            return
+        self._successor = None
+        if serves:
+            _log.info("process %d has taken over", successor.pid)
+            self._business.succeeded(successor.pid)
+            self._stop()
+        else:
+            self._fail(successor.end())
+
+    def _fail(self, why: str) -> None:
+        _log.error("the new program came to nothing (%s); this one goes on", why)
+        self._business.not_succeeded(why)
 
     def _look(self, now: float) -> None:
         if now < self._next_watch:
             return
         self._next_watch = now + WATCH
-        message = self._watch()
+        message = self._business.watch()
         if message is not None:
             line = json.dumps(message).encode() + b"\n"
             for child in self._living():
-                try:
-                    child.pipe.sendall(line)
-                except OSError as problem:
-                    _log.warning("%s did not hear: %s", self._named(child.index), problem)
+                if not child.tell(line):
+                    _log.warning("%s did not hear", self._business.named(child.index))
 
 
 def _how(status: int) -> str:

@@ -25,6 +25,7 @@ from gatepost.net.certificate import CertificateError, parse_certificate
 from gatepost.net.clock import now
 from gatepost.net.counters import WorkerCounters
 from gatepost.net.tls import FrontContexts
+from gatepost.node.child import SERVES
 from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
@@ -127,6 +128,8 @@ class Worker:
                 listener = Listener(door, desk)
                 await listener.open(sock, parts.deadlines)
                 listeners.append(listener)
+            with contextlib.suppress(OSError):
+                place.pipe.send(SERVES)
             await self._stop.wait()
             await asyncio.gather(*(each.stop(_LAST_WORDS) for each in listeners))
             await parts.scheduler.stop(_LAST_DELIVERIES)
@@ -153,7 +156,7 @@ class Worker:
             ("measure", self._every(_MEASURE, lambda: self._measure(store))),
             ("tidy", self._every(_TIDY, lambda: store.tidy(now()))),
             ("journal", run_journal(store, journal, retention=retention, now=now)),
-            ("pipe", self._listen_to_supervisor()),
+            ("pipe", self._listen_to_supervisor(store)),
             ("domains", self._look_at_domains(parts.watch)),
         ]
 
@@ -197,25 +200,37 @@ class Worker:
     async def _measure(self, store: Store) -> None:
         self._disk = await store.free_space()
 
-    async def _listen_to_supervisor(self) -> None:
-        """Take new certificates; stop when the supervisor is gone (decision 2)."""
+    async def _listen_to_supervisor(self, store: Store) -> None:
+        """Take new certificates, and what the dead held; stop when the supervisor is gone
+        (decision 2).
+        """
         self._place.pipe.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=self._place.pipe, limit=_MESSAGE)
         try:
             while line := await reader.readline():
-                self._take_certificates(json.loads(line))
+                message = json.loads(line)
+                if certificates := message.get("certificates"):
+                    self._take_certificates(certificates)
+                if dead := tuple(map(WorkerId, message.get("dead", ()))):
+                    await self._free_of(store, dead)
         finally:
             writer.close()
         if not self._stop.is_set():
             _log.error("the supervisor is gone; stopping")
             self._stop.set()
 
-    def _take_certificates(self, message: dict[str, list[dict[str, str]]]) -> None:
+    async def _free_of(self, store: Store, dead: tuple[WorkerId, ...]) -> None:
+        try:
+            await store.write(lambda tx: _free(tx, dead))
+        except StoreUnavailableError as trouble:
+            _log.warning("the store is away, leases end by themselves: %s", trouble)
+
+    def _take_certificates(self, certificates: list[dict[str, str]]) -> None:
         try:
             self._place.fronts.replace(
                 [
                     parse_certificate(c["chain"].encode(), c["key"].encode(), c["file"])
-                    for c in message["certificates"]
+                    for c in certificates
                 ]
             )
         except CertificateError as problem:

@@ -4,7 +4,6 @@ The settings have been read by then: their own faults were said with file and li
 """
 
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -33,13 +32,13 @@ from gatepost.operate.check_accounts import wide_grants
 from gatepost.operate.check_directories import directory_findings
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.ownership import OwnershipError, become_owner
+from gatepost.operate.serving import is_served
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
 from gatepost.store.sqlite_upgrade import refuse_newer
 from gatepost.store.sqlite_writer import DATABASE
 
 #: The running server holds a lock on it.
-_SERVER_LOCK: Final = "serve.lock"
 _UNPRIVILEGED: Final = 1024
 
 
@@ -263,23 +262,6 @@ def _relaying(settings: Settings, prove: Prove) -> Iterator[Finding]:
     if takes_mx and not settings.local_domains:
         what = "there is an mx listener, and no domain that it takes mail for"
         yield Finding(Grade.WARNING, "local_domains", what, "add [[local_domains]], or remove it")
-
-
-def is_served(data_dir: Path) -> bool:
-    """Tell whether a server runs on this state directory."""
-    try:
-        # As root in another user's directory: no link is followed, no pipe waited for.
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        lock = os.open(data_dir / _SERVER_LOCK, flags)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def _cannot_bind(address: str) -> OSError | None:

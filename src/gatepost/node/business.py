@@ -1,0 +1,228 @@
+"""What the processes of a node are there for: `Business` of the supervisor, with its settings."""
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from gatepost.model.ids import WorkerId
+from gatepost.model.settings import Settings
+from gatepost.net.certificate import Certificate, CertificateError, read_certificates
+from gatepost.net.counters import Counters
+from gatepost.net.tls import FrontContexts
+from gatepost.node.child import Child
+from gatepost.node.handover import Former, Inheritance, Successor
+from gatepost.node.notify import notify
+from gatepost.node.prepare import unreadable_secret
+from gatepost.node.privileges import become, worker_identity
+from gatepost.node.sockets import OpenListener, close_listeners
+from gatepost.node.sole_server import write_serving
+from gatepost.node.worker import WorkerPlace, work
+from gatepost.operate.serving import Serving
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Node:
+    """What the supervisor's callbacks share. Replaced settings reach workers born later."""
+
+    #: The node's name at the start: it stays in the workers' names when a reload changes it.
+    name: str
+    settings: Settings
+    reload_settings: Callable[[], Settings | None]
+    certificates: tuple[Certificate, ...]
+    fronts: FrontContexts
+    listeners: list[OpenListener]
+    counters: Counters
+    #: Workers that died, the last ones.
+    dead: list[str]
+    stamps: tuple[tuple[str, int], ...]
+    #: The HTTP process comes behind the workers; None: there is none.
+    http: socket.socket | None
+    workers: int
+    #: The lock on the state directory, and what we took over with it.
+    lock: int
+    inherited: Inheritance
+    serving: Serving = field(default_factory=lambda: Serving(os.getpid()))
+    _has_successor: bool = False
+    _is_successor: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._is_successor = bool(self.inherited.former)
+
+    def named(self, index: int) -> str:
+        """Return what the log calls a process."""
+        return f"worker {index}" if index < self.workers else "the HTTP process"
+
+    def work(self, me: Child) -> int:
+        """Be a worker: in the child."""
+        mine = []
+        for listener in self.listeners:
+            shares = listener.shares(me.index, self.workers) if me.index < self.workers else ()
+            for number, sock in enumerate(listener.sockets):
+                if number in shares:
+                    mine.append((listener.settings, sock))
+                else:
+                    sock.close()
+        if identity := worker_identity(self.settings.data_dir):
+            become(identity)
+        for former in self.inherited.former:
+            os.close(former.handle)
+        if me.index == self.workers and self.http is not None:
+            return self.serve_http(me, self.http)
+        if self.http is not None:
+            self.http.close()
+        place = WorkerPlace(
+            index=me.index,
+            name=worker_id(self.name, me),
+            node=self.name,
+            pipe=me.pipe,
+            listeners=tuple(mine),
+            fronts=self.fronts,
+            counters=self.counters.worker(me.region),
+            dead=self._dead_before(me),
+        )
+        return work(self.settings, place)
+
+    def _dead_before(self, me: Child) -> tuple[WorkerId, ...]:
+        """Return whose leases a newborn frees: who died under us, and, for the first of its index,
+        all of that index before us. (We are the only server of this name; but workers of the
+        program that we took over from may still be at work.)
+        """
+        dead = tuple(WorkerId(name) for name in self.dead)
+        is_first = me.birth == me.index + 1 and not self._is_successor
+        return (*dead, WorkerId(f"{self.name}/{me.index}/")) if is_first else dead
+
+    def serve_http(self, me: Child, sock: socket.socket) -> int:
+        """Be the HTTP process. Its framework is imported by it alone, which takes half a second."""
+        from gatepost.node.http import HttpPlace, serve  # noqa: PLC0415
+
+        place = HttpPlace(worker_id(self.name, me), self.name, me.pipe, sock, self.counters)
+        return serve(self.settings, place)
+
+    def bury(self, child: Child) -> None:
+        """Give back what a dead worker counted; its successor frees its leases."""
+        self.counters.clear(child.region)
+        self.dead.append(worker_id(self.name, child))
+        del self.dead[:-64]
+
+    def reload(self) -> bool:
+        """Read the file again at SIGHUP; True when workers must be born anew for it."""
+        self.stamps = ()  # and the certificates, whatever their files look like
+        fresh = self.reload_settings()
+        if fresh is None:
+            return False
+        if words := unreadable_secret(fresh, worker_identity(self.settings.data_dir)):
+            _log.error("configuration not taken over, the former one stays: %s", words)
+            return False
+        if fresh == self.settings:
+            return False
+        fixed = ("listeners", "node", "data_dir", "store", "workers", "http")
+        if late := [key for key in fixed if getattr(fresh, key) != getattr(self.settings, key)]:
+            _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(late))
+        kept = {key: getattr(self.settings, key) for key in fixed}
+        self.settings = fresh.model_copy(update=kept)
+        _log.info("configuration reloaded: workers take it over one by one")
+        return True
+
+    def ready(self) -> None:
+        """Say that we serve: to `gatepost restart`, to our predecessor, to the service manager."""
+        write_serving(self.lock, self.serving)
+        self.inherited.say_ready()
+        notify("READY=1")
+        _log.info("all workers serve")
+
+    def succeed(self, living: Sequence[Child]) -> Successor:
+        """Start the program on the disk, with all that must stay open."""
+        if os.getpid() == 1:
+            raise OSError(errno.EPERM, "process 1 of a container must not end; start another one")
+        sockets = [sock for listener in self.listeners for sock in listener.sockets]
+        if self.http is not None:
+            sockets.append(self.http)
+        with ExitStack() as handles:
+            former = []
+            for child in living:
+                handle = os.pidfd_open(child.pid)
+                handles.callback(os.close, handle)
+                former.append(Former(worker_id(self.name, child), handle))
+            former += self.inherited.former
+            return Successor(sockets, self.lock, former, self.dead)
+
+    def succeeded(self, pid: int) -> None:
+        """Tell the service manager who is its main process now."""
+        self._has_successor = True
+        notify(f"MAINPID={pid}")
+
+    def not_succeeded(self, why: str) -> None:
+        """Tell `gatepost restart`."""
+        self.serving = Serving(os.getpid(), self.serving.failed + 1, why)
+        write_serving(self.lock, self.serving)
+
+    def stop(self) -> None:
+        """Close the ports; those of a successor stay open."""
+        if not self._has_successor:
+            notify("STOPPING=1")
+        close(self.listeners, self.http)
+
+    def watch(self) -> dict[str, object] | None:
+        """Look whether certificates have changed, and whether former workers have ended; return
+        what to tell the workers then.
+        """
+        return {**self._fresh_certificates(), **self._ended_workers()} or None
+
+    def _ended_workers(self) -> dict[str, object]:
+        ended = [former for former in self.inherited.former if former.has_ended()]
+        for former in ended:
+            os.close(former.handle)
+            self.inherited.former.remove(former)
+        return {"dead": [former.name for former in ended]} if ended else {}
+
+    def _fresh_certificates(self) -> dict[str, object]:
+        stamps = stamps_of(self.settings)
+        if stamps == self.stamps:
+            return {}
+        self.stamps = stamps
+        try:
+            fresh = read_certificates(self.settings.tls)
+            self.fronts.replace(fresh)
+        except CertificateError as problem:
+            _log.error("certificate not taken over, the former one stays: %s", problem)
+            return {}
+        if fresh == self.certificates:
+            return {}
+        self.certificates = fresh
+        _log.info("certificates reloaded")
+        return {
+            "certificates": [
+                {"chain": c.chain.decode(), "key": c.key.decode(), "file": c.file} for c in fresh
+            ]
+        }
+
+
+def worker_id(node: str, child: Child) -> WorkerId:
+    """Name a worker: node/index/pid.birth/, so that no name comes again, nor begins another."""
+    return WorkerId(f"{node}/{child.index}/{child.pid}.{child.birth}/")
+
+
+def close(listeners: Sequence[OpenListener], http: socket.socket | None) -> None:
+    """Close the ports."""
+    close_listeners(listeners)
+    if http is not None:
+        http.close()
+
+
+def stamps_of(settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Return what shows that a certificate file was changed: path, time, inode."""
+    stamps = []
+    for pair in (settings.tls, *settings.tls.more):
+        for path in (pair.certificate, pair.private_key):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            stamps.append((f"{path}:{status.st_ino}", status.st_mtime_ns))
+    return tuple(stamps)
