@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.api_key import ApiKey, Scope
-from gatepost.model.ids import AccountName, WorkerId
+from gatepost.model.ids import AccountName
 from gatepost.model.quota import Limit, Unit, Window
 from gatepost.model.secret import Secret
 from gatepost.store.protocols import Store
-from gatepost.store.sqlite import open_sqlite
 from tests.memory_store import MemoryStore
 from tests.store.makers import NOON
+from tests.store.openers import postgresql, sqlite
 
 NAME = AccountName("a@x.example")
 BARE = ApiKey("k2", Secret("$blake2b$x"), (Scope.READ,), NOON)
@@ -30,12 +30,12 @@ FULL = ApiKey(
 )
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=[sqlite, postgresql, None], ids=["sqlite", "postgresql", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path):
-    if request.param == "memory":
+    if request.param is None:
         yield MemoryStore()
         return
-    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+    opened = await request.param(tmp_path)
     yield opened
     await opened.close()
 

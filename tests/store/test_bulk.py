@@ -7,7 +7,7 @@ import pytest
 
 from gatepost.store.bulk import BulkCount
 from gatepost.store.protocols import Store
-from tests.store.test_store_contract import OPENERS
+from tests.store.openers import OPENERS
 
 DAY = date(2026, 1, 1)
 ONE = BulkCount(DAY, "gmail", "example.com", 3)

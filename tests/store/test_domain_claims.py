@@ -8,17 +8,17 @@ import pytest
 
 from gatepost.model.domain import Domain
 from gatepost.model.domain_claim import DomainClaim
-from gatepost.model.ids import AccountName, WorkerId
+from gatepost.model.ids import AccountName
 from gatepost.store.protocols import Store
-from gatepost.store.sqlite import open_sqlite
 from tests.store.makers import NOON
+from tests.store.openers import OPENERS
 
 CLAIM = DomainClaim("example.com", AccountName("b"), "token", NOON)
 
 
-@pytest.fixture
-async def store(tmp_path: Path):
-    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+@pytest.fixture(params=OPENERS, ids=lambda opener: opener.__name__)
+async def store(request: pytest.FixtureRequest, tmp_path: Path):
+    opened = await request.param(tmp_path)
     yield opened
     await opened.close()
 

@@ -9,19 +9,18 @@ import pytest
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.domain import Domain
 from gatepost.model.domain_look import DomainLook, Finding, Health, Standing
-from gatepost.model.ids import WorkerId
 from gatepost.store.protocols import QueueFilter, Store
-from gatepost.store.sqlite import open_sqlite
 from tests.store.makers import CONTENT, NOON, delivery, submission
+from tests.store.openers import OPENERS
 
 FINDING = Finding("SPF", "example.com", Standing.WRONG, "it does not allow ü", "mend it")
 LOOK = DomainLook("example.com", NOON, Health.BAD, NOON, (FINDING,), frozenset({"a", "b"}))
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-async def store(tmp_path: Path):
-    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+@pytest.fixture(params=OPENERS, ids=lambda opener: opener.__name__)
+async def store(request: pytest.FixtureRequest, tmp_path: Path):
+    opened = await request.param(tmp_path)
     yield opened
     await opened.close()
 

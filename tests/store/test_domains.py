@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain
-from gatepost.model.ids import WorkerId
 from gatepost.model.secret import Secret
 from gatepost.store.protocols import Store
-from gatepost.store.sqlite import open_sqlite
 from gatepost.wire.records.dkim_key import KeyType
 from tests.store.makers import NOON
+from tests.store.openers import OPENERS
 
 OLD = DkimKey("old", KeyType.RSA, Secret("sealed"), b"\0der", NOON)
 NEW = DkimKey(
@@ -21,9 +20,9 @@ NEW = DkimKey(
 DOMAIN = Domain("example.com", NOON, (OLD, NEW))
 
 
-@pytest.fixture
-async def store(tmp_path: Path):
-    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+@pytest.fixture(params=OPENERS, ids=lambda opener: opener.__name__)
+async def store(request: pytest.FixtureRequest, tmp_path: Path):
+    opened = await request.param(tmp_path)
     yield opened
     await opened.close()
 

@@ -9,7 +9,7 @@ from gatepost.model.ids import AccountName, CredentialId
 from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import Store
 from tests.store.makers import NOON
-from tests.store.test_store_contract import OPENERS
+from tests.store.openers import OPENERS
 
 NAME = AccountName("app@example.com")
 TOKEN = ForeignUse(NAME, CredentialId("oauth"), NOON, "XOAUTH2", "TLSv1.3 X")

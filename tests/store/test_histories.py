@@ -8,11 +8,11 @@ import pytest
 
 from gatepost.identity.breaker import News, held, learn
 from gatepost.model.history import History
-from gatepost.model.ids import AccountName, CredentialId, WorkerId
+from gatepost.model.ids import AccountName, CredentialId
 from gatepost.store.protocols import Store
-from gatepost.store.sqlite import open_sqlite
 from tests.memory_store import MemoryStore
 from tests.store.makers import NOON
+from tests.store.openers import postgresql, sqlite
 
 NAME = AccountName("a@x.example")
 BARE = History(CredentialId("a" * 32), NAME, NOON)
@@ -21,12 +21,12 @@ FULL = held(learn(BARE, NEWS, NOON), "too much at once", NOON + timedelta(second
 OTHER = replace(FULL, credential=CredentialId("oauth/b@x.example"), account=AccountName("b"))
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=[sqlite, postgresql, None], ids=["sqlite", "postgresql", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path):
-    if request.param == "memory":
+    if request.param is None:
         yield MemoryStore()
         return
-    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+    opened = await request.param(tmp_path)
     yield opened
     await opened.close()
 
@@ -58,7 +58,7 @@ async def test_what_is_long_past_is_forgotten_unless_it_is_held(store: Store):
     assert await store.read(lambda reading: reading.history(FULL.credential)) == FULL
 
 
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("store", [sqlite, postgresql], indirect=True)
 async def test_who_slept_for_a_year_is_known_still(store: Store):
     await store.write(lambda tx: tx.put_history(BARE, NOON))
     for days, known in ((365, True), (401, False)):

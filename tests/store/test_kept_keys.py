@@ -4,16 +4,19 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from gatepost.model.ids import AccountName, SubmissionId, WorkerId
+import pytest
+
+from gatepost.model.ids import AccountName, SubmissionId
 from gatepost.store.kept_keys import KeptKey
-from gatepost.store.sqlite import open_sqlite
 from tests.store.makers import NOON
+from tests.store.openers import OPENERS, Opener
 
 ONE = KeptKey(AccountName("app"), "k", b"\0digest", SubmissionId("s1"), NOON)
 
 
-async def test_a_key_is_its_account_s_own_and_old_ones_go(tmp_path: Path):
-    store = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+@pytest.mark.parametrize("opener", OPENERS)
+async def test_a_key_is_its_account_s_own_and_old_ones_go(opener: Opener, tmp_path: Path):
+    store = await opener(tmp_path)
     try:
         await store.write(lambda tx: tx.keep_key(ONE, forget_before=NOON))
         assert await store.read(lambda r: r.kept_key(ONE.account, "k")) == ONE

@@ -11,9 +11,9 @@ from gatepost.model.quota import Limit, Subject, Tally, Unit, Window
 from gatepost.model.secret import Secret
 from gatepost.store.protocols import Store
 from gatepost.store.quota_protocols import QuotaLease, Spending
-from gatepost.store.sqlite import open_sqlite
 from tests.memory_store import MemoryStore
 from tests.store.makers import NOON
+from tests.store.openers import postgresql, sqlite
 
 A, B = Subject("account/a@x.example"), Subject("account/b@x.example")
 FIRST, SECOND = WorkerId("node/0/1.1/"), WorkerId("node/1/2.1/")
@@ -22,12 +22,12 @@ SENT = {Unit.MESSAGES: 2, Unit.RECIPIENTS: 5}
 LIMITS = (Limit(Unit.MESSAGES, Window.HOUR, 10), Limit(Unit.RECIPIENTS, Window.MONTH, None))
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=[sqlite, postgresql, None], ids=["sqlite", "postgresql", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path):
-    if request.param == "memory":
+    if request.param is None:
         yield MemoryStore()
         return
-    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+    opened = await request.param(tmp_path)
     yield opened
     await opened.close()
 
@@ -114,7 +114,7 @@ async def test_what_is_long_past_is_forgotten(store: Store):
     assert tally.used(Unit.RECIPIENTS, Window.MONTH, AT) == 5
 
 
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("store", [sqlite, postgresql], indirect=True)
 async def test_limits_are_kept_with_accounts_and_credentials(store: Store):
     name = AccountName("a@x.example")
     account = Account(name, (name,), NOON, limits=LIMITS)
@@ -127,7 +127,7 @@ async def test_limits_are_kept_with_accounts_and_credentials(store: Store):
     assert await store.read(lambda reading: reading.credentials(name)) == [secret]
 
 
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("store", [sqlite, postgresql], indirect=True)
 async def test_housekeeping_forgets_what_no_window_counts_any_more(store: Store):
     await store.write(lambda tx: tx.put_tally(Tally(A).plus(AT, SENT), NOON))
     for days, used in ((30, 2), (32, 0)):

@@ -8,12 +8,12 @@ import pytest
 
 from gatepost.model.account import Account
 from gatepost.model.delivery import DeliveryState
-from gatepost.model.ids import AccountName, WorkerId
+from gatepost.model.ids import AccountName
 from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.store.protocols import QueueFilter, Store
-from gatepost.store.sqlite import open_sqlite
 from gatepost.store.suppressions import AccountRule, SuppressionFilter, SuppressionKey
 from tests.store.makers import CONTENT, NOON, REFUSED, delivery, lease, settled, submission
+from tests.store.openers import OPENERS
 
 APP = AccountName("app@example.com")
 BOB = Suppression("bob@y.example", SuppressionClass.BOUNCED, NOON, APP, reason="550 no")
@@ -22,9 +22,9 @@ NEWS = replace(BOB, kind=SuppressionClass.UNSUBSCRIBED, stream="news", reason=""
 SUBJECTS = ("bob@y.example", "@y.example")
 
 
-@pytest.fixture
-async def store(tmp_path: Path):
-    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+@pytest.fixture(params=OPENERS, ids=lambda opener: opener.__name__)
+async def store(request: pytest.FixtureRequest, tmp_path: Path):
+    opened = await request.param(tmp_path)
     yield opened
     await opened.close()
 

@@ -26,7 +26,7 @@ import pytest
 #: Seconds that a server gets to come up, on a machine with much else to do.
 PATIENCE: Final = 60.0
 #: Faster than safe: a test's rows need not outlive its machine.
-HASTY: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+HASTY: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
 _SUPERUSER: Final = "postgres"
 _KEPT: Final = 4
 
@@ -172,7 +172,7 @@ class _Databases:
             self._forget(server)
             self.numbers += 1
             name = f"test{self.numbers}"
-            server.execute(f"CREATE DATABASE {name} TEMPLATE {self.template} STRATEGY FILE_COPY")
+            server.execute(f"CREATE DATABASE {name} TEMPLATE {self.template}")
             self.names[directory] = name
         return server.url(self.names[directory])
 

@@ -67,6 +67,8 @@ class Queries(
 
     #: A refused login's tag, in a row of a day's events.
     tag: ClassVar[str] = "facts ->> 'tag'"
+    #: Which events may be told in order: none will be committed before them any more.
+    settled_events: ClassVar[str] = ""
 
     def days(self, kind: str) -> list[str]:
         """Return the daily tables of a kind ("delivery" or "event"), oldest first."""
@@ -153,13 +155,17 @@ class Queries(
         limit: int = 1000,
     ) -> list[StoredEvent]:
         """Return events in the order of their positions."""
-        condition, bindings = "", (after, limit)
+        bindings: list[Any]
+        condition, bindings = f"position > ?{self.settled_events}", [after, limit]
         if submission_id is not None:
-            condition, bindings = "submission_id = ? AND", (submission_id, after, limit)  # type: ignore[assignment]
+            condition, bindings = (
+                "submission_id = ? AND position > ?",
+                [submission_id, after, limit],
+            )
         pages = []
         for table in self.days("event"):
             sql = (
-                f"SELECT * FROM {table} WHERE {condition} position > ?"  # noqa: S608
+                f"SELECT * FROM {table} WHERE {condition}"  # noqa: S608
                 " ORDER BY position LIMIT ?"
             )
             page = list(self._rows(sql, bindings))

@@ -61,7 +61,7 @@ class QuotaTableChanges(QuotaTable, Changes):
 
     def put_tally(self, tally: Tally, at: datetime) -> None:
         """Insert or replace."""
-        self._run(_PUT_TALLY, _tally_row(tally, microseconds(at)))
+        self._run(_PUT_TALLY, tally_row(tally, microseconds(at)))
 
     def put_quota_lease(self, lease: QuotaLease) -> None:
         """Insert or replace; one that holds nothing is removed."""
@@ -129,7 +129,7 @@ def write_spendings(
     for subject, some in sorted(by_subject.items()):
         tally = _counted(known.get(subject, Tally(subject)), some)
         at = max(microseconds(spending.at) for spending in some)
-        execute(_PUT_TALLY, _tally_row(tally, at))
+        execute(_PUT_TALLY, tally_row(tally, at))
     execute(_TAKE, (as_json([(*key, *sums) for key, sums in sorted(taken.items())]),))
 
 
@@ -145,7 +145,8 @@ def _counted(tally: Tally, spendings: Sequence[Spending]) -> Tally:
     return tally
 
 
-def _tally_row(tally: Tally, at: int) -> Row:
+def tally_row(tally: Tally, at: int) -> Row:
+    """Return the values of a tally's row; `at` in microseconds."""
     octets = b"".join(
         _WINDOW.pack(counted.newest, *_clamped(counted.counts)) for counted in tally.counts
     )

@@ -30,7 +30,7 @@ from gatepost.store.segments import SegmentGoneError, disk_trouble, make_directo
 from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
 from gatepost.store.sqlite_reading import SqliteReading
-from gatepost.store.sqlite_tidy import Housekeeper
+from gatepost.store.sqlite_tidy import SqliteHousekeeper
 from gatepost.store.sqlite_upgrade import Upgrade, migrate, register_program
 from gatepost.store.sqlite_writer import CONTENT, DATABASE, SqliteWriter, free_space, store_lock
 
@@ -167,7 +167,7 @@ class SqliteStore:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             await Upgrade(self.data_dir, self._in_reader, self._commits.write).finish()
-            await Housekeeper(
+            await SqliteHousekeeper(
                 directory=self.data_dir / CONTENT,
                 retention=self._retention.events,
                 ask=self._in_reader,

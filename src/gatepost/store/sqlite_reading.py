@@ -3,16 +3,23 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store.days import day_tables
+from gatepost.store.protocols import ContentDamagedError
 from gatepost.store.queries import Queries
 from gatepost.store.rows import Row
-from gatepost.store.segments import Place, read_content
+from gatepost.store.segments import Place, SegmentGoneError, read_content
 from gatepost.store.sqlite_schema import DAY_TABLES
+
+_OVERLAP: Final = (
+    "SELECT submission_id FROM (SELECT submission_id, offset, lag(offset + length)"
+    " OVER (PARTITION BY segment ORDER BY offset) AS free_from FROM content WHERE length > 0)"
+    " WHERE offset < free_from LIMIT 100"
+)
 
 
 class SqliteReading(Queries):
@@ -53,3 +60,22 @@ class SqliteReading(Queries):
         sql = "SELECT segment, offset, length, crc FROM content WHERE submission_id = ?"
         row = self._row(sql, (submission_id,))
         return None if row is None else Place(*row)
+
+    # -- for `verify`
+    def faults(self) -> list[str]:
+        """Return what is wrong with the file, and contents that overlap."""
+        found = [str(row[0]) for row in self.rows("PRAGMA quick_check(20)") if row[0] != "ok"]
+        return found + [f"content of {row[0]} overlaps another" for row in self.rows(_OVERLAP)]
+
+    def content_page(self, after: str, limit: int) -> list[str]:
+        """Return of which messages contents are kept, in order, behind one."""
+        sql = "SELECT submission_id FROM content WHERE submission_id > ? ORDER BY submission_id LIMIT ?"
+        return [row[0] for row in self._rows(sql, (after, limit))]
+
+    def check_content(self, submission_id: str) -> None:
+        """Read one content. Raises ContentDamagedError."""
+        try:
+            self.content(SubmissionId(submission_id))
+        except SegmentGoneError as error:
+            msg = f"segment {error} is missing"
+            raise ContentDamagedError(msg) from error

@@ -1,12 +1,10 @@
 """Is the store whole? Every promise that rows make to each other and to the contents."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol, runtime_checkable
 
 from gatepost.store.protocols import ContentDamagedError, Store, StoreUnavailableError
-from gatepost.store.segments import Place, SegmentGoneError, read_content
-from gatepost.store.sqlite_reading import SqliteReading
+from gatepost.store.rows import Row
 
 #: Faults of one kind that are listed one by one; contents that are read in one snapshot.
 _MOST: Final = 100
@@ -73,14 +71,6 @@ _RULES: Final[Sequence[tuple[str, str]]] = (
         ),
         "a return for delivery {} is owed for no message",
     ),
-    (
-        (
-            "SELECT submission_id FROM (SELECT submission_id, offset, lag(offset + length)"
-            " OVER (PARTITION BY segment ORDER BY offset) AS free_from FROM content WHERE length > 0)"
-            " WHERE offset < free_from"
-        ),
-        "content of {} overlaps another",
-    ),
 )
 
 
@@ -88,9 +78,7 @@ _RULES: Final[Sequence[tuple[str, str]]] = (
 class Inspected(Protocol):
     """A store whose rows can be looked at."""
 
-    data_dir: Path
-
-    async def inspect(self, query: Callable[[SqliteReading], list[str]]) -> list[str]:
+    async def inspect(self, query: Callable[[Any], list[str]]) -> list[str]:
         """Run a query on a consistent snapshot."""
         ...
 
@@ -117,8 +105,32 @@ async def verify(store: Store) -> list[str]:
         after = page.last
 
 
-def _rows(reading: SqliteReading) -> list[str]:
-    faults = [str(row[0]) for row in reading.rows("PRAGMA quick_check(20)") if row[0] != "ok"]
+class Inspecting(Protocol):
+    """What can be asked of such a store."""
+
+    def rows(self, sql: str, bindings: Iterable[Any] = ()) -> list[Row]:
+        """Return the rows of a question."""
+        ...
+
+    def days(self, kind: str) -> list[str]:
+        """Return the daily tables of a kind."""
+        ...
+
+    def faults(self) -> list[str]:
+        """Return what is wrong that only this kind of database knows."""
+        ...
+
+    def content_page(self, after: str, limit: int) -> list[str]:
+        """Return of which messages contents are kept, in order, behind one."""
+        ...
+
+    def check_content(self, submission_id: str) -> None:
+        """Read one content. Raises ContentDamagedError."""
+        ...
+
+
+def _rows(reading: Inspecting) -> list[str]:
+    faults = reading.faults()
     for query, words in _RULES:
         found = reading.rows(f"{query} LIMIT ?", (_MOST + 1,))
         faults += [words.format(row[0]) for row in found[:_MOST]]
@@ -127,7 +139,7 @@ def _rows(reading: SqliteReading) -> list[str]:
     return faults + _finished(reading)
 
 
-def _finished(reading: SqliteReading) -> list[str]:
+def _finished(reading: Inspecting) -> list[str]:
     """Finished deliveries: final, of a known message, and no longer in the queue."""
     faults = []
     for table in reading.days("delivery"):
@@ -152,17 +164,13 @@ class _Contents:
         self._after = after
         self.last: str | None = None
 
-    def __call__(self, reading: SqliteReading) -> list[str]:
-        sql = (
-            "SELECT submission_id, segment, offset, length, crc FROM content"
-            " WHERE submission_id > ? ORDER BY submission_id LIMIT ?"
-        )
-        rows = reading.rows(sql, (self._after, _PAGE))
-        self.last = rows[-1][0] if len(rows) == _PAGE else None
+    def __call__(self, reading: Inspecting) -> list[str]:
+        names = reading.content_page(self._after, _PAGE)
+        self.last = names[-1] if len(names) == _PAGE else None
         faults = []
-        for row in rows:
+        for name in names:
             try:
-                read_content(reading.directory, Place(*row[1:]))
-            except (ContentDamagedError, SegmentGoneError) as error:
-                faults.append(f"content of {row[0]} is damaged or missing: {error}")
+                reading.check_content(name)
+            except ContentDamagedError as error:
+                faults.append(f"content of {name} is damaged or missing: {error}")
         return faults

@@ -1,0 +1,261 @@
+"""The store of many nodes: everything in one PostgreSQL, contents too.
+
+One writer thread commits in groups (`group_commit`), a few threads read, one hears what others have
+committed. Each has a connection of its own, opened after the fork.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from gatepost.model.ids import SubmissionId, WorkerId
+from gatepost.store.group_commit import GroupCommit
+from gatepost.store.pending import Keeping
+from gatepost.store.postgresql_clock import StoreClock
+from gatepost.store.postgresql_connection import (
+    Address,
+    Connection,
+    begin,
+    connect,
+    discard,
+    said,
+    store_trouble,
+)
+from gatepost.store.postgresql_news import News
+from gatepost.store.postgresql_reading import POSITION_BITS, PostgresReading
+from gatepost.store.postgresql_schema import lock_number, migrate
+from gatepost.store.postgresql_tidy import PostgresHousekeeper
+from gatepost.store.postgresql_transaction import PostgresTransaction
+from gatepost.store.postgresql_writer import PostgresWriter
+from gatepost.store.protocols import Reading, StoreUnavailableError, Transaction
+
+if TYPE_CHECKING:
+    from gatepost.model.settings import RetentionSettings
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_READERS: Final = 2
+#: Seconds after which a caller is told that the store is away: clients wait for the reply.
+_DEADLINE: Final = 10.0
+#: How often a query is run again because a day was dropped, or a server went away, meanwhile.
+_TRIES: Final = 3
+#: Whoever keeps house has so long; the next one begins when it has ended, or died.
+_HOUSEKEEPING: Final = timedelta(minutes=10)
+#: Nobody says how much room another machine's disk has. More than any limit of ours.
+_ROOM: Final = 1 << 50
+
+_CLAIM: Final = (
+    "INSERT INTO counter (name, value) VALUES ('tidy', ?) ON CONFLICT (name)"
+    " DO UPDATE SET value = excluded.value WHERE counter.value <= ?"
+)
+_RELEASE: Final = "UPDATE counter SET value = 0 WHERE name = 'tidy' AND value = ?"
+
+
+async def open_postgresql(
+    address: Address,
+    worker: WorkerId,
+    retention: "RetentionSettings | None" = None,
+    *,
+    clock: Callable[[], datetime] | None = None,
+) -> "PostgresStore":
+    """Open the store, making or migrating its tables when needed. Call it after the fork.
+
+    `retention` defaults to the settings' defaults; `clock` is for tests: else time is the
+    database's.
+
+    Raises:
+        NewerDatabaseError: a newer Gatepost wrote it; nothing was touched.
+        StoreUnavailableError: it cannot be used, or the server is too old.
+
+    """
+    if retention is None:
+        from gatepost.model.settings import RetentionSettings  # noqa: PLC0415 - decision 32
+
+        retention = RetentionSettings()
+    await asyncio.to_thread(prepare, address)
+    store = PostgresStore(address, worker, retention, StoreClock(clock))
+    await store.begin()
+    return store
+
+
+def prepare(address: Address) -> None:
+    """Make or migrate the tables. Raises as `open_postgresql` does."""
+    connection: Connection | None = None
+    try:
+        connection = connect(address)
+        migrate(connection)
+        _raise_positions(connection)
+    except psycopg.Error as error:
+        raise (store_trouble(error) or StoreUnavailableError(said(error))) from error
+    finally:
+        discard(connection)
+
+
+def _raise_positions(connection: Connection) -> None:
+    """See to it that new events come behind all others, also where a copy of the database was
+    restored into a server whose transactions are numbered from the beginning.
+    """
+    begin(connection)
+    connection.execute(b"SELECT pg_advisory_xact_lock($1)", (lock_number("schema"),))
+    reading = PostgresReading(connection)
+    read = reading.rows("SELECT coalesce(max(value), 0) FROM counter WHERE name LIKE 'reader/%'")
+    highest = read[0][0]
+    if days := reading.days("event"):
+        newest = reading.rows(f"SELECT coalesce(max(position), 0) FROM {days[-1]}")  # noqa: S608
+        highest = max(highest, newest[0][0])
+    bound = f"(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << {POSITION_BITS})"
+    connection.execute(
+        f"UPDATE counter SET value = $1 - {bound}"  # noqa: S608
+        f" WHERE name = 'event' AND value + {bound} < $1".encode(),
+        (highest,),
+    )
+    connection.execute(b"COMMIT")
+
+
+class PostgresStore:
+    """`Store` over PostgreSQL. Made by `open_postgresql`, used from one event loop."""
+
+    def __init__(
+        self,
+        address: Address,
+        worker: WorkerId,
+        retention: "RetentionSettings",
+        clock: StoreClock,
+    ) -> None:
+        self._address = address
+        self._retention = retention
+        self._clock = clock
+        keeping = Keeping(retention.content, retention.captured)
+        self._writer = PostgresWriter(address, keeping, clock)
+        self._commits = GroupCommit(self._writer, name=f"store {worker}", deadline=_DEADLINE)
+        self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._reader = threading.local()
+        self._connections: list[Connection] = []
+        self._news = News(address, self._writer.own, clock)
+        self._is_closed = False
+
+    async def begin(self) -> None:
+        """Wait until the time is known."""
+        await asyncio.to_thread(self._news.wait, _DEADLINE)
+
+    async def write(
+        self,
+        job: Callable[[Transaction], T],
+        content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+    ) -> T:
+        """Run a job, committed with its neighbours, and return what it returned once durable."""
+        result: T = await self._commits.write(job, content)
+        return result
+
+    async def read(self, query: Callable[[Reading], T]) -> T:
+        """Run a query on a consistent snapshot, off the event loop."""
+        return await self._in_reader(query)
+
+    async def inspect(self, query: Callable[[PostgresReading], T]) -> T:
+        """Run a query that knows PostgreSQL (`verify`)."""
+        return await self._in_reader(query)
+
+    async def data_version(self) -> int:
+        """Return a number that changes when another process has committed what others must hear
+        of: all but what a worker does with mail of its own.
+        """
+        return self._news.version
+
+    async def free_space(self) -> int:
+        """Return nothing where the database said so lately; else more than anybody wants: it does
+        not tell how much room it has.
+        """
+        return 0 if self._writer.is_full else _ROOM
+
+    async def tidy(self, now: datetime) -> None:
+        """Do the housekeeping if no neighbour does."""
+        wall, ahead = self._clock.now()
+        until = wall + ahead + _HOUSEKEEPING // timedelta(microseconds=1)
+        if not await self._commits.write(partial(_execute, _CLAIM, (until, wall + ahead))):
+            return
+        try:
+            await PostgresHousekeeper(
+                retention=self._retention.events, ask=self._in_reader, change=self._commits.write
+            ).tidy(now)
+        finally:
+            await self._commits.write(partial(_execute, _RELEASE, (until,)))
+
+    async def close(self) -> None:
+        """Finish what was given, then close."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self._commits.close()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._readers.shutdown()
+        for connection in self._connections:
+            discard(connection)
+        self._news.close()
+
+    # -- reading
+    async def _in_reader(self, query: Callable[[Any], T]) -> T:
+        loop = asyncio.get_running_loop()
+        if self._is_closed:
+            msg = "the store is closed"
+            raise StoreUnavailableError(msg)
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                return await loop.run_in_executor(self._readers, self._query, query)
+        except TimeoutError as error:
+            msg = f"no answer within {_DEADLINE:g} s"
+            raise StoreUnavailableError(msg) from error
+
+    def _query(self, query: Callable[[Any], T]) -> T:
+        for _ in range(_TRIES):
+            try:
+                return self._query_once(query)
+            except (errors.UndefinedTable, psycopg.OperationalError) as error:
+                # A day was dropped, or the connection was to a server that is gone.
+                self._forget_reader()
+                trouble = error
+            except psycopg.Error as error:
+                self._forget_reader()
+                raise (store_trouble(error) or error) from error
+        raise StoreUnavailableError(said(trouble)) from trouble
+
+    def _query_once(self, query: Callable[[Any], T]) -> T:
+        connection = self._reading()
+        _, ahead = self._clock.now()
+        with connection.pipeline():
+            begin(connection, readable_only=True)
+            try:
+                return query(PostgresReading(connection, ahead))
+            finally:
+                connection.execute(b"ROLLBACK")
+
+    def _forget_reader(self) -> None:
+        """Close a connection that has had trouble: the next query opens another."""
+        connection: Connection | None = getattr(self._reader, "connection", None)
+        if connection is not None:
+            self._reader.connection = None
+            self._connections.remove(connection)
+            discard(connection)
+
+    def _reading(self) -> Connection:
+        connection: Connection | None = getattr(self._reader, "connection", None)
+        if connection is None:
+            connection = connect(self._address)
+            self._reader.connection = connection
+            self._connections.append(connection)
+        return connection
+
+
+def _execute(sql: str, bindings: Sequence[Any], transaction: PostgresTransaction) -> int:
+    return transaction.execute(sql, bindings)

@@ -1,0 +1,124 @@
+"""Connections to PostgreSQL by psycopg, and its errors in the store's words.
+
+Nothing here outlives a transaction on the server's side (no prepared statement, no session setting,
+no session lock), so that a pooler may give each transaction to another server process.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
+
+from gatepost.model.secret import Secret
+from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+#: Seconds for one host to let us in; milliseconds until octets must be acknowledged; seconds of
+#: silence, between probes, and how many of them: who hears "451" is to hear it soon.
+_PATIENCE: Final = {
+    "connect_timeout": "3",
+    "tcp_user_timeout": "5000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "2",
+    "application_name": "gatepost",
+    # Of several hosts, the one that is no standby.
+    "target_session_attrs": "read-write",
+}
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+#: A statement waits so long for another transaction, takes so long; and so long may a worker that
+#: was stopped in the midst of a transaction keep others waiting. Of this transaction alone.
+_BOUNDS: Final = (
+    b"SELECT set_config('lock_timeout', '5s', true), set_config('statement_timeout', '30s', true),"
+    b" set_config('idle_in_transaction_session_timeout', '10s', true)"
+)
+#: Transactions that fail by these may succeed when they are tried again.
+TRY_AGAIN: Final = (
+    errors.DeadlockDetected,
+    errors.LockNotAvailable,
+    errors.SerializationFailure,
+    errors.UndefinedTable,  # a day was dropped meanwhile
+    errors.UniqueViolation,  # somebody was faster
+)
+#: Trouble of the database as a whole. Everything else is the fault of a statement, so of a job.
+_TROUBLE: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+    errors.InsufficientPrivilege,
+    errors.UndefinedTable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the database is; `password` is used where the URL has none."""
+
+    url: str = field(repr=False)
+    password: Secret | None = field(default=None, repr=False)
+
+    def options(self) -> dict[str, Any]:
+        """Return what libpq is told. Raises psycopg.ProgrammingError for no URL of PostgreSQL."""
+        found: dict[str, Any] = dict(conninfo_to_dict(self.url))
+        hosts = str(found.get("host") or "").split(",")
+        is_here = all(host.startswith("/") or host in {"", *_LOOPBACK} for host in hosts)
+        if not is_here and "sslmode" not in found:
+            found["sslmode"] = "verify-full"
+            found.setdefault("sslrootcert", "system")
+        if self.password is not None and "password" not in found:
+            found["password"] = self.password.reveal()
+        return _PATIENCE | found
+
+    def where(self) -> str:
+        """Return host and database as they may be shown to anybody."""
+        found = conninfo_to_dict(self.url)
+        return f"{found.get('host') or 'local socket'}/{found.get('dbname') or ''}"
+
+
+def connect(address: Address) -> Connection:
+    """Open a connection that begins and ends its transactions by words of ours.
+
+    Raises:
+        psycopg.Error: nobody answers, or not to us.
+
+    """
+    return psycopg.connect(
+        autocommit=True,
+        prepare_threshold=None,
+        cursor_factory=psycopg.RawCursor,
+        **address.options(),
+    )
+
+
+def begin(connection: Connection, *, readable_only: bool = False) -> None:
+    """Begin a transaction with our bounds; a reader sees one state of all tables."""
+    kind = b"REPEATABLE READ READ ONLY" if readable_only else b"READ COMMITTED READ WRITE"
+    connection.execute(b"BEGIN ISOLATION LEVEL " + kind)
+    connection.execute(_BOUNDS)
+
+
+def store_trouble(error: psycopg.Error) -> StoreUnavailableError | None:
+    """Return the store's word for an error; None where a statement is at fault."""
+    words = said(error)
+    if isinstance(error, errors.DiskFull):
+        return DiskFullError(words)
+    if isinstance(error, _TROUBLE):
+        return StoreUnavailableError(words)
+    return None
+
+
+def said(error: Exception) -> str:
+    """Return an error's first line. libpq names host, user and database, never a password."""
+    lines = str(error).strip().splitlines()
+    return f"PostgreSQL: {lines[0] if lines else type(error).__name__}"
+
+
+def discard(connection: Connection | None) -> None:
+    """Close a connection whatever state it is in. Never raises."""
+    if connection is not None:
+        connection.pgconn.finish()

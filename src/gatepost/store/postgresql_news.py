@@ -1,0 +1,92 @@
+"""Hears what other processes have committed, and asks for the time, on a connection of its own.
+
+LISTEN wakes it. Behind a pooler that gives each transaction to another server process nobody is
+woken, so it also asks once a second: one row by its key.
+"""
+
+import logging
+import os
+import select
+import threading
+import time
+from typing import Final
+
+import psycopg
+
+from gatepost.store.postgresql_clock import StoreClock
+from gatepost.store.postgresql_connection import Address, Connection, connect, discard, said
+from gatepost.store.postgresql_writer import Own
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between two questions, and after a connection was lost.
+_ASK: Final = 1.0
+_LOOK: Final = (
+    b"SELECT value, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    b" FROM counter WHERE name = 'news'"
+)
+
+
+class News:
+    """One thread per process. `version` changes when another process has committed news."""
+
+    def __init__(self, address: Address, own: Own, clock: StoreClock) -> None:
+        self._address = address
+        self._own = own
+        self._clock = clock
+        self.version = 0
+        self._wake, self._waker = os.pipe()
+        self._first = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="store-news", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Return when it hears, or does not after so long."""
+        self._first.wait(seconds)
+
+    def close(self) -> None:
+        """End the thread; blocks until it has."""
+        os.write(self._waker, b"x")
+        self._thread.join()
+        os.close(self._wake)
+        os.close(self._waker)
+
+    def _work(self) -> None:
+        words = ""
+        while True:
+            connection = None
+            try:
+                connection = connect(self._address)
+                connection.add_notify_handler(lambda _: None)  # else they are kept for ever
+                connection.execute(b"LISTEN gatepost")
+                words = ""
+                self._listen(connection)
+            except (psycopg.Error, OSError) as error:
+                if said(error) != words:
+                    words = said(error)
+                    _log.warning("store: %s", words)
+            else:
+                return
+            finally:
+                discard(connection)
+                self._first.set()
+            if self._is_over(_ASK):
+                return
+
+    def _listen(self, connection: Connection) -> None:
+        """Ask whenever there is news, and once a second; until `close`."""
+        while True:
+            with self._own.lock:
+                asked_at = time.monotonic()
+                row = connection.execute(_LOOK).fetchone()
+                own = self._own.count
+            if row is not None:
+                self._clock.set(row[1], asked_at, time.monotonic())
+                self.version = row[0] - own
+            self._first.set()
+            ready, _, _ = select.select([connection.fileno(), self._wake], [], [], _ASK)
+            if self._wake in ready:
+                return
+
+    def _is_over(self, seconds: float) -> bool:
+        return bool(select.select([self._wake], [], [], seconds)[0])

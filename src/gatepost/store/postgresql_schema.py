@@ -1,0 +1,276 @@
+"""The tables in PostgreSQL, by version, and the daily ones (the same as SQLite's: `sqlite_schema`).
+
+Live tables (delivery, content, notice) hold what is not finished; what is finished goes to tables
+of a day, so that retention drops whole tables and leaves no dead rows behind. Hot tables are cleaned
+by autovacuum early and often, and their pages keep room, so that an update stays on its page.
+
+Times are microseconds since the Unix epoch, states are numbers (`rows`). Texts compare by octets.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
+from gatepost.store.schema import Marks, Version, numbers
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+#: The first with pg_current_xact_id and MultiXact fixes that we rely on is 13; 14 is the oldest
+#: that is still cared for.
+_OLDEST_SERVER: Final = 140_000
+
+#: offset of positions: see `postgresql_pending`.
+_FIRST: Final = """
+CREATE TABLE schema_mark (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
+
+CREATE TABLE submission (
+    id TEXT PRIMARY KEY, reverse_path TEXT NOT NULL, size BIGINT NOT NULL,
+    received_at BIGINT NOT NULL, origin TEXT NOT NULL, account TEXT, message_id TEXT NOT NULL,
+    client TEXT NOT NULL, eight_bit SMALLINT NOT NULL, ret TEXT, envid TEXT NOT NULL,
+    priority SMALLINT NOT NULL, hold TEXT NOT NULL, release_at BIGINT, credential TEXT,
+    finished_at BIGINT
+) WITH (fillfactor = 85);
+CREATE INDEX submission_message_id ON submission (message_id);
+
+-- octets: the beginning of the content, or all of it; what follows is in content_more.
+CREATE TABLE content (
+    submission_id TEXT PRIMARY KEY, length BIGINT NOT NULL, crc BIGINT NOT NULL,
+    pieces INTEGER NOT NULL, keep_until BIGINT, octets BYTEA NOT NULL
+);
+CREATE INDEX content_kept ON content (keep_until) WHERE keep_until IS NOT NULL;
+CREATE TABLE content_more (
+    submission_id TEXT NOT NULL, number INTEGER NOT NULL, octets BYTEA NOT NULL,
+    PRIMARY KEY (submission_id, number)
+);
+-- Mail is compressed badly or not at all, and at our cost.
+ALTER TABLE content ALTER COLUMN octets SET STORAGE EXTERNAL;
+ALTER TABLE content_more ALTER COLUMN octets SET STORAGE EXTERNAL;
+
+-- ready_at: when a worker may take it: next_attempt_at when due, the lease's end when leased,
+-- NULL when held. leases is also the fence: it rises with every lease.
+CREATE TABLE delivery (
+    id TEXT PRIMARY KEY, submission_id TEXT NOT NULL, forward_path TEXT NOT NULL,
+    destination TEXT NOT NULL, next_attempt_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
+    state SMALLINT NOT NULL, attempts INTEGER NOT NULL, leases INTEGER NOT NULL, outcome TEXT,
+    reason TEXT NOT NULL, warned SMALLINT NOT NULL, lane SMALLINT NOT NULL, notify SMALLINT,
+    orcpt TEXT NOT NULL, ready_at BIGINT, worker TEXT
+) WITH (fillfactor = 70);
+CREATE INDEX delivery_of_submission ON delivery (submission_id);
+CREATE INDEX delivery_ready ON delivery (state, lane, ready_at);
+
+CREATE TABLE notice (
+    delivery_id TEXT NOT NULL, kind SMALLINT NOT NULL, submission_id TEXT NOT NULL,
+    PRIMARY KEY (delivery_id, kind)
+);
+CREATE INDEX notice_of_submission ON notice (submission_id);
+
+CREATE TABLE account (
+    name TEXT PRIMARY KEY, senders TEXT NOT NULL, created_at BIGINT NOT NULL,
+    state TEXT NOT NULL, exposed_at BIGINT, salt BYTEA NOT NULL, iterations BIGINT NOT NULL,
+    app_passwords_only SMALLINT NOT NULL, recipients TEXT NOT NULL, limits TEXT NOT NULL, lane TEXT
+);
+CREATE TABLE credential (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, verifier TEXT NOT NULL,
+    created_at BIGINT NOT NULL, label TEXT NOT NULL, last_used_at BIGINT, last_mechanism TEXT,
+    last_tls TEXT, scram TEXT, recoverable TEXT, expires_at BIGINT, networks TEXT NOT NULL,
+    senders TEXT NOT NULL, limits TEXT NOT NULL, lane TEXT
+) WITH (fillfactor = 70);
+CREATE INDEX credential_of_account ON credential (account);
+CREATE INDEX credential_certificate ON credential (verifier) WHERE kind = 'certificate';
+
+CREATE TABLE guessing (
+    subject TEXT PRIMARY KEY, failures TEXT NOT NULL, locks BIGINT NOT NULL,
+    locked_until BIGINT NOT NULL, changed_at BIGINT NOT NULL
+);
+CREATE INDEX guessing_changed ON guessing (changed_at);
+
+CREATE TABLE domain (
+    name TEXT PRIMARY KEY, created_at BIGINT NOT NULL, unproven SMALLINT NOT NULL
+);
+CREATE TABLE dkim_key (
+    domain TEXT NOT NULL, selector TEXT NOT NULL, algorithm TEXT NOT NULL,
+    private_key TEXT NOT NULL, public_key BYTEA NOT NULL, state TEXT NOT NULL,
+    created_at BIGINT NOT NULL, retired_at BIGINT, PRIMARY KEY (domain, selector)
+);
+CREATE TABLE domain_look (
+    domain TEXT PRIMARY KEY, claimed_until BIGINT NOT NULL, looked_at BIGINT, health TEXT,
+    since BIGINT, findings TEXT, published TEXT
+);
+CREATE TABLE domain_claim (
+    domain TEXT NOT NULL, account TEXT NOT NULL, token TEXT NOT NULL, created_at BIGINT NOT NULL,
+    proven_at BIGINT, PRIMARY KEY (domain, account)
+);
+CREATE TABLE foreign_use (
+    account TEXT NOT NULL, proof TEXT NOT NULL, at BIGINT NOT NULL, mechanism TEXT NOT NULL,
+    tls TEXT NOT NULL, PRIMARY KEY (account, proof)
+);
+
+CREATE TABLE quota (
+    subject TEXT PRIMARY KEY, counts BYTEA NOT NULL, warned BYTEA NOT NULL,
+    changed_at BIGINT NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX quota_changed ON quota (changed_at);
+-- Mostly zeros: compressed it stays in its row.
+ALTER TABLE quota ALTER COLUMN counts SET STORAGE MAIN;
+CREATE TABLE quota_lease (
+    subject TEXT NOT NULL, worker TEXT NOT NULL, messages BIGINT NOT NULL,
+    recipients BIGINT NOT NULL, until BIGINT NOT NULL, recalled SMALLINT NOT NULL,
+    PRIMARY KEY (subject, worker)
+) WITH (fillfactor = 50);
+CREATE INDEX quota_recalled ON quota_lease (worker) WHERE recalled = 1;
+
+CREATE TABLE suppression (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, subject TEXT NOT NULL,
+    account TEXT NOT NULL, stream TEXT NOT NULL, class TEXT NOT NULL, since BIGINT NOT NULL,
+    reason TEXT NOT NULL, UNIQUE (subject, account, stream)
+);
+CREATE INDEX suppression_of_account ON suppression (account) WHERE account <> '';
+CREATE TABLE account_rule (
+    account TEXT PRIMARY KEY, drops SMALLINT NOT NULL, stream TEXT NOT NULL,
+    links SMALLINT NOT NULL
+);
+
+CREATE TABLE bulk (
+    day TEXT NOT NULL, provider TEXT NOT NULL, domain TEXT NOT NULL, count BIGINT NOT NULL,
+    PRIMARY KEY (day, provider, domain)
+) WITH (fillfactor = 70);
+CREATE TABLE kept_key (
+    account TEXT NOT NULL, key TEXT NOT NULL, digest BYTEA NOT NULL, submission_id TEXT NOT NULL,
+    at BIGINT NOT NULL, PRIMARY KEY (account, key)
+);
+CREATE INDEX kept_key_age ON kept_key (at);
+CREATE TABLE history (
+    credential TEXT PRIMARY KEY, account TEXT NOT NULL, first_at BIGINT NOT NULL,
+    counts TEXT NOT NULL, held_at BIGINT, held_because TEXT NOT NULL, changed_at BIGINT NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX history_held ON history (account) WHERE held_at IS NOT NULL;
+CREATE INDEX history_changed ON history (changed_at);
+CREATE TABLE api_key (
+    id TEXT PRIMARY KEY, verifier TEXT NOT NULL, scopes TEXT NOT NULL, created_at BIGINT NOT NULL,
+    account TEXT, label TEXT NOT NULL, expires_at BIGINT, last_used_at BIGINT,
+    limits TEXT NOT NULL
+);
+
+-- "event": what is added to each position; "news": rises with what others are told of;
+-- "reader/NAME": how far a reader has come.
+CREATE TABLE counter (name TEXT PRIMARY KEY, value BIGINT NOT NULL) WITH (fillfactor = 10);
+INSERT INTO counter VALUES ('event', 0), ('news', 0);
+"""
+_HOT: Final = (
+    "submission",
+    "content",
+    "content_more",
+    "delivery",
+    "notice",
+    "quota",
+    "quota_lease",
+    "counter",
+    "history",
+    "kept_key",
+)
+#: A fiftieth of a hot table, and its TOAST, may be dead before it is cleaned; without pauses.
+_VACUUM: Final = "".join(
+    f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.02,"
+    " autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0,"
+    " toast.autovacuum_vacuum_scale_factor = 0.02, toast.autovacuum_vacuum_threshold = 1000,"
+    " toast.autovacuum_vacuum_cost_delay = 0);\n"
+    if table in {"content", "content_more", "quota", "history", "submission", "delivery"}
+    else f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.02,"
+    " autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);\n"
+    for table in _HOT
+)
+
+
+def _by_octets(script: str) -> str:
+    return script.replace(" TEXT", ' TEXT COLLATE "C"')
+
+
+#: A new version is appended; a released one is never edited.
+VERSIONS: Final[Sequence[Version]] = (Version(_by_octets(_FIRST) + _VACUUM),)
+
+_DAILY_DELIVERY: Final = """
+CREATE TABLE IF NOT EXISTS delivery_{day} (
+    id TEXT PRIMARY KEY, submission_id TEXT NOT NULL, forward_path TEXT NOT NULL,
+    destination TEXT NOT NULL, next_attempt_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
+    state SMALLINT NOT NULL, attempts INTEGER NOT NULL, leases INTEGER NOT NULL, outcome TEXT,
+    reason TEXT NOT NULL, warned SMALLINT NOT NULL, lane SMALLINT NOT NULL, notify SMALLINT,
+    orcpt TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS delivery_{day}_of_submission ON delivery_{day} (submission_id);
+CREATE INDEX IF NOT EXISTS delivery_{day}_captured ON delivery_{day} (id) WHERE state = 4
+"""
+_DAILY_EVENT: Final = """
+CREATE TABLE IF NOT EXISTS event_{day} (
+    position BIGINT PRIMARY KEY, kind TEXT NOT NULL, at BIGINT NOT NULL, submission_id TEXT,
+    delivery_id TEXT, account TEXT, facts TEXT NOT NULL, tag TEXT
+);
+CREATE INDEX IF NOT EXISTS event_{day}_of_submission ON event_{day} (submission_id)
+    WHERE submission_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_{day}_refused_login ON event_{day} (tag) WHERE tag IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_{day}_refused_account ON event_{day} (account)
+    WHERE kind = 'login.refused'
+"""
+_DAILY: Final = {"delivery": _by_octets(_DAILY_DELIVERY), "event": _by_octets(_DAILY_EVENT)}
+
+
+def day_table_statements(kind: str, day: str) -> list[str]:
+    """Return what makes a daily table ("delivery" or "event") if it is not there."""
+    return _DAILY[kind].format(day=day).split(";")
+
+
+def lock_number(name: str) -> int:
+    """Return the number of an advisory lock of ours; it is the same in every program."""
+    return zlib.crc32(f"gatepost/{name}".encode())
+
+
+def migrate(connection: "Connection[Any]") -> None:
+    """Bring a database to the present version but for `post`, all or nothing, one at a time.
+
+    Raises:
+        NewerDatabaseError: this program is too old for it; nothing was touched.
+        StoreUnavailableError: the server is too old.
+        psycopg.Error: trouble.
+
+    """
+    if connection.info.server_version < _OLDEST_SERVER:
+        found, oldest = connection.info.server_version // 10_000, _OLDEST_SERVER // 10_000
+        msg = f"PostgreSQL {found} is too old, {oldest} is needed"
+        raise StoreUnavailableError(msg)
+    if read_marks(connection).version >= len(VERSIONS):
+        _refuse_newer(read_marks(connection))
+        return
+    with connection.transaction():
+        connection.execute(b"SELECT pg_advisory_xact_lock($1)", (lock_number("schema"),))
+        marks = read_marks(connection)
+        _refuse_newer(marks)
+        for number in numbers(marks.version, VERSIONS):
+            connection.execute(VERSIONS[number - 1].pre.encode())
+        after = marks.after_pre(VERSIONS)
+        for name, value in (("version", after.version), ("oldest", after.oldest)):
+            connection.execute(
+                b"INSERT INTO schema_mark VALUES ($1, $2)"
+                b" ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, value),
+            )
+
+
+def read_marks(connection: "Connection[Any]") -> Marks:
+    """Return what a database says of its schema. Raises psycopg.Error."""
+    there = connection.execute(b"SELECT to_regclass('schema_mark') IS NOT NULL").fetchone()
+    if there is None or not there[0]:
+        return Marks()
+    rows = connection.execute(b"SELECT name, value FROM schema_mark").fetchall()
+    marks = {row[0]: row[1] for row in rows}
+    version = marks.get("version", 0)
+    return Marks(version, marks.get("oldest", version), version)
+
+
+def _refuse_newer(marks: Marks) -> None:
+    if not marks.admit(len(VERSIONS)):
+        msg = (
+            f"the database has version {marks.version} and wants programs that know"
+            f" {marks.oldest}, this one knows {len(VERSIONS)}"
+        )
+        raise NewerDatabaseError(msg)

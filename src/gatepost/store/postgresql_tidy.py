@@ -1,0 +1,45 @@
+"""Housekeeping in PostgreSQL: as in SQLite, and the tables of tomorrow are made today."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar
+
+from gatepost.store.days import day_of
+from gatepost.store.postgresql_pending import DROP_CONTENT, make_day_table
+from gatepost.store.postgresql_transaction import PostgresTransaction
+from gatepost.store.rows import Row, microseconds
+from gatepost.store.tidy import OUTLIVED, Housekeeper
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresHousekeeper(Housekeeper):
+    """One round; whoever calls it sees to it that it is the only one."""
+
+    outlived: ClassVar[str] = DROP_CONTENT.format(condition=OUTLIVED)
+
+    async def tidy(self, now: datetime) -> None:
+        """Do all of it. Raises StoreUnavailableError."""
+        await Housekeeper.tidy(self, now)
+        there = set(await self.ask(lambda store: store.days("delivery") + store.days("event")))
+        for day in (day_of(microseconds(now)), day_of(microseconds(now + timedelta(days=1)))):
+            for kind in ("delivery", "event"):
+                if f"{kind}_{day}" not in there:
+                    await self.change(partial(_make, kind, day), None)
+
+    async def _drop(self, table: str) -> None:
+        # Somebody reads it for long (a backup): mail waits for nobody, tomorrow will do.
+        def job(transaction: PostgresTransaction) -> None:
+            transaction.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT")
+            transaction.execute(f"DROP TABLE {table}")
+
+        await self.change(job, None)
+
+
+def _make(kind: str, day: str, transaction: PostgresTransaction) -> None:
+    def execute(sql: str, bindings: Iterable[Any]) -> Iterator[Row]:
+        transaction.execute(sql, bindings)
+        return iter(())
+
+    make_day_table(execute, kind, day)

@@ -1,0 +1,313 @@
+"""The changes that a job may make, where PostgreSQL's way is its own: many write at once.
+
+What is decided by one statement is right by itself. A job that reads and then writes takes its
+subject for itself first (`_lock`), until the commit: the next statement sees what the last holder
+committed, because each statement has a view of its own (READ COMMITTED).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from gatepost.model.account import Account, Credential
+from gatepost.model.delivery import DeliveryState, Leased
+from gatepost.model.domain import Domain
+from gatepost.model.domain_claim import DomainClaim
+from gatepost.model.domain_look import DomainLook
+from gatepost.model.history import History
+from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
+from gatepost.model.lane import LANES, Lane, deal
+from gatepost.model.quota import Subject, Tally
+from gatepost.store.bulk import BulkCount
+from gatepost.store.guessing_protocols import Guessed
+from gatepost.store.kept_keys import KeptKey
+from gatepost.store.postgresql_connection import Connection, Cursor
+from gatepost.store.postgresql_pending import Kept, PostgresPending
+from gatepost.store.postgresql_reading import PostgresReading
+from gatepost.store.postgresql_words import statement, values
+from gatepost.store.protocols import Held, Lease
+from gatepost.store.queries import QUEUE_COLUMNS
+from gatepost.store.queue_changes import QueueChanges
+from gatepost.store.quota_protocols import QuotaLease
+from gatepost.store.rows import (
+    DELIVERY_WIDTH,
+    DUE,
+    LANE_NUMBERS,
+    LEASED,
+    NUMBERS,
+    Row,
+    as_json,
+    delivery_of,
+    submission_of,
+)
+from gatepost.store.suppressions import AccountRule
+
+_HOW_MANY_OF_ONE: Final = (
+    "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {}"
+    " AND ready_at <= ?2 LIMIT ?3) AS l{})"
+)
+_HOW_MANY: Final = "SELECT " + ", ".join(_HOW_MANY_OF_ONE.format(n, n) for n in range(len(LANES)))
+#: What others are about to lease is passed over, not waited for.
+_LEASE: Final = f"""
+WITH r AS (SELECT id, ready_at FROM delivery WHERE state = ? AND lane = ? AND ready_at <= ?
+    ORDER BY ready_at LIMIT ? FOR UPDATE SKIP LOCKED)
+UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
+FROM r, submission AS s WHERE d.id = r.id AND s.id = d.submission_id
+RETURNING {QUEUE_COLUMNS}, r.ready_at
+"""  # noqa: S608 - our own column names
+_HELD: Final = (
+    "(SELECT value ->> 0 AS id, CAST(value ->> 1 AS integer) AS fence FROM json_each(?)) AS j"
+)
+_IS_HELD: Final = "delivery.id = j.id AND delivery.state = 1 AND delivery.leases = j.fence"
+_STILL_HELD: Final = (
+    f"SELECT delivery.id, delivery.submission_id FROM delivery JOIN {_HELD} ON {_IS_HELD}"  # noqa: S608
+    " ORDER BY delivery.id FOR UPDATE OF delivery"
+)
+_BEGIN: Final = (
+    f"UPDATE delivery SET attempts = attempts + 1 FROM {_HELD} WHERE {_IS_HELD}"  # noqa: S608
+    " RETURNING delivery.id"
+)
+_RENEW: Final = (
+    f"UPDATE delivery SET ready_at = ? FROM {_HELD} WHERE {_IS_HELD} RETURNING delivery.id"  # noqa: S608
+)
+_KNOWN: Final = "SELECT id FROM submission WHERE id IN (SELECT value FROM json_each(?))"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))"
+_NEWS: Final = (
+    "UPDATE counter SET value = value + 1 WHERE name = 'news'",
+    "SELECT pg_notify('gatepost', '')",
+)
+
+
+class PostgresTransaction(PostgresReading, QueueChanges):
+    """`Transaction` for all jobs of one batch. `places` are the contents that came with them."""
+
+    settled_events: ClassVar[str] = ""  # its own events are its own to see
+
+    def __init__(
+        self,
+        pending: PostgresPending,
+        places: Mapping[SubmissionId, Kept],
+        connection: Connection,
+        ahead: int,
+    ) -> None:
+        super().__init__(connection, ahead)
+        self._pending: PostgresPending = pending
+        self._places = places
+        self._known: set[str] = set()
+        self._locked: set[str] = set()
+        #: Others are to hear of it at once.
+        self.told = False
+
+    def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
+        self._pending.flush()
+        return super()._rows(sql, bindings)
+
+    def _run(self, sql: str, bindings: Iterable[Any] = ()) -> None:
+        self._change_later(sql, bindings)
+
+    def _change(self, sql: str, bindings: Iterable[Any] = ()) -> int:
+        with self._connection.pipeline():  # its end waits for the answers
+            done = self._change_later(sql, bindings)
+        return done.rowcount
+
+    def _change_later(self, sql: str, bindings: Iterable[Any]) -> Cursor:
+        self._pending.flush()
+        said = statement(sql)
+        self.told |= said.told
+        return self._connection.execute(said.text, values(said, bindings))
+
+    def look_for_known(self) -> None:
+        """Find out which messages of this batch are there already."""
+        if self._places:
+            rows = self._rows(_KNOWN, (as_json(list(self._places)),))
+            self._known = {row[0] for row in rows}
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._pending.flush()
+
+    def tell(self) -> None:
+        """Let others know, as the last thing: whoever commits news waits for who does already."""
+        for sql in _NEWS:
+            self._run(sql)
+
+    def execute(self, sql: str, bindings: Iterable[Any] = ()) -> int:
+        """Run a statement of housekeeping; return how many rows it changed."""
+        return self._change(sql, bindings)
+
+    # -- the queue
+    def _is_known(self, submission_id: SubmissionId) -> bool:
+        if submission_id in self._known:
+            return True
+        if submission_id in self._places:
+            return False
+        return self.submission(submission_id) is not None
+
+    def _queued(self, *, handed_over: bool) -> None:
+        self.told |= not handed_over
+
+    def lease_due(
+        self,
+        now: datetime,
+        lease: Lease,
+        *,
+        limit: int,
+        within: Mapping[Lane, int] | None = None,
+    ) -> list[Leased]:
+        """Lease deliveries that are due, then such whose lease has ended."""
+        room = {lane: limit if within is None else within.get(lane, 0) for lane in LANES}
+        leased: list[Leased] = []
+        for state in (DUE, LEASED):
+            leased += self._lease(state, now, lease, limit - len(leased), room)
+        return leased
+
+    def _lease(
+        self, state: int, now: datetime, lease: Lease, limit: int, room: dict[Lane, int]
+    ) -> list[Leased]:
+        """Lease what is ready in a state, the most urgent lane first; `room` shrinks."""
+        at = self._stored(now)
+        counts = next(self._rows(_HOW_MANY, (state, at, limit)))
+        waiting = {lane: min(n, room[lane]) for lane, n in zip(LANES, counts, strict=True) if n}
+        leased: list[Leased] = []
+        for lane, count in deal(limit, waiting).items() if waiting else ():
+            if count:
+                until = self._stored(lease.until)
+                wanted = (state, LANE_NUMBERS[lane], at, count, until, lease.worker)
+                rows = sorted(self._rows(_LEASE, wanted), key=lambda row: (row[-1], row[0]))
+                leased += map(_leased, rows)
+                room[lane] -= len(rows)
+        return leased
+
+    def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
+        """Count an attempt for each delivery still held."""
+        return {row[0] for row in self._rows(_BEGIN, (_held_json(held),))}
+
+    def renew(self, held: Iterable[Held], until: datetime) -> set[DeliveryId]:
+        """Prolong leases."""
+        wanted = (self._stored(until), _held_json(held))
+        return {row[0] for row in self._rows(_RENEW, wanted)}
+
+    def free_leases(self, worker_prefix: str) -> int:
+        """Make due what workers whose id begins so held."""
+        freed = super().free_leases(worker_prefix)
+        self.told |= freed > 0
+        return freed
+
+    def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
+        wanted = _held_json(held)
+        if wanted == "[]":
+            return {}
+        return {row[0]: row[1] for row in self._rows(_STILL_HELD, (wanted,))}
+
+    def _changeable(
+        self, ids: Sequence[DeliveryId], states: Sequence[DeliveryState]
+    ) -> list[DeliveryId]:
+        numbers = ", ".join(str(NUMBERS[state]) for state in states)
+        sql = (
+            "SELECT id FROM delivery WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+            f" AND state IN ({numbers}) ORDER BY id FOR UPDATE"
+        )
+        return [row[0] for row in self._rows(sql, (as_json(list(ids)),))]
+
+    # -- what is read to be changed
+    def _lock(self, subject: str) -> None:
+        if subject not in self._locked:
+            self._locked.add(subject)
+            self._rows(_LOCK, (subject,))
+
+    def account(self, name: AccountName) -> Account | None:
+        """Return one account, for this transaction alone."""
+        self._lock(f"account/{name}")
+        return super().account(name)
+
+    def credentials(self, account: AccountName) -> list[Credential]:
+        """Return an account's credentials, for this transaction alone."""
+        self._lock(f"account/{account}")
+        return super().credentials(account)
+
+    def certificates(self) -> list[Credential]:
+        """Return all client certificates, for this transaction alone."""
+        self._lock("certificates")
+        return super().certificates()
+
+    def guessed(self, subject: str) -> Guessed | None:
+        """Return what one subject did, for this transaction alone: one lock for all subjects, as
+        a job asks for several in no order.
+        """
+        self._lock("guessing")
+        return super().guessed(subject)
+
+    def domain(self, name: str) -> Domain | None:
+        """Return one sending domain, for this transaction alone."""
+        self._lock(f"domain/{name}")
+        return super().domain(name)
+
+    def domain_look(self, domain: str) -> DomainLook | None:
+        """Return the last look at a domain, for this transaction alone."""
+        self._lock(f"domain/{domain}")
+        return super().domain_look(domain)
+
+    def domain_claims(self, domain: str | None = None) -> list[DomainClaim]:
+        """Return the claims to a domain, for this transaction alone."""
+        self._lock(f"domain/{domain}")
+        return super().domain_claims(domain)
+
+    def kept_key(self, account: AccountName, key: str) -> KeptKey | None:
+        """Return what a key stands for; nobody else learns of it before the commit."""
+        self._lock(f"key/{account}/{key}")
+        return super().kept_key(account, key)
+
+    def history(self, credential: CredentialId) -> History | None:
+        """Return a history, for this transaction alone."""
+        self._lock("histories")
+        return super().history(credential)
+
+    def held_histories(self, account: AccountName) -> list[History]:
+        """Return histories, for this transaction alone."""
+        self._lock("histories")
+        return super().held_histories(account)
+
+    def account_rule(self, account: AccountName) -> AccountRule:
+        """Return an account's rule, for this transaction alone."""
+        self._lock(f"account/{account}")
+        return super().account_rule(account)
+
+    def tally(self, subject: Subject) -> Tally:
+        """Return what a subject has sent, for this transaction alone."""
+        self._lock_tally(subject)
+        return super().tally(subject)
+
+    def quota_leases(self, subject: Subject) -> list[QuotaLease]:
+        """Return what workers hold of a subject's limits, for this transaction alone."""
+        self._lock_tally(subject)
+        return super().quota_leases(subject)
+
+    def _lock_tally(self, subject: Subject) -> None:
+        # By its row, not by number: `spend` takes many at once.
+        if f"quota/{subject}" not in self._locked:
+            self._locked.add(f"quota/{subject}")
+            self._pending.flush()
+            self._pending.lock_tallies([subject])
+
+    def recall(self, subject: Subject, by: WorkerId) -> None:
+        """Mark the leases of all other workers on a subject; they hear of it."""
+        super().recall(subject, by)
+        self.told = True
+
+    def count_bulk(self, counts: Iterable[BulkCount]) -> list[BulkCount]:
+        """Add to the counts, in an order that is everybody's."""
+        wanted = list(counts)
+        order = sorted(
+            range(len(wanted)), key=lambda n: (wanted[n].day, wanted[n].provider, wanted[n].domain)
+        )
+        totals = dict(zip(order, super().count_bulk([wanted[n] for n in order]), strict=True))
+        return [totals[n] for n in range(len(wanted))]
+
+
+def _held_json(held: Iterable[Held]) -> str:
+    return as_json(sorted((one.id, one.fence) for one in held))
+
+
+def _leased(row: Row) -> Leased:
+    delivery = delivery_of(row)
+    return Leased(delivery, submission_of(row[DELIVERY_WIDTH:]), delivery.leases)

@@ -1,0 +1,178 @@
+"""The writer's hands in PostgreSQL: one connection, one transaction for each batch.
+
+Statements that need no answer travel together (libpq's pipeline): a batch that only stores messages
+costs one round trip, however many they are. Contents are rows of the same transaction.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors
+
+from gatepost.model.ids import SubmissionId
+from gatepost.store.group_commit import Content, Run
+from gatepost.store.pending import Keeping
+from gatepost.store.postgresql_clock import StoreClock
+from gatepost.store.postgresql_connection import (
+    TRY_AGAIN,
+    Address,
+    Connection,
+    begin,
+    connect,
+    discard,
+    said,
+    store_trouble,
+)
+from gatepost.store.postgresql_pending import Kept, PostgresPending, kept
+from gatepost.store.postgresql_transaction import PostgresTransaction
+from gatepost.store.postgresql_words import statement, values
+from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.rows import Row
+
+_log = logging.getLogger(__name__)
+
+#: How often a job is tried that others got in the way of.
+_TRIES: Final = 6
+_PAUSE: Final = 0.05
+#: Seconds after which a full disk is tried again.
+_FULL_FOR: Final = 5.0
+
+
+@dataclass(slots=True)
+class Own:
+    """How often this process has told news: those it need not hear. `lock` is held from before
+    the commit until it is counted, and by who compares.
+    """
+
+    lock: Lock
+    count: int = 0
+
+
+class PostgresWriter:
+    """`Keeper` over PostgreSQL. Opens its connection with its first batch."""
+
+    def __init__(self, address: Address, keeping: Keeping, clock: StoreClock) -> None:
+        self._address = address
+        self._keeping = keeping
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._base = 0
+        self._known_tables: set[str] = set()
+        self.own = Own(Lock())
+        self._full_until = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the database has said lately that its disk is full."""
+        return time.monotonic() < self._full_until
+
+    # -- phase 1
+    def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Kept]:
+        """Make contents ready to be written with their rows."""
+        if self.is_full:
+            msg = "the database's disk is full"
+            raise DiskFullError(msg)
+        return {content[0]: kept(content[1]) for content in contents}
+
+    # -- phase 2
+    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Kept]) -> list[Any]:
+        """Run jobs in one transaction. Raises StoreUnavailableError, or what a job raised."""
+        for number in range(_TRIES):
+            try:
+                return self._commit(runs, places, is_careful=number > 0)
+            except TRY_AGAIN as error:
+                self._known_tables.clear()
+                trouble: psycopg.Error = error
+                if len(runs) > 1 and number:
+                    raise  # each for itself, then
+                if number:
+                    time.sleep(random.uniform(0, _PAUSE * 2**number))  # noqa: S311 - no secret
+            except psycopg.Error as error:
+                raise self._trouble(error) from error
+        raise StoreUnavailableError(said(trouble)) from trouble
+
+    def _trouble(self, error: psycopg.Error) -> Exception:
+        trouble = store_trouble(error)
+        if trouble is None:
+            return error
+        if isinstance(trouble, DiskFullError):
+            self._full_until = time.monotonic() + _FULL_FOR
+        self._forget()
+        return trouble
+
+    def _commit(
+        self, runs: Sequence[Run], places: Mapping[SubmissionId, Kept], *, is_careful: bool
+    ) -> list[Any]:
+        connection = self._open()
+        wall, ahead = self._clock.now()
+        try:
+            with connection.pipeline():
+                begin(connection)
+                pending = PostgresPending(
+                    self._execute,
+                    self._base,
+                    known_tables=self._known_tables,
+                    now=wall + ahead,
+                    keeping=self._keeping,
+                )
+                transaction = PostgresTransaction(pending, places, connection, ahead)
+                if is_careful:
+                    transaction.look_for_known()
+                results = [run(transaction) for run in runs]
+                transaction.flush()
+                if not transaction.told:
+                    connection.execute(b"COMMIT")
+            if transaction.told:
+                self._tell(connection, transaction)
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        return results
+
+    def _tell(self, connection: Connection, transaction: PostgresTransaction) -> None:
+        with self.own.lock, connection.pipeline():
+            transaction.tell()
+            connection.execute(b"COMMIT")
+            self.own.count += 1
+
+    def _roll_back(self, connection: Connection) -> None:
+        self._known_tables.clear()
+        try:
+            connection.execute(b"ROLLBACK")
+        except psycopg.Error as error:
+            _log.debug("store: rolling back: %s", said(error))
+            self._forget()
+
+    def _execute(self, sql: str, bindings: Iterable[Any]) -> Iterator[Row]:
+        words = statement(sql)
+        return iter(self._open().execute(words.text, values(words, bindings)))
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            connection = connect(self._address)
+            try:
+                base = connection.execute(b"SELECT value FROM counter WHERE name = 'event'")
+                ((self._base,),) = base.fetchall()
+            except errors.UndefinedTable:
+                discard(connection)
+                # Made anew by no hand of ours, and mail would seem to be gone.
+                msg = f"{self._address.where()} holds no tables of Gatepost"
+                raise StoreUnavailableError(msg) from None
+            self._connection = connection
+        return self._connection
+
+    def _forget(self) -> None:
+        """Close a connection that has had trouble: the next batch opens another."""
+        connection, self._connection = self._connection, None
+        self._known_tables.clear()
+        discard(connection)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._forget()

@@ -1,0 +1,108 @@
+"""Housekeeping: what is kept for a while, and no longer.
+
+Everything is done in small steps through the ordinary writer, so that mail goes on meanwhile.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, ClassVar, Final
+
+from gatepost.store.days import table_day
+from gatepost.store.group_commit import Content
+from gatepost.store.rows import Row, as_json, microseconds
+
+_log = logging.getLogger(__name__)
+
+#: Rows changed in one step.
+_STEP: Final = 500
+
+#: Contents that are kept no longer.
+OUTLIVED: Final = (
+    "submission_id IN (SELECT submission_id FROM content AS c"
+    " WHERE c.keep_until <= ? AND NOT EXISTS"
+    " (SELECT 1 FROM delivery AS d WHERE d.submission_id = c.submission_id) AND NOT EXISTS"
+    " (SELECT 1 FROM notice AS n WHERE n.submission_id = c.submission_id) LIMIT ?)"
+)
+_FORGET_SUBMISSIONS: Final = (
+    "DELETE FROM submission WHERE finished_at < ? AND id IN (SELECT value FROM json_each(?))"
+    " AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.submission_id = submission.id)"
+)
+
+
+#: What was counted longer ago matters to no window (`model.quota`).
+QUOTAS_KEPT: Final = timedelta(days=31)
+#: A credential that wakes after a year is known still, and that it did nothing lately (its history is
+#: some kilobytes at most).
+_HISTORIES_KEPT: Final = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeper:
+    """One round of housekeeping. `ask` and `change` are the store's read and write."""
+
+    #: Bound to the time, and to how many at most.
+    outlived: ClassVar[str] = f"DELETE FROM content WHERE {OUTLIVED}"  # noqa: S608
+
+    retention: timedelta
+    ask: Callable[[Callable[[Any], Any]], Awaitable[Any]]
+    change: Callable[[Callable[[Any], Any], Content | None], Awaitable[Any]]
+
+    async def tidy(self, now: datetime) -> None:
+        """Do all of it. Raises StoreUnavailableError."""
+        await self._drop_outlived_content(now)
+        await self._drop_days(now)
+        await self._forget_quotas(now - QUOTAS_KEPT)
+        await self._forget_histories(now - _HISTORIES_KEPT)
+
+    async def _rows(self, sql: str, *bindings: object) -> list[Row]:
+        rows: list[Row] = await self.ask(lambda reading: reading.rows(sql, bindings))
+        return rows
+
+    async def _execute(self, sql: str, *bindings: object) -> int:
+        changed: int = await self.change(lambda changes: changes.execute(sql, bindings), None)
+        return changed
+
+    async def _drop_outlived_content(self, now: datetime) -> None:
+        while await self._execute(self.outlived, microseconds(now), _STEP) == _STEP:
+            pass
+
+    async def _drop_days(self, now: datetime) -> None:
+        oldest = (now - self.retention).date()
+        tables: list[str] = await self.ask(
+            lambda reading: reading.days("delivery") + reading.days("event")
+        )
+        for table in tables:
+            if table_day(table) >= oldest:
+                continue
+            if table.startswith("delivery"):
+                await self._forget_submissions(table)
+            await self._drop(table)
+            _log.info("store: dropped %s", table)
+
+    async def _drop(self, table: str) -> None:
+        await self._execute(f"DROP TABLE IF EXISTS {table}")
+
+    async def _forget_submissions(self, table: str) -> None:
+        """Drop the submissions whose last delivery was finished on that day."""
+        end = datetime.combine(table_day(table), time(), UTC) + timedelta(days=1)
+        after = ""
+        while True:
+            sql = f"SELECT id, submission_id FROM {table} WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+            rows = await self._rows(sql, after, _STEP)
+            if not rows:
+                return
+            ids = as_json(sorted({row[1] for row in rows}))
+            await self._execute(_FORGET_SUBMISSIONS, microseconds(end), ids)
+            after = rows[-1][0]
+
+    async def _forget_quotas(self, before: datetime) -> None:
+        sql = "SELECT 1 FROM quota WHERE changed_at < ? LIMIT 1"
+        while await self._rows(sql, microseconds(before)):
+            await self.change(lambda transaction: transaction.forget_quotas(before=before), None)
+
+    async def _forget_histories(self, before: datetime) -> None:
+        sql = "SELECT 1 FROM history WHERE changed_at < ? AND held_at IS NULL LIMIT 1"
+        while await self._rows(sql, microseconds(before)):
+            await self.change(lambda transaction: transaction.forget_histories(before=before), None)
