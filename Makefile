@@ -22,7 +22,7 @@ help:
 	@echo "make test            run the tests (PYTEST_ARGS='...' for more arguments)"
 	@echo "make check           lint, types, layers, hygiene, generated documents"
 	@echo "make interop         mail clients and servers of others against Gatepost"
-	@echo "make crash           kill -9 under load: nothing that got 250 is lost"
+	@echo "make crash           kill -9, full and broken disks, turned clocks: nothing that got 250 is lost"
 	@echo "make bench           speed beside other servers (bench/README.md)"
 	@echo "make docs            build the documentation into site/"
 	@echo "make reference       write the generated pages of docs/reference/ anew"

@@ -151,7 +151,13 @@ async def test_nobody_waits_for_ever(commits, keeper, monkeypatch):
         await first
     with pytest.raises(StoreUnavailableError, match="before it was written"):
         await second
+    # Who comes now hears it at once, until the writer gets on.
+    with pytest.raises(StoreUnavailableError, match="does not get on"):
+        await commits.write(lambda _: ran.append("fourth"))
     keeper.free.set()
+    async with asyncio.timeout(30):
+        while commits.is_stuck:
+            await asyncio.sleep(0.01)
     await commits.write(lambda _: ran.append("third"))
     # What its caller was told is not written was not.
     assert ran == ["first", "third"]

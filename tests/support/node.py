@@ -145,6 +145,10 @@ class Node:
     account: str = "app@example.com"
     password: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     ports: Ports = field(init=False)
+    #: What its programs find in their environment, besides.
+    surroundings: dict[str, str] = field(default_factory=dict)
+    #: How many files each of its processes may have open; 0: as many as ours.
+    open_files: int = 0
     process: subprocess.Popen[bytes] | Follower | None = field(default=None, init=False)
     #: What `start` started, first of the group of all that follow.
     first: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -191,7 +195,7 @@ class Node:
             capture_output=True,
             text=True,
             timeout=PATIENCE * 2,
-            env=environment(),
+            env=environment() | self.surroundings,
             check=False,
         )
         if check and done.returncode:
@@ -237,12 +241,13 @@ class Node:
     def start(self) -> None:
         """Start `serve` and wait until every port accepts."""
         with self.log.open("ab") as log:
+            limit = [] if not self.open_files else ["prlimit", f"--nofile={self.open_files}"]
             self.process = subprocess.Popen(
-                [*_program(), "-c", str(self.config), "serve"],
+                [*limit, *_program(), "-c", str(self.config), "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env=environment() | self.surroundings,
                 start_new_session=True,
             )
         self.first = self.process

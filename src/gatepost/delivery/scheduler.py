@@ -8,6 +8,7 @@ they are needed, and what cannot be sent before the worker stops is given back.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,6 +39,8 @@ _SLOW_PAUSE = timedelta(seconds=60)
 _STOPPED = "the worker that held it stopped"
 #: How often idle connections are looked at, in seconds.
 _TIDY = 1.0
+#: So long between tries to give back while the store is away, in seconds.
+_STORE_PAUSE = 1.0
 
 _SETTLED_AT_ONCE = {
     ViaCapture: Outcome(OutcomeKind.CAPTURED, status="2.0.0", text="captured"),
@@ -212,12 +215,20 @@ class Scheduler:
             self._spawn(self._give_back(ours, at, reason))
 
     async def _give_back(self, held: list[Held], at: datetime, reason: str) -> None:
-        try:
-            await self._store.write(lambda transaction: transaction.give_back(held, at, reason))
-        except StoreUnavailableError as trouble:
-            _log.warning("%d deliveries wait for their leases to end: %s", len(held), trouble)
-            return
-        self.due_by(at)
+        ends = self._loop.time() + self._bounds.lease
+        while True:
+            try:
+                await self._store.write(lambda transaction: transaction.give_back(held, at, reason))
+            except StoreUnavailableError as trouble:
+                if self._stopping.is_set() or self._loop.time() > ends:
+                    _log.warning(
+                        "%d deliveries wait for their leases to end: %s", len(held), trouble
+                    )
+                    return
+            else:
+                self.due_by(at)
+                return
+            await self._pause_or_stop(_STORE_PAUSE)
 
     def _written(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
         for one in settlements:
@@ -367,11 +378,12 @@ class Scheduler:
                 await what()
             except StoreUnavailableError as trouble:
                 _log.warning("the store is away: %s", trouble)
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+            await self._pause_or_stop(seconds)
+
+    async def _pause_or_stop(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     # -- small things
 

@@ -2,9 +2,48 @@
 
 import logging
 import sys
-from typing import Literal
+import time
+from collections.abc import Callable
+from typing import Final, Literal
 
 import structlog
+
+#: Warnings of one kind that are written in one stretch (seconds): what is away for hours, and tried
+#: many times a second, must not fill the disk with words about it.
+_AT_ONCE: Final = 5
+_STRETCH: Final = 30.0
+_MOST_KINDS: Final = 1000
+
+
+class Damper(logging.Filter):
+    """Lets a few warnings of one kind (of one room, with the same wording) through in a stretch;
+    the first of the next one tells how many there were besides.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        #: By room and wording: when its stretch began, and how many there were.
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line is to be written; may add to it."""
+        if record.levelno != logging.WARNING:
+            return True
+        wording = str(record.msg)
+        if not any(map(str.isalpha, wording.replace("%s", ""))):
+            wording = record.getMessage()
+        key, now = (record.name, wording), self._clock()
+        began, count = self._kinds.get(key, (now, 0))
+        if now - began >= _STRETCH:
+            if count > _AT_ONCE:
+                more = f"{record.getMessage()} (and {count - _AT_ONCE} times more before)"
+                record.msg, record.args = more, ()
+            began, count = now, 0
+        if len(self._kinds) > _MOST_KINDS:
+            self._kinds.clear()
+        self._kinds[key] = (began, count + 1)
+        return count < _AT_ONCE
 
 
 def set_up_logs(form: Literal["text", "json"], level: int = logging.INFO) -> None:
@@ -30,6 +69,7 @@ def set_up_logs(form: Literal["text", "json"], level: int = logging.INFO) -> Non
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(Damper())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
+from gatepost.delivery.bounds import Bounds as DeliveryBounds
 from gatepost.delivery.deliver import DeliverySetup, set_up_delivery
 from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.routing import Routing, build_routing
@@ -29,6 +30,7 @@ from gatepost.net import channel_binding
 from gatepost.net.address import parse_socket_address
 from gatepost.net.clock import Entropy, now
 from gatepost.net.counters import WorkerCounters
+from gatepost.net.open_files import outgoing, raise_limit
 from gatepost.net.resolver import resolver_from
 from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.transport import Deadlines
@@ -118,6 +120,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId, heartbeat: H
             ),
             files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
             sign_again=lambda submission, content: sign_again(signer, submission, content),
+            bounds=DeliveryBounds(connections=outgoing(raise_limit())),
             entropy=entropy,
             is_heard=heartbeat.is_heard,
         ),

@@ -17,7 +17,7 @@ from gatepost.node.parts import read_tokens
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.sqlite import open_sqlite
-from gatepost.store.sqlite_writer import DATABASE
+from gatepost.store.sqlite_writer import DATABASE, free_space
 
 #: How the store's words for a damaged database begin.
 _DAMAGE: Final = ("CorruptError", "NotADBError")
@@ -118,6 +118,15 @@ def _store_words(database: Path, problem: Exception) -> str:
         return f"{database}: a newer Gatepost wrote it ({words}); update this one"
     if words.startswith(_DAMAGE):
         return f"{database} is damaged ({words}); put a backup in its place"
+    if _is_full(database.parent):
+        return f"the disk that holds {database.parent} is full: make room on it ({words})"
     if not isinstance(problem, StoreUnavailableError):
         words = f"{type(problem).__name__}: {words}"
     return f"the store in {database.parent} cannot be opened: {words}"
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        return free_space(directory) == 0
+    except StoreUnavailableError:
+        return False

@@ -11,13 +11,13 @@ from gatepost.net.address import parse_socket_address
 from gatepost.net.certificate import read_certificates
 from gatepost.net.clock import now
 from gatepost.net.counters import Counters
+from gatepost.net.open_files import FEWEST, raise_limit, too_few
 from gatepost.net.tls import FrontContexts
 from gatepost.node.business import Node, close, stamps_of
-from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.handover import inherit
 from gatepost.node.home import node_name
 from gatepost.node.logs import set_up_logs
-from gatepost.node.prepare import prepare_store
+from gatepost.node.prepare import CannotServeError, prepare_store
 from gatepost.node.sockets import open_http, open_listeners
 from gatepost.node.sole_server import sole_server, taken_over
 from gatepost.node.supervisor import Supervisor, hold_signals
@@ -100,14 +100,16 @@ def _tell_http(address: str) -> None:
 
 
 def _allow_connections(wanted: int, workers: int) -> None:
-    """Get the open files that connections need, or say that there are too few."""
+    """Get the open files that connections need, or say that there are too few.
+
+    Raises:
+        CannotServeError: so few that a worker could not even start.
+
+    """
     open_files = raise_limit()
-    possible = workers * capacity(open_files)
-    if wanted > possible:
-        _log.warning(
-            "[limits] connections is %d, %d open files per process allow %d; "
-            "raise the limit (LimitNOFILE= in systemd)",
-            wanted,
-            open_files,
-            possible,
-        )
+    mend = "raise the limit (LimitNOFILE= in systemd, ulimit -n in a shell)"
+    if open_files < FEWEST:
+        words = f"{open_files} open files per process are too few, {FEWEST} the least"
+        raise CannotServeError(f"{words}; {mend}")
+    if words := too_few(open_files, connections=wanted, workers=workers):
+        _log.warning("%s; %s", words, mend)

@@ -24,9 +24,9 @@ from gatepost.model.settings import ListenerSettings, Settings
 from gatepost.net.certificate import CertificateError, parse_certificate
 from gatepost.net.clock import now
 from gatepost.net.counters import WorkerCounters
+from gatepost.net.open_files import capacity, raise_limit
 from gatepost.net.tls import FrontContexts
 from gatepost.node.child import SERVES
-from gatepost.node.descriptors import capacity, raise_limit
 from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
@@ -198,7 +198,14 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _measure(self, store: Store) -> None:
-        self._disk = await store.free_space()
+        was, self._disk = self._disk, await store.free_space()
+        if self._disk == 0 < was:
+            _log.error(
+                "the disk that holds %s is full up to the reserve: new mail is put off (452)",
+                self._settings.data_dir,
+            )
+        elif was == 0 < self._disk:
+            _log.info("the disk that holds %s has room again", self._settings.data_dir)
 
     async def _listen_to_supervisor(self, store: Store) -> None:
         """Take new certificates, and what the dead held; stop when the supervisor is gone

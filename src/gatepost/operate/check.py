@@ -21,6 +21,7 @@ from gatepost.model.domain_name import parse_host_port
 from gatepost.model.route import ClientCertificate
 from gatepost.model.secret import Secret
 from gatepost.model.settings import CertificateSettings, Role, Settings
+from gatepost.net import open_files
 from gatepost.net.address import parse_socket_address
 from gatepost.net.certificate import (
     CertificateError,
@@ -75,6 +76,7 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
         *_certificates(settings, now),
         *_ports(settings),
         *_relaying(settings, prove),
+        *_open_files(settings),
         # Last: from here on, root is the owner of data_dir.
         *_data_dir(settings.data_dir),
         # As the one who will have to read them.
@@ -248,6 +250,18 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         else:
             words = (problem.strerror or str(problem)).lower()
             yield Finding(Grade.FAULT, subject, words, "is it an address of this machine?")
+
+
+def _open_files(settings: Settings) -> Iterator[Finding]:
+    """Look at the limit that a server gets that is started as `check` was."""
+    files = open_files.granted()
+    wanted, workers = settings.limits.connections, settings.workers or os.cpu_count() or 1
+    mend = "LimitNOFILE= in systemd, ulimit -n in a shell"
+    if files < open_files.FEWEST:
+        what = f"{files} per process are too few, {open_files.FEWEST} the least"
+        yield Finding(Grade.FAULT, "open files", what, mend)
+    elif words := open_files.too_few(files, connections=wanted, workers=workers):
+        yield Finding(Grade.WARNING, "open files", words, mend)
 
 
 def _relaying(settings: Settings, prove: Prove) -> Iterator[Finding]:

@@ -101,6 +101,8 @@ class GroupCommit:
         self._waiting: deque[_Job] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._ended = self._loop.create_future()
+        #: The writer sits on a batch whose callers have given up: who comes now need not wait, too.
+        self.is_stuck = False
         self._closing = False
         self._thread = threading.Thread(target=self._work, name=f"{name}-writer", daemon=True)
         self._thread.start()
@@ -129,6 +131,9 @@ class GroupCommit:
         if self._closing:
             job.future.set_exception(StoreUnavailableError("the store is closed"))
             return job.future
+        if self.is_stuck:
+            job.future.set_exception(StoreUnavailableError("the writer does not get on"))
+            return job.future
         self._waiting.append(job)
         self._jobs.put(job)
         if self._sweeper is None:
@@ -137,6 +142,7 @@ class GroupCommit:
 
     # -- on the loop
     def _hand_back(self, jobs: Sequence[_Job]) -> None:
+        self.is_stuck = False
         for job in jobs:
             if job.future.done():
                 continue
@@ -158,7 +164,7 @@ class GroupCommit:
             job = self._waiting.popleft()
             if job.future.done():
                 continue
-            job.given_up = True
+            job.given_up = self.is_stuck = True
             words = "while it was written" if job.taken else "before it was written"
             msg = f"no answer within {self._deadline:g} s, {words}"
             _log.error("store: %s", msg)

@@ -100,7 +100,10 @@ class SegmentWriter:
             places, buffers = self._lay_out(contents)
             end = _write(file, buffers, self._offset)
         except OSError as error:
-            self._cut()
+            if error.errno in _FULL:
+                self._cut()
+            else:
+                self._leave()  # it may lie on a disk that is no longer there
             raise disk_trouble(error) from error
         try:
             os.fdatasync(file)

@@ -117,7 +117,9 @@ class SqliteStore:
         self._retention = retention
         self._checkpointer = Checkpointer(data_dir)
         keeping = Keeping(retention.content, retention.captured)
-        self._writer = SqliteWriter(data_dir, keeping, clock, self._checkpointer.grown)
+        self._writer = SqliteWriter(
+            data_dir, keeping, clock, self._checkpointer.grown, self._checkpointer.wake
+        )
         self._commits = GroupCommit(self._writer, name=f"store {worker}")
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         self._reader = threading.local()

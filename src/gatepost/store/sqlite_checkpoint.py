@@ -47,6 +47,10 @@ class Checkpointer:
             self._copied = pages
             self._wake.set()
 
+    def wake(self) -> None:
+        """Copy now: the WAL cannot grow."""
+        self._wake.set()
+
     def close(self) -> None:
         """End the thread; blocks until it has."""
         self._ending = True

@@ -79,12 +79,16 @@ class SqliteWriter:
         keeping: Keeping,
         clock: Callable[[], datetime],
         on_commit: Callable[[int], None],
+        on_full: Callable[[], None],
     ) -> None:
-        """`on_commit` is told how many pages wait in the WAL; called in the writer thread."""
+        """`on_commit` is told how many pages wait in the WAL, `on_full` that the disk had no room for
+        more of them; both are called in the writer thread.
+        """
         self._data_dir = data_dir
         self._keeping = keeping
         self._clock = clock
         self._on_commit = on_commit
+        self._on_full = on_full
         self._segment = SegmentWriter(data_dir / CONTENT)
         self._lock: int | None = None
         self._connection: apsw.Connection | None = None
@@ -112,6 +116,10 @@ class SqliteWriter:
             if trouble is None:
                 raise
             self._forget()
+            if isinstance(trouble, DiskFullError):
+                # What is copied into the database makes room in the WAL: settling goes on, and
+                # frees more.
+                self._on_full()
             raise trouble from error
         self._segment.committed()
         return results
@@ -160,24 +168,22 @@ class SqliteWriter:
         """Let go of everything."""
         self._segment.close()
         self._forget()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     @contextmanager
     def _locked(self) -> Iterator[apsw.Connection]:
         connection = self._open()
         try:
-            if self._lock is None:
+            lock = self._lock
+            if lock is None:
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                self._lock = os.open(self._data_dir / LOCK, flags, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+                lock = self._lock = os.open(self._data_dir / LOCK, flags, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:
             raise disk_trouble(error) from error
         try:
             yield connection
         finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:
@@ -196,8 +202,11 @@ class SqliteWriter:
         return apsw.SQLITE_OK
 
     def _forget(self) -> None:
-        """Close a connection that has had trouble: the next batch opens another."""
+        """Close what has had trouble: the next batch opens it anew, perhaps on another disk."""
         connection, self._connection = self._connection, None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
         self._known_tables.clear()
         if connection is not None:
             try:
