@@ -7,7 +7,7 @@ deadline (RFC 5321 §4.5.3.2).
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.lookup import Ourselves
@@ -54,6 +54,7 @@ from gatepost.wire.smtp.client_events import (
 )
 from gatepost.wire.smtp.extensions import Channel, Offers
 from gatepost.wire.smtp.reply_reader import ServerReply
+from gatepost.wire.values import changed
 
 #: Returns the context for a next hop that must be verified (True) or may be anybody (False), to
 #: which a certificate of ours is shown.
@@ -158,7 +159,7 @@ class Link:
         in_mailbox = self._session.dialect is Dialect.LMTP
         if not reports and not in_mailbox:
             return outcome
-        return replace(outcome, reports=reports, in_mailbox=in_mailbox)
+        return changed(outcome, reports=reports, in_mailbox=in_mailbox)
 
     async def close(self) -> None:
         """Say QUIT, where there is anybody to hear it, and close. The reply is not waited for."""

@@ -7,13 +7,13 @@ work; called off the event loop.
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from gatepost.model.delivery import Outcome
 from gatepost.returns.outcome import DISK_FULL, LOCAL_TROUBLE, Spoken, deferred, delivered
+from gatepost.wire.values import changed
 
 #: What a folder's name may hold besides letters and digits; the rest is written %XX.
 _PLAIN: Final = "@+-_=~."
@@ -58,7 +58,7 @@ def deliver(
         words = (trouble.strerror or str(trouble)).lower()
         return deferred(status, f"cannot write to the maildir {maildir.name}: {words}")
     outcome = delivered(f"stored in the maildir {maildir.name}", Spoken(host="maildir"))
-    return replace(outcome, in_mailbox=True)
+    return changed(outcome, in_mailbox=True)
 
 
 def header_lines(reverse_path: str, forward_path: str) -> tuple[bytes, bytes]:

@@ -25,12 +25,13 @@ from gatepost.model.secret import Secret
 from gatepost.model.settings import RefreshSettings, RouteSettings, Settings
 from gatepost.model.via import parse_delivery_target, parse_pattern, parse_via
 from gatepost.wire.smtp.grammar import parse_path
+from gatepost.wire.values import value
 
 _POSTMASTER: Final = "postmaster"
 _TO_MX: Final = ViaMx()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hop:
     """The next step of one delivery.
 

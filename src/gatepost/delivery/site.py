@@ -12,6 +12,7 @@ from random import Random
 from gatepost.model.route import TlsMode, UpstreamLogin
 from gatepost.net.address import SocketAddress
 from gatepost.net.dialer import happy_order
+from gatepost.wire.values import value
 
 
 class Kind(Enum):
@@ -44,7 +45,7 @@ class Site:
     directory: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Target:
     """One address to dial, and the name that its certificate should have."""
 

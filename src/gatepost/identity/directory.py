@@ -8,7 +8,7 @@ at once: under load the database changes with every poll, the accounts hardly ev
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from gatepost.model.account import Account, Credential
 from gatepost.model.history import Hold, history_id
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.store.protocols import Reading, Store
+from gatepost.wire.values import changed
 
 #: With the poll's 0.2 s and the time of a read, this stays below 1 s.
 _STALE_AFTER: Final = 0.6
@@ -57,7 +58,7 @@ class Entry:
         if not found.senders and found.lane is None:
             return self.account
         lane = found.lane or self.account.lane
-        return replace(self.account, narrowed=found.senders, lane=lane)
+        return changed(self.account, narrowed=found.senders, lane=lane)
 
 
 @dataclass(frozen=True, slots=True)

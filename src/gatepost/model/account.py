@@ -8,6 +8,7 @@ from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.lane import Lane
 from gatepost.model.quota import Limits
 from gatepost.model.secret import Secret
+from gatepost.wire.values import value
 
 
 class AccountState(StrEnum):
@@ -25,7 +26,7 @@ class CredentialKind(StrEnum):
     CERTIFICATE = "certificate"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Account:
     """Somebody or something that may send mail.
 

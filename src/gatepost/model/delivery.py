@@ -1,6 +1,5 @@
 """One recipient's way out, and what became of each attempt."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -8,6 +7,7 @@ from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
 from gatepost.wire.smtp.notification import NO_WISHES, RecipientWishes
+from gatepost.wire.values import value
 
 
 class DeliveryState(StrEnum):
@@ -38,7 +38,7 @@ class OutcomeKind(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outcome:
     """What one attempt came to, and who said so.
 
@@ -65,7 +65,7 @@ class Outcome:
         return " ".join(p for p in (str(self.code or ""), self.status, self.text) if p)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delivery:
     """One recipient of one submission.
 
@@ -92,7 +92,7 @@ class Delivery:
     wishes: RecipientWishes = NO_WISHES
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Leased:
     """A delivery in this worker's hands until the lease ends.
 

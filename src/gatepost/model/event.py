@@ -1,11 +1,12 @@
 """What happened: one vocabulary for journal, trace, webhooks and metrics."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
+from gatepost.wire.values import value
 
 #: What a fact may be: no nesting, no secret, no content.
 Fact = str | int | float | bool
@@ -58,7 +59,7 @@ class EventKind(StrEnum):
     WORKER_LOST = "worker.lost"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """One thing that happened, written in the transaction that made it happen.
 

@@ -1,11 +1,11 @@
 """A message that we took responsibility for (RFC 5321 §4.2.5), without its content."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from gatepost.model.ids import AccountName, CredentialId, SubmissionId
 from gatepost.wire.smtp.notification import Ret
+from gatepost.wire.values import value
 
 
 class Origin(StrEnum):
@@ -16,7 +16,7 @@ class Origin(StrEnum):
     RETURN = "return"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Submission:
     """One accepted message.
 

@@ -7,7 +7,7 @@ SMTP, by the API and our own returns all enter here.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -44,6 +44,7 @@ from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.grammar import parse_mailbox
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from gatepost.wire.smtp.replies import SIGNATURE_BROKEN, Reply
+from gatepost.wire.values import changed, value
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ _LARGE: Final = 128 * 1024
 _NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Accepted:
     """A message that we may take: rows and content, ready to be stored. `authors` are the
     addresses of From where it is our account's or we ourselves: whose domain signs it; `signed_by`
@@ -234,11 +235,11 @@ async def signed(accepted: Accepted, to: Acceptance) -> Accepted | Reply:
         return accepted
     size = submission.size + len(made.prefix)
     facts = {**accepted.event.facts, "size": size, "signed": " ".join(made.by)}
-    return replace(
+    return changed(
         accepted,
-        submission=replace(submission, size=size),
+        submission=changed(submission, size=size),
         pieces=(made.prefix, *accepted.pieces),
-        event=replace(accepted.event, facts=facts),
+        event=changed(accepted.event, facts=facts),
         signed_by=tuple(dict.fromkeys(name.partition("/")[0] for name in made.by)),
     )
 
@@ -277,7 +278,7 @@ async def keep(accepted: Accepted, to: Acceptance) -> SubmissionId | None:
     return kept.id
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Kept:
     """Under which id a message is stored (None: not at all), and what was leased with it."""
 
@@ -286,7 +287,7 @@ class _Kept:
 
 
 def _repeated(event: Event, first: SubmissionId) -> Event:
-    return replace(event, kind=EventKind.REPEATED, submission_id=first)
+    return changed(event, kind=EventKind.REPEATED, submission_id=first)
 
 
 async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
@@ -349,13 +350,13 @@ def _if_key_is_published(accepted: Accepted, signer: Signer) -> Accepted | Reply
         return refusal(domain)
     reason = waits_for(domain)
     deliveries = tuple(
-        replace(each, state=DeliveryState.HELD, reason=reason)
+        changed(each, state=DeliveryState.HELD, reason=reason)
         if each.state is DeliveryState.DUE
         else each
         for each in accepted.deliveries
     )
-    event = replace(accepted.event, facts={**accepted.event.facts, "held": reason})
-    return replace(accepted, deliveries=deliveries, event=event)
+    event = changed(accepted.event, facts={**accepted.event.facts, "held": reason})
+    return changed(accepted, deliveries=deliveries, event=event)
 
 
 def _accepted(
@@ -418,4 +419,4 @@ def _instructed(
     if asked.key is not None:
         paths = (delivery.forward_path for delivery in accepted.deliveries)
         once = once_under(asked.key, accepted.submission.reverse_path, paths, completed.pieces)
-    return replace(accepted, once=once, is_trial=asked.is_trial, stream=asked.stream)
+    return changed(accepted, once=once, is_trial=asked.is_trial, stream=asked.stream)

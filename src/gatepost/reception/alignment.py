@@ -21,6 +21,7 @@ from gatepost.wire.dkim.verify import DkimResult
 from gatepost.wire.message.addresses import a_labels
 from gatepost.wire.records.dmarc_foresight import Alignment, Departure, Foreseen, foresee
 from gatepost.wire.smtp.replies import NOT_ALIGNED, Reply
+from gatepost.wire.values import changed
 
 #: Seconds that acceptance waits for the DNS at most.
 PATIENCE: Final = 2.0
@@ -91,9 +92,9 @@ class Gate:
             if mode == "warn" and not accepted.is_trial:
                 self._warn(accepted, worst)
         facts = {**accepted.event.facts, "alignment": foreseen.words}
-        return replace(
+        return changed(
             accepted,
-            event=replace(accepted.event, facts=facts),
+            event=changed(accepted.event, facts=facts),
             organizational=verdicts[0].organizational,
         )
 
@@ -191,7 +192,7 @@ def _worst(verdicts: list[_Kept]) -> _Kept:
 
 
 def _also(departure: Departure, domains: Sequence[str]) -> Departure:
-    return replace(departure, dkim=tuple(dict.fromkeys((*departure.dkim, *domains))))
+    return changed(departure, dkim=tuple(dict.fromkeys((*departure.dkim, *domains))))
 
 
 def _organizational(foreseen: Foreseen) -> str:

@@ -1,7 +1,7 @@
 """A message at the end of its content, and how it reached us: values, and what they tell."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from gatepost.model.account import Account
@@ -14,9 +14,10 @@ from gatepost.store.quota_protocols import Spending
 from gatepost.wire.message.trace import Hop
 from gatepost.wire.smtp.future_release import utc_text
 from gatepost.wire.smtp.grammar import Mailbox
+from gatepost.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Origination:
     """How a message reached us: what its trace field and its event tell."""
 
@@ -31,7 +32,7 @@ class Origination:
     credential: CredentialId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Arrival:
     """One message at the end of its content, before anything is decided about it."""
 

@@ -6,7 +6,7 @@ the content as it came, less the fields that were cut. Clean content is not even
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from gatepost.model.settings import SubmissionSettings
@@ -36,6 +36,7 @@ from gatepost.wire.message.line_ends import (
 from gatepost.wire.message.reencode import Capacity, Unconvertible, is_fit, reencode
 from gatepost.wire.message.trace import Hop, is_looping, received_field
 from gatepost.wire.smtp.replies import BAD_CONTENT, HEADER_NOT_ASCII, MAIL_LOOP, Reply
+from gatepost.wire.values import value
 
 _CRLF: Final = b"\r\n"
 _MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{1,900}>")
@@ -51,7 +52,7 @@ _NEVER_EMPTY: Final = frozenset({*_ADDED, b"sender"})
 _DEFAULT: Final = SubmissionSettings()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Facts:
     """What is known besides the content: the hop for Received, whether it is a submission (then
     the message is completed; mail from servers is not), and the reverse-path ("" for the null).
@@ -66,7 +67,7 @@ class Facts:
     rules: SubmissionSettings = _DEFAULT
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Completed:
     """A message fit to be stored.
 

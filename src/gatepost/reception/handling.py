@@ -7,7 +7,7 @@ A client asks by MAIL and RCPT parameters, or by two header fields that never le
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -17,6 +17,7 @@ from gatepost.wire.smtp.commands import Mail, Rcpt
 from gatepost.wire.smtp.future_release import Hold, utc_text
 from gatepost.wire.smtp.notification import NO_WISHES, RecipientWishes, Ret
 from gatepost.wire.smtp.replies import BAD_CONTENT, BAD_HOLD, Reply
+from gatepost.wire.values import value
 
 LANE_FIELD: Final = b"gatepost-lane"
 SEND_AT_FIELD: Final = b"gatepost-send-at"
@@ -27,7 +28,7 @@ _HIGHEST: Final[Mapping[Lane, int]] = {Lane.OTP: 9, Lane.TRANSACTIONAL: 3, Lane.
 _USUAL: Final[Mapping[Lane, int]] = {Lane.OTP: 4, Lane.TRANSACTIONAL: 0, Lane.BULK: -4}
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Requests:
     """What MAIL and RCPT asked for; `wishes` by forward-path, of those that have any."""
 
@@ -41,7 +42,7 @@ class Requests:
 NO_REQUESTS: Final = Requests()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Urgency:
     """In which lane a message goes. `named` is that lane where somebody chose one: then its own
     time to give up holds. `priority` is passed on (RFC 6710 §4.2).
@@ -52,7 +53,7 @@ class Urgency:
     priority: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Handling:
     """What was decided. `release_at` is None for now; `hold` is what was asked for, "" or as in
     RFC 4865 §5.1.2.

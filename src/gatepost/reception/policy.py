@@ -4,8 +4,6 @@ None means: go on. The order of the calls in `judge_mail` and `judge_rcpt` is th
 answers a client sees. Content has its own stage in `accept`.
 """
 
-from dataclasses import dataclass
-
 from gatepost.model.account import Account, AccountState, Principal
 from gatepost.model.grant import TAG
 from gatepost.model.settings import Role
@@ -16,9 +14,10 @@ from gatepost.wire.smtp.commands import Mail, Rcpt
 from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.grammar import is_qualified
 from gatepost.wire.smtp.replies import Reply
+from gatepost.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Standing:
     """Who asks, and over what: all that a rule may look at.
 
@@ -35,7 +34,7 @@ class Standing:
     is_held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Room:
     """What is left on this node, in octets: disk, and memory for content under way."""
 

@@ -7,7 +7,6 @@ deliveries as ended meanwhile, and no task for any of them.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from gatepost.model.delivery import DeliveryState
@@ -16,6 +15,7 @@ from gatepost.model.settings import RetrySettings
 from gatepost.returns.settlement import Result, settlement
 from gatepost.returns.suppression import with_suppression
 from gatepost.store.protocols import Settlement, Store, StoreUnavailableError
+from gatepost.wire.values import changed
 
 #: Told what was written.
 Listener = Callable[[Sequence[Settlement], set[DeliveryId]], None]
@@ -99,7 +99,7 @@ class Settler:
             {"message": f"outcomes of {len(batch)} deliveries were not written", "exception": fault}
         )
         for listener in self._listeners:
-            listener([replace(s, state=DeliveryState.LEASED) for s in batch], set())
+            listener([changed(s, state=DeliveryState.LEASED) for s in batch], set())
 
     async def _write(self, batch: list[Settlement]) -> None:
         while True:

@@ -31,6 +31,7 @@ from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
 from gatepost.store.presences import ChangesPresences, ReadsPresences
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
+from gatepost.wire.values import value
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class NewerDatabaseError(Exception):
     """The database was written by a newer Gatepost; nothing was touched."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Lease:
     """What a worker shows when it takes deliveries: who, and until when."""
 
@@ -55,7 +56,7 @@ class Lease:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Held:
     """A leased delivery named by its id and the fence it was handed out with."""
 
@@ -71,7 +72,7 @@ class NoticeKind(Enum):
     SUCCESS = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Settlement:
     """What became of one leased delivery, written with its events in one transaction.
 
@@ -123,7 +124,7 @@ class QueueRow:
     submission: Submission
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StoredEvent:
     """An event with its place in the outbox: positions rise, and never change."""
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gatepost.model.ids import WorkerId
 from gatepost.model.quota import Subject, Tally
+from gatepost.wire.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class QuotaLease:
     recalled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Spending:
     """What one stored message took from a worker's lease."""
 

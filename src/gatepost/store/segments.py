@@ -17,11 +17,11 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gatepost.store.protocols import ContentDamagedError, DiskFullError, StoreUnavailableError
+from gatepost.wire.values import value
 
 #: A writer turns to a new segment when the present one has grown to this.
 SEGMENT_OCTETS: Final = 64 * 2**20
@@ -40,7 +40,7 @@ class SegmentGoneError(Exception):
     """The row was read before its content moved on: look again."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Place:
     """Where content lies: segment name, offset and length in octets, CRC-32."""
 

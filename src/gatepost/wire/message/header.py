@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from gatepost.wire.message.limits import HEADER_FIELDS, HEADER_SECTION
+from gatepost.wire.values import value
 
 #: One field: name (RFC 5322 §2.2: printable, no colon), body, continuation lines (§2.2.3).
 #: Anchored and possessive, so that no input makes it slow.
@@ -69,7 +70,7 @@ class HeaderFault:
         return f"{self.field}: {self.flaw.value}{where}" if self.field else self.flaw.value + where
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Field:
     """One field: `name` in lower case, the offset of its first octet, that of the first octet
     behind the colon, and that behind its last CRLF. Continuation lines belong to it.
@@ -81,7 +82,7 @@ class Field:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Header:
     """A scanned header section.
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -11,6 +10,7 @@ from gatepost.wire.message.ciphers import registered_name
 from gatepost.wire.message.header import Header
 from gatepost.wire.message.identifiers import format_date
 from gatepost.wire.message.limits import PREFERRED_LINE, RECEIVED_FIELDS
+from gatepost.wire.values import value
 
 _NOT_IN_DOMAIN: Final = re.compile(r"[^A-Za-z0-9._-]")
 _LITERAL: Final = re.compile(r"\[[A-Za-z0-9.:-]{2,80}\]")
@@ -18,7 +18,7 @@ _ADDRESS: Final = re.compile(r"[!-;=?-~]{1,254}")
 _LONGEST_NAME: Final = 255
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hop:
     """What a Received field tells of one hop. There is no place for a secret.
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from gatepost.wire.records.dmarc import Aligner, Applicable, Policy, find_policy, walk
 from gatepost.wire.records.question import Answer, Asking, Question, RecordType
 from gatepost.wire.records.spf import spf_texts
+from gatepost.wire.values import value
 
 
 class Alignment(StrEnum):
@@ -22,7 +23,7 @@ class Alignment(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Departure:
     """What a message will show: its author's domain, the domains (d=) that sign it, and the domain
     of its return path; all in lower-case A-labels.

@@ -7,6 +7,7 @@ from enum import Enum, IntEnum, auto
 from gatepost.wire.smtp.extensions import Offers
 from gatepost.wire.smtp.notification import RecipientWishes, Ret
 from gatepost.wire.smtp.reply_reader import ServerReply
+from gatepost.wire.values import value
 
 
 class Dialect(Enum):
@@ -63,7 +64,7 @@ class Fault:
 Verdict = ServerReply | Fault
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Envelope:
     """One transaction without its content.
 
@@ -91,7 +92,7 @@ class NeedOctets:
     """Nothing to do until the server says more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ready:
     """Greeted: `offers` tells what the server can do. Now `start_tls`, `log_in`, `begin`, `quit`."""
 
@@ -127,12 +128,12 @@ class LoginRefused:
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContentWanted:
     """354 came: `send_content` in as many pieces as you like, then `end_content`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TransactionEnded:
     """One verdict for each forward-path of the envelope, in its order."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gatepost.wire.smtp.future_release import Hold
 from gatepost.wire.smtp.grammar import Mailbox
 from gatepost.wire.smtp.notification import NO_WISHES, RecipientWishes, Ret
+from gatepost.wire.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Ehlo:
     extended: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Mail:
     """MAIL FROM:<reverse-path>. `reverse_path` is None for <>; `size` is what SIZE= announced,
     0 for nothing; `eight_bit` is BODY=8BITMIME (RFC 6152), `binary` BODY=BINARYMIME (RFC 3030),
@@ -34,7 +35,7 @@ class Mail:
     priority: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Rcpt:
     """RCPT TO:<forward-path>, with what its sender wishes to hear (RFC 3461)."""
 

@@ -1,13 +1,13 @@
 """Mailboxes, domains and paths as the envelope writes them (RFC 5321 §4.1.2, §4.1.3, RFC 6531 §3.3)."""
 
 import re
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 from unicodedata import normalize
 
 from gatepost.wire.message.addresses import a_labels
 from gatepost.wire.smtp.limits import DOMAIN, LABEL, LOCAL_PART, PATH
+from gatepost.wire.values import value
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_STRING: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
@@ -22,7 +22,7 @@ _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _ORDINARY: Final = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Mailbox:
     """local-part@domain.
 

@@ -1,11 +1,11 @@
 """What a sender wishes to hear of a message: NOTIFY, ORCPT, RET, ENVID (RFC 3461 §4)."""
 
 import re
-from dataclasses import dataclass
 from enum import Flag, StrEnum
 from typing import Final
 
 from gatepost.wire.smtp.limits import ENVID, ORCPT
+from gatepost.wire.values import value
 
 
 class Notify(Flag):
@@ -24,7 +24,7 @@ class Ret(StrEnum):
     HDRS = "HDRS"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RecipientWishes:
     """What was said of one recipient. `notify` None: nothing. `orcpt` is "addr-type;xtext" as it
     came, "" for none: nobody may change as much as its case (RFC 3461 §5.2.1).

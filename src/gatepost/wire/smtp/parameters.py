@@ -6,7 +6,7 @@ is none), and returns the command with what they say, None where they say nothin
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from gatepost.wire.smtp import replies
@@ -15,6 +15,7 @@ from gatepost.wire.smtp.extensions import DSN, FUTURERELEASE, MT_PRIORITY
 from gatepost.wire.smtp.future_release import parse_hold_for, parse_hold_until
 from gatepost.wire.smtp.notification import parse_envid, parse_notify, parse_orcpt, parse_ret
 from gatepost.wire.smtp.replies import Reply
+from gatepost.wire.values import changed
 
 _PRIORITY: Final = re.compile(rb"-?[1-9]|0")
 
@@ -61,7 +62,7 @@ def read_parameters(
 
 def _size(mail: Mail, value: bytes) -> Mail | None:
     """RFC 1870 §3."""
-    return replace(mail, size=int(value)) if value.isdigit() and len(value) <= 20 else None
+    return changed(mail, size=int(value)) if value.isdigit() and len(value) <= 20 else None
 
 
 def _body(mail: Mail, value: bytes) -> Mail | None:
@@ -70,13 +71,13 @@ def _body(mail: Mail, value: bytes) -> Mail | None:
     if word == b"7BIT":
         return mail
     if word == b"BINARYMIME":
-        return replace(mail, eight_bit=True, binary=True)
-    return replace(mail, eight_bit=True) if word == b"8BITMIME" else None
+        return changed(mail, eight_bit=True, binary=True)
+    return changed(mail, eight_bit=True) if word == b"8BITMIME" else None
 
 
 def _utf8(mail: Mail, value: bytes) -> Mail | None:
     """RFC 6531 §3.4: it takes no value."""
-    return None if value else replace(mail, utf8=True)
+    return None if value else changed(mail, utf8=True)
 
 
 def _auth(mail: Mail, value: bytes) -> Mail | None:
@@ -87,42 +88,42 @@ def _auth(mail: Mail, value: bytes) -> Mail | None:
 def _ret(mail: Mail, value: bytes) -> Mail | None:
     """RFC 3461 §4.3."""
     ret = parse_ret(value)
-    return None if ret is None else replace(mail, ret=ret)
+    return None if ret is None else changed(mail, ret=ret)
 
 
 def _envid(mail: Mail, value: bytes) -> Mail | None:
     """RFC 3461 §4.4."""
     envid = parse_envid(value)
-    return None if envid is None else replace(mail, envid=envid)
+    return None if envid is None else changed(mail, envid=envid)
 
 
 def _hold_for(mail: Mail, value: bytes) -> Mail | None:
     """RFC 4865 §3; one hold-param at most (§4.2)."""
     hold = parse_hold_for(value)
-    return None if hold is None or mail.hold is not None else replace(mail, hold=hold)
+    return None if hold is None or mail.hold is not None else changed(mail, hold=hold)
 
 
 def _hold_until(mail: Mail, value: bytes) -> Mail | None:
     """RFC 4865 §3; one hold-param at most (§4.2)."""
     hold = parse_hold_until(value)
-    return None if hold is None or mail.hold is not None else replace(mail, hold=hold)
+    return None if hold is None or mail.hold is not None else changed(mail, hold=hold)
 
 
 def _priority(mail: Mail, value: bytes) -> Mail | None:
     """RFC 6710 §7."""
-    return replace(mail, priority=int(value)) if _PRIORITY.fullmatch(value) else None
+    return changed(mail, priority=int(value)) if _PRIORITY.fullmatch(value) else None
 
 
 def _notify(rcpt: Rcpt, value: bytes) -> Rcpt | None:
     """RFC 3461 §4.1."""
     notify = parse_notify(value)
-    return None if notify is None else replace(rcpt, wishes=replace(rcpt.wishes, notify=notify))
+    return None if notify is None else changed(rcpt, wishes=changed(rcpt.wishes, notify=notify))
 
 
 def _orcpt(rcpt: Rcpt, value: bytes) -> Rcpt | None:
     """RFC 3461 §4.2."""
     orcpt = parse_orcpt(value)
-    return None if orcpt is None else replace(rcpt, wishes=replace(rcpt.wishes, orcpt=orcpt))
+    return None if orcpt is None else changed(rcpt, wishes=changed(rcpt.wishes, orcpt=orcpt))
 
 
 OF_MAIL: Final[Mapping[bytes, Parameter[Mail]]] = {

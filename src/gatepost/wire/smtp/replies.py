@@ -5,13 +5,14 @@ RFC 5321 §4.2 (shape), RFC 3463 and RFC 2034 (enhanced codes), RFC 4954 §6 (AU
 is a breaking change; words may improve.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from gatepost.wire.smtp.limits import REPLY_LINE
+from gatepost.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """One SMTP reply.
 

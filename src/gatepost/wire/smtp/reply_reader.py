@@ -5,9 +5,10 @@ reply. What can be understood without doubt is; the rest is a named fault.
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from gatepost.wire.values import value
 
 #: RFC 5321 §4.5.3.1.5 allows 512 octets a line; some servers say more.
 LONGEST_LINE: Final = 4096
@@ -28,7 +29,7 @@ class ReplyFault(Enum):
     TOO_LONG = "a reply without end"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ServerReply:
     """A reply of the other side.
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from gatepost.wire.smtp.commands import Command
+from gatepost.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Asked:
     """The peer gave MAIL, RCPT, AUTH or STARTTLS: only policy can settle it. Call `answer`
     (AUTH may get `challenge` first).
@@ -14,7 +15,7 @@ class Asked:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Responded:
     """The client's response to our SASL challenge, decoded; None: it gave up, and was told so."""
 
@@ -24,7 +25,7 @@ class Responded:
         return "Responded()"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Content:
     """A piece of content, transparency undone."""
 
