@@ -29,7 +29,7 @@ from gatepost.identity.guessing import (
 )
 from gatepost.identity.verdict import Cause
 from gatepost.model.ids import AccountName
-from gatepost.net.clock import seconds
+from gatepost.net.clock import agreed_seconds
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import Reading, Store, StoreUnavailableError, Transaction
 
@@ -76,7 +76,7 @@ class Throttle:
         *,
         address_limit: int = ADDRESS_LIMIT,
         size: int = 100_000,
-        clock: Callable[[], float] = seconds,
+        clock: Callable[[], float] = agreed_seconds,
     ) -> None:
         self._store = store
         self._limits = {

@@ -19,16 +19,23 @@ _ELAPSED = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def now() -> datetime:
-    """Return the time of day in UTC: this machine's, or the store's where it is followed."""
+    """Return the time of day in UTC, by this machine's clock."""
+    return datetime.now(UTC)
+
+
+def agreed() -> datetime:
+    """Return the time of day in UTC that all nodes over one store agree on: the store's where it is
+    followed, else this machine's.
+    """
     if _anchor is None:
         return datetime.now(UTC)
     at, since = _anchor
     return at + timedelta(seconds=elapsed() - since)
 
 
-def seconds() -> float:
-    """Return `now` in seconds since the Unix epoch."""
-    return time.time() if _anchor is None else now().timestamp()
+def agreed_seconds() -> float:
+    """Return `agreed` in seconds since the Unix epoch."""
+    return time.time() if _anchor is None else agreed().timestamp()
 
 
 def elapsed() -> float:
@@ -39,7 +46,7 @@ def elapsed() -> float:
 def follow(at: datetime, since: float) -> None:
     """Take `at` for the time when `elapsed` was `since`, and count on from there.
 
-    Nodes that share a store agree on its clock: quotas, leases and retries of all hang on it.
+    What nodes count together (quotas, failed logins) they count by one clock.
     """
     global _anchor
     _anchor = (at, since)

@@ -18,7 +18,7 @@ from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.quota import Limits
 from gatepost.model.settings import Role
 from gatepost.model.submission import Origin
-from gatepost.net.clock import now
+from gatepost.net.clock import agreed, now
 from gatepost.reception.accept import Acceptance, accept
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.arrival import Arrival, Origination
@@ -252,7 +252,7 @@ def arrival_of(parcel: Parcel, envelope: Envelope, drawing: Drawing | None = Non
         size=len(parcel.content),
         eight_bit=not parcel.content.isascii(),
         utf8=not "".join((parcel.reverse_path, *parcel.recipients)).isascii(),
-        spendings=drawing.spendings(now()) if drawing else (),
+        spendings=drawing.spendings(agreed()) if drawing else (),
         dropped=envelope.dropped,
         instructions=instructions,
     )

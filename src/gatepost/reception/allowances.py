@@ -17,7 +17,7 @@ from gatepost.model.account import Account
 from gatepost.model.ids import WorkerId
 from gatepost.model.quota import Limits, Subject, Unit, account_subject
 from gatepost.model.spender import Spender, subject_of, words_for
-from gatepost.net.clock import seconds
+from gatepost.net.clock import agreed_seconds
 from gatepost.reception.quota import Use, effective
 from gatepost.reception.quota_leases import Granted, Holder, Span, Surrender, draw, give_back
 from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
@@ -144,7 +144,7 @@ class Allowances:
         worker: WorkerId,
         defaults: Limits = (),
         *,
-        clock: Callable[[], float] = seconds,
+        clock: Callable[[], float] = agreed_seconds,
     ) -> None:
         self._store = store
         self._worker = worker

@@ -15,7 +15,7 @@ from gatepost.model.ids import AccountName
 from gatepost.model.settings import Role
 from gatepost.model.submission import Origin
 from gatepost.net.address import one_client
-from gatepost.net.clock import now
+from gatepost.net.clock import agreed, now
 from gatepost.net.counters import Metric
 from gatepost.net.transport import (
     Connection,
@@ -387,7 +387,7 @@ class Conversation:
             eight_bit=bool(mail and mail.eight_bit),
             binary=bool(mail and mail.binary),
             utf8=bool(mail and mail.utf8),
-            spendings=self._drawing.spendings(now()),
+            spendings=self._drawing.spendings(agreed()),
             dropped=self._dropped,
             requests=requests_of(mail, session.forward_paths),
         )
