@@ -7,21 +7,27 @@ from typing import Any
 import pytest
 
 from gatepost.model.ids import WorkerId
+from gatepost.store.postgresql import open_postgresql
 from gatepost.store.presences import Announcement
+from gatepost.store.protocols import Store
 from gatepost.store.sqlite import open_sqlite
 from tests.memory_store import MemoryStore
 from tests.store.makers import NOON, delivery, lease, submission
+from tests.store.openers import address_of
 
 FIRST, SECOND, OTHER = (WorkerId(name) for name in ("a/0/7.1/", "a/1/8.2/", "ab/0/7.1/"))
 AT_ONCE, NEVER = timedelta(0), timedelta(hours=1)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "postgresql", "memory"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path):
     if request.param == "memory":
         yield MemoryStore()
         return
-    opened = await open_sqlite(tmp_path, WorkerId("node/1/0"))
+    if request.param == "sqlite":
+        opened: Store = await open_sqlite(tmp_path, FIRST)
+    else:
+        opened = await open_postgresql(address_of(tmp_path), FIRST)
     yield opened
     await opened.close()
 
@@ -80,7 +86,7 @@ async def test_the_lost_alone_are_forgotten(store: Any):
     assert await names(store) == {SECOND: False}
 
 
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
 async def test_what_each_holds_is_counted(store: Any):
     for worker in (FIRST, FIRST, OTHER):
         message = submission()

@@ -53,11 +53,16 @@ class Heartbeat:
         self._steady: datetime | None = None
         self._until = 0.0
         self._doubt: Callable[[], None] | None = None
+        self._took_over: Callable[[], None] | None = None
         self._told_skew = False
 
     def on_gap(self, doubt: Callable[[], None]) -> None:
         """Have `doubt` called when neighbours may have taken over what this worker had leased."""
         self._doubt = doubt
+
+    def on_taking_over(self, look: Callable[[], None]) -> None:
+        """Have `look` called when what others had leased has fallen due."""
+        self._took_over = look
 
     def is_heard(self) -> bool:
         """Tell whether no neighbour can hold this worker for lost yet."""
@@ -85,6 +90,8 @@ class Heartbeat:
         for presence in heard.lost:
             words = "%s was not heard for %.0f s: what it had leased was taken over"
             _log.error(words, presence.worker, SILENT.total_seconds())
+        if heard.lost and self._took_over is not None:
+            self._took_over()
 
     def _tell_skew(self, ahead: timedelta) -> None:
         if abs(ahead) > _SKEW and not self._told_skew:

@@ -127,6 +127,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId, heartbeat: H
         asyncio.get_running_loop().time,
     )
     heartbeat.on_gap(scheduler.doubt)
+    heartbeat.on_taking_over(scheduler.look)
     # Strangers decide what is asked here: it holds up neither a delivery nor a submission.
     inbound = Inbound(resolver_from(settings.dns), settings.inbound, settings.hostname)
     recorder = Recorder(store)

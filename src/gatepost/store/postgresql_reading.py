@@ -12,7 +12,7 @@ from gatepost.store.postgresql_connection import Connection, Cursor
 from gatepost.store.postgresql_words import statement, values
 from gatepost.store.protocols import ContentDamagedError
 from gatepost.store.queries import Queries
-from gatepost.store.rows import Row
+from gatepost.store.rows import Row, moment
 
 #: Transactions get numbers as they begin to write; an event's position is its transaction's number
 #: and its own number in it. So many bits for the latter.
@@ -56,6 +56,11 @@ class PostgresReading(Queries):
     def rows(self, sql: str, bindings: Iterable[Any] = ()) -> list[Row]:
         """Return the rows of a question that only housekeeping and `verify` ask."""
         return list(self._rows(sql, bindings))
+
+    def time(self) -> datetime:
+        """Return the database's time, whatever ours is."""
+        now = self._row("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
+        return moment(now[0] if now else 0)
 
     def days(self, kind: str) -> list[str]:
         """Return the daily tables of a kind ("delivery" or "event"), oldest first."""

@@ -187,8 +187,20 @@ def _by_octets(script: str) -> str:
     return script.replace(" TEXT", ' TEXT COLLATE "C"')
 
 
+#: 2: which workers are there. ahead: microseconds; addresses: a JSON list.
+_PRESENCES: Final = """
+CREATE TABLE presence (
+    worker TEXT PRIMARY KEY, node TEXT NOT NULL, home TEXT NOT NULL, version TEXT NOT NULL,
+    addresses TEXT NOT NULL, since BIGINT NOT NULL, heard_at BIGINT NOT NULL,
+    ahead BIGINT NOT NULL, lost SMALLINT NOT NULL
+) WITH (fillfactor = 50);
+"""
+
 #: A new version is appended; a released one is never edited.
-VERSIONS: Final[Sequence[Version]] = (Version(_by_octets(_FIRST) + _VACUUM),)
+VERSIONS: Final[Sequence[Version]] = (
+    Version(_by_octets(_FIRST) + _VACUUM),
+    Version(_by_octets(_PRESENCES)),
+)
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (
