@@ -291,7 +291,8 @@ def test_a_fault_names_line_key_and_mend(added: str, line: int, key: str, words:
 
 # One row per fault at the top of the file: the line that stands before GOOD.
 TOP = [
-    ("store = 'postgresql://u:secret@h/db'", "store", "PostgreSQL is not in this version yet"),
+    ("store = 'postgresql://u:secret@h'", "store", "this names no database"),
+    ("store = 'postgresql://u:secret#1@h/db'", "store", "this names no database"),
     ("store = 'mysql'", "store", "there is no such store"),
     ("workers = -1", "workers", "at least 0"),
     ("workers = 1000", "workers", "at most 256"),
@@ -441,7 +442,7 @@ def test_the_environment_overrides_the_file() -> None:
         ("GATEPOST_LISTENERS__7__ROLE", "mx", "write it in the file"),
         ("GATEPOST_HOSTNAME__X", "mx", "write it in the file"),
         ("GATEPOST_HTTP", "x", "it is a table, not a value"),
-        ("GATEPOST_STORE", "postgresql://u:secret@h/db", "PostgreSQL is not in this version yet"),
+        ("GATEPOST_STORE", "postgresql://u:secret@h/", "this names no database"),
     ],
 )
 def test_a_fault_of_the_environment_names_its_variable(

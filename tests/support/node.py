@@ -143,6 +143,8 @@ class Node:
     settings: str = CAPTURE_ALL
     workers: int = 1
     account: str = "app@example.com"
+    #: Lines at the top of the file, before its first table.
+    top: str = ""
     password: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     ports: Ports = field(init=False)
     #: What its programs find in their environment, besides.
@@ -227,7 +229,8 @@ class Node:
         self.settings = settings
         ports = self.ports
         self.config.write_text(
-            BASE.format(
+            self.top
+            + BASE.format(
                 host=HOST,
                 workers=self.workers,
                 submission=ports.submission,

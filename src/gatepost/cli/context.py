@@ -90,6 +90,7 @@ def run_with_store(ctx: typer.Context, work: Callable[["Store"], Awaitable[T]]) 
     import asyncio  # noqa: PLC0415
 
     from gatepost.operate.ownership import OwnershipError, become_owner  # noqa: PLC0415
+    from gatepost.store.opening import where  # noqa: PLC0415
     from gatepost.store.protocols import (  # noqa: PLC0415
         ContentDamagedError,
         NewerDatabaseError,
@@ -105,16 +106,16 @@ def run_with_store(ctx: typer.Context, work: Callable[["Store"], Awaitable[T]]) 
     except NewerDatabaseError as error:
         fail(str(error) or "a newer Gatepost wrote this database", "update this one")
     except StoreUnavailableError as error:
-        fail(f"the store in {settings.data_dir} cannot be used: {error}", 'see "gatepost check"')
+        fail(f"the store in {where(settings)} cannot be used: {error}", 'see "gatepost check"')
     except ContentDamagedError as error:
         fail(f"stored content is damaged: {error}", 'see "gatepost queue verify"', NO)
 
 
 async def _with_store(settings: "Settings", work: Callable[["Store"], Awaitable[T]]) -> T:
     from gatepost.model.ids import WorkerId  # noqa: PLC0415
-    from gatepost.store.sqlite import open_sqlite  # noqa: PLC0415
+    from gatepost.store.opening import open_store  # noqa: PLC0415
 
-    store = await open_sqlite(settings.data_dir, WorkerId(f"cli/{os.getpid()}/0"))
+    store = await open_store(settings, WorkerId(f"cli/{os.getpid()}/0"))
     try:
         return await work(store)
     finally:

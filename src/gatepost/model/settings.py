@@ -346,7 +346,8 @@ class Settings(Section):
     hostname: Annotated[str, AfterValidator(parse_full_domain)]
     node: Annotated[str, AfterValidator(checks.node)] | None = None
     data_dir: Path = Path("state")
-    store: Annotated[str, AfterValidator(checks.store)] = "sqlite"
+    store: Annotated[str, AfterValidator(checks.store)] = Field(default="sqlite", repr=False)
+    store_password_file: Path | None = None
     workers: int = Field(default=0, ge=0, le=256)
     master_key: Path = Path("master.key")
     postmaster: Annotated[str, AfterValidator(parse_address)] | None = None

@@ -107,14 +107,18 @@ def node(text: str) -> str:
 
 
 def store(text: str) -> str:
-    """Take "sqlite"; never repeats the text, which may hold a password."""
+    """Take "sqlite" or a URL of PostgreSQL; never repeats the text, which may hold a password."""
     if text == "sqlite":
         return text
-    if text.startswith(("postgresql:", "postgres:")):
-        msg = f"PostgreSQL {NOT_YET}"
-        raise wrong(msg, 'write "sqlite"')
-    msg = "there is no such store"
-    raise wrong(msg, 'write "sqlite"')
+    mend = 'write "sqlite" or "postgresql://USER@HOST/DATABASE"'
+    if not text.startswith(("postgresql://", "postgres://")):
+        msg = "there is no such store"
+        raise wrong(msg, mend)
+    parts = urlsplit(text)
+    if parts.fragment or not parts.path.strip("/"):
+        msg = "this names no database"
+        raise wrong(msg, f"{mend}; in a password, write # / ? @ as %23 %2F %3F %40")
+    return text
 
 
 def mechanisms(names: tuple[str, ...]) -> tuple[str, ...]:

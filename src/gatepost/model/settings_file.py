@@ -314,6 +314,8 @@ def _resolved(settings: Settings, directory: Path) -> Settings:
             ),
             "data_dir": data_dir,
             "master_key": data_dir / settings.master_key,
+            "store_password_file": settings.store_password_file
+            and directory / settings.store_password_file,
             "tls": tls.model_copy(
                 update={
                     "certificate": directory / tls.certificate,

@@ -30,8 +30,8 @@ from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
 from gatepost.node.intake import build_intake
 from gatepost.operate.hand_in import Intake
+from gatepost.store.opening import open_store
 from gatepost.store.protocols import Store, StoreUnavailableError
-from gatepost.store.sqlite import open_sqlite
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def serve(settings: Settings, place: HttpPlace) -> int:
 async def _serve(settings: Settings, place: HttpPlace) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    store = await open_sqlite(settings.data_dir, place.name, settings.retention)
+    store = await open_store(settings, place.name)
     try:
         said = announcement(settings, place.node, place.name)
         heartbeat = Heartbeat(store, said, shared=is_shared(settings))

@@ -15,9 +15,10 @@ from gatepost.node.heartbeat import TwinError, take_seat
 from gatepost.node.home import home_id, is_shared, node_name
 from gatepost.node.parts import read_tokens
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
+from gatepost.store.opening import open_store, where
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
-from gatepost.store.sqlite import open_sqlite
-from gatepost.store.sqlite_writer import DATABASE, free_space
+from gatepost.store.sqlite_writer import free_space
+
 
 #: How the store's words for a damaged database begin.
 _DAMAGE: Final = ("CorruptError", "NotADBError")
@@ -64,7 +65,7 @@ def _try_store(settings: Settings, *, alone: bool = True) -> str:
         if settings.master_key.exists():
             read_master_key(settings.master_key)
         read_tokens(settings.auth.oauth)
-        store = await open_sqlite(settings.data_dir, WorkerId(f"{name}/start/{os.getpid()}/"))
+        store = await open_store(settings, WorkerId(f"{name}/start/{os.getpid()}/"))
         home = home_id(settings.data_dir)
         if alone:
             await store.write(lambda transaction: take_seat(transaction, name, home, sole=sole))
@@ -74,7 +75,7 @@ def _try_store(settings: Settings, *, alone: bool = True) -> str:
     try:
         asyncio.run(prepare())
     except Exception as problem:  # noqa: BLE001 - the top of a process: said, not raised
-        return _store_words(settings.data_dir / DATABASE, problem)
+        return _store_words(settings, problem)
     return ""
 
 
@@ -109,20 +110,21 @@ def _named(problem: OSError, settings: Settings) -> str:
     return f"{setting} {problem.filename}"
 
 
-def _store_words(database: Path, problem: Exception) -> str:
+def _store_words(settings: Settings, problem: Exception) -> str:
     """Return what an operator should hear about a store that cannot be opened."""
+    store = where(settings)
     words = str(problem) or type(problem).__name__
     if isinstance(problem, TwinError):
         return f'another node that is called "{words}" is alive; give this one a name: node = "…"'
     if isinstance(problem, NewerDatabaseError):
-        return f"{database}: a newer Gatepost wrote it ({words}); update this one"
+        return f"{store}: a newer Gatepost wrote it ({words}); update this one"
     if words.startswith(_DAMAGE):
-        return f"{database} is damaged ({words}); put a backup in its place"
-    if _is_full(database.parent):
-        return f"the disk that holds {database.parent} is full: make room on it ({words})"
+        return f"the store in {store} is damaged ({words}); put a backup in its place"
+    if _is_full(settings.data_dir):
+        return f"the disk that holds {settings.data_dir} is full: make room on it ({words})"
     if not isinstance(problem, StoreUnavailableError):
         words = f"{type(problem).__name__}: {words}"
-    return f"the store in {database.parent} cannot be opened: {words}"
+    return f"the store in {store} cannot be opened: {words}"
 
 
 def _is_full(directory: Path) -> bool:

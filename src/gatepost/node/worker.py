@@ -32,8 +32,8 @@ from gatepost.node.home import announcement, is_shared
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
 from gatepost.operate.domain_looks import Watch
 from gatepost.reception.listener import Listener
+from gatepost.store.opening import open_store
 from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
-from gatepost.store.sqlite import open_sqlite
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Worker:
         """Serve until SIGTERM, or until the supervisor is gone."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         settings, place = self._settings, self._place
-        store = await open_sqlite(settings.data_dir, place.name, settings.retention)
+        store = await open_store(settings, place.name)
         try:
             if dead := place.dead:
                 await store.write(lambda tx: _free(tx, dead))

@@ -29,9 +29,10 @@ from gatepost.net.certificate import (
     read_certificate,
 )
 from gatepost.net.tls import Verification, client_context
-from gatepost.operate.check_accounts import wide_grants
+from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
 from gatepost.operate.check_directories import directory_findings
 from gatepost.operate.check_finding import Finding, Grade
+from gatepost.operate.check_postgresql import postgresql_findings
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.operate.serving import is_served
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
@@ -78,7 +79,7 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
         *_relaying(settings, prove),
         *_open_files(settings),
         # Last: from here on, root is the owner of data_dir.
-        *_data_dir(settings.data_dir),
+        *_data_dir(settings),
         # As the one who will have to read them.
         *_secret_files(settings),
         *directory_findings(settings.auth),
@@ -174,7 +175,8 @@ def _secret_file(subject: str, path: Path, *, is_replaced: bool) -> Finding:
     return Finding(Grade.FINE, subject, "readable")
 
 
-def _data_dir(data_dir: Path) -> Iterator[Finding]:
+def _data_dir(settings: Settings) -> Iterator[Finding]:
+    data_dir = settings.data_dir
     subject = f"data_dir {data_dir}"
     try:
         become_owner(data_dir)
@@ -192,7 +194,10 @@ def _data_dir(data_dir: Path) -> Iterator[Finding]:
     if _others_may_read(data_dir):
         mend = f"chmod 700 {data_dir}"
         yield Finding(Grade.WARNING, subject, "every user may look into it", mend)
-    yield from _store(data_dir)
+    if settings.store == "sqlite":
+        yield from _store(data_dir)
+    else:
+        yield from postgresql_findings(settings)
 
 
 def _store(data_dir: Path) -> Iterator[Finding]:
@@ -209,7 +214,7 @@ def _store(data_dir: Path) -> Iterator[Finding]:
         try:
             refuse_newer(connection)
             version = connection.execute("PRAGMA user_version").get
-            wide = list(wide_grants(connection)) if version else []
+            wide = list(wide_grants(connection.execute(ACCOUNTS))) if version else []
         finally:
             connection.close()
     except NewerDatabaseError as error:

@@ -1,15 +1,14 @@
 """Accounts that may more than an operator may have meant, read from a database as it stands."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-import apsw
+from typing import Any, Final
 
 from gatepost.model.grant import EVERYTHING
 
-_ACCOUNTS: Final = "SELECT name, senders, state FROM account ORDER BY name"
+#: What `wide_grants` reads.
+ACCOUNTS: Final = "SELECT name, senders, state FROM account ORDER BY name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +20,9 @@ class WideGrant:
     mend: str
 
 
-def wide_grants(connection: apsw.Connection) -> Iterator[WideGrant]:
-    """Yield the accounts that may send as anybody.
-
-    Raises:
-        apsw.Error: this is no database of ours, or cannot be read.
-
-    """
-    for name, senders, state in connection.execute(_ACCOUNTS):
+def wide_grants(rows: Iterable[Sequence[Any]]) -> Iterator[WideGrant]:
+    """Yield the accounts that may send as anybody, of the rows of ACCOUNTS."""
+    for name, senders, state in rows:
         if EVERYTHING in json.loads(senders):
             still = "" if state == "active" else f" ({state} now)"
             yield WideGrant(

@@ -14,7 +14,8 @@ TEMPLATE: Final = """\
 hostname = "{hostname}"
 #node = "relay1"                   # this node's name; else the machine's
 data_dir = "state"                 # accounts, queue, journal; owned by the user that serves
-#store = "sqlite"
+#store = "sqlite"                  # or "postgresql://gatepost@db1,db2/gatepost": of many nodes
+#store_password_file = "store.password"   # for PostgreSQL; else in the URL, or in ~/.pgpass
 #workers = 0                       # processes; 0 = one per core
 #master_key = "master.key"         # in data_dir; back it up apart from the database
 #postmaster = "ops@relay.example"  # who reads mail for postmaster; else a maildir in data_dir

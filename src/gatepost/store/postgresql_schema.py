@@ -153,6 +153,12 @@ CREATE TABLE api_key (
     limits TEXT NOT NULL
 );
 
+CREATE TABLE presence (
+    worker TEXT PRIMARY KEY, node TEXT NOT NULL, home TEXT NOT NULL, version TEXT NOT NULL,
+    addresses TEXT NOT NULL, since BIGINT NOT NULL, heard_at BIGINT NOT NULL,
+    ahead BIGINT NOT NULL, lost SMALLINT NOT NULL
+) WITH (fillfactor = 50);
+
 -- "event": what is added to each position; "news": rises with what others are told of;
 -- "reader/NAME": how far a reader has come.
 CREATE TABLE counter (name TEXT PRIMARY KEY, value BIGINT NOT NULL) WITH (fillfactor = 10);
@@ -246,17 +252,14 @@ def migrate(connection: "Connection[Any]") -> None:
         psycopg.Error: trouble.
 
     """
-    if connection.info.server_version < _OLDEST_SERVER:
-        found, oldest = connection.info.server_version // 10_000, _OLDEST_SERVER // 10_000
-        msg = f"PostgreSQL {found} is too old, {oldest} is needed"
-        raise StoreUnavailableError(msg)
+    refuse_old_server(connection)
     if read_marks(connection).version >= len(VERSIONS):
-        _refuse_newer(read_marks(connection))
+        refuse_newer(read_marks(connection))
         return
     with connection.transaction():
         connection.execute(b"SELECT pg_advisory_xact_lock($1)", (lock_number("schema"),))
         marks = read_marks(connection)
-        _refuse_newer(marks)
+        refuse_newer(marks)
         for number in numbers(marks.version, VERSIONS):
             connection.execute(VERSIONS[number - 1].pre.encode())
         after = marks.after_pre(VERSIONS)
@@ -266,6 +269,14 @@ def migrate(connection: "Connection[Any]") -> None:
                 b" ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (name, value),
             )
+
+
+def refuse_old_server(connection: "Connection[Any]") -> None:
+    """Raise StoreUnavailableError where the server is older than we know it."""
+    if connection.info.server_version < _OLDEST_SERVER:
+        found, oldest = connection.info.server_version // 10_000, _OLDEST_SERVER // 10_000
+        msg = f"PostgreSQL {found} is too old, {oldest} is needed"
+        raise StoreUnavailableError(msg)
 
 
 def read_marks(connection: "Connection[Any]") -> Marks:
@@ -279,7 +290,8 @@ def read_marks(connection: "Connection[Any]") -> Marks:
     return Marks(version, marks.get("oldest", version), version)
 
 
-def _refuse_newer(marks: Marks) -> None:
+def refuse_newer(marks: Marks) -> None:
+    """Raise NewerDatabaseError where this program is too old for a database."""
     if not marks.admit(len(VERSIONS)):
         msg = (
             f"the database has version {marks.version} and wants programs that know"
