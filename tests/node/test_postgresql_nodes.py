@@ -3,7 +3,6 @@
 import shutil
 import smtplib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
