@@ -19,7 +19,6 @@ from gatepost.store.opening import open_store, where
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.sqlite_writer import free_space
 
-
 #: How the store's words for a damaged database begin.
 _DAMAGE: Final = ("CorruptError", "NotADBError")
 
