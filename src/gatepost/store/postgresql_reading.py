@@ -22,7 +22,6 @@ _SETTLED: Final = (
     f" AND position <= (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << {POSITION_BITS})"  # noqa: S608
     " + (SELECT value FROM counter WHERE name = 'event')"
 )
-_TIME: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _DAY_TABLES: Final = (
     "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relname > ? AND relname < ?"
     " AND relnamespace = current_schema()::regnamespace ORDER BY relname"
@@ -66,11 +65,6 @@ class PostgresReading(Queries):
     def days(self, kind: str) -> list[str]:
         """Return the daily tables of a kind ("delivery" or "event"), oldest first."""
         return day_tables(self._rows(_DAY_TABLES, (f"{kind}_", f"{kind}`")))
-
-    def time(self) -> datetime:
-        """Return the database's time."""
-        ((now,),) = self._rows(_TIME)
-        return moment(now)
 
     def next_due_at(self, lanes: Iterable[Lane] = LANES) -> datetime | None:
         """Return when the next delivery falls due by our clock, or the next lease ends."""

@@ -153,12 +153,6 @@ CREATE TABLE api_key (
     limits TEXT NOT NULL
 );
 
-CREATE TABLE presence (
-    worker TEXT PRIMARY KEY, node TEXT NOT NULL, home TEXT NOT NULL, version TEXT NOT NULL,
-    addresses TEXT NOT NULL, since BIGINT NOT NULL, heard_at BIGINT NOT NULL,
-    ahead BIGINT NOT NULL, lost SMALLINT NOT NULL
-) WITH (fillfactor = 50);
-
 -- "event": what is added to each position; "news": rises with what others are told of;
 -- "reader/NAME": how far a reader has come.
 CREATE TABLE counter (name TEXT PRIMARY KEY, value BIGINT NOT NULL) WITH (fillfactor = 10);
