@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from gatepost.events.crowd import CLIENTS, TOLD, Crowd
+from gatepost.events.crowd import CLIENTS, MANY, TOLD, Crowd
 from gatepost.events.record import Recorder
 from gatepost.model.event import Event, EventKind
 from tests.events.outbox import Outbox
@@ -33,6 +34,21 @@ def test_beyond_so_many_a_minute_one_event_says_how_many(kind: EventKind) -> Non
     assert summary.facts["count"] == 500
     assert [crowd.waits] == [False]
     assert not crowd.summaries(NOON + timedelta(seconds=120))
+
+
+def test_why_logins_were_refused_is_counted_where_it_is_not_told() -> None:
+    crowd = Crowd()
+    for number in range(TOLD + 60):
+        reason = "wrong password" if number % 2 else f"unknown account: a{number}"
+        event = refusal(kind=EventKind.LOGIN_REFUSED)
+        crowd.admit(replace(event, facts={**event.facts, "reason": reason, "tag": "x"}))
+    for number in range(20):
+        event = refusal(kind=EventKind.LOGIN_REFUSED)
+        crowd.admit(replace(event, facts={**event.facts, "reason": f"cause {number}"}))
+    (summary,) = crowd.summaries(NOON + timedelta(seconds=60))
+    assert summary.facts["tag"] == MANY
+    causes = str(summary.facts["causes"])
+    assert causes.startswith("unknown account 30, wrong password 30, other 14, cause 0 1")
 
 
 def test_the_next_minute_is_told_again_behind_the_summary() -> None:

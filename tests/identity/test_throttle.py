@@ -170,6 +170,36 @@ async def test_unlocking_reaches_every_worker(people: People) -> None:
     assert people.throttle.lock(HERE, NAME) is None
 
 
+async def test_what_was_noted_before_an_unlock_and_is_written_after_it_counts_no_more(
+    people: People,
+) -> None:
+    for _ in range(PAIR_LIMIT - 1):
+        people.throttle.note_failure(HERE, NAME)
+    await people.throttle.flush()
+    people.later(seconds=0.01)
+    for _ in range(PAIR_LIMIT):
+        people.throttle.note_failure(HERE, NAME)
+    people.later(seconds=0.01)
+
+    def job(transaction):
+        found = subjects_of(transaction, NAME, people.now)
+        transaction.put_guessed([forgiven(each, people.now) for each in found])
+
+    await people.store.write(job)
+    await people.throttle.note_version(2)
+    assert people.throttle.lock(HERE, NAME) is None
+    await people.throttle.flush()
+    assert people.throttle.lock(HERE, NAME) is None
+    other = neighbour(people)
+    await other.note_version(3)
+    assert other.lock(HERE, NAME) is None
+    people.later(seconds=0.01)
+    for _ in range(PAIR_LIMIT):
+        other.note_failure(HERE, NAME)
+    await other.flush()
+    assert other.lock(HERE, NAME)
+
+
 async def test_an_address_stands_for_its_network_and_its_pairs(people: People) -> None:
     people.throttle.note_failure(HERE, NAME)
     people.throttle.note_failure("192.0.2.8", NAME)

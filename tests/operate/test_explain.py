@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.events.crowd import TOLD, Crowd
 from gatepost.identity.verdict import Cause, Consequence
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, WorkerId
-from gatepost.operate.explain import _ADVICE, explain
+from gatepost.operate.explain import _ADVICE, crowds, explain
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -42,6 +43,19 @@ async def test_a_tag_tells_cause_client_and_advice(store: SqliteStore, tag: str)
     assert "get a new one" in found.tell_user
     assert f"app-password add {APP}" in found.mend
     assert found.as_json()["at"] == "2026-11-23T12:00:00.000Z"
+
+
+async def test_what_was_too_much_to_be_told_is_said_to_be_so(store: SqliteStore) -> None:
+    assert await crowds(store, NOON) == ()
+    crowd = Crowd()
+    for _ in range(TOLD + 7):
+        crowd.admit(REFUSED)
+    (summary,) = crowd.summaries(NOON + timedelta(minutes=1))
+    await store.write(lambda transaction: transaction.add_events([summary]))
+    (found,) = await crowds(store, NOON + timedelta(days=1))
+    words = "7 of 192.0.2.7 in the minute before 2026-11-23 12:01 UTC: expired credential 7"
+    assert found.words == words
+    assert await explain(store, "many", NOON) is None
 
 
 @pytest.mark.parametrize(

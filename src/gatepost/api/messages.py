@@ -12,7 +12,7 @@ from gatepost.api.problems import RESPONSES, ProblemError
 from gatepost.model.api_key import ApiKey
 from gatepost.model.ids import SubmissionId
 from gatepost.net.clock import now
-from gatepost.operate.explain import explain
+from gatepost.operate.explain import crowds, explain
 from gatepost.operate.hand_in import HandedIn, Intake, Parcel, hand_in
 from gatepost.operate.judge import judge
 from gatepost.operate.trace import follow
@@ -122,7 +122,11 @@ async def explain_login(
     owner = own_account(key)
     found = await explain(_intake(request).store, tag, now())
     if found is None or (owner is not None and found.account != owner):
-        raise ProblemError(404, "There is no such refused login in the last 7 days")
+        # Whose they were, of many, is known to who may see all.
+        crowd = await crowds(_intake(request).store, now()) if owner is None else ()
+        words = "; ".join(each.words for each in crowd)
+        detail = f"beyond 20 of a client in a minute, tags are not kept: {words}" if crowd else ""
+        raise ProblemError(404, "There is no such refused login in the last 7 days", detail)
     return found.as_json()
 
 

@@ -7,7 +7,7 @@ import typer
 from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
 
 if TYPE_CHECKING:
-    from gatepost.operate.explain import Explanation
+    from gatepost.operate.explain import Crowded, Explanation
     from gatepost.store.protocols import Store
 
 app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -25,8 +25,14 @@ def explain(
     what to tell the user. Known for 7 days.
     """
     found = run_with_store(ctx, lambda store: _explain(store, tag))
-    if found is None:
+    if isinstance(found, tuple):
         mend = "it may be older than 7 days, or not from here; see the 535 reply"
+        if found:
+            told = "".join(f"\n  {crowd.words}" for crowd in found)
+            mend += (
+                ". Beyond 20 refusals of one client in a minute tags are not kept, causes are counted;"
+                f" it may be among:{told}"
+            )
         fail(f'nothing is known of "{tag}"', mend, NO)
     if json:
         print_json(found.as_json())
@@ -40,8 +46,9 @@ def explain(
     say(f"mend         {found.mend}")
 
 
-async def _explain(store: "Store", tag: str) -> "Explanation | None":
+async def _explain(store: "Store", tag: str) -> "Explanation | tuple[Crowded, ...]":
     from gatepost.net.clock import now  # noqa: PLC0415
+    from gatepost.operate.explain import crowds  # noqa: PLC0415
     from gatepost.operate.explain import explain as explain_tag  # noqa: PLC0415
 
-    return await explain_tag(store, tag, now())
+    return await explain_tag(store, tag, now()) or await crowds(store, now())

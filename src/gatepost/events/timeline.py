@@ -163,7 +163,7 @@ def _login(words: str) -> "Callable[[Event, datetime], str]":
         who = event.account or facts.get("authcid") or "somebody"
         by = f" by {facts['mechanism']}" if facts.get("mechanism") else ""
         client = f" from {facts['client']}" if facts.get("client") else ""
-        tag = f" [{facts['tag']}]" if facts.get("tag") else ""
+        tag = f" [{facts['tag']}]" if facts.get("tag") not in {None, "", MANY} else ""
         return _because(f"{who} {words}{by}{client}{tag}", facts.get("reason"))
 
     return told

@@ -12,6 +12,7 @@ worker there is none: an answer that is ready after the lock began is not told.
 import asyncio
 import hashlib
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -167,15 +168,16 @@ class Throttle:
 
     def _take_over(self, found: Iterable[Guessed], *, seen: bool = True) -> None:
         """Replace what we know by what the store says, then count what it does not know yet."""
-        subjects_found = set()
+        since_when: dict[str, float] = {}
         for guessed in found:
-            subjects_found.add(guessed.subject)
+            since_when[guessed.subject] = _forgiven_at(guessed)
             self._keep(guessed.subject, _record(guessed))
             if seen:
                 at = guessed.changed_at.timestamp()
                 self._read_until = max(self._read_until or 0.0, at)
         for failure in self._waiting:
-            if failure.subject in subjects_found:
+            forgiven_at = since_when.get(failure.subject)
+            if forgiven_at is not None and failure.at > forgiven_at:
                 self._apply(failure)
 
     def _apply(self, failure: _Failure) -> None:
@@ -209,11 +211,16 @@ class Throttle:
 def merge(transaction: Transaction, failures: Iterable[_Failure]) -> list[Guessed]:
     """Count failures on top of what the store has; return what it has then."""
     records: dict[str, tuple[Record, float]] = {}
+    since_when: dict[str, float] = {}
     for failure in failures:
         known = records.get(failure.subject)
-        if known is None:
+        if known is None and failure.subject not in since_when:
             guessed = transaction.guessed(failure.subject)
-            known = (_record(guessed) if guessed else Record(), failure.at)
+            since_when[failure.subject] = _forgiven_at(guessed) if guessed else -math.inf
+            known = (_record(guessed), failure.at) if guessed else None
+        if failure.at <= since_when[failure.subject]:
+            continue  # it waited while somebody forgave
+        known = known or (Record(), failure.at)
         record = after_failure(known[0], failure.at, limit=failure.limit)
         records[failure.subject] = (record, max(known[1], failure.at))
     merged = [_guessed(subject, *known) for subject, known in records.items()]
@@ -256,6 +263,12 @@ def subjects_of(reading: Reading, what: str, now: datetime) -> list[Guessed]:
 def forgiven(guessed: Guessed, now: datetime) -> Guessed:
     """Return a subject as if it had never failed."""
     return Guessed(guessed.subject, (), 0, datetime.fromtimestamp(0, UTC), now)
+
+
+def _forgiven_at(guessed: Guessed) -> float:
+    """Return until when all failures were forgiven; long ago where some are counted since."""
+    is_blank = not guessed.failures and not guessed.locks
+    return guessed.changed_at.timestamp() if is_blank else -math.inf
 
 
 def _mark(name: AccountName) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from gatepost.events.crowd import MANY
 from gatepost.events.journal import time_text
 from gatepost.identity.verdict import Cause
 from gatepost.model.event import Event
@@ -128,6 +129,7 @@ _DIRECTORY_ADVICE: Final[dict[Cause, tuple[str, str]]] = {
         "no account here has this name, and a directory can check it by PLAIN or LOGIN only",
     ),
 }
+_MOST_CROWDS: Final = 5
 _DIRECTORY: Final = 'directory "'
 #: Causes in the order in which their words are looked for: the longest first.
 _CAUSES: Final = sorted(Cause, key=lambda cause: -len(cause.value))
@@ -192,8 +194,51 @@ async def explain(store: Store, tag: str, now: datetime) -> Explanation | None:
     """
     wanted = tag.strip().strip("[]").lower()
     since = now - REFUSALS_KEPT
+    if wanted == MANY:
+        return None
     found = await store.read(lambda reading: reading.refused_logins(since, tag=wanted))
     return _explanation(found[-1], wanted) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """Refused logins of one client in the minute that ended at `at`, which were too many to be told
+    one by one: their tags are not known, their causes are counted.
+    """
+
+    at: datetime
+    client: str
+    count: int
+    causes: str
+
+    @property
+    def words(self) -> str:
+        """Return one line."""
+        when = f"{self.at:%Y-%m-%d %H:%M} UTC"
+        return f"{self.count} of {self.client} in the minute before {when}: {self.causes}"
+
+
+async def crowds(store: Store, now: datetime) -> tuple[Crowded, ...]:
+    """Return what a tag may be among that is not known, the latest first; a few.
+
+    Raises:
+        StoreUnavailableError: the store cannot be read.
+
+    """
+    since = now - REFUSALS_KEPT
+    found = await store.read(lambda reading: reading.refused_logins(since, tag=MANY))
+    return tuple(_crowded(event) for event in reversed(found[-_MOST_CROWDS:]))
+
+
+def _crowded(event: Event) -> Crowded:
+    facts = event.facts
+    count = facts.get("count", 0)
+    return Crowded(
+        event.at,
+        str(facts.get("client", "")),
+        count if isinstance(count, int) else 0,
+        str(facts.get("causes", "")),
+    )
 
 
 def _explanation(event: Event, tag: str) -> Explanation:
