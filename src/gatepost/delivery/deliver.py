@@ -10,7 +10,7 @@ from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link import Contexts, Surroundings
-from gatepost.delivery.lookup import SMTP_PORT, Lookup, Ourselves
+from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
 from gatepost.delivery.parcel import Item
 from gatepost.delivery.pool import Pool, SiteQueue
 from gatepost.delivery.routing import Routing
@@ -30,7 +30,8 @@ class DeliverySetup:
 
     `contexts(verified, shown)` returns a client's TLS context (asked once for each), `files` runs
     what blocks (maildirs), `sign_again` signs content that was changed for a next hop.
-    `mx_port` differs from 25 in tests and rehearsals only. `is_heard` tells whether no neighbour
+    `mx_port` differs from 25 in tests and rehearsals only; `local_exchangers`: an MX may lead to
+    this machine. `is_heard` tells whether no neighbour
     can hold this worker for lost.
     """
 
@@ -46,6 +47,7 @@ class DeliverySetup:
     sign_again: SignAgain
     bounds: Bounds = field(default_factory=Bounds)
     mx_port: int = SMTP_PORT
+    local_exchangers: bool = True
     is_heard: Callable[[], bool] = lambda: True
     now: Callable[[], datetime] = now
     entropy: Entropy = field(default_factory=Entropy)
@@ -86,7 +88,11 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
             worker=setup.worker,
             routing=setup.routing,
             lookup=Lookup(
-                setup.resolver, setup.ourselves, bounds, time=time, mx_port=setup.mx_port
+                setup.resolver,
+                setup.ourselves,
+                bounds,
+                Exchangers(setup.mx_port, local=setup.local_exchangers),
+                time=time,
             ),
             pool=Pool(bounds, serve),
             attempts=attempts,

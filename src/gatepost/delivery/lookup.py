@@ -6,8 +6,8 @@ long DNS itself believes an answer is the resolver's affair.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from gatepost.delivery.bounds import Bounds
@@ -29,6 +29,8 @@ from gatepost.returns.outcome import (
 from gatepost.wire.smtp.grammar import literal_address
 
 SMTP_PORT: Final = 25
+#: Exchangers of one domain that are looked up at once: it may name fifty.
+_AT_ONCE: Final = 8
 #: More destinations than that and the oldest are forgotten.
 _MOST_KEPT: Final = 20_000
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
@@ -64,6 +66,31 @@ class Ourselves:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Exchangers:
+    """How hosts are reached that a domain's MX names: by which port, and whether addresses of this
+    machine (`local`) are dialled. Whoever owns a domain chooses its MX, and would otherwise reach
+    services here that trust the loopback.
+    """
+
+    port: int = SMTP_PORT
+    local: bool = True
+
+    def may_dial(self, address: str) -> bool:
+        """Tell whether an address may be dialled: no loopback, link-local, unspecified or multicast
+        one, however it is written; private networks are what many sites live in.
+        """
+        if self.local:
+            return True
+        ip: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+        if isinstance(ip, IPv6Address):
+            ip = ip.ipv4_mapped or ip.sixtofour or ip
+        is_this = isinstance(ip, IPv4Address) and ip.packed[0] == 0  # RFC 1122 §3.2.1.3
+        return not (
+            is_this or ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast
+        )
+
+
 class Lookup:
     """Finds sites."""
 
@@ -72,15 +99,15 @@ class Lookup:
         resolver: Resolver,
         ourselves: Ourselves,
         bounds: Bounds,
+        exchangers: Exchangers = Exchangers(),
         *,
         time: Callable[[], float],
-        mx_port: int = SMTP_PORT,
     ) -> None:
         self._resolver = resolver
         self._ourselves = ourselves
         self._life = bounds.site_life
         self._time = time
-        self._mx_port = mx_port
+        self._exchangers = exchangers
         self._kept: dict[tuple[Via, str], tuple[float, Site | Outcome]] = {}
         self._logins: dict[UpstreamLogin | None, int] = {None: 0}
 
@@ -126,12 +153,7 @@ class Lookup:
 
     async def _mx_site(self, domain: str, tls: TlsMode) -> Site | Outcome:
         if domain.startswith("["):
-            ip = literal_address(domain)
-            if ip is None:
-                return refused(NO_SUCH_DOMAIN, f"{domain} is no address")
-            return self._checked(
-                Site(f"mx:{ip}:{tls}", Kind.SMTP, (Host(ip, 0, (ip,), self._mx_port),), tls)
-            )
+            return self._literal_site(domain, tls)
         try:
             answer = await self._resolver.mx(domain)
             if answer.null_mx:
@@ -144,7 +166,28 @@ class Lookup:
         if not hosts:
             return refused(NO_ROUTE, f"none of the MX hosts of {domain} has an address")
         names = ",".join(sorted({h.name for h in hosts}))
-        return self._checked(Site(f"mx:{names}:{tls}", Kind.SMTP, tuple(hosts), tls))
+        found = self._checked(Site(f"mx:{names}:{tls}", Kind.SMTP, tuple(hosts), tls))
+        if not isinstance(found, Site):
+            return found
+        reachable = tuple(host for each in found.hosts if (host := self._reachable(each)).addresses)
+        if not reachable:
+            return refused(
+                NO_ROUTE, f"the MX of {domain} leads to this machine ([dns] local_exchangers)"
+            )
+        return replace(found, hosts=reachable)
+
+    def _literal_site(self, domain: str, tls: TlsMode) -> Site | Outcome:
+        ip = literal_address(domain)
+        if ip is None:
+            return refused(NO_SUCH_DOMAIN, f"{domain} is no address")
+        if not self._exchangers.may_dial(ip):
+            return refused(NO_ROUTE, f"{domain} is this machine ([dns] local_exchangers)")
+        host = Host(ip, 0, (ip,), self._exchangers.port)
+        return self._checked(Site(f"mx:{ip}:{tls}", Kind.SMTP, (host,), tls))
+
+    def _reachable(self, host: Host) -> Host:
+        addresses = tuple(filter(self._exchangers.may_dial, host.addresses))
+        return host if addresses == host.addresses else replace(host, addresses=addresses)
 
     async def _with_addresses(self, wanted: Sequence[tuple[str, int]]) -> list[Host]:
         """Return those that have addresses.
@@ -153,8 +196,14 @@ class Lookup:
             DnsTemporaryError: none has, and at least one might.
 
         """
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def addresses_of(name: str) -> tuple[str, ...]:
+            async with turns:
+                return await self._resolver.addresses(name)
+
         found = await asyncio.gather(
-            *(self._resolver.addresses(name) for name, _ in wanted), return_exceptions=True
+            *(addresses_of(name) for name, _ in wanted), return_exceptions=True
         )
         hosts, trouble = list[Host](), None
         for (name, preference), addresses in zip(wanted, found, strict=True):
@@ -165,7 +214,9 @@ class Lookup:
             elif isinstance(addresses, BaseException):
                 raise addresses
             elif addresses:
-                hosts.append(Host(name.lower(), preference, tuple(addresses), self._mx_port))
+                hosts.append(
+                    Host(name.lower(), preference, tuple(addresses), self._exchangers.port)
+                )
         if not hosts and trouble is not None:
             raise trouble
         return hosts

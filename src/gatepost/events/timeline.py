@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from gatepost.events.crowd import MANY
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.quantities import duration_words, size_words

@@ -325,6 +325,7 @@ class DnsSettings(Section):
     """Resolvers as "IP:PORT"; none: the system's."""
 
     resolvers: tuple[Annotated[str, AfterValidator(checks.resolver)], ...] = ()
+    local_exchangers: bool = False
 
 
 class HttpSettings(Section):

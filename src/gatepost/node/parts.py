@@ -122,6 +122,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId, heartbeat: H
             sign_again=lambda submission, content: sign_again(signer, submission, content),
             bounds=DeliveryBounds(connections=outgoing(raise_limit())),
             entropy=entropy,
+            local_exchangers=settings.dns.local_exchangers,
             is_heard=heartbeat.is_heard,
         ),
         asyncio.get_running_loop().time,

@@ -183,6 +183,7 @@ private_key = "key.pem"
 
 #[dns]
 #resolvers = ["127.0.0.1:53"]      # else the system's
+#local_exchangers = false          # whether an MX may lead to loopback or link-local addresses
 
 #[http]                             # the HTTP API, /healthz and /metrics; without this section: none
 #address = "127.0.0.1:8025"         # put a web server with TLS before it, should others reach it
