@@ -8,7 +8,7 @@ import pytest
 
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.settings import LaneSettings, RetrySettings
-from gatepost.queue.lanes import Turns, room_for
+from gatepost.queue.lanes import Turns, has_room, room_for
 from gatepost.queue.retry import pace, time_to_try
 
 OTP, TRANSACTIONAL, BULK = LANES
@@ -62,6 +62,7 @@ def test_a_lane_that_was_empty_brings_no_credit() -> None:
 def test_room(most: int, held: int, room: tuple[int, ...]) -> None:
     found = room_for(most, held)
     assert tuple(found[lane] for lane in LANES) == room
+    assert [has_room(lane, most, held) for lane in LANES] == [count > 0 for count in room]
 
 
 DAYS = timedelta(days=5)

@@ -77,7 +77,7 @@ class Talk:
         scene.connection = self.connection
         self.conversation: Conversation = scene.conversation()
         self.conversation._time = self.clock
-        self.conversation._began = self.clock.now
+        self.conversation._patience.began = self.clock.now
 
     async def ask(self, line: str) -> str:
         """Return the last line of the reply."""

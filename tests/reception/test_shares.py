@@ -4,6 +4,7 @@ import pytest
 
 from gatepost.net.address import one_client
 from gatepost.reception.desk import Memory
+from gatepost.reception.patience import Pace, Patience
 from gatepost.wire.smtp.replies import NO_MEMORY
 from tests.support.reception import Scene
 
@@ -48,13 +49,22 @@ async def test_a_stranger_whose_share_is_taken_is_told_to_come_again() -> None:
     assert scene.memory.used == 4000
 
 
-async def test_fast_content_earns_no_more_time_than_idle() -> None:
-    scene = Scene("mx")
-    conversation = scene.conversation()
-    conversation._content_due = 0.0
-    conversation._earn_time(1_000_000)  # 10 000 s at 100 octets a second
-    left = conversation._content_due - conversation._time()
-    assert left <= scene.limits.idle.total_seconds()
-    due = conversation._content_due
-    conversation._earn_time(1)  # a trickle puts it off by a hundredth of a second at most
-    assert conversation._content_due - due < 1
+def test_fast_content_earns_no_more_time_than_idle() -> None:
+    pace = Pace(idle=300.0, session=86_400.0, minimum_rate=100)
+    patience = Patience(pace, 0.0)
+    patience.earn(1_000_000, 7.0)  # 10 000 s at 100 octets a second
+    due = patience.content_due
+    assert due - 7.0 <= pace.idle
+    patience.earn(1, 7.0)  # a trickle puts it off by a hundredth of a second at most
+    assert patience.content_due - due < 1
+
+
+def test_content_that_is_over_leaves_no_time_to_the_next() -> None:
+    patience = Patience(Pace(idle=300.0, session=86_400.0, minimum_rate=100), 0.0)
+    assert patience.until(0.0, in_content=True) == 30.0
+    patience.earn(1000, 1.0)
+    assert patience.until(1.0, in_content=True) == 40.0
+    patience.content_over()
+    assert patience.until(2.0, in_content=True) == 32.0
+    assert patience.until(3.0, in_content=False) == 303.0
+    assert patience.until(86_399.0, in_content=False) == 86_400.0

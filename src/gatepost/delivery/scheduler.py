@@ -24,7 +24,7 @@ from gatepost.model.ids import DeliveryId, WorkerId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.route import Via, ViaCapture, ViaDiscard
 from gatepost.queue.expiry import is_expired
-from gatepost.queue.lanes import room_for
+from gatepost.queue.lanes import has_room, room_for
 from gatepost.returns.outcome import LOCAL_TROUBLE, deferred
 from gatepost.returns.settle import Settler, earliest_retry
 from gatepost.returns.settlement import Result
@@ -77,6 +77,7 @@ class Scheduler:
         self._attempts = parts.attempts
         self._settler = parts.settler
         self._bounds = parts.bounds
+        self._lease_length = timedelta(seconds=parts.bounds.lease)
         self._now = parts.now
         self._spread = parts.spread
         self._loop = asyncio.get_running_loop()
@@ -102,7 +103,7 @@ class Scheduler:
         """Tell whether more of a lane may be handed over; of the most urgent, if of any."""
         if self._stopping.is_set():
             return False
-        return room_for(self._bounds.held, len(self._items))[lane] > 0
+        return has_room(lane, self._bounds.held, len(self._items))
 
     def lease(self, lane: Lane = Lane.TRANSACTIONAL) -> Lease | None:
         """Return what new mail is leased with to be handed over, None where there is no room."""
@@ -388,7 +389,7 @@ class Scheduler:
     # -- small things
 
     def _lease(self) -> Lease:
-        return Lease(self._worker, self._now() + timedelta(seconds=self._bounds.lease))
+        return Lease(self._worker, self._now() + self._lease_length)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

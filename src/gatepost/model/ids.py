@@ -22,7 +22,7 @@ def identifier(milliseconds: int, counter: int, random: int) -> str:
     Args:
         milliseconds: since the Unix epoch, 48 bits.
         counter: 12 bits, rising within one millisecond.
-        random: 62 bits.
+        random: 62 bits, of more the lowest.
 
     """
     number = (milliseconds & 0xFFFFFFFFFFFF) << 80 | 0x7000 << 64 | (counter & 0xFFF) << 64

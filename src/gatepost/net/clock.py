@@ -11,6 +11,10 @@ from gatepost.model.ids import identifier
 
 _ENTROPY_OCTETS = 4096
 
+#: How often our line of processes has forked: to ask the system who we are, for each identifier, took
+#: as long as all else about it.
+_forks = 0
+
 
 #: The store's time at a moment of `elapsed`, for a process that follows the store's clock.
 _anchor: tuple[datetime, float] | None = None
@@ -55,22 +59,22 @@ def follow(at: datetime, since: float) -> None:
 class Entropy:
     """Chance from the system's generator, fetched in blocks; threads and forks may share it."""
 
-    __slots__ = ("_block", "_lock", "_pid", "_used")
+    __slots__ = ("_block", "_forks", "_lock", "_used")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._block = b""
         self._used = 0
-        self._pid = 0
+        self._forks = _forks
 
     def octets(self, count: int) -> bytes:
         """Return `count` random octets (up to 4096), never handed out before."""
         with self._lock:
             end = self._used + count
             # A child must not repeat what its parent hands out.
-            if end > len(self._block) or self._pid != os.getpid():
+            if end > len(self._block) or self._forks != _forks:
                 self._block = os.urandom(_ENTROPY_OCTETS)
-                self._pid = os.getpid()
+                self._forks = _forks
                 end = count
             self._used = end
             return self._block[end - count : end]
@@ -117,7 +121,8 @@ class _Identifiers:
                 # next one.
                 self._milliseconds += 1
                 self._counter = 0
-            return identifier(self._milliseconds, self._counter, self._entropy.bits(62))
+            chance = int.from_bytes(self._entropy.octets(8), "big")
+            return identifier(self._milliseconds, self._counter, chance)
 
 
 _identifiers = _Identifiers()
@@ -125,7 +130,8 @@ _identifiers = _Identifiers()
 
 def _start_afresh() -> None:
     # Another thread of the parent may have held a lock at the moment of the fork.
-    global _identifiers
+    global _forks, _identifiers
+    _forks += 1
     _identifiers = _Identifiers()
 
 

@@ -15,6 +15,11 @@ def room_for(most: int, held: int) -> dict[Lane, int]:
     return {lane: max(0, ceil(most * share) - held) for lane, share in _SHARES.items()}
 
 
+def has_room(lane: Lane, most: int, held: int) -> bool:
+    """Tell whether `room_for` has any for this lane."""
+    return held < most * _SHARES[lane]
+
+
 class Turns:
     """Smooth weighted round robin: urgent lanes come first and oftener, none waits for ever.
 

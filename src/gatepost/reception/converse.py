@@ -26,10 +26,11 @@ from gatepost.net.transport import (
 from gatepost.reception.accept import accept
 from gatepost.reception.arrival import Arrival, Origination
 from gatepost.reception.authenticate import authenticate
-from gatepost.reception.desk import GRACE, Desk, Door
+from gatepost.reception.desk import Desk, Door
 from gatepost.reception.drawing import Drawing
 from gatepost.reception.handling import judge_hold, requests_of, urgency
 from gatepost.reception.offered import offered_within
+from gatepost.reception.patience import Patience
 from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.wire.message.trace import transmission_type
@@ -67,9 +68,7 @@ class Conversation:
 
     __slots__ = (
         "_account",
-        "_began",
         "_connection",
-        "_content_due",
         "_credential",
         "_desk",
         "_door",
@@ -78,6 +77,9 @@ class Conversation:
         "_has_sent",
         "_is_held",
         "_joined",
+        "_origin",
+        "_origin_key",
+        "_patience",
         "_pieces",
         "_principal",
         "_session",
@@ -106,8 +108,9 @@ class Conversation:
         self._has_sent = False
         self._is_held = False
         self._time = asyncio.get_running_loop().time
-        self._began = self._time()
-        self._content_due = 0.0
+        self._patience = Patience(desk.pace, self._time())
+        self._origin: Origination | None = None
+        self._origin_key = ("", False, False)
 
     async def run(self) -> None:
         """Converse until either side ends it; every end says why where the peer can hear it."""
@@ -161,6 +164,7 @@ class Conversation:
                     await self._on_content_ended()
                 case ContentDropped():
                     self._let_go()
+                    self._patience.content_over()
                 case TurnOver():
                     await self._wait_for_turn()
                 case Closed():
@@ -179,11 +183,12 @@ class Conversation:
         if self._desk.stopping() and self._has_sent and between:
             self._session.close(replies.STOPPING)
             return
-        connection.deadline = self._deadline()
         in_content = self._session.in_content
+        connection.deadline = self._deadline(in_content=in_content)
         octets = await connection.read()
         if in_content:
-            self._earn_time(len(octets))  # what is thrown away, too: who sends it is not slow
+            # What is thrown away, too: who sends it is not slow.
+            self._patience.earn(len(octets), self._time())
         self._session.receive(octets)
 
     async def _wait_for_turn(self) -> None:
@@ -193,38 +198,16 @@ class Conversation:
         await self._connection.drain()
         await asyncio.sleep(0)
 
-    def _deadline(self) -> float:
-        """Idle, content too slow, or the whole connection too old: what comes first."""
-        limits = self._desk.limits
-        at = min(
-            self._time() + limits.idle.total_seconds(),
-            self._began + limits.session.total_seconds(),
-        )
-        if self._desk.stopping():
-            at = min(at, self._time() + self._last_seconds())
-        if not self._session.in_content:
-            self._content_due = 0.0  # a pause between chunks is no slowness
-            return at
-        if not limits.minimum_rate:
-            return at
-        if not self._content_due:
-            self._content_due = self._time() + GRACE.total_seconds()
-        return min(at, self._content_due)
-
-    def _earn_time(self, octets: int) -> None:
-        """Put off the end by what content earns at `minimum_rate`, to `idle` from now at most:
-        who was fast at first may not trickle for hours on what that earned.
-        """
-        limits, at = self._desk.limits, self._time()
-        if limits.minimum_rate:
-            due = (self._content_due or at + GRACE.total_seconds()) + octets / limits.minimum_rate
-            most = max(GRACE.total_seconds(), limits.idle.total_seconds())
-            self._content_due = min(due, at + most)
+    def _deadline(self, *, in_content: bool) -> float:
+        """Idle, content too slow, the whole connection too old, or this worker stops."""
+        at = self._time()
+        until = self._patience.until(at, in_content=in_content)
+        return min(until, at + self._last_seconds()) if self._desk.stopping() else until
 
     def _lateness(self) -> Reply:
         if self._desk.stopping():
             return replies.STOPPING
-        if self._time() - self._began >= self._desk.limits.session.total_seconds():
+        if self._patience.is_old(self._time()):
             return replies.SESSION_TOO_LONG
         slow = self._session.in_content and self._size
         return replies.TOO_SLOW if slow else replies.IDLE_TOO_LONG
@@ -333,9 +316,7 @@ class Conversation:
         """Keep a piece of content, while this worker has memory for it (decision 8)."""
         stranger = self._stranger()
         if self._desk.memory.left(stranger) < len(octets):
-            due = self._content_due
             self._let_go()
-            self._content_due = due
             self._session.refuse_content(replies.NO_MEMORY)
             return
         pieces = self._pieces
@@ -348,7 +329,7 @@ class Conversation:
 
     def _let_go(self) -> None:
         self._desk.memory.give(self._size, self._stranger())
-        self._pieces, self._joined, self._size, self._content_due = [], 0, 0, 0.0
+        self._pieces, self._joined, self._size = [], 0, 0
 
     def _stranger(self) -> str:
         """Return whose share of the memory content takes; "" for one who has logged in."""
@@ -362,6 +343,7 @@ class Conversation:
         if reply is None:
             reply = await accept(self._arrival(), self._desk.acceptance)
         self._let_go()
+        self._patience.content_over()
         queued = reply.text.startswith(replies.QUEUED.text)
         self._drawing.end(is_stored=queued or reply is replies.STORE_AWAY)
         if queued:
@@ -393,17 +375,27 @@ class Conversation:
         )
 
     def _origination(self) -> Origination:
+        """Return how mail of this session comes, made once while nothing of it changes."""
+        session = self._session
+        key = (session.client_name, session.extended, bool(session.mail and session.mail.utf8))
+        made = self._origin
+        if made is None or key != self._origin_key or made.account is not self._account:
+            made = self._originating(*key)
+            self._origin, self._origin_key = made, key
+        return made
+
+    def _originating(self, client_name: str, extended: bool, utf8: bool) -> Origination:
         principal = self._principal
         tls = self._connection.tls
         return Origination(
             origin=Origin.MX if self._door.role is Role.MX else Origin.SUBMISSION,
-            client_name=self._session.client_name,
+            client_name=client_name,
             client_address=self._connection.peer.host,
             protocol=transmission_type(
-                extended=self._session.extended,
+                extended=extended,
                 tls=tls is not None,
                 authenticated=principal is not None,
-                utf8=bool(self._session.mail and self._session.mail.utf8),
+                utf8=utf8,
             ),
             tls_version=tls.version if tls else "",
             tls_cipher=tls.cipher if tls else "",
@@ -414,7 +406,7 @@ class Conversation:
 
     async def _on_auth(self, auth: Auth) -> None:
         by = await authenticate(auth, self._session, self._connection, self._desk)
-        self._principal = by
+        self._principal, self._origin = by, None
         if by:
             host = self._connection.peer.host
             self._desk.histories.note_login(by.account, by.credential, host)
@@ -431,6 +423,7 @@ class Conversation:
         handshake = self._desk.limits.handshake.total_seconds()
         connection.deadline = self._time() + handshake
         await connection.start_tls(self._door.tls, server_side=True)
+        self._origin = None
         session.tls_established()
         session.mechanisms = offered_within(self._door.profile.mechanisms, connection.tls)
 

@@ -2,8 +2,7 @@
 
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
 
 from gatepost.events.record import Recorder
 from gatepost.identity.authenticate import Authenticator
@@ -13,12 +12,10 @@ from gatepost.model.settings import LimitSettings, Role
 from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.allowances import Allowances
+from gatepost.reception.patience import Pace
 from gatepost.reception.relay import LocalDomains
 from gatepost.reception.suppressed import SuppressionList
 from gatepost.wire.smtp.extensions import Profile
-
-#: How long content may come as slowly as it likes, before `minimum_rate` is asked of it.
-GRACE = timedelta(seconds=30)
 
 
 class Memory:
@@ -89,3 +86,7 @@ class Desk:
     free_space: Callable[[], int]
     stopping: Callable[[], bool]
     capacity: int = 1 << 30
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pace", Pace.of(self.limits))

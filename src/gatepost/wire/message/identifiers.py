@@ -1,6 +1,7 @@
 """Message-ID and Date as we write them (RFC 5322 §3.3, §3.6.4)."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -17,12 +18,23 @@ def message_id(identifier: str, hostname: str) -> str:
 def format_date(at: datetime) -> str:
     """Return "Mon, 23 Nov 2026 23:15:00 +0000" (RFC 5322 §3.3), for an aware datetime.
 
-    Written by hand because strftime speaks the machine's language.
+    Written by hand because strftime speaks the machine's language; in UTC once for each second.
 
     Raises:
         ValueError: `at` has no time zone.
 
     """
+    if at.tzinfo is UTC:
+        return _in_utc(at.year, at.month, at.day, at.hour, at.minute, at.second)
+    return _written(at)
+
+
+@lru_cache(maxsize=16)
+def _in_utc(year: int, month: int, day: int, hour: int, minute: int, second: int) -> str:
+    return _written(datetime(year, month, day, hour, minute, second, tzinfo=UTC))
+
+
+def _written(at: datetime) -> str:
     offset = at.utcoffset()
     if offset is None:
         msg = "a date without a time zone"
