@@ -29,6 +29,23 @@ PATIENCE: Final = 60.0
 HASTY: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
 _SUPERUSER: Final = "postgres"
 _KEPT: Final = 4
+#: Empties a database that a test has left: a tenth of the time that a new one takes.
+_EMPTY: Final = """
+DO $$ DECLARE it RECORD; BEGIN
+    FOR it IN SELECT relname FROM pg_class WHERE relkind = 'r'
+        AND relnamespace = 'public'::regnamespace AND relname <> 'schema_mark' LOOP
+        IF it.relname ~ '_\\d{8}$' THEN EXECUTE 'DROP TABLE ' || it.relname;
+        ELSIF it.relname = 'counter' THEN
+            DELETE FROM counter WHERE name NOT IN ('event', 'news');
+            UPDATE counter SET value = 0;
+        ELSE EXECUTE 'DELETE FROM ' || it.relname; END IF;
+    END LOOP;
+    FOR it IN SELECT relname FROM pg_class WHERE relkind = 'S' LOOP
+        PERFORM setval(it.relname::regclass, 1, false);
+    END LOOP;
+END $$
+"""
+_USED: Final = "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'"
 
 
 def free_port() -> int:
@@ -126,6 +143,15 @@ class PostgresServer:
         assert self._process is not None
         self._process.send_signal(number)
 
+    @staticmethod
+    def pause(pid: int) -> None:
+        """Stop one of its processes in the midst of what it does; `resume` has it go on."""
+        os.kill(pid, signal.SIGSTOP)
+
+    @staticmethod
+    def resume(pid: int) -> None:
+        os.kill(pid, signal.SIGCONT)
+
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it (fast, as `pg_ctl stop`, or as the signal says); it may be started again."""
         if self._process is not None:
@@ -159,6 +185,8 @@ class _Databases:
 
     def __init__(self) -> None:
         self.names: dict[Path, str] = {}
+        #: Those whose database goes to the next test as soon as nobody is connected to it.
+        self.emptied: set[Path] = set()
         self.numbers = 0
         self.template = "template1"
 
@@ -168,13 +196,30 @@ class _Databases:
             server.execute("CREATE DATABASE template_gatepost")
             migrate(server.url("template_gatepost"))
             self.template = "template_gatepost"
+        if directory not in self.names and migrate is not None and (left := self._left(server)):
+            self.names[directory] = left
+            self.emptied.add(directory)
         if directory not in self.names:
             self._forget(server)
             self.numbers += 1
             name = f"test{self.numbers}"
             server.execute(f"CREATE DATABASE {name} TEMPLATE {self.template}")
             self.names[directory] = name
+            if migrate is not None:
+                self.emptied.add(directory)
         return server.url(self.names[directory])
+
+    def _left(self, server: PostgresServer) -> str | None:
+        """Return a database that nobody uses any more, empty again."""
+        for directory in list(self.emptied):
+            name = self.names[directory]
+            ((users,),) = server.execute(_USED.format(name))
+            if not users:
+                server.execute(_EMPTY, name)
+                self.emptied.remove(directory)
+                del self.names[directory]
+                return name
+        return None
 
     def _forget(self, server: PostgresServer) -> None:
         for directory in list(self.names)[:-_KEPT]:
@@ -189,6 +234,7 @@ _databases: Final = _Databases()
 def database_of(directory: Path, migrate: Callable[[str], None] | None = None) -> str:
     """Return the URL of the database that belongs to a test's directory; fresh at first.
 
-    `migrate` makes the tables in the template, once; without it, databases begin empty.
+    `migrate` makes the tables in the template, once, and the database is the test's as long as it
+    is connected; without it, databases begin empty and stay.
     """
     return _databases.of(directory, migrate)

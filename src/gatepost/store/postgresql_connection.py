@@ -112,6 +112,11 @@ def store_trouble(error: psycopg.Error) -> StoreUnavailableError | None:
     return None
 
 
+def is_refusal_to_wait(error: psycopg.Error) -> bool:
+    """Tell whether a statement said NOWAIT, and would have had to."""
+    return isinstance(error, errors.LockNotAvailable) and "could not obtain" in str(error)
+
+
 def said(error: Exception) -> str:
     """Return an error's first line. libpq names host, user and database, never a password."""
     lines = str(error).strip().splitlines()

@@ -1,16 +1,21 @@
 """Housekeeping in PostgreSQL: as in SQLite, and the tables of tomorrow are made today."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar
 
+from psycopg import errors
+
 from gatepost.store.days import day_of
 from gatepost.store.postgresql_pending import DROP_CONTENT, make_day_table
 from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.rows import Row, microseconds
 from gatepost.store.tidy import OUTLIVED, Housekeeper
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,11 @@ class PostgresHousekeeper(Housekeeper):
             transaction.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT")
             transaction.execute(f"DROP TABLE {table}")
 
-        await self.change(job, None)
+        try:
+            await self.change(job, None)
+            _log.info("store: dropped %s", table)
+        except errors.LockNotAvailable:
+            _log.info("store: %s stays until nobody reads it", table)
 
 
 def _make(kind: str, day: str, transaction: PostgresTransaction) -> None:

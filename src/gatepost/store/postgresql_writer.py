@@ -26,6 +26,7 @@ from gatepost.store.postgresql_connection import (
     begin,
     connect,
     discard,
+    is_refusal_to_wait,
     said,
     store_trouble,
 )
@@ -87,6 +88,8 @@ class PostgresWriter:
             try:
                 return self._commit(runs, places, is_careful=number > 0)
             except TRY_AGAIN as error:
+                if is_refusal_to_wait(error):
+                    raise
                 self._known_tables.clear()
                 trouble: psycopg.Error = error
                 if len(runs) > 1 and number:

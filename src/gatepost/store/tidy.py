@@ -79,10 +79,10 @@ class Housekeeper:
             if table.startswith("delivery"):
                 await self._forget_submissions(table)
             await self._drop(table)
-            _log.info("store: dropped %s", table)
 
     async def _drop(self, table: str) -> None:
         await self._execute(f"DROP TABLE IF EXISTS {table}")
+        _log.info("store: dropped %s", table)
 
     async def _forget_submissions(self, table: str) -> None:
         """Drop the submissions whose last delivery was finished on that day."""
