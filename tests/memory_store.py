@@ -143,6 +143,16 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences):
             self._change(identifier, DeliveryState.DUE)
         return len(held)
 
+    def hasten(self, later_than: datetime, at: datetime) -> int:
+        late = [
+            row.id
+            for row in self.delivery_rows.values()
+            if row.state is DeliveryState.DUE and row.attempts and row.next_attempt_at > later_than
+        ]
+        for identifier in late:
+            self._change(identifier, DeliveryState.DUE, next_attempt_at=at)
+        return len(late)
+
     def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
         self.notices.pop((delivery_id, kind), None)
 

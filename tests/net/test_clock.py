@@ -3,7 +3,7 @@ from datetime import timedelta
 from itertools import islice, pairwise
 
 from gatepost.model.ids import time_of
-from gatepost.net.clock import Entropy, new_identifier, now
+from gatepost.net.clock import Entropy, SteadyTime, new_identifier, now
 
 
 def test_time_is_in_utc():
@@ -43,3 +43,32 @@ def test_fractions_lie_between_0_and_1():
     assert all(0 <= f < 1 for f in fractions)
     assert 0.45 < sum(fractions) / len(fractions) < 0.55
     assert len(set(fractions)) == 5000
+
+
+def told(*clock: tuple[float, float]) -> list[tuple[float, float]]:
+    """Return what a steady time answers to pairs of (seconds that passed, by how many it is off)."""
+    steady = SteadyTime()
+    return [(steady.at(1000 + passed + off, passed) - 1000, steady.off) for passed, off in clock]
+
+
+def test_a_small_step_is_followed_at_once():
+    assert told((0, 0), (1, 29), (2, 0), (3, -29)) == [(0, 0), (30, 0), (2, 0), (-26, 0)]
+
+
+def test_a_jump_is_not_followed_and_forgotten_when_it_is_taken_back():
+    for far in (864_000, -864_000):
+        assert told((0, 0), (1, far), (60, far), (61, 0), (62, 0)) == [
+            (0, 0), (1, far), (60, far), (61, 0), (62, 0)
+        ]  # fmt: skip
+
+
+def test_a_jump_that_stays_is_followed_after_a_quarter_of_an_hour():
+    assert told((0, 0), (1, 100), (900, 100), (901, 100), (902, 100)) == [
+        (0, 0), (1, 100), (900, 100), (1001, 0), (1002, 0)
+    ]  # fmt: skip
+
+
+def test_each_jump_must_stay_for_itself():
+    assert told((0, 0), (1, 100), (899, 500), (902, 500), (1799, 500)) == [
+        (0, 0), (1, 100), (899, 500), (902, 500), (2299, 0)
+    ]  # fmt: skip

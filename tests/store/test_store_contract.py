@@ -195,6 +195,19 @@ async def test_giving_back_is_no_attempt(store):
     assert await ask(store, "next_due_at") == at
 
 
+async def test_what_waits_longer_than_it_should_is_hastened(store):
+    tried, soon, kept = [(await put(store))[1][0].id for _ in range(3)]
+    until = {tried: NOON + 9000 * MINUTE, soon: NOON + 60 * MINUTE, kept: NOON + 9000 * MINUTE}
+    for leased in await take(store):
+        if leased.delivery.id != kept:
+            await do(store, "begin_attempts", [held(leased)])
+        await do(store, "give_back", [held(leased)], until[leased.delivery.id], "waits")
+    assert await do(store, "hasten", NOON + 300 * MINUTE, NOON) == 1
+    waits = {name: (await one(store, name)).next_attempt_at for name in until}
+    assert waits == until | {tried: NOON}
+    assert [each.delivery.id for each in await take(store)] == [tried]
+
+
 async def test_leases_of_a_dead_worker_are_freed(store):
     await put(store, "a@y.example", "b@y.example")
     await take(store, limit=1, worker="node/1/0")

@@ -143,9 +143,9 @@ class Node:
     settings: str = CAPTURE_ALL
     workers: int = 1
     account: str = "app@example.com"
+    password: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     #: Lines at the top of the file, before its first table.
     top: str = ""
-    password: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     ports: Ports = field(init=False)
     #: What its programs find in their environment, besides.
     surroundings: dict[str, str] = field(default_factory=dict)

@@ -191,6 +191,13 @@ def _worker_lost(event: Event, now: datetime) -> str:  # noqa: ARG001
     return f"{worker} was not heard for {silent} s; {count} deliveries that it held are due again"
 
 
+def _clock_turned(event: Event, now: datetime) -> str:  # noqa: ARG001
+    off = event.facts.get("off", 0)
+    if not off:
+        return "the clock is followed again"
+    return f"the clock was set by {off:+} s; mail goes by the time that really passes"
+
+
 def _hold(verb: str) -> "Callable[[Event, datetime], str]":
     def told(event: Event, now: datetime) -> str:  # noqa: ARG001
         facts = event.facts
@@ -340,4 +347,5 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.DOMAIN_PASSING: _looked("has all that it needs in the DNS"),
     EventKind.SIGNATURE_BROKEN: _signature_broken,
     EventKind.WORKER_LOST: _worker_lost,
+    EventKind.CLOCK_TURNED: _clock_turned,
 }

@@ -6,7 +6,7 @@ One `Authenticator` per worker; each AUTH command is one `LoginAttempt` of it.
 import asyncio
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from gatepost.identity.attempt import Checks, LoginAttempt
 from gatepost.identity.bearer import Tokens
@@ -21,6 +21,7 @@ from gatepost.identity.throttle import ADDRESS_LIMIT, Throttle
 from gatepost.identity.uses import LastUses
 from gatepost.identity.verdict import Cause, Consequence, LoginFacts, Verdict
 from gatepost.identity.verified import VerifiedCredentials
+from gatepost.net.clock import now
 from gatepost.store.protocols import Store, StoreUnavailableError
 
 __all__ = [
@@ -43,7 +44,7 @@ class Authenticator:
         self,
         checks: Checks,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._checks = checks
         self._clock = clock

@@ -57,6 +57,7 @@ class EventKind(StrEnum):
     DOMAIN_PASSING = "domain.passing"
     SIGNATURE_BROKEN = "signature.broken"
     WORKER_LOST = "worker.lost"
+    CLOCK_TURNED = "clock.turned"
 
 
 @value(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from gatepost.model.ids import identifier
 
@@ -16,15 +17,64 @@ _ENTROPY_OCTETS = 4096
 _forks = 0
 
 
+#: Seconds by which the time of day may be set, and is believed at once.
+_STEP: Final = 30.0
+#: Seconds for which a clock that was set by more must keep to its new time to be believed.
+_CONFIRMED: Final = 900.0
+
+
+class SteadyTime:
+    """The time of day as it really passes: a clock that is set far away is not followed at once.
+
+    Set for a minute and back again, it would let mail expire that has waited for an hour, drop a
+    month of events, and make retries wait until it comes to that time again.
+    """
+
+    __slots__ = ("_began", "_other", "_shift")
+
+    def __init__(self) -> None:
+        #: What added to the seconds that passed gives the time of day; None: not asked yet.
+        self._shift: float | None = None
+        #: The same for the time to which the clock was set, and when that was.
+        self._other = 0.0
+        self._began: float | None = None
+
+    def at(self, told: float, passed: float) -> float:
+        """Return the time of day, in seconds since the Unix epoch.
+
+        Args:
+            told: what the clock says, likewise.
+            passed: seconds that nobody sets, from any beginning.
+
+        """
+        shift = told - passed
+        if self._shift is None or abs(shift - self._shift) <= _STEP:
+            self._shift, self._began = shift, None
+            return told
+        if self._began is None or abs(shift - self._other) > _STEP:
+            self._other, self._began = shift, passed
+        elif passed - self._began >= _CONFIRMED:
+            self._shift, self._began = shift, None
+            return told
+        return passed + self._shift
+
+    @property
+    def off(self) -> float:
+        """By how many seconds the clock was set and is not followed: 0.0 when it is."""
+        return 0.0 if self._began is None or self._shift is None else self._other - self._shift
+
+
+_steady = SteadyTime()
 #: The store's time at a moment of `elapsed`, for a process that follows the store's clock.
 _anchor: tuple[datetime, float] | None = None
 #: Goes on while a machine sleeps, or a virtual one is stopped, where the system can say.
 _ELAPSED = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_SLEEPS_COUNT = hasattr(time, "CLOCK_BOOTTIME")
 
 
 def now() -> datetime:
-    """Return the time of day in UTC, by this machine's clock."""
-    return datetime.now(UTC)
+    """Return the time of day in UTC, by this machine's clock (`SteadyTime`)."""
+    return datetime.fromtimestamp(_seconds(), UTC)
 
 
 def agreed() -> datetime:
@@ -32,14 +82,23 @@ def agreed() -> datetime:
     followed, else this machine's.
     """
     if _anchor is None:
-        return datetime.now(UTC)
+        return now()
     at, since = _anchor
     return at + timedelta(seconds=elapsed() - since)
 
 
 def agreed_seconds() -> float:
     """Return `agreed` in seconds since the Unix epoch."""
-    return time.time() if _anchor is None else agreed().timestamp()
+    return _seconds() if _anchor is None else agreed().timestamp()
+
+
+def off() -> float:
+    """Return by how many seconds this machine's clock was set and is not followed; 0.0: none."""
+    return _steady.off
+
+
+def _seconds() -> float:
+    return _steady.at(time.time(), elapsed()) if _SLEEPS_COUNT else time.time()
 
 
 def elapsed() -> float:

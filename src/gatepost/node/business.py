@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
 from gatepost.net.certificate import Certificate, CertificateError, read_certificates
+from gatepost.net.clock import now
 from gatepost.net.counters import Counters
 from gatepost.net.tls import FrontContexts
 from gatepost.node.child import Child
@@ -172,6 +173,7 @@ class Node:
         """Look whether certificates have changed, and whether former workers have ended; return
         what to tell the workers then.
         """
+        now()  # asked often enough, it follows the clock: workers born later know what it knows
         return {**self._fresh_certificates(), **self._ended_workers()} or None
 
     def _ended_workers(self) -> dict[str, object]:

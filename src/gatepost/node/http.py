@@ -22,6 +22,7 @@ from gatepost.delivery.routing import build_routing
 from gatepost.events.record import Recorder
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
+from gatepost.net.clock import now
 from gatepost.net.counters import Counters
 from gatepost.net.resolver import resolver_from
 from gatepost.node.bulk import build_bulk
@@ -67,7 +68,7 @@ def serve(settings: Settings, place: HttpPlace) -> int:
 async def _serve(settings: Settings, place: HttpPlace) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    store = await open_store(settings, place.name)
+    store = await open_store(settings, place.name, clock=now)
     try:
         said = announcement(settings, place.node, place.name)
         heartbeat = Heartbeat(store, said, shared=is_shared(settings))

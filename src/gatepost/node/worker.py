@@ -27,6 +27,7 @@ from gatepost.net.counters import WorkerCounters
 from gatepost.net.open_files import capacity, raise_limit
 from gatepost.net.tls import FrontContexts
 from gatepost.node.child import SERVES
+from gatepost.node.clock_watch import ClockWatch
 from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
@@ -42,6 +43,7 @@ _log = logging.getLogger(__name__)
 _LOOK: Final = 0.2
 _MEASURE: Final = 2.0
 _TIDY: Final = 30.0
+_CLOCK: Final = 1.0
 #: Seconds between two questions whose turn it is; a domain that was just added waits no longer.
 _LOOK_AT_DOMAINS: Final = 15.0
 #: Seconds that conversations, then deliveries, get to end when a worker stops.
@@ -90,7 +92,7 @@ class Worker:
         """Serve until SIGTERM, or until the supervisor is gone."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         settings, place = self._settings, self._place
-        store = await open_store(settings, place.name)
+        store = await open_store(settings, place.name, clock=now)
         try:
             if dead := place.dead:
                 await store.write(lambda tx: _free(tx, dead))
@@ -155,10 +157,18 @@ class Worker:
             ("look", self._look(parts)),
             ("measure", self._every(_MEASURE, lambda: self._measure(store))),
             ("tidy", self._every(_TIDY, lambda: store.tidy(now()))),
+            *self._for_the_node(parts),
             ("journal", run_journal(store, journal, retention=retention, now=now)),
             ("pipe", self._listen_to_supervisor(store)),
             ("domains", self._look_at_domains(parts.watch)),
         ]
+
+    def _for_the_node(self, parts: Parts) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """Return what one of its workers does for all."""
+        if self._place.index:
+            return []
+        watch = ClockWatch(self._settings.retry, parts)
+        return [("clock", self._every(_CLOCK, watch.look))]
 
     async def _look_at_domains(self, watch: Watch) -> None:
         while watch.every:

@@ -1,5 +1,7 @@
 """Opens the store that the settings name. What a kind of store needs is imported with it."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from gatepost.model.ids import WorkerId
@@ -14,8 +16,15 @@ if TYPE_CHECKING:
 _MOST: Final = 1024
 
 
-async def open_store(settings: "Settings", worker: WorkerId) -> Store:
-    """Open the store for a worker. Call it after the fork.
+def _machine_time() -> datetime:
+    return datetime.now(UTC)
+
+
+async def open_store(
+    settings: "Settings", worker: WorkerId, *, clock: Callable[[], datetime] = _machine_time
+) -> Store:
+    """Open the store for a worker. Call it after the fork. By `clock` goes a store that no other
+    node shares.
 
     Raises:
         NewerDatabaseError: a newer Gatepost wrote it; nothing was touched.
@@ -25,7 +34,7 @@ async def open_store(settings: "Settings", worker: WorkerId) -> Store:
     if settings.store == "sqlite":
         from gatepost.store.sqlite import open_sqlite  # noqa: PLC0415 - decision 32
 
-        return await open_sqlite(settings.data_dir, worker, settings.retention)
+        return await open_sqlite(settings.data_dir, worker, settings.retention, clock=clock)
     address = address_of(settings)
     from gatepost.store.postgresql import open_postgresql  # noqa: PLC0415 - an extra
 

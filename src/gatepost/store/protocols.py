@@ -270,6 +270,11 @@ class Transaction(
         """Make due at once what workers whose id begins with `worker_prefix` held; how many."""
         ...
 
+    def hasten(self, later_than: datetime, at: datetime) -> int:
+        """Make due at `at` what was tried and is due only after `later_than`, further ahead than
+        any retry is: a clock was set back. Return how many."""
+        ...
+
     def settle(self, settlements: Iterable[Settlement]) -> set[DeliveryId]:
         """Write outcomes with their events; return those whose lease was still ours. A lost
         lease changes nothing and writes no event."""

@@ -32,6 +32,10 @@ _FREE: Final = (
     "UPDATE delivery SET state = 0, ready_at = next_attempt_at, worker = NULL"
     " WHERE state = 1 AND substr(worker, 1, ?) = ?"
 )
+_HASTEN: Final = (
+    "UPDATE delivery SET next_attempt_at = ?, ready_at = ?"
+    " WHERE state = 0 AND lane IN (0, 1, 2) AND ready_at > ? AND attempts > 0"
+)
 _HOLD: Final = (
     "UPDATE delivery SET state = 2, ready_at = NULL, worker = NULL, reason = 'held by an operator'"
     " WHERE id IN (SELECT value FROM json_each(?))"
@@ -146,6 +150,11 @@ class QueueChanges(Queries, TableChanges):
     def free_leases(self, worker_prefix: str) -> int:
         """Make due what workers whose id begins so held."""
         return self._change(_FREE, (len(worker_prefix), worker_prefix))
+
+    def hasten(self, later_than: datetime, at: datetime) -> int:
+        """Make due what waits longer than it should; return how many."""
+        wanted = (self._stored(at), self._stored(at), self._stored(later_than))
+        return self._change(_HASTEN, wanted)
 
     def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
         """Strike an owed report; content that waited for it may go."""
