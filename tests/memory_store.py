@@ -8,9 +8,10 @@ from typing import Any
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event, EventKind
-from gatepost.model.ids import DeliveryId, SubmissionId, WorkerId
+from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
+from gatepost.store.later import LEAST_COUNTED
 from gatepost.store.protocols import (
     ContentDamagedError,
     DueNotice,
@@ -51,6 +52,17 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences):
         due = [d.next_attempt_at for d in rows if d.state == "due"]
         due += [self.leases[d.id][1] for d in rows if d.state == "leased"]
         return min(due, default=None)
+
+    def stored_for_later(self, account: AccountName, now: datetime) -> int:
+        unfinished = {d.submission_id for d in self.delivery_rows.values() if not d.state.is_final}
+        return sum(
+            max(each.size, LEAST_COUNTED)
+            for each in self.submission_rows.values()
+            if each.account == account
+            and each.id in unfinished
+            and each.release_at
+            and each.release_at > now
+        )
 
     def notices_due(self, *, limit: int) -> list[DueNotice]:
         rows = []

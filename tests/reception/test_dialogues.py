@@ -74,6 +74,7 @@ ELSEWHERE = {
     "DMARC_REFUSED": "test_inbound.py",
     "NOT_ALIGNED": "test_alignment.py",
     "CANNOT_VERIFY_AUTHOR": "test_inbound.py",
+    "LATER_FULL": "test_later.py",
     "PRIORITY_LOWERED": "mt-priority.txt, with the number before its words",
     "NO_INITIAL_RESPONSE": "test_authenticate.py: only CRAM-MD5 takes none",
 }

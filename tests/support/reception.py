@@ -27,8 +27,10 @@ from gatepost.reception.allowances import Allowances
 from gatepost.reception.converse import Conversation
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.extensions import extensions_for
+from gatepost.reception.later import Later
 from gatepost.reception.relay import local_domains
 from gatepost.store.kept_keys import KeptKey
+from gatepost.store.later import LEAST_COUNTED
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.suppressions import AccountRule
 from gatepost.wire.sasl.exchange import (
@@ -81,6 +83,16 @@ class RememberingStore(MemoryQuotas):
 
     def keep_key(self, kept: KeptKey, *, forget_before: datetime) -> None:
         self.keys[kept.key] = kept
+
+    async def read(self, query: Callable[[Any], Any]) -> Any:
+        return query(self)
+
+    def stored_for_later(self, account: AccountName, now: datetime) -> int:
+        return sum(
+            max(each.size, LEAST_COUNTED)
+            for each in self.submissions
+            if each.account == account and each.release_at and each.release_at > now
+        )
 
     async def write(
         self, job: Callable[[Any], Any], content: tuple[SubmissionId, Sequence[bytes]] | None = None
@@ -311,7 +323,7 @@ class Scene:
                 "relay.test",
                 self.profile.message_size,
                 timedelta(days=5),
-                future_release=self.limits.future_release,
+                later=Later(store, self.limits.future_release, self.limits.future_release_storage),
             ),
             authenticator=people,
             directory=people,

@@ -124,6 +124,7 @@ class LimitSettings(Section):
     minimum_rate: Rate = 100
     authentication_failures: int = Field(default=10, ge=1)
     future_release: Annotated[Duration, AfterValidator(checks.not_too_far)] = timedelta(days=30)
+    future_release_storage: Size = 2**30
 
 
 class QuotaSettings(Section):

@@ -46,6 +46,7 @@ from gatepost.reception.bulk import BulkCounter
 from gatepost.reception.desk import Desk, Door, Memory
 from gatepost.reception.extensions import extensions_for
 from gatepost.reception.inbound import Inbound
+from gatepost.reception.later import Later
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.readiness import Unpublished
 from gatepost.reception.relay import local_domains
@@ -202,7 +203,7 @@ def plain_acceptance(settings: Settings, store: Store, routing: Routing) -> Acce
         give_up=settings.retry.give_up,
         placement=routing.placement,
         lanes=settings.lanes,
-        future_release=settings.limits.future_release,
+        later=Later(store, settings.limits.future_release, settings.limits.future_release_storage),
         tags=settings.policy.tags,
         keys_kept=settings.retention.idempotency_keys,
         rules=settings.submission,

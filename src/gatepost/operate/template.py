@@ -93,6 +93,7 @@ private_key = "key.pem"
 #minimum_rate = "100 B/s"          # of content, after 30 s
 #authentication_failures = 10      # per address in 10 min; then locked out, longer each time
 #future_release = "30 d"           # how far ahead a message may be sent for later; "0 s": not at all
+#future_release_storage = "1 GiB"  # how much of one account's mail may wait so
 
 #[quotas]                          # of accounts without limits of their own; see "gatepost account limit"
 #messages_per_minute = 60

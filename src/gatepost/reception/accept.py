@@ -25,6 +25,7 @@ from gatepost.reception.deliveries import deliveries_for
 from gatepost.reception.fixups import Completed, Facts, complete
 from gatepost.reception.handling import Handling, decide
 from gatepost.reception.instructions import verdict_words, wanted
+from gatepost.reception.later import Later
 from gatepost.reception.once import Once, came_before, once_under
 from gatepost.reception.ownership import judge_authors
 from gatepost.reception.readiness import Unpublished, refusal, waits_for
@@ -108,8 +109,8 @@ class Acceptance:
     `placement` says in which state a delivery to a destination begins: held, where a route says so.
     Without a `signer` nothing is signed. `unsubscribe` minds the streams of submissions, `examine` looks at mail from servers, `align` at what
     DMARC will see in a submission; both may refuse. `sent` hears of each message that was stored.
-    `tags` are the characters that part a tag from a local part; `future_release` is how far ahead
-    a message may be released.
+    `tags` are the characters that part a tag from a local part; without
+    `later` no message waits for its time.
     """
 
     store: Store
@@ -127,7 +128,7 @@ class Acceptance:
     keys_kept: timedelta = timedelta(days=1)
     rules: SubmissionSettings = field(default_factory=SubmissionSettings)
     lanes: LaneSettings = field(default_factory=LaneSettings)
-    future_release: timedelta = timedelta(0)
+    later: Later | None = None
 
 
 async def accept(arrival: Arrival, to: Acceptance) -> Reply:
@@ -174,6 +175,8 @@ async def ready_to_keep(arrival: Arrival, judged: Accepted, to: Acceptance) -> A
         if isinstance(streamed, Reply):
             return streamed
         judged = streamed
+    if to.later and (full := await to.later.judge(judged.submission)):
+        return full
     ready = await signed(judged, to)
     return ready if isinstance(ready, Reply) or not to.align else await to.align(ready)
 
@@ -198,7 +201,8 @@ def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
     if foreign := _judge_authors(arrival, completed, to.tags):
         return foreign
     instructions = {**completed.instructions, **arrival.instructions}
-    handling = decide(arrival.requests, instructions, arrival.lane, at, to.future_release)
+    furthest = to.later.furthest if to.later else timedelta(0)
+    handling = decide(arrival.requests, instructions, arrival.lane, at, furthest)
     if isinstance(handling, Reply):
         return handling
     accepted = _accepted(arrival, completed, to, hop, handling)

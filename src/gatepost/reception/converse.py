@@ -28,7 +28,7 @@ from gatepost.reception.arrival import Arrival, Origination
 from gatepost.reception.authenticate import authenticate
 from gatepost.reception.desk import Desk, Door
 from gatepost.reception.drawing import Drawing
-from gatepost.reception.handling import judge_hold, requests_of, urgency
+from gatepost.reception.handling import requests_of, urgency
 from gatepost.reception.offered import offered_within
 from gatepost.reception.patience import Patience
 from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
@@ -251,8 +251,8 @@ class Conversation:
                 message_size=self._door.profile.message_size,
                 room=Room(disk=desk.free_space(), memory=desk.memory.left(self._stranger())),
             )
-            if refusal is None and mail.hold:
-                refusal = judge_hold(mail.hold, now(), desk.limits.future_release)
+            if refusal is None and mail.hold and (later := desk.acceptance.later):
+                refusal = await later.judge_mail(mail, self._account)
             refusal = refusal or await self._drawing.begin(self._account, self._credential)
         except (StoreUnavailableError, DirectoryAwayError, BusyError):
             return replies.STORE_AWAY

@@ -196,10 +196,16 @@ CREATE TABLE presence (
 ) WITH (fillfactor = 50);
 """
 
+#: What an account has stored for later.
+_LATER: Final = """
+CREATE INDEX submission_later ON submission (account, release_at) WHERE release_at IS NOT NULL;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_by_octets(_FIRST) + _VACUUM),
     Version(_by_octets(_PRESENCES)),
+    Version(_LATER),
 )
 
 _DAILY_DELIVERY: Final = """

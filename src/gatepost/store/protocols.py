@@ -28,6 +28,7 @@ from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 from gatepost.store.guessing_protocols import ChangesGuesses, ReadsGuesses
 from gatepost.store.history_protocols import HistoryChanges, HistoryReading
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
+from gatepost.store.later import ReadsLater
 from gatepost.store.presences import ChangesPresences, ReadsPresences
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
@@ -145,6 +146,7 @@ class Reading(
     ReadsKeptKeys,
     ReadsApiKeys,
     ReadsPresences,
+    ReadsLater,
     Protocol,
 ):
     """What can be asked of a store. Also the reading half of a Transaction."""

@@ -20,6 +20,7 @@ from gatepost.store.domain_table import DomainTable
 from gatepost.store.foreign_use_table import ForeignUseTable
 from gatepost.store.history_table import HistoryTable
 from gatepost.store.kept_key_table import KeptKeyTable
+from gatepost.store.later_table import LaterTable
 from gatepost.store.presence_table import PresenceTable
 from gatepost.store.protocols import DueNotice, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.quota_table import QuotaTable
@@ -59,6 +60,7 @@ class Queries(
     ForeignUseTable,
     HistoryTable,
     KeptKeyTable,
+    LaterTable,
     PresenceTable,
     QuotaTable,
     SuppressionTable,

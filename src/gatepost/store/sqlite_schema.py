@@ -248,6 +248,11 @@ CREATE TABLE presence (
 ) STRICT, WITHOUT ROWID;
 """
 
+#: 19: what an account has stored for later.
+_LATER: Final = """
+CREATE INDEX submission_later ON submission (account, release_at) WHERE release_at IS NOT NULL;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -269,6 +274,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_MARKS, breaks=True),
     Version(_KEY_LIMITS),
     Version(_PRESENCES),
+    Version(_LATER),
 )
 
 _DAILY_DELIVERY: Final = """

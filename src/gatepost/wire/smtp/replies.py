@@ -105,6 +105,7 @@ BARE_LINE_ENDING_COMMAND: Final = Reply(500, "5.5.2", "Lines end with CRLF and h
 NOT_SMTP: Final             = Reply(500, "5.5.2",  "This is SMTP; closing", "5321#4.2.4", offends=True)
 AUTH_LINE_TOO_LONG: Final   = Reply(500, "5.5.6",  "Authentication exchange line is too long", "4954#4", offends=True)
 BAD_ARGUMENT: Final         = Reply(501, "5.5.4",  "Syntax error in the arguments", "5321#4.2.2", offends=True)
+LATER_FULL: Final           = Reply(552, "5.7.16", "Too much mail of yours waits for its time already; send it later, or cancel some", "4865#6")
 BAD_HOLD: Final             = Reply(501, "5.5.4",  "Messages are not held for so long", "4865#4.2", offends=True)
 BAD_SENDER_SYNTAX: Final    = Reply(501, "5.1.7",  "Bad address syntax in the reverse-path", "6409#5.1", offends=True)
 BAD_RECIPIENT_SYNTAX: Final = Reply(501, "5.1.3",  "Bad address syntax in the forward-path", "6409#5.1", offends=True)
