@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test again check lint types layers hygiene drift interop crash bench docs reference \
+.PHONY: help demo test again check lint types layers hygiene drift interop crash soak bench docs reference \
 	constraints format clean
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make check           lint, types, layers, hygiene, generated documents"
 	@echo "make interop         mail clients and servers of others against Gatepost"
 	@echo "make crash           kill -9, full and broken disks, turned clocks: nothing that got 250 is lost"
+	@echo "make soak            200 times kill -9 under a load of every kind (CYCLES=200)"
 	@echo "make bench           speed beside other servers (bench/README.md)"
 	@echo "make docs            build the documentation into site/"
 	@echo "make reference       write the generated pages of docs/reference/ anew"
@@ -72,6 +73,10 @@ interop: $(VENV)/.develop
 # -s: the counts are part of the result.
 crash: $(VENV)/.develop
 	$(PYTEST) -s -m crash --timeout 1800 $(PYTEST_ARGS)
+
+CYCLES ?= 200
+soak: $(VENV)/.develop
+	CYCLES=$(CYCLES) $(PYTEST) -s -m crash $(PYTEST_ARGS) tests/crash/test_soak.py
 
 # ---- quality --------------------------------------------------------------------------------
 

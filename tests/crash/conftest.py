@@ -13,9 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.crash import processes
-from tests.crash.ledger import Arrivals, Findings, Kill, judge, read_journal
+from tests.crash.ledger import (
+    Arrivals,
+    Findings,
+    Kill,
+    judge,
+    read_journal,
+    read_outcomes,
+    unreported,
+)
 from tests.crash.load import Load, Refusal
-from tests.support.node import Node, wait_until
+from tests.support.node import HOST, Node, free_ports, wait_until
 
 WORKERS = 2
 SETTINGS = """
@@ -74,6 +82,8 @@ class Rig:
     #: Monotonic times between which nobody could listen.
     away: list[tuple[float, float]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    #: The supervisor's children: the workers, and the HTTP process where there is one.
+    processes: int = WORKERS
 
     def workers(self) -> list[int]:
         assert self.node.process is not None
@@ -91,7 +101,7 @@ class Rig:
 
         def reborn() -> bool:
             workers = self.workers()
-            return len(workers) == WORKERS and dead not in workers
+            return len(workers) == self.processes and dead not in workers
 
         wait_until(reborn, f"a successor of worker {dead}", patience=patience)
 
@@ -103,6 +113,21 @@ class Rig:
         self.node.kill()
         wait_until(lambda: not any(map(processes.is_alive, workers)), "the node's end")
         self.restart()
+
+    def kill_supervisor(self) -> None:
+        """Kill the supervisor alone; start anew when the orphans have left the ports."""
+        workers, supervisor = self.workers(), self.node.process
+        assert supervisor is not None
+        self.goes_away()
+        self.kills.append(Kill("supervisor", time.monotonic()))
+        os.kill(supervisor.pid, signal.SIGKILL)
+        supervisor.wait(30)
+        wait_until(lambda: not any(map(processes.is_alive, workers)), "the orphans' end")
+        self.restart()
+
+    def hand_over(self) -> None:
+        """Have another program take over; the former one ends in its own time."""
+        self.node.restart()
 
     def restart(self) -> None:
         """Start a node that has ended."""
@@ -141,8 +166,13 @@ class Rig:
         """
         self.load.stop()
         self.wait_until_empty()
+        wait_until(
+            lambda: not unreported(self.load.sent, self.sink.arrivals()), "reports of success"
+        )
+        self.wait_until_empty()
         assert self.node.json("queue", "verify") == []
-        found = judge(self.load.sent, self.sink.arrivals(), self.kills)
+        outcomes = read_outcomes(self.node.data_dir / "gatepost.db")
+        found = judge(self.load.sent, self.sink.arrivals(), self.kills, outcomes)
         found.counts["sessions granted"] = self.load.sessions["granted"]
         found.counts["sessions put off before login (421)"] = self.load.sessions["put off"]
         found.counts["sessions lost before login"] = self.load.sessions["broken"]
@@ -165,17 +195,33 @@ def seed() -> int:
 @pytest.fixture
 def rig(tmp_path: Path, seed: int) -> Iterator[Rig]:
     """A running node with a sink behind it; the load is ready and waits for `start`."""
+    yield from _rig(tmp_path, seed, http_port=None)
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, seed: int) -> Iterator[Rig]:
+    """A `rig` with the API, and a load of every kind."""
+    yield from _rig(tmp_path, seed, http_port=free_ports(1)[0])
+
+
+def _rig(directory: Path, seed: int, *, http_port: int | None) -> Iterator[Rig]:
     if not Path("/proc/self/stat").exists():
         pytest.skip("needs /proc (Linux)")
-    sink = SinkProcess(tmp_path / "journal")
+    sink = SinkProcess(directory / "journal")
     sink.start()
-    node = Node(tmp_path / "node", SETTINGS.format(port=sink.port), WORKERS)
+    http = f'\n[http]\naddress = "{HOST}:{http_port}"\n' if http_port else ""
+    node = Node(directory / "node", SETTINGS.format(port=sink.port) + http, WORKERS)
     load = None
     try:
         node.set_up()
         node.start()
-        load = Load(node, seed)
-        yield Rig(node, sink, load, seed, random.Random(seed))
+        api = None
+        if http_port is not None:
+            made = ("api-key", "add", "--scope", "send", "--account", node.account)
+            api = (http_port, node.json(*made)["key"])
+        load = Load(node, seed, http=api)
+        children = WORKERS + (api is not None)
+        yield Rig(node, sink, load, seed, random.Random(seed), processes=children)
     finally:
         if load is not None:
             load.abandon()

@@ -4,6 +4,8 @@ Written on blocking sockets, without a line of Gatepost.
 """
 
 import base64
+import http.client
+import json
 import random
 import re
 import socket
@@ -32,6 +34,48 @@ class Sent:
     cut: int = 0
     put_off: int = 0
     submissions: list[str] = field(default_factory=list)
+    order: "Order" = field(default_factory=lambda: PLAIN)
+    #: Sent with an idempotency key: what comes twice is one.
+    is_keyed: bool = False
+
+    @property
+    def recipients(self) -> list[str]:
+        """Return its forward-paths."""
+        return [f"{self.id}.{number}@next.test" for number in range(self.order.recipients)]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a message is sent: to how many, in how many BDAT chunks (0: DATA), after how many seconds
+    it may leave (RFC 4865), and whether its success is to be reported (RFC 3461).
+    """
+
+    recipients: int = 1
+    chunks: int = 0
+    later: int = 0
+    report: bool = False
+
+    @classmethod
+    def any(cls, chance: random.Random) -> "Order":
+        """Return one of all kinds."""
+        return cls(
+            recipients=chance.choice([1, 1, 1, 2, 5]),
+            chunks=chance.choice([0, 0, 1, 3]),
+            later=chance.choice([0] * 9 + [2]),
+            report=chance.random() < 0.1,
+        )
+
+    def envelope(self, reverse_path: str, sent: Sent) -> bytes:
+        """Return MAIL and RCPT, to be sent at once."""
+        parameters = f" HOLDFOR={self.later}" if self.later else ""
+        parameters += f" RET=HDRS ENVID={sent.id}" if self.report else ""
+        notify = " NOTIFY=SUCCESS,FAILURE" if self.report else ""
+        lines = [f"MAIL FROM:<{reverse_path}>{parameters}"]
+        lines += [f"RCPT TO:<{recipient}>{notify}" for recipient in sent.recipients]
+        return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+PLAIN = Order()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +105,7 @@ class Client:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket: socket.socket = sock
         self.waiting = b""
+        self._dot_sent = False
         try:
             self._begin(node, context, implicit=implicit)
         except BaseException:
@@ -110,24 +155,22 @@ class Client:
 
     def send(self, reverse_path: str, content: bytes, sent: Sent) -> bool:
         """Try one message; False when this session is over."""
-        envelope = f"MAIL FROM:<{reverse_path}>\r\nRCPT TO:<{sent.id}@next.test>\r\nDATA\r\n"
-        dot_sent = False
+        self._dot_sent = False
         try:
-            self.socket.sendall(envelope.encode())
-            for wanted in (b"250", b"250", b"354"):
+            self.socket.sendall(sent.order.envelope(reverse_path, sent))
+            for _ in range(1 + len(sent.recipients)):
                 reply = self.reply()
                 if reply.startswith(b"421"):
                     sent.put_off += 1
                     return False
-                if not reply.startswith(wanted):
+                if not reply.startswith(b"250"):
                     raise AssertionError(f"{sent.id}: {reply!r}")
-            for begin in range(0, len(content), 65536):
-                self.socket.sendall(content[begin : begin + 65536])
-            dot_sent = True
-            self.socket.sendall(b".\r\n")
-            reply = self.reply()
+            if sent.order.chunks:
+                reply = self._chunks(content, sent.order.chunks)
+            else:
+                reply = self._data(content)
         except OSError:
-            if dot_sent:
+            if self._dot_sent:
                 sent.unanswered += 1
             else:
                 sent.cut += 1
@@ -140,12 +183,82 @@ class Client:
         sent.put_off += 1
         return not reply.startswith(b"421")
 
+    def _data(self, content: bytes) -> bytes:
+        """Send by DATA; return the last reply."""
+        self.socket.sendall(b"DATA\r\n")
+        reply = self.reply()
+        if not reply.startswith(b"354"):
+            return reply
+        for begin in range(0, len(content), 65536):
+            self.socket.sendall(content[begin : begin + 65536])
+        self._dot_sent = True
+        self.socket.sendall(b".\r\n")
+        return self.reply()
+
+    def _chunks(self, content: bytes, count: int) -> bytes:
+        """Send by BDAT (RFC 3030), one chunk after the other; return the last reply."""
+        size = -(-len(content) // count)
+        reply = b""
+        for begin in range(0, len(content), size):
+            chunk = content[begin : begin + size]
+            is_last = begin + size >= len(content)
+            self._dot_sent = is_last
+            last = b" LAST" if is_last else b""
+            self.socket.sendall(b"BDAT %d%b\r\n%b" % (len(chunk), last, chunk))
+            reply = self.reply()
+            if not reply.startswith(b"250"):
+                break
+        return reply
+
+
+class ApiClient:
+    """One that submits by HTTP, with a key that makes a repetition harmless."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+        self._connection.connect()
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def send(self, reverse_path: str, content: bytes, sent: Sent) -> bool:
+        """Try one message; False when this connection is over."""
+        body = {"from": reverse_path, "to": sent.recipients, "content": content.decode()}
+        try:
+            self._connection.request(
+                "POST",
+                "/v1/messages",
+                json.dumps(body),
+                {**self._headers, "Idempotency-Key": sent.id},
+            )
+            answer = self._connection.getresponse()
+            told = json.loads(answer.read())
+        except (OSError, http.client.HTTPException):
+            sent.unanswered += 1
+            return False
+        if answer.status in {200, 202}:
+            sent.submissions.append(told["id"])
+            return True
+        if answer.status not in {429, 503}:
+            raise AssertionError(f"{sent.id}: {answer.status} {told}")
+        sent.put_off += 1
+        time.sleep(0.05)
+        return True
+
 
 class Load:
     """Several clients at once, each in a thread. Use it as a context manager, after `start`."""
 
-    def __init__(self, node: Node, seed: int, *, clients: int = 8) -> None:
+    def __init__(
+        self, node: Node, seed: int, *, clients: int = 8, http: "tuple[int, str] | None" = None
+    ) -> None:
+        """`http`: port and key of the API, which the last client uses then; and the others send
+        messages of every kind.
+        """
         self.node = node
+        self.http = http
+        self.clients = clients
         self.context = node.trust()
         self.sent: list[Sent] = []
         self.refusals: list[Refusal] = []
@@ -209,18 +322,24 @@ class Load:
                 self._changed.notify_all()
 
     def _send_all(self, chance: random.Random, number: int) -> None:
-        client: Client | None = None
+        client: Client | ApiClient | None = None
         count = 0
+        by_http = self.http is not None and number == self.clients - 1
         while not self._ending.is_set():
             count += 1
             sent = Sent(f"m{number}-{count}")
+            if by_http:
+                sent.order = Order(recipients=chance.choice([1, 3]))
+                sent.is_keyed = True
+            elif self.http is not None:
+                sent.order = Order.any(chance)
             content = self._content(chance, sent.id)
             self.sent.append(sent)
             while not sent.submissions:
                 if self._abandoned.is_set():
                     return
                 if client is None:
-                    client = self._connect(implicit=number % 2 == 1)
+                    client = self._connect(implicit=number % 2 == 1, by_http=by_http)
                 elif not client.send(self.node.account, content, sent):
                     client.close()
                     client = None
@@ -233,9 +352,13 @@ class Load:
         if client is not None:
             client.close()
 
-    def _connect(self, *, implicit: bool) -> Client | None:
+    def _connect(self, *, implicit: bool, by_http: bool) -> Client | ApiClient | None:
+        client: Client | ApiClient
         try:
-            client = Client(self.node, self.context, implicit=implicit)
+            if by_http and self.http is not None:
+                client = ApiClient(*self.http)
+            else:
+                client = Client(self.node, self.context, implicit=implicit)
         except (ConnectionRefusedError, TimeoutError, NotGrantedError) as problem:
             put_off = isinstance(problem, NotGrantedError) and str(problem).startswith("421")
             self.refusals.append(Refusal(time.monotonic(), repr(problem), put_off))

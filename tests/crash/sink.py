@@ -21,6 +21,9 @@ from dataclasses import dataclass, field
 SUBMISSION = re.compile(rb"\bid\s+(\S+)")
 MARK = re.compile(rb"^X-Mark: (\S+) ([0-9a-f]{8})\r\n", re.MULTILINE)
 
+ABOUT = re.compile(rb"^Original-Envelope-Id: (\S+)\r\n", re.MULTILINE)
+FINAL = re.compile(rb"^Final-Recipient: rfc822; ?(\S+)\r\n", re.MULTILINE)
+
 
 @dataclass
 class Journal:
@@ -48,6 +51,8 @@ class Session:
         self.writer = writer
         self.name = f"{os.getpid()}/{next(journal.sessions)}"
         self.end = "lost"
+        self.reverse_path = ""
+        self.recipients: list[str] = []
 
     async def run(self) -> None:
         try:
@@ -69,12 +74,22 @@ class Session:
             self.say("250-sink.test", "250-PIPELINING", "250-8BITMIME", "250 SIZE 100000000")
         elif verb == b"DATA":
             await self.take()
+        elif verb in {b"MAIL", b"RCPT", b"RSET"}:
+            self.note_path(verb, line)
+            self.say("250 2.0.0 ok")
         elif verb == b"QUIT":
             self.say("221 2.0.0 bye")
             await self.writer.drain()
             self.end = "quit"
         else:
             self.say("250 2.0.0 ok")
+
+    def note_path(self, verb: bytes, line: bytes) -> None:
+        path = line.partition(b"<")[2].partition(b">")[0].decode()
+        if verb == b"RCPT":
+            self.recipients.append(path)
+        else:
+            self.reverse_path, self.recipients = path, []
 
     async def take(self) -> None:
         self.say("354 go")
@@ -97,13 +112,29 @@ class Session:
         head, _, body = content.partition(b"\r\n\r\n")
         mark = MARK.search(head + b"\r\n")
         submission = SUBMISSION.search(head)
+        if not self.reverse_path:
+            self.note_report(content, answer)
+            return
         self.journal.write(
             "copy",
             self.name,
             id=mark[1].decode() if mark else "",
             submission=submission[1].decode().rstrip(";") if submission else "",
+            recipients=self.recipients,
+            wall=time.time(),
             answer=answer,
             whole=mark is not None and f"{zlib.crc32(body):08x}".encode() == mark[2],
+        )
+
+    def note_report(self, content: bytes, answer: str) -> None:
+        """A report (RFC 3464): about which message, and which of its recipients."""
+        about = ABOUT.search(content)
+        self.journal.write(
+            "report",
+            self.name,
+            id=about[1].decode() if about else "",
+            recipients=[found.decode() for found in FINAL.findall(content)],
+            answer=answer,
         )
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.crash.ledger import Arrivals, Copy, Kill, explains, judge
-from tests.crash.load import Sent
+from tests.crash.ledger import Arrivals, Copy, Kill, Outcome, explains, judge
+from tests.crash.load import Order, Sent
 
 
 def copy(at=10.0, *, name="m1", submission="s1", answer="kept", whole=True, session="1/1"):
-    return Copy(at, session, name, submission, answer, whole)
+    return Copy(at, session, name, submission, answer, whole, [f"{name}.0@next.test"], wall=at)
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,37 @@ def test_only_a_kill_or_a_dropped_reply_excuses_a_second_copy(one, end, kills, e
         (Sent("m1", cut=1, submissions=["s1"]), [copy(submission="s0"), copy()], "accepted 2"),
         (Sent("m1", submissions=["s1"]), [copy(), copy(11.0)], "twice"),
         (Sent("m1", submissions=["s1"]), [copy(answer="dropped"), copy(11.0)], None),
+        (Sent("m1", submissions=["s1"], order=Order(2)), [copy()], "lost: m1 to m1.1@next.test"),
+        (Sent("m1", submissions=["s1"], order=Order(report=True)), [copy()], "no report of m1.0@"),
+        (
+            Sent("m1", unanswered=1, submissions=["s1"], is_keyed=True),
+            [copy(submission="s0"), copy()],
+            "accepted 2",
+        ),
         (Sent("m1", submissions=["s1"]), [copy(whole=False)], "not what was sent"),
         (Sent("m1", submissions=["s1"]), [copy(), copy(name="m2")], "never sent"),
     ],
 )
 def test_loss_damage_and_uncaused_duplicates_are_faults(sent, copies, fault):
     found = judge([sent], Arrivals(copies, {"1/1": "quit"}, 0))
+    assert [fault in words for words in found.faults] == ([True] if fault else [])
+
+
+@pytest.mark.parametrize(
+    ("kill", "outcome", "fault"),
+    [
+        (10.5, Outcome(2, [11.5]), None),
+        (10.5, Outcome(2, [10.2]), "although a former outcome was committed"),
+        (10.5, Outcome(2, [10.2, 11.5]), "delivered 2 times"),
+        (10.5, Outcome(1, [11.5]), "in 1 attempts"),
+        (10.5, None, "knows no end"),
+        # who was killed after the second copy is not its cause
+        (11.2, Outcome(2, [11.5]), "without a cause"),
+    ],
+)
+def test_a_duplicate_is_explained_only_where_no_outcome_was_committed(kill, outcome, fault):
+    arrivals = Arrivals([copy(), copy(11.0)], {"1/1": "lost"}, 0)
+    sent = Sent("m1", submissions=["s1"])
+    outcomes = {} if outcome is None else {("s1", "m1.0@next.test"): outcome}
+    found = judge([sent], arrivals, [Kill("worker", kill)], outcomes)
     assert [fault in words for words in found.faults] == ([True] if fault else [])

@@ -88,6 +88,48 @@ def test_sighup_refuses_nobody_and_loses_nothing(rig: Rig) -> None:
     assert nothing_twice(rig.settle_accounts())
 
 
+def test_a_restart_refuses_nobody_and_loses_nothing(mixed: Rig) -> None:
+    rig = mixed
+    print(f"\nhanding over under load, CRASH_SEED={rig.seed}")
+    rig.load.start()
+    for _ in range(4):
+        rig.load.wait_for(100)
+        former = rig.node.process
+        assert former is not None
+        began = time.monotonic()
+        rig.hand_over()
+        print(f"  took over within {time.monotonic() - began:.1f} s", end="")
+        wait_until(lambda: former.poll() is not None, "the former's end", patience=DRAIN)  # noqa: B023
+        print(f", the former had ended within {time.monotonic() - began:.1f} s")
+    rig.load.wait_for(100)
+    found = rig.settle_accounts()
+    assert nothing_twice(found)
+    assert not found.counts["sessions lost before login"]
+
+
+def test_a_stopped_worker_delays_the_end_no_longer_than_all(rig: Rig) -> None:
+    """A worker that takes no signal, and one with a session that never ends."""
+    node = rig.node
+    with Client(node, node.trust(), implicit=False).socket as session:
+        session.sendall(
+            f"MAIL FROM:<{node.account}>\r\nRCPT TO:<m1@next.test>\r\nDATA\r\n".encode()
+        )
+        _read_until(session, b"354 ")
+        stopped = rig.workers()[0]
+        os.kill(stopped, signal.SIGSTOP)
+        began = time.monotonic()
+        node.signal(signal.SIGTERM)
+        assert node.process is not None
+        assert node.process.wait(DRAIN + 5) == 1, "some had to be killed"
+        print(f"\n  ended within {time.monotonic() - began:.1f} s")
+    assert not processes.is_alive(stopped)
+    rig.goes_away()
+    rig.restart()
+    rig.load.start()
+    rig.load.wait_for(20)
+    rig.settle_accounts()
+
+
 def test_workers_without_supervisor_leave_the_ports(rig: Rig) -> None:
     """Decision 2: no orphans."""
     print(f"\nkill -9 of the supervisor under load, CRASH_SEED={rig.seed}")

@@ -19,7 +19,7 @@ from gatepost.node.home import node_name
 from gatepost.node.logs import set_up_logs
 from gatepost.node.prepare import CannotServeError, prepare_store
 from gatepost.node.sockets import open_http, open_listeners
-from gatepost.node.sole_server import sole_server, taken_over
+from gatepost.node.sole_server import sole_server, taken_over, write_serving
 from gatepost.node.supervisor import Supervisor, hold_signals
 
 _log = logging.getLogger(__name__)
@@ -83,6 +83,8 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
             _log.info("%s on %s", listener.role.value, listener.address)
         if settings.http:
             _tell_http(settings.http.address)
+        if inherited.pipe is None:  # else our predecessor stands there until we serve
+            write_serving(lock, node.serving)
         return Supervisor(processes, node).run()
     finally:
         close(listeners, http)
