@@ -1,6 +1,6 @@
-"""The life of two messages in a store: `python -m tests.crash.power.a_life live|finish DIRECTORY`.
+"""The life of two messages in a store: `python -m tests.crash.power.a_life live|finish|upgrade DIRECTORY`.
 
-Each step is printed once it is durable. `live` accepts; `finish` only brings to its end what is
+Each step is printed once it is durable. `live` accepts; `upgrade` only opens; `finish` only brings to its end what is
 there, as the next process does. What the store refuses is tried again, as everybody does.
 """
 
@@ -130,7 +130,8 @@ async def finish(store: Store) -> None:
 
 async def main(verb: str, directory: Path) -> None:
     store = await insist(lambda: open_sqlite(directory, WORKER))
-    await (live if verb == "live" else finish)(store)
+    if verb != "upgrade":
+        await (live if verb == "live" else finish)(store)
     await store.close()
 
 
