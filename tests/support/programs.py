@@ -32,6 +32,7 @@ INSTALL: Final[Mapping[str, str]] = {
     "opendkim-testmsg": "apt-get install opendkim-tools",
     "openssl": "apt-get install openssl",
     "perl": "apt-get install perl",
+    "pgbouncer": "apt-get install pgbouncer",
     "php": "apt-get install php-cli libphp-phpmailer",
     "postfix": "apt-get install postfix (No configuration)",
     "rspamd": "apt-get install rspamd",
