@@ -20,7 +20,8 @@ from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.store.kept_keys import KeptKey
 from gatepost.store.postgresql import PostgresStore, open_postgresql, prepare
 from gatepost.store.postgresql_clock import StoreClock
-from gatepost.store.postgresql_connection import Address
+from gatepost.store.postgresql_connection import Address, begin, connect
+from gatepost.store.postgresql_look import look
 from gatepost.store.postgresql_words import statement
 from gatepost.store.protocols import (
     NewerDatabaseError,
@@ -32,7 +33,7 @@ from gatepost.store.verify import verify
 from tests.store.makers import NOON, event, held, lease, settled, submission
 from tests.store.openers import address_of, postgresql
 from tests.store.test_store_contract import ask, do, put, take
-from tests.support.postgresql import PostgresServer
+from tests.support.postgresql import PostgresServer, shared_server
 
 PATIENCE = 60
 
@@ -335,6 +336,20 @@ async def test_many_programs_that_start_at_once_make_one_schema(server) -> None:
     store = await open_postgresql(address, WorkerId("node/1/0"))
     assert await verify(store) == []
     await store.close()
+
+
+def test_a_commit_is_durable_whatever_the_server_s_default() -> None:
+    """A test's server runs with synchronous_commit off, and with fsync off."""
+    with connect(Address(shared_server().url())) as connection:
+        begin(connection)
+        found = connection.execute(b"SHOW synchronous_commit").fetchone()
+        connection.execute(b"ROLLBACK")
+        assert found == ("on",)
+        assert connection.execute(b"SHOW synchronous_commit").fetchone() == ("off",)
+
+
+def test_a_look_tells_which_settings_lose_what_was_committed() -> None:
+    assert look(Address(shared_server().url()), "SELECT 1").unsafe == ("fsync", "full_page_writes")
 
 
 def test_a_password_is_in_no_words(server) -> None:

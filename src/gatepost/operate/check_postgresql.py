@@ -58,5 +58,8 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
         "readable" if seen.version else 'tables will be made by the first "account add" or serve'
     )
     yield Finding(Grade.FINE, subject, f"PostgreSQL {seen.server}, {state}")
+    for name in seen.unsafe:
+        what = f"the server runs with {name}=off: what was accepted can be lost with the power"
+        yield Finding(Grade.WARNING, subject, what, f"set {name} = on in postgresql.conf")
     for grant in wide_grants(seen.rows):
         yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)

@@ -37,6 +37,11 @@ _BOUNDS: Final = (
     b"SELECT set_config('lock_timeout', '5s', true), set_config('statement_timeout', '30s', true),"
     b" set_config('idle_in_transaction_session_timeout', '10s', true)"
 )
+#: 250 means durable, also on a server whose default is to answer before it has written.
+_DURABLE: Final = (
+    b", set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'),"
+    b" true)"
+)
 #: Transactions that fail by these may succeed when they are tried again.
 TRY_AGAIN: Final = (
     errors.DeadlockDetected,
@@ -99,7 +104,7 @@ def begin(connection: Connection, *, readable_only: bool = False) -> None:
     """Begin a transaction with our bounds; a reader sees one state of all tables."""
     kind = b"REPEATABLE READ READ ONLY" if readable_only else b"READ COMMITTED READ WRITE"
     connection.execute(b"BEGIN ISOLATION LEVEL " + kind)
-    connection.execute(_BOUNDS)
+    connection.execute(_BOUNDS if readable_only else _BOUNDS + _DURABLE)
 
 
 def store_trouble(error: psycopg.Error) -> StoreUnavailableError | None:

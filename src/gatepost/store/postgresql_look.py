@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import psycopg
 
@@ -18,14 +19,23 @@ from gatepost.store.postgresql_schema import read_marks, refuse_newer, refuse_ol
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.rows import Row
 
+#: Switched off, each of these loses committed rows with the power.
+_UNSAFE: Final = (
+    b"SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"
+    b" ORDER BY name"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The server's version ("18.1"), that of our tables (0: none yet), and rows of a question."""
+    """The server's version ("18.1"), that of our tables (0: none yet), and rows of a question;
+    `unsafe` names settings of the server with which a commit does not outlive a loss of power.
+    """
 
     server: str
     version: int
     rows: Sequence[Row]
+    unsafe: tuple[str, ...] = ()
 
 
 def look(address: Address, question: str) -> Seen:
@@ -44,8 +54,9 @@ def look(address: Address, question: str) -> Seen:
         marks = read_marks(connection)
         refuse_newer(marks)
         rows = connection.execute(question.encode()).fetchall() if marks.version else []
+        unsafe = tuple(name for (name,) in connection.execute(_UNSAFE))
         number = connection.info.server_version
-        return Seen(f"{number // 10_000}.{number % 10_000}", marks.version, rows)
+        return Seen(f"{number // 10_000}.{number % 10_000}", marks.version, rows, unsafe)
     except psycopg.Error as error:
         raise (store_trouble(error) or StoreUnavailableError(said(error))) from error
     finally:
