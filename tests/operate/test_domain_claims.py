@@ -15,7 +15,7 @@ from gatepost.net.address import SocketAddress
 from gatepost.net.resolver import DnsTemporaryError, Resolver
 from gatepost.operate import domain_claims, domains
 from gatepost.operate.accounts import By, NoSuchAccountError
-from gatepost.operate.domain_claims import NoSuchClaimError, claim, claims, verify
+from gatepost.operate.domain_claims import NoSuchClaimError, claim, claims, look_again, verify
 from gatepost.operate.domain_looks import Watch
 from gatepost.reception.signing import Signer
 from gatepost.store.sqlite import open_sqlite
@@ -177,3 +177,38 @@ async def test_who_has_not_asked_is_told_how(store):
     await domains.add(store, "example.com", KEY, by=BY)
     with pytest.raises(NoSuchClaimError, match="--account shop"):
         await claims(store, "example.com", SHOP)
+
+
+async def test_a_proof_that_stays_away_is_none_any_more(store):
+    only = (await claim(store, "example.com", SHOP, KEY, by=BY)).claims[0]
+    async with DnsServer(negative_ttl=0) as dns:
+        name = "_gatepost.example.com"
+        dns.add(name, "TXT", f'"{only.record_text}"')
+        await prove(store, dns)
+        resolver = Resolver([dns.address], hosts_file=Path("/nonexistent"))
+
+        async def looked(days: float) -> bool:
+            resolver.forget()
+            await look_again(store, "example.com", resolver, AT + timedelta(days=days))
+            return await may(store, SHOP)
+
+        assert await looked(1)
+        dns.remove(name)
+        assert await looked(2)
+        assert await looked(8.9)
+        dns.add(name, "TXT", f'"{only.record_text}"')
+        assert await looked(9)  # there again: the time begins anew
+        dns.remove(name)
+        assert await looked(10)
+        dns.for_name(name).rcode = "SERVFAIL"
+        assert await looked(20)  # nobody could tell
+        dns.for_name(name).rcode = None
+        assert not await looked(21)
+        kinds = [each.event.kind for each in await store.read(lambda r: r.events())]
+        assert kinds.count(EventKind.DOMAIN_PROOF_MISSING) == 2
+        assert kinds.count(EventKind.DOMAIN_PROOF_LAPSED) == 1
+        (lapsed,) = await store.read(lambda r: r.domain_claims("example.com"))
+        assert (lapsed.proven_at, lapsed.missing_since) == (None, None)
+        dns.add(name, "TXT", f'"{only.record_text}"')
+        await prove(store, dns)
+        assert await may(store, SHOP)

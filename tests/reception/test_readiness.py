@@ -14,6 +14,8 @@ from gatepost.model.domain_look import DomainLook, Health
 from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, SubmissionId, WorkerId
 from gatepost.model.submission import Origin
+from gatepost.operate.accounts import By
+from gatepost.operate.domains import set_unpublished
 from gatepost.reception import signing
 from gatepost.reception.accept import Acceptance, accept, accept_return
 from gatepost.reception.arrival import Arrival, Origination
@@ -107,6 +109,24 @@ async def test_what_is_done_while_no_key_is_published(store, rule, published, co
         assert (reply.status, NAME in reply.text) == ("4.7.5", True)
     assert await queued(store) == rows
     assert await signed_by(store) == signed
+
+
+@pytest.mark.parametrize(
+    ("rule", "own", "code", "rows"),
+    [
+        (SIGN, "refuse", 451, []),
+        (SIGN, "hold", 250, [HELD]),
+        (REFUSE, "sign", 250, [DUE]),
+        (REFUSE, "hold", 250, [HELD]),
+        (HOLD, None, 250, [HELD]),
+    ],
+)
+async def test_a_domain_may_differ_from_the_settings(store, rule, own, code, rows):
+    to = await acceptance(store, rule)
+    await set_unpublished(store, NAME, own, by=By(AT, "root"))
+    await to.signer.refresh()
+    assert (await accept(arrival(), to)).code == code
+    assert await queued(store) == rows
 
 
 @pytest.mark.parametrize("rule", [REFUSE, HOLD])

@@ -33,7 +33,9 @@ async def test_claims_are_kept_by_domain_and_account(store: Store):
         await store.write(lambda tx, each=each: tx.put_domain_claim(each))
     assert await claims(store) == [other, first, CLAIM]
     assert await claims(store, "example.com") == [first, CLAIM]
-    proven = replace(CLAIM, proven_at=NOON + timedelta(days=1))
+    proven = replace(
+        CLAIM, proven_at=NOON + timedelta(days=1), missing_since=NOON + timedelta(days=2)
+    )
     await store.write(lambda tx: tx.put_domain_claim(proven))
     assert await claims(store, "example.com") == [first, proven]
 

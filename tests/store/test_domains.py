@@ -38,7 +38,7 @@ async def test_a_domain_is_kept_with_its_keys_oldest_first(store: Store):
 
 async def test_putting_a_domain_again_replaces_its_keys(store: Store):
     await store.write(lambda tx: tx.put_domain(DOMAIN))
-    changed = replace(DOMAIN, keys=(replace(NEW, state=DkimKeyState.ACTIVE),))
+    changed = replace(DOMAIN, keys=(replace(NEW, state=DkimKeyState.ACTIVE),), unpublished="hold")
     await store.write(lambda tx: tx.put_domain(changed))
     assert await store.read(lambda reading: reading.domains()) == [changed]
 

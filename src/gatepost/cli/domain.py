@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gatepost.cli import domain_claim, domain_publish
+from gatepost.cli import domain_claim, domain_publish, domain_set
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, print_table, say
 from gatepost.cli.domain_verbs import (
     Name,
@@ -34,6 +34,7 @@ app: Final = typer.Typer(
 
 domain_publish.register(app)
 domain_claim.register(app)
+domain_set.register(app)
 
 
 @app.command()

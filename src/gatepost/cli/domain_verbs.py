@@ -99,6 +99,8 @@ def print_domain(
     if place.hostname == "localhost":
         say('The records name "localhost": set hostname in gatepost.toml before you publish them.')
     print_claims(claims)
+    if domain.unpublished:
+        say(f"while its key is not published: {domain.unpublished}")
     if look:
         say(look_words(look))
         print_findings([each for each in look.findings if each.is_serious], json=False)
@@ -125,6 +127,9 @@ def print_claims(claims: "tuple[DomainClaim, ...]") -> None:
     for claim in claims:
         if claim.proven_at:
             say(f"{claim.account} has proven on {claim.proven_at:%Y-%m-%d} that it may send as it")
+            if claim.missing_since:
+                say(f"  but its record is missing since {claim.missing_since:%Y-%m-%d}:")
+                say(f"  TXT at {claim.record_name}: {claim.record_text}")
             continue
         say(f"{claim.account} may not send as it yet: it publishes first")
         say(f"  TXT at {claim.record_name}")

@@ -229,6 +229,15 @@ def _looked(words: str) -> "Callable[[Event, datetime], str]":
     return told
 
 
+def _proof(words: str) -> "Callable[[Event, datetime], str]":
+    def told(event: Event, now: datetime) -> str:  # noqa: ARG001
+        facts = event.facts
+        said = words.format(until=facts.get("until", ""))
+        return f"the proof of {event.account} for {facts.get('domain', '')} {said}"
+
+    return told
+
+
 def _signature_broken(event: Event, now: datetime) -> str:  # noqa: ARG001
     facts = event.facts
     words = f"a signature of ours by {facts.get('signed', 'somebody')} did not verify"
@@ -345,6 +354,8 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.DOMAIN_REMOVED: _domain("removed"),
     EventKind.DOMAIN_FAILING: _looked("lacks something in the DNS"),
     EventKind.DOMAIN_PASSING: _looked("has all that it needs in the DNS"),
+    EventKind.DOMAIN_PROOF_MISSING: _proof("is gone from the DNS; it may send until {until}"),
+    EventKind.DOMAIN_PROOF_LAPSED: _proof("stayed away: it may not send as it any more"),
     EventKind.SIGNATURE_BROKEN: _signature_broken,
     EventKind.WORKER_LOST: _worker_lost,
     EventKind.CLOCK_TURNED: _clock_turned,

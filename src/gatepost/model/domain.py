@@ -40,12 +40,15 @@ class Domain:
     """A domain whose mail we sign; its name in lower-case A-labels, its keys oldest first.
 
     `unproven`: accounts asked for it, and none has proven yet that it may: nothing is signed.
+    `unpublished`: what is done while its key is not published ("sign", "refuse", "hold"); None: what
+    the settings say.
     """
 
     name: str
     created_at: datetime
     keys: tuple[DkimKey, ...] = ()
     unproven: bool = False
+    unpublished: str | None = None
 
     def in_state(self, state: DkimKeyState) -> tuple[DkimKey, ...]:
         """Return the keys that are in a state."""

@@ -20,6 +20,8 @@ class DomainClaim:
     token: str
     created_at: datetime
     proven_at: datetime | None = None
+    #: Since when a proof that was good is not found any more.
+    missing_since: datetime | None = None
 
     @property
     def record_name(self) -> str:

@@ -55,6 +55,8 @@ class EventKind(StrEnum):
     DOMAIN_REMOVED = "domain.removed"
     DOMAIN_FAILING = "domain.failing"
     DOMAIN_PASSING = "domain.passing"
+    DOMAIN_PROOF_MISSING = "domain.proof_missing"
+    DOMAIN_PROOF_LAPSED = "domain.proof_lapsed"
     SIGNATURE_BROKEN = "signature.broken"
     WORKER_LOST = "worker.lost"
     CLOCK_TURNED = "clock.turned"

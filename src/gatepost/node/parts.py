@@ -37,6 +37,7 @@ from gatepost.net.transport import Deadlines
 from gatepost.node.bulk import build_bulk
 from gatepost.node.heartbeat import Heartbeat
 from gatepost.operate.domain_check import check
+from gatepost.operate.domain_claims import look_again
 from gatepost.operate.domain_looks import Watch
 from gatepost.operate.domain_records import sending_from
 from gatepost.reception.accept import Acceptance, HandOver, accept_return
@@ -184,7 +185,10 @@ def _watch(settings: Settings, store: Store, master_key: MasterKey) -> Watch:
         resolver.forget()
         return await check(domain, sending, resolver, master_key)
 
-    return Watch(store, check_anew, settings.domains.check_every, now)
+    async def prove(domain: Domain) -> None:
+        await look_again(store, domain.name, resolver, now())
+
+    return Watch(store, check_anew, settings.domains.check_every, now, prove)
 
 
 def build_signer(settings: Settings, store: Store, master_key: MasterKey) -> Signer:

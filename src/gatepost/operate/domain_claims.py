@@ -5,16 +5,19 @@ with the proof. Several accounts may prove the same domain, each by its own toke
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
 
+from gatepost.events.journal import time_text
 from gatepost.identity.master_key import MasterKey
 from gatepost.model.domain import DkimKeyState, Domain
 from gatepost.model.domain_claim import DomainClaim
-from gatepost.model.event import EventKind
+from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.grant import covers
 from gatepost.model.ids import AccountName
-from gatepost.net.resolver import Resolver
+from gatepost.net.resolver import DnsTemporaryError, Resolver
 from gatepost.operate.accounts import By, changed
 from gatepost.operate.accounts import existing as existing_account
 from gatepost.operate.domain_check_records import texts_of
@@ -24,8 +27,12 @@ from gatepost.operate.domains import (
     existing,
     new_keys,
     sending_domain,
+    take_back,
 )
 from gatepost.store.protocols import Reading, Store, Transaction
+
+#: How long a proof may be missing.
+GRACE: Final = timedelta(days=7)
 
 
 class NoSuchClaimError(DomainError):
@@ -148,10 +155,58 @@ async def verify(store: Store, claimed: Claimed, resolver: Resolver, *, by: By) 
     return await store.write(job)
 
 
+async def look_again(store: Store, domain: str, resolver: Resolver, now: datetime) -> None:
+    """Look whether the proofs of accounts are still there. One that is missing for GRACE is none any
+    more: who lost the domain may not send as it for ever. What cannot be told changes nothing.
+
+    Raises:
+        StoreUnavailableError: nothing was written.
+
+    """
+    proven = [
+        each
+        for each in await store.read(lambda reading: reading.domain_claims(domain))
+        if each.proven_at
+    ]
+    if not proven:
+        return
+    try:
+        texts = await texts_of(resolver, proven[0].record_name)
+    except DnsTemporaryError:
+        return
+    if all(each.is_proven_by(texts) and not each.missing_since for each in proven):
+        return
+
+    def job(transaction: Transaction) -> None:
+        for each in transaction.domain_claims(domain):
+            if each.proven_at:
+                _keep_or_lapse(transaction, each, texts, now)
+
+    await store.write(job)
+
+
+def _keep_or_lapse(
+    transaction: Transaction, each: DomainClaim, texts: Sequence[str], now: datetime
+) -> None:
+    facts: dict[str, Fact] = {"domain": each.domain, "name": each.record_name}
+    if each.is_proven_by(texts):
+        transaction.put_domain_claim(replace(each, missing_since=None))
+    elif each.missing_since is None:
+        transaction.put_domain_claim(replace(each, missing_since=now))
+        facts["until"] = time_text(now + GRACE)
+        event = Event(EventKind.DOMAIN_PROOF_MISSING, now, account=each.account, facts=facts)
+        transaction.add_events([event])
+    elif now - each.missing_since >= GRACE:
+        take_back(transaction, each, By(now, "gatepost"))
+        transaction.put_domain_claim(replace(each, proven_at=None, missing_since=None))
+        event = Event(EventKind.DOMAIN_PROOF_LAPSED, now, account=each.account, facts=facts)
+        transaction.add_events([event])
+
+
 def _prove(transaction: Transaction, each: DomainClaim, by: By) -> DomainClaim:
     if each.proven_at is not None:
         return each
-    proven = replace(each, proven_at=by.now)
+    proven = replace(each, proven_at=by.now, missing_since=None)
     transaction.put_domain_claim(proven)
     _grant(transaction, each.account, f"@{each.domain}", by)
     return proven

@@ -36,13 +36,14 @@ Check = Callable[[Domain], Awaitable[tuple[Finding, ...]]]
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Looks at domains. `check` asks the DNS about one; `every` is how often a good one is looked
-    at; `now` the clock.
+    at; `now` the clock; `prove` looks at the proofs of accounts that brought it.
     """
 
     store: Store
     check: Check
     every: timedelta
     now: Callable[[], datetime]
+    prove: Callable[[Domain], Awaitable[None]] | None = None
 
     async def look(self) -> int:
         """Look at each domain that is due and that nobody else looks at; return how many.
@@ -74,6 +75,8 @@ class Watch:
         try:
             async with asyncio.timeout(_LONGEST_LOOK):
                 findings = await self.check(domain)
+                if self.prove:
+                    await self.prove(domain)
         except TimeoutError:
             _log.warning("the DNS is too slow to look at the records of %s", domain.name)
             return 0

@@ -188,6 +188,7 @@ def domain_json(
     return {
         "name": domain.name,
         "created_at": time_text(domain.created_at),
+        "unpublished_key": domain.unpublished,
         "keys": [
             {
                 "selector": key.selector,
@@ -216,6 +217,7 @@ def claim_json(claim: DomainClaim) -> dict[str, Any]:
         "text": claim.record_text,
         "created_at": time_text(claim.created_at),
         "proven_at": time_text(claim.proven_at) if claim.proven_at else None,
+        "missing_since": time_text(claim.missing_since) if claim.missing_since else None,
     }
 
 

@@ -199,7 +199,7 @@ async def remove(store: Store, name: str, *, by: By) -> Domain:
     def job(transaction: Transaction) -> Domain:
         domain = existing(transaction, name)
         for claim in transaction.domain_claims(domain.name):
-            _take_back(transaction, claim, by)
+            take_back(transaction, claim, by)
         transaction.remove_domain(domain.name)
         transaction.add_events([domain_event(EventKind.DOMAIN_REMOVED, domain, by, "")])
         return domain
@@ -295,6 +295,19 @@ def _turned(key: DkimKey, sorts: set[KeyType], now: datetime) -> DkimKey:
     return key
 
 
+async def set_unpublished(store: Store, name: str, mode: str | None, *, by: By) -> Domain:
+    """Say what is done with a domain's mail while its key is not published ("sign", "refuse",
+    "hold"); None: what the settings say.
+
+    Raises:
+        NoSuchDomainHereError: nothing was written.
+        StoreUnavailableError: nothing was written.
+
+    """
+    words = f"unpublished key: {mode or 'as the settings say'}"
+    return await _change(store, name, lambda domain: replace(domain, unpublished=mode), words, by)
+
+
 async def _change(
     store: Store, name: str, change: Callable[[Domain], Domain], words: str, by: By
 ) -> Domain:
@@ -309,7 +322,7 @@ async def _change(
     return await store.write(job)
 
 
-def _take_back(transaction: Transaction, claim: DomainClaim, by: By) -> None:
+def take_back(transaction: Transaction, claim: DomainClaim, by: By) -> None:
     """Take the grant away that a proof had given."""
     account = transaction.account(claim.account)
     grant = f"@{claim.domain}"

@@ -350,7 +350,7 @@ def _if_key_is_published(accepted: Accepted, signer: Signer) -> Accepted | Reply
     domain = signer.unready(accepted.authors)
     if not domain:
         return accepted
-    if signer.rules.unpublished is Unpublished.REFUSE:
+    if signer.while_unready(domain) is Unpublished.REFUSE:
         return refusal(domain)
     reason = waits_for(domain)
     deliveries = tuple(

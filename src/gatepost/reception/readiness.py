@@ -30,9 +30,21 @@ def is_ready(domain: Domain, look: DomainLook | None) -> bool:
     return look is not None and any(key.selector in look.published for key in wanted)
 
 
-def unready(domains: Sequence[Domain], looks: Mapping[str, DomainLook]) -> frozenset[str]:
-    """Return the domains that are not."""
-    return frozenset(d.name for d in domains if not is_ready(d, looks.get(d.name)))
+def mode_of(domain: Domain, default: Unpublished) -> Unpublished:
+    """Return what is done with mail of a domain while its key is not published."""
+    return Unpublished(domain.unpublished) if domain.unpublished else default
+
+
+def unready(
+    domains: Sequence[Domain], looks: Mapping[str, DomainLook], default: Unpublished
+) -> dict[str, Unpublished]:
+    """Return the domains that are not ready and whose mail is not signed anyway."""
+    return {
+        domain.name: mode
+        for domain in domains
+        if (mode := mode_of(domain, default)) is not Unpublished.SIGN
+        and not is_ready(domain, looks.get(domain.name))
+    }
 
 
 def refusal(domain: str) -> Reply:

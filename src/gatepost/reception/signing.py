@@ -18,7 +18,7 @@ from gatepost.model.domain_look import DomainLook
 from gatepost.model.grant import canonical
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import now
-from gatepost.reception.readiness import Unpublished, unready
+from gatepost.reception.readiness import Unpublished, mode_of, unready
 from gatepost.store.protocols import Reading, Store, StoreUnavailableError
 from gatepost.wire.dkim.canonical import body_hash
 from gatepost.wire.dkim.sign import BadKeyError, SigningKey, SigningTime, parse_private_key, sign
@@ -92,7 +92,7 @@ class Signer:
         self._domains: list[Domain] = []
         self._keys: dict[str, tuple[SigningKey, ...]] = {}
         self._parsed: dict[DkimKey, SigningKey] = {}
-        self._unready: frozenset[str] = frozenset()
+        self._unready: dict[str, Unpublished] = {}
         self._until_verified = 0
         self._version: int | None = None
         self._stale = True
@@ -127,15 +127,17 @@ class Signer:
             self._stale = True
             raise
         domains = [domain for domain in domains if not domain.unproven]
-        self._unready = unready(domains, looks)
+        self._unready = unready(domains, looks, self.rules.unpublished)
         if domains != self._domains:
             self._keys, self._parsed = await asyncio.to_thread(self._parse, domains)
             self._domains = domains
 
     def _read(self, reading: Reading) -> tuple[list[Domain], Mapping[str, DomainLook]]:
         # Looks only where somebody asks for them: they would cost the most of every refresh.
-        asked = self.rules.unpublished is not Unpublished.SIGN
-        return reading.domains(), reading.domain_looks() if asked else {}
+        domains = reading.domains()
+        default = self.rules.unpublished
+        asked = any(mode_of(each, default) is not Unpublished.SIGN for each in domains)
+        return domains, reading.domain_looks() if asked else {}
 
     async def sign(
         self,
@@ -182,10 +184,14 @@ class Signer:
         """Return the first domain that would sign for these authors and whose key is not known to
         be published; "" for none, and where nobody asks.
         """
-        if self.rules.unpublished is Unpublished.SIGN or not self._unready:
+        if not self._unready:
             return ""
         domains = (self._domain_of(author) for author in authors)
         return next((domain for domain in domains if domain in self._unready), "")
+
+    def while_unready(self, domain: str) -> Unpublished:
+        """Return what is done with mail of a domain that `unready` named."""
+        return self._unready.get(domain, Unpublished.SIGN)
 
     def keys_for(self, authors: Iterable[str]) -> tuple[SigningKey, ...]:
         """Return who signs for these authors: the keys of each one's own domain, or of the nearest

@@ -8,8 +8,8 @@ from gatepost.store.rows import Row, microseconds, moment
 from gatepost.store.statements import upsert_one
 from gatepost.wire.records.dkim_key import KeyType
 
-ALL_DOMAINS: Final = "SELECT name, created_at, unproven FROM domain ORDER BY name"
-ONE_DOMAIN: Final = "SELECT name, created_at, unproven FROM domain WHERE name = ?"
+ALL_DOMAINS: Final = "SELECT name, created_at, unproven, unpublished FROM domain ORDER BY name"
+ONE_DOMAIN: Final = "SELECT name, created_at, unproven, unpublished FROM domain WHERE name = ?"
 _KEY_COLUMNS: Final = (
     "domain, selector, algorithm, private_key, public_key, state, created_at, retired_at"
 )
@@ -18,7 +18,7 @@ KEYS_OF_ONE: Final = (
     f"SELECT {_KEY_COLUMNS} FROM dkim_key WHERE domain = ? ORDER BY created_at, selector"  # noqa: S608
 )
 
-PUT_DOMAIN: Final = upsert_one("domain", "name, created_at, unproven", "name")
+PUT_DOMAIN: Final = upsert_one("domain", "name, created_at, unproven, unpublished", "name")
 ADD_KEY: Final = f"INSERT INTO dkim_key ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 
@@ -37,14 +37,14 @@ def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
         )
         held.setdefault(domain, []).append(key)
     return [
-        Domain(name, moment(at), tuple(held.get(name, ())), bool(unproven))
-        for name, at, unproven in domains
+        Domain(name, moment(at), tuple(held.get(name, ())), bool(unproven), unpublished)
+        for name, at, unproven, unpublished in domains
     ]
 
 
 def domain_row(domain: Domain) -> Row:
     """Return the values of PUT_DOMAIN."""
-    return (domain.name, microseconds(domain.created_at), int(domain.unproven))
+    return (domain.name, microseconds(domain.created_at), int(domain.unproven), domain.unpublished)
 
 
 def key_row(domain: Domain, key: DkimKey) -> Row:

@@ -201,11 +201,19 @@ _LATER: Final = """
 CREATE INDEX submission_later ON submission (account, release_at) WHERE release_at IS NOT NULL;
 """
 
+#: Since when an account's proof is not there any more; what is done while a domain's key is not
+#: published, where it differs from the settings.
+_PROOFS: Final = """
+ALTER TABLE domain_claim ADD COLUMN missing_since BIGINT;
+ALTER TABLE domain ADD COLUMN unpublished TEXT COLLATE "C";
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_by_octets(_FIRST) + _VACUUM),
     Version(_by_octets(_PRESENCES)),
     Version(_LATER),
+    Version(_PROOFS),
 )
 
 _DAILY_DELIVERY: Final = """

@@ -253,6 +253,13 @@ _LATER: Final = """
 CREATE INDEX submission_later ON submission (account, release_at) WHERE release_at IS NOT NULL;
 """
 
+#: 20: since when an account's proof is not there any more; what is done while a domain's key is not
+#: published, where it differs from the settings.
+_PROOFS: Final = """
+ALTER TABLE domain_claim ADD COLUMN missing_since INTEGER;
+ALTER TABLE domain ADD COLUMN unpublished TEXT;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -275,6 +282,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_KEY_LIMITS),
     Version(_PRESENCES),
     Version(_LATER),
+    Version(_PROOFS),
 )
 
 _DAILY_DELIVERY: Final = """
