@@ -24,6 +24,7 @@ NEW_DOMAIN = """
 name = "new.test"
 deliver_to = "maildir:new"
 """
+SERVE = "all workers serve"
 FAILURE = "the new program came to nothing"
 
 
@@ -126,7 +127,7 @@ def test_a_new_program_that_cannot_serve_leaves_the_former_at_work(make_node: No
     assert not ended(serving)
     with Talk(node.ports.mx) as talk:
         talk.hello()
-    assert len(processes.children(serving.pid)) == 1
+    wait_until(lambda: len(processes.children(serving.pid)) == 1, "one worker")
     # and once it is mended
     node.configure(LOCAL + NEW_DOMAIN)
     node.restart()
@@ -198,7 +199,7 @@ def test_sockets_from_systemd_are_taken(make_node: NodeMaker) -> None:
     for port in (node.ports.submission, node.ports.mx):
         with Talk(port) as talk:
             talk.hello()
-    wait_until(lambda: "all workers serve" in node.log.read_text(), "two workers")
+    wait_until(lambda: SERVE in node.log.read_text(), "two workers")
     with Knocker(node.ports.mx) as knocker:
         node.restart()  # and handed on
         knocker.wait_for(60)
@@ -228,7 +229,7 @@ def test_nobody_to_restart(make_node: NodeMaker) -> None:
     # a lock that somebody wrote his own number into
     lock = node.data_dir / "serve.lock"
     node.start()
-    wait_until(lambda: "all workers serve" in node.log.read_text(), "a worker")
+    wait_until(lambda: SERVE in node.log.read_text(), "a worker")
     with subprocess.Popen(["sleep", "60"]) as bystander:
         try:
             lock.write_text(f'{{"pid": {bystander.pid}, "failed": 0, "because": ""}}')
@@ -243,6 +244,7 @@ def test_a_stopped_worker_holds_nobody_up(make_node: NodeMaker) -> None:
     """The supervisor waits for no worker; what one does not take is kept for it."""
     node = make_node(LOCAL, workers=2)
     supervisor = node.process
+    wait_until(lambda: SERVE in node.log.read_text(), "two workers")
     stopped = processes.children(supervisor.pid)[0]
     chain = node.certificate.read_bytes()
     padding = b"# nothing is said here, at some length, to fill what lies between two processes\n"
@@ -250,7 +252,9 @@ def test_a_stopped_worker_holds_nobody_up(make_node: NodeMaker) -> None:
     try:
         for number in range(3):
             begin = len(node.log.read_text())
-            node.certificate.write_bytes(chain + b"# %d\n" % number + padding * 5000)
+            fresh = node.directory / "fresh.pem"
+            fresh.write_bytes(chain + b"# %d\n" % number + padding * 5000)
+            fresh.replace(node.certificate)
             wait_until(
                 lambda: "certificates reloaded" in node.log.read_text()[begin:],  # noqa: B023
                 f"certificates for the {number + 1}. time",

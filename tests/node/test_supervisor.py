@@ -66,7 +66,7 @@ def _end(node: subprocess.Popen[bytes]) -> None:
 def test_a_worker_told_to_stop_at_its_birth_stops() -> None:
     with _run("SIGTERM") as node:
         try:
-            assert node.wait(10) == 0
+            assert node.wait(30) == 0
         finally:
             _end(node)
         assert node.stdout is not None
@@ -80,6 +80,6 @@ def test_what_is_the_supervisors_business_does_not_touch_a_newborn(name: str) ->
             assert node.stdout is not None
             assert node.stdout.readline() == b"works\n"
             node.send_signal(signal.SIGTERM)
-            assert node.wait(10) == 0
+            assert node.wait(30) == 0
         finally:
             _end(node)

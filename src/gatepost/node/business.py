@@ -218,7 +218,7 @@ def close(listeners: Sequence[OpenListener], http: socket.socket | None) -> None
 
 
 def stamps_of(settings: Settings) -> tuple[tuple[str, int], ...]:
-    """Return what shows that a certificate file was changed: path, time, inode."""
+    """Return what shows that a certificate file was changed: path, inode, size, time."""
     stamps = []
     for pair in (settings.tls, *settings.tls.more):
         for path in (pair.certificate, pair.private_key):
@@ -226,5 +226,5 @@ def stamps_of(settings: Settings) -> tuple[tuple[str, int], ...]:
                 status = path.stat()
             except OSError:
                 continue
-            stamps.append((f"{path}:{status.st_ino}", status.st_mtime_ns))
+            stamps.append((f"{path}:{status.st_ino}:{status.st_size}", status.st_mtime_ns))
     return tuple(stamps)
