@@ -66,7 +66,7 @@ def content(name: str, octets: bytes = b"x"):
 async def test_what_waits_is_committed_together(commits, keeper):
     keeper.free.clear()
     first = commits.write(lambda _: 0)
-    while commits._jobs.qsize():
+    while commits._jobs:
         await asyncio.sleep(0)
     rest = [commits.write(lambda _, n=n: n, content(str(n))) for n in range(1, 50)]
     keeper.free.set()
@@ -79,8 +79,6 @@ async def test_behind_a_batch_jobs_gather_and_share_the_next_one(keeper):
     made = GroupCommit(keeper, gather=0.3)
     await made.write(lambda _: None)
     one = made.write(lambda _: None)
-    while made._jobs.qsize():  # the writer has taken it, and waits for company
-        await asyncio.sleep(0)
     two = made.write(lambda _: None)
     await asyncio.gather(one, two)
     assert keeper.batches == [1, 2]

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -97,7 +98,11 @@ class GroupCommit:
         self._gather = gather
         self._gathers_until = 0.0
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: deque[_Job | None] = deque()
+        #: Rung for a writer that has nothing to do. While a batch is written and the next one
+        #: gathers, a job costs no system call and takes the interpreter from nobody.
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._is_idle = False
         self._waiting: deque[_Job] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._ended = self._loop.create_future()
@@ -122,7 +127,8 @@ class GroupCommit:
         """Finish what was handed in, then end the thread."""
         if not self._closing:
             self._closing = True
-            self._jobs.put(None)
+            self._jobs.append(None)
+            self._bell.put(None)
         await asyncio.shield(self._ended)
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -135,7 +141,10 @@ class GroupCommit:
             job.future.set_exception(StoreUnavailableError("the writer does not get on"))
             return job.future
         self._waiting.append(job)
-        self._jobs.put(job)
+        self._jobs.append(job)
+        if self._is_idle:
+            self._is_idle = False
+            self._bell.put(None)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
         return job.future
@@ -199,21 +208,32 @@ class GroupCommit:
 
     def _next_batch(self) -> tuple[list[_Job], bool]:
         """Return what waits, at least one job; False with it when it is the last."""
-        job = self._jobs.get()
-        if job is not None and (pause := self._gathers_until - time.monotonic()) > 0:
-            time.sleep(pause)
+        if (pause := self._gathers_until - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                self._bell.get(timeout=pause)  # rung by `close` only
+        self._wait_for_jobs()
         batch: list[_Job] = []
         octets = 0
-        while job is not None:
+        while self._jobs:
+            job = self._jobs.popleft()
+            if job is None:
+                return batch, False
             batch.append(job)
             octets += job.octets
             if len(batch) >= MOST_JOBS or octets >= MOST_OCTETS:
-                return batch, True
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return batch, True
-        return batch, False
+                break
+        return batch, True
+
+    def _wait_for_jobs(self) -> None:
+        """Return once there is a job. The order matters: who hands one in looks at `_is_idle` after
+        it has added it, so that either side sees the other; a ring too many only makes us look.
+        """
+        while not self._jobs:
+            self._is_idle = True
+            if self._jobs:
+                self._is_idle = False
+                return
+            self._bell.get()
 
     def _commit_batch(self, batch: list[_Job]) -> None:
         _look(batch)
