@@ -23,6 +23,7 @@ from gatepost.events.journal import (
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, SubmissionId
 from gatepost.store.protocols import Store, StoredEvent, StoreUnavailableError
+from gatepost.store.rows import event_of, event_row
 from tests.events.outbox import Outbox
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -84,6 +85,16 @@ def test_any_fact_is_one_line(facts: dict[str, Any]) -> None:
 def test_a_lone_surrogate_does_not_stop_the_journal() -> None:
     octets = journal_lines([StoredEvent(1, Event(EventKind.HELD, NOW, facts={"a": "\udcff"}))])
     assert json.loads(octets)["facts"]["a"]
+
+
+@pytest.mark.parametrize(
+    "facts", [{}, {"a": "ü\u2028", "n": 1}, {"a": "plain", "b": True, "c": 1.5}]
+)
+def test_what_the_store_gives_back_makes_the_same_line(facts: dict[str, Any]) -> None:
+    event = Event(EventKind.HELD, NOW, account=AccountName('"ü"@example.com'), facts=facts)
+    row = event_row(3, event)
+    assert event_of(row).event == event
+    assert journal_lines([event_of(row)]) == journal_lines([StoredEvent(3, event)])
 
 
 async def test_events_that_come_while_others_are_written_wait_for_the_next_look(

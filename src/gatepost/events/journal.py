@@ -13,11 +13,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, Final
 
 from gatepost.model.event import Event
 from gatepost.store.protocols import Store, StoredEvent, StoreUnavailableError
+from gatepost.store.stored_facts import StoredFacts
 
 _log = logging.getLogger(__name__)
 
@@ -48,15 +50,25 @@ def time_text(at: datetime) -> str:
 
 def journal_lines(events: Iterable[StoredEvent]) -> bytes:
     """Return the lines of some events, each ended by LF."""
-    return b"".join(
-        json.dumps(
-            {"position": stored.position, **event_json(stored.event)},
-            ensure_ascii=False,
-            separators=(",", ":"),
-        ).encode("utf-8", "backslashreplace")
-        + b"\n"
-        for stored in events
+    return "".join(map(_line, events)).encode("utf-8", "backslashreplace")
+
+
+def _line(stored: StoredEvent) -> str:
+    event = stored.event
+    facts = event.facts
+    if isinstance(facts, StoredFacts) and "\\u" not in facts.text:
+        text = facts.text  # as the journal writes them: beyond ASCII it escapes less
+    else:
+        text = json.dumps(dict(facts), ensure_ascii=False, separators=(",", ":"))
+    return (
+        f'{{"position":{stored.position},"kind":"{event.kind.value}","at":"{time_text(event.at)}"'
+        f',"message":{_quoted(event.submission_id)},"delivery":{_quoted(event.delivery_id)}'
+        f',"account":{_quoted(event.account)},"facts":{text}}}\n'
     )
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else encode_basestring(text)
 
 
 def outdated(names: Iterable[str], today: date, retention: timedelta) -> list[str]:

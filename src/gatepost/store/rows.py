@@ -15,6 +15,7 @@ from gatepost.model.secret import Secret
 from gatepost.model.submission import Origin, Submission
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import NoticeKind, StoredEvent
+from gatepost.store.stored_facts import StoredFacts
 from gatepost.wire.smtp.notification import NO_WISHES, Notify, RecipientWishes, Ret
 
 Row = Sequence[Any]
@@ -199,7 +200,7 @@ def event_row(position: int, event: Event) -> Row:
 
 def event_of(row: Row) -> StoredEvent:
     """Return the event of a row."""
-    facts = json.loads(row[6])
+    facts = StoredFacts(row[6])
     event = Event(_KINDS[row[1]], moment(row[2]), row[3], row[4], row[5], facts)
     return StoredEvent(row[0], event)
 
