@@ -1,6 +1,6 @@
 """Databases of every version of the schema, as text: tests/store/schemas/VERSION.sql.
 
-    python -m tests.store.old_databases     writes the present version, if it is not there yet
+    python -m tests.store.old_databases     writes what is not there yet
 
 Written once, when a version is new, and never again: they are what users have. Each has rows in
 every table of its version. Versions before 16 were made from it by leaving out what they had not.
@@ -23,7 +23,7 @@ from gatepost.model.quota import Tally
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import NoticeKind, Transaction
 from gatepost.store.sqlite import open_sqlite
-from gatepost.store.sqlite_schema import VERSIONS
+from gatepost.store.sqlite_schema import VERSIONS, make_day_table
 from gatepost.store.suppressions import AccountRule
 from tests.store import (
     test_api_keys,
@@ -173,10 +173,7 @@ def _rest(transaction: Transaction) -> None:
 
 
 def write_present() -> None:
-    """Write the present version down, unless it is."""
-    path = path_of(len(VERSIONS))
-    if path.exists():
-        return
+    """Write the present version down."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         asyncio.run(fill(directory))
@@ -185,11 +182,35 @@ def write_present() -> None:
             n for n in tables(connection) if not list(connection.execute(f"SELECT 1 FROM {n}"))
         ]
         assert not empty, f"no rows in {empty}: fill them in here"
-        path.write_text(dump(connection))
+        path_of(len(VERSIONS)).write_text(dump(connection))
         connection.close()
         for segment in (directory / "content").glob("*.seg"):
             (SCHEMAS / segment.name).write_bytes(segment.read_bytes())
 
 
+def write_former(version: int) -> None:
+    """Write a version down that came together with the present one: what it had of that."""
+    present, former = apsw.Connection(":memory:"), apsw.Connection(":memory:")
+    present.execute(path_of(len(VERSIONS)).read_text())
+    for each in VERSIONS[:version]:
+        former.execute(each.pre)
+    for table in set(tables(present)) - set(tables(former)):
+        if table.endswith("_20261123"):
+            make_day_table(former, *table.split("_"))
+    for table in tables(former):
+        columns = ", ".join(row[1] for row in former.execute(f"PRAGMA table_info({table})"))
+        former.execute(f"DELETE FROM {table}")
+        for row in present.execute(f"SELECT {columns} FROM {table}"):
+            values = ", ".join(map(literal, row))
+            former.execute(f"INSERT INTO {table} ({columns}) VALUES ({values})")
+    former.execute("UPDATE schema_mark SET value = min(value, ?)", (version,))
+    former.pragma("user_version", version)
+    path_of(version).write_text(dump(former))
+
+
 if __name__ == "__main__":
-    write_present()
+    if not path_of(len(VERSIONS)).exists():
+        write_present()
+    for number in range(1, len(VERSIONS)):
+        if not path_of(number).exists():
+            write_former(number)
