@@ -1,5 +1,6 @@
 """Reports to senders, read back with the standard library's parser."""
 
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from gatepost.wire.message.dsn import Action, Report, ReportedRecipient, compose
 from gatepost.wire.message.limits import RETURNED_HEADER
 from gatepost.wire.message.line_ends import has_clean_line_ends
+from gatepost.wire.message.reencode import Capacity, reencode
 
 AT = datetime(2026, 11, 23, 23, 15, tzinfo=UTC)
 REFUSED = ReportedRecipient(
@@ -184,3 +186,36 @@ def test_binary_content_does_not_come_back_whole(end: bytes) -> None:
     made = compose(replace(REPORT, original=b"Subject: x\r\n\r\nhello" + end, whole=True))
     assert has_clean_line_ends(made)
     assert b"hello" not in made
+
+
+UTF8 = "Subject: Grüße\r\nFrom: größe@example.com\r\n\r\nGrüße\r\n".encode()
+
+
+@pytest.mark.rfc("6533#4.2")
+@pytest.mark.rfc("6532#3.7")
+@pytest.mark.parametrize(
+    ("original", "whole", "kind"),
+    [
+        (UTF8, True, "message/global"),
+        (UTF8, False, "text/rfc822-headers"),
+        (b"Subject: hi\r\n\r\n" + "Grüße\r\n".encode(), True, "message/rfc822"),
+        (b"Subject: \xff\r\n\r\nhello\r\n", True, "message/rfc822"),
+        (b"Subject: \xff\r\n\r\nhello\r\n", False, "text/rfc822-headers"),
+    ],
+)
+def test_an_internationalised_message_comes_back_as_one(
+    original: bytes, whole: bool, kind: str
+) -> None:
+    third = read(compose(replace(REPORT, original=original, whole=whole))).get_payload()[2]
+    assert third.get_content_type() == kind
+    if kind == "message/global":
+        made = compose(replace(REPORT, original=original, whole=whole))
+        assert b"message/global\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + original in made
+
+
+def test_it_goes_where_only_seven_bits_do() -> None:
+    made = reencode(compose(replace(REPORT, original=UTF8, whole=True)), Capacity.SEVEN_BIT)
+    assert isinstance(made, bytes)
+    assert made.isascii()
+    encoded = made.partition(b"Content-Transfer-Encoding: base64\r\n\r\n")[2]
+    assert b64decode(encoded.partition(b"\r\n--")[0]) == UTF8

@@ -254,6 +254,7 @@ def _returned(original: bytes) -> bytes:
             section = section[: section.rfind(b"\r\n", 0, RETURNED_HEADER) + 2]
         lines = section.rstrip(b"\r\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         section = lines.replace(b"\n", b"\r\n") + b"\r\n"
+    # Not message/global-headers: many a reader takes what is encoded in a message/* for text.
     part = b"Content-Type: text/rfc822-headers\r\n"
     if not section.isascii() or has_long_line(section) or b"\0" in section:
         section = b2a_qp(section, istext=True, quotetabs=False)
@@ -273,10 +274,24 @@ def _comes_back_whole(report: Report) -> bool:
 
 def _whole(original: bytes) -> bytes:
     """Return the third part: the message that is meant (RFC 6522 §3, RFC 2046 §5.2.1)."""
-    part = b"Content-Type: message/rfc822\r\n"
+    is_utf8 = _is_utf8(original.partition(b"\r\n\r\n")[0])
+    part = b"Content-Type: " + (b"message/global" if is_utf8 else b"message/rfc822") + b"\r\n"
     if not original.isascii():
         part += b"Content-Transfer-Encoding: 8bit\r\n"
     return part + b"\r\n" + original
+
+
+def _is_utf8(section: bytes) -> bool:
+    """Tell whether a header section is of an internationalised message (RFC 6532 §3.7): beyond
+    ASCII, in UTF-8.
+    """
+    if section.isascii():
+        return False
+    try:
+        section.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_all(report: Report, *actions: Action) -> bool:

@@ -25,6 +25,8 @@ _IDENTITY: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
 _PROTECTED: Final = frozenset({"multipart/signed", "multipart/encrypted"})
 #: Messages in messages whose parts we may look into (RFC 2046 §5.2.1).
 _MESSAGE: Final = "message/rfc822"
+#: Unlike others of their kind these may be encoded (RFC 6532 §3.7, RFC 6533 §6).
+_GLOBAL: Final = frozenset({"message/global", "message/global-headers"})
 #: Parts within parts; RFC 2046 knows no bound, nobody needs more.
 _DEEPEST: Final = 30
 #: Parts of one multipart.
@@ -140,7 +142,7 @@ def _body(
     name = media_type.name
     if name in _PROTECTED:
         raise _UnconvertibleError("it is signed or encrypted as it stands")
-    if name.startswith(("multipart/", "message/")):
+    if name.startswith(("multipart/", "message/")) and name not in _GLOBAL:
         if encoding not in _IDENTITY:
             raise _UnconvertibleError(f"{name} is encoded as a whole")
         now = b"7bit" if capacity is Capacity.SEVEN_BIT else b"8bit"
