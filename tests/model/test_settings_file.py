@@ -293,6 +293,9 @@ def test_a_fault_names_line_key_and_mend(added: str, line: int, key: str, words:
 TOP = [
     ("store = 'postgresql://u:secret@h'", "store", "this names no database"),
     ("store = 'postgresql://u:secret#1@h/db'", "store", "this names no database"),
+    ("store = 'postgresql://u:secret@1@h/db'", "store", "user or hosts cannot be read"),
+    ("store = 'postgresql://u:secret%1@h/db'", "store", "user or hosts cannot be read"),
+    ("store = 'postgresql://u:secret@h:x/db'", "store", "user or hosts cannot be read"),
     ("store = 'mysql'", "store", "there is no such store"),
     ("workers = -1", "workers", "at least 0"),
     ("workers = 1000", "workers", "at most 256"),

@@ -22,6 +22,7 @@ from gatepost.store.postgresql import PostgresStore, open_postgresql, prepare
 from gatepost.store.postgresql_clock import StoreClock
 from gatepost.store.postgresql_connection import Address, begin, connect
 from gatepost.store.postgresql_look import look
+from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_words import statement
 from gatepost.store.protocols import (
     NewerDatabaseError,
@@ -350,6 +351,25 @@ def test_a_commit_is_durable_whatever_the_server_s_default() -> None:
 
 def test_a_look_tells_which_settings_lose_what_was_committed() -> None:
     assert look(Address(shared_server().url()), "SELECT 1").unsafe == ("fsync", "full_page_writes")
+
+
+def test_a_url_that_cannot_be_read_is_not_repeated() -> None:
+    with pytest.raises(StoreUnavailableError, match="cannot be read") as caught:
+        Address("postgresql://u:s3cret%zz@h/db").options()
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_frozen_server_s_connection_is_given_up(server) -> None:
+    fresh(server, "frozen")
+    connection = connect(Address(server.url("frozen")))
+    watch = Watch(patience=0.1)
+    server.pause(connection.info.backend_pid)
+    try:
+        with pytest.raises(psycopg.OperationalError), watch.over(connection):
+            await asyncio.to_thread(connection.execute, b"SELECT 1")
+    finally:
+        server.resume(connection.info.backend_pid)
+        watch.close()
 
 
 def test_a_password_is_in_no_words(server) -> None:

@@ -106,6 +106,11 @@ def node(text: str) -> str:
     raise wrong(msg, "up to 63 letters, digits, dots, hyphens")
 
 
+_ESCAPES: Final = "in a password, write # / ? @ % as %23 %2F %3F %40 %25"
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:@\[\]]*)(?::\d{1,5})?")
+
+
 def store(text: str) -> str:
     """Take "sqlite" or a URL of PostgreSQL; never repeats the text, which may hold a password."""
     if text == "sqlite":
@@ -117,7 +122,12 @@ def store(text: str) -> str:
     parts = urlsplit(text)
     if parts.fragment or not parts.path.strip("/"):
         msg = "this names no database"
-        raise wrong(msg, f"{mend}; in a password, write # / ? @ as %23 %2F %3F %40")
+        raise wrong(msg, f"{mend}; {_ESCAPES}")
+    # libpq's words about these would repeat a part of the password.
+    user, _, hosts = parts.netloc.rpartition("@")
+    if "@" in user or _BAD_ESCAPE.search(user) or not all(map(_HOST.fullmatch, hosts.split(","))):
+        msg = "user or hosts cannot be read"
+        raise wrong(msg, f"{mend}; {_ESCAPES}")
     return text
 
 

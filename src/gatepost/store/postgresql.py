@@ -34,6 +34,7 @@ from gatepost.store.postgresql_reading import POSITION_BITS, PostgresReading
 from gatepost.store.postgresql_schema import lock_number, migrate
 from gatepost.store.postgresql_tidy import PostgresHousekeeper
 from gatepost.store.postgresql_transaction import PostgresTransaction
+from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_writer import PostgresWriter
 from gatepost.store.protocols import Reading, StoreUnavailableError, Transaction
 
@@ -136,12 +137,13 @@ class PostgresStore:
         self._retention = retention
         self._clock = clock
         keeping = Keeping(retention.content, retention.captured)
-        self._writer = PostgresWriter(address, keeping, clock)
+        self._watch = Watch()
+        self._writer = PostgresWriter(address, keeping, clock, self._watch)
         self._commits = GroupCommit(self._writer, name=f"store {worker}", deadline=_DEADLINE)
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         self._reader = threading.local()
         self._connections: list[Connection] = []
-        self._news = News(address, self._writer.own, clock)
+        self._news = News(address, self._writer.own, clock, self._watch)
         self._is_closed = False
 
     async def begin(self) -> None:
@@ -203,6 +205,7 @@ class PostgresStore:
         for connection in self._connections:
             discard(connection)
         self._news.close()
+        self._watch.close()
 
     # -- reading
     async def _in_reader(self, query: Callable[[Any], T]) -> T:
@@ -233,7 +236,7 @@ class PostgresStore:
     def _query_once(self, query: Callable[[Any], T]) -> T:
         connection = self._reading()
         _, ahead = self._clock.now()
-        with connection.pipeline():
+        with self._watch.over(connection), connection.pipeline():
             begin(connection, readable_only=True)
             try:
                 return query(PostgresReading(connection, ahead))

@@ -29,6 +29,8 @@ _PATIENCE: Final = {
     # Of several hosts, the one that is no standby.
     "target_session_attrs": "read-write",
 }
+#: Characters of what went wrong that are told.
+_WORDS: Final = 500
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 #: A statement waits so long for another transaction, takes so long; and so long may a worker that
@@ -68,8 +70,13 @@ class Address:
     password: Secret | None = field(default=None, repr=False)
 
     def options(self) -> dict[str, Any]:
-        """Return what libpq is told. Raises psycopg.ProgrammingError for no URL of PostgreSQL."""
-        found: dict[str, Any] = dict(conninfo_to_dict(self.url))
+        """Return what libpq is told. Raises StoreUnavailableError for a URL that it cannot read."""
+        try:
+            found: dict[str, Any] = dict(conninfo_to_dict(self.url))
+        except psycopg.ProgrammingError:
+            # Its words repeat a part of the URL, and that may be the password.
+            msg = "the URL of the store cannot be read; in a password, write % as %25, @ as %40"
+            raise StoreUnavailableError(msg) from None
         hosts = str(found.get("host") or "").split(",")
         is_here = all(host.startswith("/") or host in {"", *_LOOPBACK} for host in hosts)
         if not is_here and "sslmode" not in found:
@@ -81,7 +88,7 @@ class Address:
 
     def where(self) -> str:
         """Return host and database as they may be shown to anybody."""
-        found = conninfo_to_dict(self.url)
+        found = self.options()
         return f"{found.get('host') or 'local socket'}/{found.get('dbname') or ''}"
 
 
@@ -123,9 +130,12 @@ def is_refusal_to_wait(error: psycopg.Error) -> bool:
 
 
 def said(error: Exception) -> str:
-    """Return an error's first line. libpq names host, user and database, never a password."""
-    lines = str(error).strip().splitlines()
-    return f"PostgreSQL: {lines[0] if lines else type(error).__name__}"
+    """Return what a server said in one line, or libpq of all hosts: it names host, user and
+    database, never a password.
+    """
+    words = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    words = words or " ".join(str(error).split()) or type(error).__name__
+    return f"PostgreSQL: {words[:_WORDS]}"
 
 
 def discard(connection: Connection | None) -> None:

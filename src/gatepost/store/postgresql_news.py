@@ -15,6 +15,7 @@ import psycopg
 
 from gatepost.store.postgresql_clock import StoreClock
 from gatepost.store.postgresql_connection import Address, Connection, connect, discard, said
+from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_writer import Own
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ _LOOK: Final = (
 class News:
     """One thread per process. `version` changes when another process has committed news."""
 
-    def __init__(self, address: Address, own: Own, clock: StoreClock) -> None:
+    def __init__(self, address: Address, own: Own, clock: StoreClock, watch: Watch) -> None:
+        self._watch = watch
         self._address = address
         self._own = own
         self._clock = clock
@@ -76,7 +78,7 @@ class News:
     def _listen(self, connection: Connection) -> None:
         """Ask whenever there is news, and once a second; until `close`."""
         while True:
-            with self._own.lock:
+            with self._own.lock, self._watch.over(connection):
                 asked_at = time.monotonic()
                 row = connection.execute(_LOOK).fetchone()
                 own = self._own.count

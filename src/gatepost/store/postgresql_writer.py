@@ -32,6 +32,7 @@ from gatepost.store.postgresql_connection import (
 )
 from gatepost.store.postgresql_pending import Kept, PostgresPending, kept
 from gatepost.store.postgresql_transaction import PostgresTransaction
+from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_words import statement, values
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.rows import Row
@@ -58,7 +59,8 @@ class Own:
 class PostgresWriter:
     """`Keeper` over PostgreSQL. Opens its connection with its first batch."""
 
-    def __init__(self, address: Address, keeping: Keeping, clock: StoreClock) -> None:
+    def __init__(self, address: Address, keeping: Keeping, clock: StoreClock, watch: Watch) -> None:
+        self._watch = watch
         self._address = address
         self._keeping = keeping
         self._clock = clock
@@ -113,6 +115,17 @@ class PostgresWriter:
         self, runs: Sequence[Run], places: Mapping[SubmissionId, Kept], *, is_careful: bool
     ) -> list[Any]:
         connection = self._open()
+        with self._watch.over(connection):
+            return self._run(connection, runs, places, is_careful=is_careful)
+
+    def _run(
+        self,
+        connection: Connection,
+        runs: Sequence[Run],
+        places: Mapping[SubmissionId, Kept],
+        *,
+        is_careful: bool,
+    ) -> list[Any]:
         wall, ahead = self._clock.now()
         try:
             with connection.pipeline():

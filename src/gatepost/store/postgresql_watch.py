@@ -1,0 +1,72 @@
+"""Ends what a server does not answer: a frozen machine's kernel still acknowledges every octet.
+
+libpq waits for an answer without end, and no other host is tried meanwhile. So a thread looks once a
+second at what is under way, and shuts the socket of what has taken too long.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import psycopg
+
+from gatepost.store.postgresql_connection import Connection
+
+_log = logging.getLogger(__name__)
+
+#: Seconds; the server itself ends a statement after 30 (`postgresql_connection`).
+PATIENCE: Final = 40.0
+_LOOK: Final = 1.0
+
+
+class Watch:
+    """One thread per process."""
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._under_way: dict[object, tuple[Connection, float]] = {}
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="store-watch", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def over(self, connection: Connection) -> Iterator[None]:
+        """See to it that what is done meanwhile ends some time, with a psycopg.OperationalError."""
+        key = object()
+        with self._lock:
+            self._under_way[key] = (connection, time.monotonic() + self._patience)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.pop(key, None)
+
+    def close(self) -> None:
+        """End the thread; blocks until it has."""
+        self._ending.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._ending.wait(_LOOK):
+            now = time.monotonic()
+            with self._lock:
+                for key, (connection, end) in list(self._under_way.items()):
+                    if now >= end:
+                        del self._under_way[key]
+                        _shut(connection)
+
+
+def _shut(connection: Connection) -> None:
+    """Shut a connection's socket; who waits for it hears that it is closed."""
+    with (
+        suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as sock,
+    ):
+        _log.warning("store: PostgreSQL does not answer; trying anew")
+        sock.shutdown(socket.SHUT_RDWR)
