@@ -14,6 +14,7 @@ from gatepost.wire.message.encoded_words import ascii_fields
 from gatepost.wire.message.header import Header, scan
 from gatepost.wire.message.reencode import Capacity, Unconvertible, reencode
 from gatepost.wire.smtp.extensions import Offers
+from gatepost.wire.values import value
 
 #: Returns signatures to put before changed content; b"" where none of our keys signs it.
 SignAgain = Callable[[Submission, bytes], Awaitable[bytes]]
@@ -24,7 +25,7 @@ _LARGE: Final = 256 * 1024
 OF_MAILDIR: Final = Offers(eight_bit=True, utf8=True)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fitted:
     """Content as it goes out to one next hop, and what is to be said of it there."""
 

@@ -14,6 +14,8 @@ from random import Random
 
 from gatepost.delivery import maildir
 from gatepost.delivery.attempts import Attempts
+from gatepost.delivery.contents import Content, contents_of
+from gatepost.delivery.envelopes import are_ascii, envelope_of
 from gatepost.delivery.fitting import (
     OF_MAILDIR,
     Fitted,
@@ -26,7 +28,7 @@ from gatepost.delivery.parcel import Item, Parcel, within
 from gatepost.delivery.pool import SiteQueue
 from gatepost.delivery.site import Kind, Target, targets
 from gatepost.model.delivery import Outcome, OutcomeKind
-from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.ids import DeliveryId
 from gatepost.model.route import TlsMode
 from gatepost.queue.expiry import is_expired
 from gatepost.returns.outcome import (
@@ -39,16 +41,12 @@ from gatepost.returns.outcome import (
     says_too_many_recipients,
 )
 from gatepost.returns.settlement import Result
-from gatepost.store.protocols import ContentDamagedError, Reading, Store, StoreUnavailableError
-from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase, Verdict
+from gatepost.store.protocols import Store, StoreUnavailableError
+from gatepost.wire.smtp.client_events import Fault, FaultKind, Phase, Verdict
 from gatepost.wire.smtp.extensions import NO_LIMITS, Limits
-from gatepost.wire.smtp.notification import NO_WISHES
 from gatepost.wire.smtp.reply_reader import ServerReply
 
 _log = logging.getLogger(__name__)
-
-#: What is known of a submission's content: its pieces, or why it is gone for good.
-Content = Sequence[bytes] | str
 
 #: A fault of ours is no reason to hold a delivery: it waits like any other that failed.
 _OUR_FAULT = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
@@ -169,7 +167,7 @@ class Courier:
         try:
             await self._count([i for p in parcels for i in p.items if not i.counted])
             missing = [p.submission.id for p in parcels if p.pieces is None and p.items]
-            contents = await self._room.store.read(_reader(missing)) if missing else {}
+            contents = await self._room.store.read(contents_of(missing)) if missing else {}
         except StoreUnavailableError:
             self._room.release([i for p in parcels for i in p.items], store_away)
             return []
@@ -211,7 +209,7 @@ class Courier:
         if fitted is None or not parcel.items:
             return
         verdicts = await link.verdicts(
-            _envelope(parcel, fitted),
+            envelope_of(parcel, fitted),
             fitted.pieces,
             lambda: self._room.is_heard() and _is_ours(parcel),
         )
@@ -238,7 +236,7 @@ class Courier:
 
     async def _fit(self, parcel: Parcel, content: Sequence[bytes], link: Link) -> Fitted | None:
         """Return the content as this next hop can take it; settle whom it cannot reach so."""
-        if not link.offers.utf8 and not _are_ascii(parcel):
+        if not link.offers.utf8 and not are_ascii(parcel):
             foreign = [i for i in parcel.items if not i.hop.forward_path.isascii()]
             words = "the next hop takes no address that is not ASCII (SMTPUTF8)"
             self._settle(foreign, refused(NEEDS_UTF8, words, link.spoken))
@@ -371,27 +369,6 @@ def _is_ours(parcel: Parcel) -> bool:
     return any(i.is_ours and now < i.until for i in parcel.items)
 
 
-def _envelope(parcel: Parcel, fitted: Fitted) -> Envelope:
-    submission = parcel.submission
-    wishes = [i.leased.delivery.wishes for i in parcel.items]
-    return Envelope(
-        submission.reverse_path,
-        [i.hop.forward_path for i in parcel.items],
-        fitted.size,
-        fitted.eight_bit,
-        fitted.binary,
-        fitted.utf8 or not _are_ascii(parcel),
-        wishes=wishes if any(one is not NO_WISHES for one in wishes) else (),
-        ret=submission.ret,
-        envid=submission.envid,
-        priority=submission.priority,
-    )
-
-
-def _are_ascii(parcel: Parcel) -> bool:
-    return all(item.hop.forward_path.isascii() for item in parcel.items)
-
-
 def _came_to_nothing(verdicts: Sequence[Verdict]) -> bool:
     """Tell whether a session ended before it had seen any content."""
     return all(
@@ -399,20 +376,3 @@ def _came_to_nothing(verdicts: Sequence[Verdict]) -> bool:
         or (isinstance(v, ServerReply) and v.code == 421)
         for v in verdicts
     )
-
-
-def _reader(
-    wanted: Sequence[SubmissionId],
-) -> Callable[[Reading], dict[SubmissionId, Content]]:
-    def read(store: Reading) -> dict[SubmissionId, Content]:
-        found: dict[SubmissionId, Content] = {}
-        for identifier in wanted:
-            try:
-                octets = store.content(identifier)
-            except ContentDamagedError as damage:
-                found[identifier] = f"the stored content is damaged: {damage}"
-                continue
-            found[identifier] = "the stored content is gone" if octets is None else (octets,)
-        return found
-
-    return read

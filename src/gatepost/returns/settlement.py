@@ -1,6 +1,5 @@
 """One outcome -> one settlement with its events: the rule of room 8, pure."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -11,9 +10,10 @@ from gatepost.queue.expiry import is_delay_notice_due, wants
 from gatepost.queue.retry import next_attempt, pace
 from gatepost.store.protocols import Held, NoticeKind, Settlement
 from gatepost.wire.smtp.notification import Notify
+from gatepost.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Result:
     """What one attempt (or the decision not to make one) came to.
 
