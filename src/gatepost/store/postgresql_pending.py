@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
@@ -209,10 +210,15 @@ class PostgresPending(Pending):
         for count in (64, 16, 4, 1):
             while len(rows) - start >= count:
                 some = rows[start : start + count]
-                row = f"({', '.join((first, *'?' * (len(some[0]) - 1)))})"
                 bound = [value for each in some for value in each]
-                self.execute(sql.replace(ROWS, ", ".join([row] * count)), bound)
+                self.execute(_filled(sql, first, len(some[0]), count), bound)
                 start += count
+
+
+@lru_cache(maxsize=256)
+def _filled(sql: str, first: str, width: int, count: int) -> str:
+    row = f"({', '.join((first, *'?' * (width - 1)))})"
+    return sql.replace(ROWS, ", ".join([row] * count))
 
 
 def make_day_table(execute: Execute, kind: str, day: str) -> None:
