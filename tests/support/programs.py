@@ -38,6 +38,7 @@ INSTALL: Final[Mapping[str, str]] = {
     "rspamd": "apt-get install rspamd",
     "ruby": "apt-get install ruby",
     "s-nail": "apt-get install s-nail",
+    "systemd-analyze": "apt-get install systemd",
     "slapd": "apt-get install slapd",
     "swaks": "apt-get install swaks libnet-ssleay-perl libauthen-sasl-perl",
 }
