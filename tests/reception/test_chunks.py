@@ -75,8 +75,8 @@ async def test_tiny_chunks_cost_no_more_memory_than_large_ones() -> None:
         await it.connection.send(b"BDAT 2\r\nab" * 5000)
         for _ in range(5000):
             await it.heard()
-        assert len(it.conversation._pieces) < 1100
-        assert b"".join(it.conversation._pieces) == b"ab" * 5000
+        assert len(it.conversation._holding.pieces) < 1100
+        assert b"".join(it.conversation._holding.pieces) == b"ab" * 5000
 
 
 async def test_a_pause_between_chunks_is_no_slowness() -> None:

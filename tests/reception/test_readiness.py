@@ -17,9 +17,10 @@ from gatepost.model.submission import Origin
 from gatepost.operate.accounts import By
 from gatepost.operate.domains import set_unpublished
 from gatepost.reception import signing
-from gatepost.reception.accept import Acceptance, accept, accept_return
+from gatepost.reception.accept import Acceptance, accept
 from gatepost.reception.arrival import Arrival, Origination
 from gatepost.reception.readiness import Unpublished, is_ready, waits_for
+from gatepost.reception.returned import accept_return
 from gatepost.reception.signing import Signer, SigningRules
 from gatepost.returns.notify import ReturnMessage
 from gatepost.store.protocols import QueueFilter

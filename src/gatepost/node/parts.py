@@ -40,7 +40,7 @@ from gatepost.operate.domain_check import check
 from gatepost.operate.domain_claims import look_again
 from gatepost.operate.domain_looks import Watch
 from gatepost.operate.domain_records import sending_from
-from gatepost.reception.accept import Acceptance, HandOver, accept_return
+from gatepost.reception.accept import Acceptance, HandOver
 from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.bulk import BulkCounter
@@ -51,6 +51,7 @@ from gatepost.reception.later import Later
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.readiness import Unpublished
 from gatepost.reception.relay import local_domains
+from gatepost.reception.returned import accept_return
 from gatepost.reception.signing import Signer, SigningRules, sign_again
 from gatepost.reception.suppressed import SuppressionList
 from gatepost.reception.unsubscribe import Links, Streams

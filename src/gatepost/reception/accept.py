@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
-from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.event import Event, EventKind
 from gatepost.model.grant import TAG
 from gatepost.model.ids import SubmissionId
 from gatepost.model.lane import Lane
@@ -31,7 +31,6 @@ from gatepost.reception.ownership import judge_authors
 from gatepost.reception.readiness import Unpublished, refusal, waits_for
 from gatepost.reception.signing import Signer
 from gatepost.reception.suppressed import drop_events, dropped
-from gatepost.returns.notify import ReturnMessage
 from gatepost.store.protocols import (
     DiskFullError,
     Lease,
@@ -42,8 +41,6 @@ from gatepost.store.protocols import (
 from gatepost.store.quota_protocols import Spending
 from gatepost.wire.message.trace import Hop
 from gatepost.wire.smtp import replies
-from gatepost.wire.smtp.grammar import parse_mailbox
-from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from gatepost.wire.smtp.replies import SIGNATURE_BROKEN, Reply
 from gatepost.wire.values import changed, value
 
@@ -52,8 +49,6 @@ _log = logging.getLogger(__name__)
 #: Octets above which reading, and perhaps writing, content anew would hold up others: it goes to a
 #: thread.
 _LARGE: Final = 128 * 1024
-#: RFC 3461 §6.1: nobody is to be told of a report that cannot be delivered.
-_NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
 
 
 @value(frozen=True, slots=True)
@@ -292,49 +287,6 @@ class _Kept:
 
 def _repeated(event: Event, first: SubmissionId) -> Event:
     return changed(event, kind=EventKind.REPEATED, submission_id=first)
-
-
-async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
-    """Store a return of ours, under the id it brings: accepting one twice changes nothing.
-
-    Returns False when its forward-path is none, so that it can never be accepted.
-
-    Raises:
-        StoreUnavailableError: nothing was stored.
-
-    """
-    mailbox = parse_mailbox(message.forward_path)
-    if mailbox is None:
-        return False
-    at = now()
-    submission = Submission(
-        id=message.submission_id,
-        reverse_path="",
-        size=len(message.content),
-        received_at=at,
-        origin=Origin.RETURN,
-        utf8=not mailbox.is_ascii,
-        eight_bit=not message.content.isascii(),
-        priority=message.priority,
-    )
-    facts: dict[str, Fact] = {"from": "", "recipients": 1, "size": submission.size}
-    accepted = Accepted(
-        submission=submission,
-        deliveries=deliveries_for(
-            submission,
-            (mailbox,),
-            message.lane,
-            {mailbox.text: _NOT_A_WORD},
-            placement=to.placement,
-            lasting=to.give_up,
-        ),
-        pieces=(message.content,),
-        event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
-        authors=(f"MAILER-DAEMON@{to.hostname}",),
-    )
-    with_signature = await signed(accepted, to)
-    await keep(accepted if isinstance(with_signature, Reply) else with_signature, to)
-    return True
 
 
 def _judge_authors(arrival: Arrival, completed: Completed, tags: str) -> Reply | None:

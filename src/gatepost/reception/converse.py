@@ -29,6 +29,7 @@ from gatepost.reception.authenticate import authenticate
 from gatepost.reception.desk import Desk, Door
 from gatepost.reception.drawing import Drawing
 from gatepost.reception.handling import requests_of, urgency
+from gatepost.reception.holding import Holding
 from gatepost.reception.offered import offered_within
 from gatepost.reception.patience import Patience
 from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
@@ -58,8 +59,6 @@ _LAST_TRANSACTION = 10.0
 #: Seconds that a session which has sent nothing yet gets to begin one: with a reload, its client
 #: could not know better.
 _FIRST_TRANSACTION = 2.0
-#: So many pieces become one: chunks of one octet (RFC 3030) would cost fifty in memory.
-_MOST_PIECES = 1024
 _BETWEEN_TRANSACTIONS = (State.CONNECTED, State.GREETED)
 
 
@@ -75,15 +74,13 @@ class Conversation:
         "_drawing",
         "_dropped",
         "_has_sent",
+        "_holding",
         "_is_held",
-        "_joined",
         "_origin",
         "_origin_key",
         "_patience",
-        "_pieces",
         "_principal",
         "_session",
-        "_size",
         "_time",
     )
 
@@ -102,9 +99,7 @@ class Conversation:
         self._drawing = Drawing(desk.allowances)
         #: Recipients of this transaction whose mail is dropped: why.
         self._dropped: dict[str, str] = {}
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._joined = 0
+        self._holding = Holding(desk.memory)
         self._has_sent = False
         self._is_held = False
         self._time = asyncio.get_running_loop().time
@@ -128,7 +123,7 @@ class Conversation:
             self._record_refusal(replies.INTERNAL_FAULT, "")
             self._session.close(replies.INTERNAL_FAULT)
         finally:
-            self._let_go()
+            self._holding.let_go(self._stranger())
             self._drawing.end()
         self._connection.deadline = self._time() + 5
         self._connection.write(self._session.octets_to_send())
@@ -163,7 +158,7 @@ class Conversation:
                 case ContentEnded():
                     await self._on_content_ended()
                 case ContentDropped():
-                    self._let_go()
+                    self._holding.let_go(self._stranger())
                     self._patience.content_over()
                 case TurnOver():
                     await self._wait_for_turn()
@@ -209,7 +204,7 @@ class Conversation:
             return replies.STOPPING
         if self._patience.is_old(self._time()):
             return replies.SESSION_TOO_LONG
-        slow = self._session.in_content and self._size
+        slow = self._session.in_content and self._holding.size
         return replies.TOO_SLOW if slow else replies.IDLE_TOO_LONG
 
     # -- the questions
@@ -313,23 +308,9 @@ class Conversation:
         return replies.SUPPRESSED.about(found.words)
 
     def _keep(self, octets: bytes) -> None:
-        """Keep a piece of content, while this worker has memory for it (decision 8)."""
-        stranger = self._stranger()
-        if self._desk.memory.left(stranger) < len(octets):
-            self._let_go()
+        """Keep a piece of content, while this worker has memory for it."""
+        if not self._holding.keep(octets, self._stranger()):
             self._session.refuse_content(replies.NO_MEMORY)
-            return
-        pieces = self._pieces
-        pieces.append(octets)
-        self._size += len(octets)
-        self._desk.memory.take(len(octets), stranger)
-        if len(pieces) - self._joined >= _MOST_PIECES:
-            pieces[self._joined :] = [b"".join(pieces[self._joined :])]
-            self._joined = len(pieces)
-
-    def _let_go(self) -> None:
-        self._desk.memory.give(self._size, self._stranger())
-        self._pieces, self._joined, self._size = [], 0, 0
 
     def _stranger(self) -> str:
         """Return whose share of the memory content takes; "" for one who has logged in."""
@@ -342,7 +323,7 @@ class Conversation:
         reply = session.content_refusal
         if reply is None:
             reply = await accept(self._arrival(), self._desk.acceptance)
-        self._let_go()
+        self._holding.let_go(self._stranger())
         self._patience.content_over()
         queued = reply.text.startswith(replies.QUEUED.text)
         self._drawing.end(is_stored=queued or reply is replies.STORE_AWAY)
@@ -364,8 +345,8 @@ class Conversation:
             origination=self._origination(),
             reverse_path=reverse_path,
             forward_paths=tuple(rcpt.forward_path for rcpt in session.forward_paths),
-            pieces=self._pieces,
-            size=self._size,
+            pieces=self._holding.pieces,
+            size=self._holding.size,
             eight_bit=bool(mail and mail.eight_bit),
             binary=bool(mail and mail.binary),
             utf8=bool(mail and mail.utf8),

@@ -16,7 +16,8 @@ from gatepost.model.delivery import DeliveryState, Leased
 from gatepost.model.event import EventKind
 from gatepost.model.ids import SubmissionId, WorkerId
 from gatepost.net.clock import new_identifier, now
-from gatepost.reception.accept import Acceptance, accept_return
+from gatepost.reception.accept import Acceptance
+from gatepost.reception.returned import accept_return
 from gatepost.returns.notify import Notifier
 from gatepost.store.protocols import (
     Lease,

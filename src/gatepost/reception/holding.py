@@ -1,0 +1,42 @@
+"""The content of one transaction while it comes, within the memory that a worker has for it."""
+
+from typing import Final
+
+from gatepost.reception.desk import Memory
+
+#: So many pieces become one: chunks of one octet (RFC 3030) would cost fifty in memory.
+_MOST_PIECES: Final = 1024
+
+
+class Holding:
+    """`pieces` of content in order, `size` octets together. A `client` is whose share of the memory
+    they take, "" for one who has logged in.
+    """
+
+    __slots__ = ("_joined", "_memory", "pieces", "size")
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self._joined = 0
+
+    def keep(self, octets: bytes, client: str) -> bool:
+        """Keep a piece; False: there is no memory for it, and nothing is held any more (decision 8)."""
+        if self._memory.left(client) < len(octets):
+            self.let_go(client)
+            return False
+        pieces = self.pieces
+        pieces.append(octets)
+        self.size += len(octets)
+        self._memory.take(len(octets), client)
+        if len(pieces) - self._joined >= _MOST_PIECES:
+            pieces[self._joined :] = [b"".join(pieces[self._joined :])]
+            self._joined = len(pieces)
+        return True
+
+    def let_go(self, client: str) -> None:
+        """Hold nothing."""
+        if self.size:
+            self._memory.give(self.size, client)
+        self.pieces, self.size, self._joined = [], 0, 0

@@ -1,0 +1,59 @@
+"""Accepting what we write ourselves: reports to senders (RFC 3464)."""
+
+from typing import Final
+
+from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.submission import Origin, Submission
+from gatepost.net.clock import now
+from gatepost.reception.accept import Acceptance, Accepted, keep, signed
+from gatepost.reception.deliveries import deliveries_for
+from gatepost.returns.notify import ReturnMessage
+from gatepost.wire.smtp.grammar import parse_mailbox
+from gatepost.wire.smtp.notification import Notify, RecipientWishes
+from gatepost.wire.smtp.replies import Reply
+
+#: RFC 3461 §6.1: nobody is to be told of a report that cannot be delivered.
+_NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
+
+
+async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
+    """Store a return of ours, under the id it brings: accepting one twice changes nothing.
+
+    Returns False when its forward-path is none, so that it can never be accepted.
+
+    Raises:
+        StoreUnavailableError: nothing was stored.
+
+    """
+    mailbox = parse_mailbox(message.forward_path)
+    if mailbox is None:
+        return False
+    at = now()
+    submission = Submission(
+        id=message.submission_id,
+        reverse_path="",
+        size=len(message.content),
+        received_at=at,
+        origin=Origin.RETURN,
+        utf8=not mailbox.is_ascii,
+        eight_bit=not message.content.isascii(),
+        priority=message.priority,
+    )
+    facts: dict[str, Fact] = {"from": "", "recipients": 1, "size": submission.size}
+    accepted = Accepted(
+        submission=submission,
+        deliveries=deliveries_for(
+            submission,
+            (mailbox,),
+            message.lane,
+            {mailbox.text: _NOT_A_WORD},
+            placement=to.placement,
+            lasting=to.give_up,
+        ),
+        pieces=(message.content,),
+        event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
+        authors=(f"MAILER-DAEMON@{to.hostname}",),
+    )
+    with_signature = await signed(accepted, to)
+    await keep(accepted if isinstance(with_signature, Reply) else with_signature, to)
+    return True
