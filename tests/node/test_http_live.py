@@ -19,16 +19,20 @@ MESSAGE = {"from": ACCOUNT, "to": ["bob@y.example"], "content": f"From: {ACCOUNT
 class Client:
     """A node and its HTTP port."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, more: str = "") -> None:
         (self.port,) = free_ports(1)
-        settings = f'{CAPTURE_ALL}\n[http]\naddress = "{HOST}:{self.port}"\n'
+        settings = f'{CAPTURE_ALL}\n[http]\naddress = "{HOST}:{self.port}"\n{more}'
         self.node = Node(directory, settings, 1, ACCOUNT, "correct horse")
         self.node.set_up(ACCOUNT)
         self.node.start()
         self.key = self.node.json("api-key", "add", "--scope", "send", "--account", ACCOUNT)["key"]
 
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=20)
+    def ask(
+        self, method: str, path: str, body: object = None, source: str = "", **headers: str
+    ) -> tuple[int, bytes]:
+        origin = (source, 0) if source else None
+        connection = http.client.HTTPConnection(HOST, self.port, 20, origin)
+        headers = {name.replace("_", "-"): text for name, text in headers.items()}
         try:
             sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
             octets = None if body is None else json.dumps(body)

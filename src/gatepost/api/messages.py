@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from ipaddress import ip_address
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Request, Response
@@ -143,10 +144,19 @@ def _parcel(message: MessageIn, request: Request, key: ApiKey, once: str | None)
         reverse_path=message.sender,
         recipients=tuple(message.to),
         content=message.octets(),
-        client=request.client.host if request.client else "",
+        client=_client_of(request),
         key=once or "",
         by=key,
     )
+
+
+def _client_of(request: Request) -> str:
+    """Return the IP address of who sent a request, as far as it is one: a proxy may say anything."""
+    host = request.client.host if request.client else ""
+    try:
+        return str(ip_address(host.partition("%")[0]))
+    except ValueError:
+        return ""
 
 
 def _refusal(handed: HandedIn) -> ProblemError:

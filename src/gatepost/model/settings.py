@@ -334,6 +334,8 @@ class HttpSettings(Section):
 
     address: Annotated[str, AfterValidator(checks.listen_address)] = "127.0.0.1:8025"
     public_url: Annotated[str, AfterValidator(checks.public_url)] | None = None
+    trusted_proxies: tuple[Annotated[str, AfterValidator(checks.network)], ...] = ()
+    connections_per_address: int = Field(default=100, ge=1, le=500)
 
 
 class LogSettings(Section):

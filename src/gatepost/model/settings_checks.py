@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -188,6 +189,14 @@ def web_address(text: str) -> str:
 
 #: A link below it, with the longest names in it, still is a line of a message (RFC 5322 §2.1.1).
 _LONGEST_URL: Final = 200
+
+
+def network(text: str) -> str:
+    """Accept an address or a network: "192.0.2.1", "10.0.0.0/8"."""
+    try:
+        return str(ip_network(text.strip()))
+    except ValueError as problem:
+        raise wrong(f'"{text}" is no address and no network', f"{problem}") from None
 
 
 def public_url(text: str) -> str:

@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 import uvicorn
 import uvloop
@@ -21,7 +21,7 @@ from gatepost.api.app import Api, build_app
 from gatepost.delivery.routing import build_routing
 from gatepost.events.record import Recorder
 from gatepost.model.ids import WorkerId
-from gatepost.model.settings import Settings
+from gatepost.model.settings import HttpSettings, Settings
 from gatepost.net.clock import now
 from gatepost.net.counters import Counters
 from gatepost.net.resolver import resolver_from
@@ -29,6 +29,7 @@ from gatepost.node.bulk import build_bulk
 from gatepost.node.child import SERVES
 from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
+from gatepost.node.http_crowd import Crowd
 from gatepost.node.intake import build_intake
 from gatepost.operate.hand_in import Intake
 from gatepost.store.opening import open_store
@@ -82,7 +83,9 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
         await intake.signer.refresh()
         await intake.suppressed.refresh()
         api = Api(intake=intake, counters=place.counters)
-        server = _Server(_configuration(build_app(api)), place.pipe)
+        server = _Server(
+            _configuration(build_app(api), settings.http or HttpSettings()), place.pipe
+        )
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(each)
@@ -109,17 +112,18 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
         await store.close()
 
 
-def _configuration(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
+def _configuration(app: Callable[..., Awaitable[None]], settings: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=_Patient,
+        http=type("Patient", (_Patient,), {"crowd": Crowd(settings)}),
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # it warns of each odd request, and strangers send any number
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         limit_concurrency=_MOST,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_LAST_REQUESTS,
@@ -148,11 +152,18 @@ class _Server(uvicorn.Server):
 class _Patient(H11Protocol):
     """Gives a client so long for the head of a request, and no longer."""
 
+    crowd: ClassVar[Crowd]
     _late: asyncio.TimerHandle | None = None
+    _counted = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first head."""
+        """Wait for the first head, unless there are too many like this one."""
         super().connection_made(cast("asyncio.Transport", transport))
+        host = self.client[0] if self.client else ""
+        if not self.crowd.enter(host):
+            self.transport.abort()
+            return
+        self._counted = host
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
@@ -166,6 +177,8 @@ class _Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_waiting()
+        self.crowd.leave(self._counted)
+        self._counted = ""
         super().connection_lost(exc)
 
     def _wait_for_head(self) -> None:

@@ -188,6 +188,8 @@ private_key = "key.pem"
 
 #[http]                             # the HTTP API, /healthz and /metrics; without this section: none
 #address = "127.0.0.1:8025"         # put a web server with TLS before it, should others reach it
+#trusted_proxies = ["127.0.0.1"]     # the web servers before it, whose X-Forwarded-For is believed
+#connections_per_address = 100      # trusted proxies excepted
 #public_url = "https://mail.example"  # how others reach it: links to unsubscribe begin so
 
 #[log]
