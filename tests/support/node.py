@@ -22,7 +22,7 @@ from typing import Any
 
 HOST = "127.0.0.1"
 #: Seconds until something that should happen counts as not happening, on a busy machine.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 CAPTURE_ALL = """
 [[routes]]
