@@ -11,6 +11,7 @@ from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
+from gatepost.store.destinations import Walked
 from gatepost.store.later import LEAST_COUNTED
 from gatepost.store.protocols import (
     ContentDamagedError,
@@ -102,6 +103,40 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences):
         dealt = deal(limit, {lane: min(len(ids), room[lane]) for lane, ids in ready.items()})
         ids = [i for lane in LANES for i in ready[lane][: dealt[lane]]]
         return [self._lease(i, lease) for i in ids]
+
+    def due_destinations(self, lane: Lane, now: datetime, *, after: str, limit: int) -> Walked:
+        waiting = [
+            (d.destination, d.next_attempt_at <= now)
+            for d in self.delivery_rows.values()
+            if d.state is DeliveryState.DUE and d.lane is lane and d.destination > after
+        ]
+        names = sorted({name for name, _ in waiting})[:limit]
+        due = tuple(name for name in names if (name, True) in waiting)
+        return Walked(due, names[-1] if len(names) == limit else "")
+
+    def lease_of(
+        self, now: datetime, lease: Lease, *, destinations: Mapping[Lane, Sequence[str]], each: int
+    ) -> list[Leased]:
+        rows = sorted(self.delivery_rows.values(), key=lambda d: d.next_attempt_at)
+        leased = []
+        for lane, names in destinations.items():
+            for name in names:
+                due = [
+                    d.id
+                    for d in rows
+                    if d.state is DeliveryState.DUE
+                    and d.next_attempt_at <= now
+                    and (d.lane, d.destination) == (lane, name)
+                ]
+                leased += [self._lease(i, lease) for i in due[:each]]
+        return leased
+
+    def lease_ended(
+        self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
+    ) -> list[Leased]:
+        rows = self.delivery_rows.values()
+        ended = [d.id for d in rows if d.state == "leased" and self.leases[d.id][1] <= now]
+        return [self._lease(i, lease) for i in ended[:limit]]
 
     def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
         ours = [h.id for h in held if self._holds(h)]

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Gatepost from this checkout (.venv), one worker per core unless WORKERS= says otherwise.
-# GATEPOST: another gatepost program. DKIM=1 imports the benchmark's key for $DKIM_DOMAIN.
+# GATEPOST: another gatepost program. DKIM=1 imports the benchmark's key for $DKIM_DOMAIN. FILL: options of fill.py;
+# the queue begins with what that makes (made once, and copied). ROUTES: TOML, before the route for all.
 . "$(dirname "$0")/lib.sh"
 PORT=${PORT:-2561}
 GATEPOST=${GATEPOST:-$(dirname "$BENCH")/.venv/bin/gatepost}
@@ -16,6 +17,12 @@ tls = \"never\"" ;;
     esac
     install -m 600 "$STATE/certs/$CERT.key" "$D/tls.key"
     install -m 644 "$STATE/certs/$CERT.crt" "$D/tls.crt"
+    if [ -n "${FILL:-}" ] && [ ! -d "$D/state" ]; then
+        filled=$STATE/fills/$(printf %s "$FILL" | tr -c 'a-z0-9\n' -)
+        # shellcheck disable=SC2086 - options are words
+        [ -d "$filled" ] || { mkdir -p "$STATE/fills" && "${GATEPOST%/*}/python" "$BENCH/fill.py" "$filled" $FILL; }
+        cp -a "$filled" "$D/state"
+    fi
     mkdir -p "$D/state"
     cat > "$CONF" <<EOF
 hostname = "relay.test"
@@ -31,8 +38,10 @@ address = "127.0.0.1:$PORT"
 role = "submission"
 
 [limits]
-connections_per_address = 10000
+connections = 20000
+connections_per_address = 20000
 
+${ROUTES:-}
 [[routes]]
 match = ["*"]
 $via

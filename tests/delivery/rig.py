@@ -170,7 +170,7 @@ class Rig:
             )
             for path in forward_paths
         ]
-        lease = self.scheduler.lease(lane) if hand_over else None
+        lease = self.scheduler.lease(lane, deliveries[0].destination) if hand_over else None
         leased = await self.store.write(
             lambda t: t.add_deliveries(submission, deliveries, lease), (submission.id, [content])
         )

@@ -534,7 +534,7 @@ async def test_what_is_handed_over_while_the_worker_stops_is_given_back(sink: Si
         one_mx(rig)
         lease = rig.scheduler.lease()
         await rig.scheduler.stop(0.1)
-        rig.scheduler.lease = lambda _: lease  # type: ignore[method-assign]  # asked for before
+        rig.scheduler.lease = lambda *_: lease  # type: ignore[method-assign]  # asked for before
         (one,) = await rig.submit("b@y.example")
         await rig.until_state([one], DUE)
         assert rig.row(one).attempts == 0
@@ -604,11 +604,12 @@ async def test_what_a_slow_site_holds_too_much_of_is_given_back(sink: Sink) -> N
     sink.go.clear()
     bounds = Bounds(held=120, connections_per_site=1, claim=1, fairness=0.05, look=0.02)
     async with Rig(sink.port, bounds=bounds) as rig:
-        one_mx(rig)
+        for n in range(120):  # many destinations, one site
+            rig.mx(f"y{n}.example", (10, "mx.y.example", "127.0.0.1"))
         async with Sink(host="127.0.0.2", port=sink.port) as quick:
             rig.mx("z.example", (10, "mx.z.example", "127.0.0.2"))
             for n in range(120):
-                await rig.submit(f"r{n}@y.example")
+                await rig.submit(f"r@y{n}.example")
             await rig.until_state(await rig.submit("b@z.example"), DELIVERED)
             assert len(quick.messages) == 1
         waiting = [d for d in rig.store.tables.delivery_rows.values() if d.state is DUE]

@@ -18,6 +18,7 @@ from gatepost.delivery.lookup import Lookup, key_of
 from gatepost.delivery.parcel import Item, Shelf
 from gatepost.delivery.pool import Pool
 from gatepost.delivery.routing import Hop, Routing
+from gatepost.delivery.shares import Shares
 from gatepost.delivery.site import Site
 from gatepost.model.delivery import Leased, Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId, WorkerId
@@ -82,6 +83,7 @@ class Scheduler:
         self._spread = parts.spread
         self._loop = asyncio.get_running_loop()
         self._items: dict[DeliveryId, Item] = {}
+        self._shares = Shares()
         self._octets = 0
         self._resolving: dict[tuple[Via, str], list[tuple[Item, Sequence[bytes] | None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,10 +107,15 @@ class Scheduler:
             return False
         return has_room(lane, self._bounds.held, len(self._items))
 
-    def lease(self, lane: Lane = Lane.TRANSACTIONAL) -> Lease | None:
-        """Return what new mail is leased with to be handed over, None where there is no room."""
+    def lease(self, lane: Lane = Lane.TRANSACTIONAL, destination: str = "") -> Lease | None:
+        """Return what new mail is leased with to be handed over; None where there is no room, or
+        none for a destination that has enough in hand.
+        """
         if not self.room(lane):
             self._missed.add(lane)
+            return None
+        if self._shares.has_enough(lane, destination, self._bounds.held - len(self._items)):
+            self.due_by(self._now())
             return None
         return self._lease()
 
@@ -152,8 +159,9 @@ class Scheduler:
             item.shelf = shelf
             if (former := self._items.get(item.id)) is not None:
                 former.is_ours = False
-                self._unshelve(former)
+                self._let_go(former)
             self._items[item.id] = item
+            self._shares.add(delivery.lane, delivery.destination)
             self._place(item, pieces)
 
     def _place(self, item: Item, pieces: Sequence[bytes] | None) -> None:
@@ -208,7 +216,7 @@ class Scheduler:
         """Let go of deliveries that came to nothing; with a reason they are given back."""
         for item in items:
             if self._items.get(item.id) is item:
-                del self._items[item.id]
+                self._let_go(item)
             self._unshelve(item)
         ours = [i.held for i in items if i.is_ours]
         if reason and ours:
@@ -235,8 +243,7 @@ class Scheduler:
         for one in settlements:
             item = self._items.get(one.held.id)
             if item is not None and item.leased.fence == one.held.fence:
-                del self._items[one.held.id]
-                self._unshelve(item)
+                self._let_go(item)
         if (at := earliest_retry(settlements)) is not None:
             self.due_by(at)
         if self._misses():
@@ -245,6 +252,12 @@ class Scheduler:
     def _misses(self) -> bool:
         """Tell whether there is room now for what there was none for."""
         return bool(self._missed) and any(map(self.room, self._missed))
+
+    def _let_go(self, item: Item) -> None:
+        """Take one that is in our hands out of them."""
+        del self._items[item.id]
+        self._shares.remove(item.leased.delivery.lane, item.leased.delivery.destination)
+        self._unshelve(item)
 
     def _unshelve(self, item: Item) -> None:
         if item.shelf is not None:
@@ -317,15 +330,14 @@ class Scheduler:
         lease = self._lease()
         if self._stopping.is_set():
             return
-        leased = await self._store.write(
-            lambda t: t.lease_due(now, lease, limit=limit, within=room)
-        )
+        taken = await self._shares.lease(self._store, now, lease, limit, room)
+        leased = taken.leased
         if self._stopping.is_set():
             # `stop` has emptied our hands meanwhile, and the store closes when we have ended.
             if leased:
                 await self._give_back([_held(one) for one in leased], now, _STOPPED)
             return
-        if len(leased) >= limit:
+        if taken.more:
             self._missed.update(LANES)
             self._wake.set()
         elif leased:

@@ -83,12 +83,13 @@ class Accepted:
 class HandOver:
     """How new mail goes straight to this worker's own deliveries (decision 5).
 
-    `lease` returns what to lease mail of a lane with, or None while the worker has no room for it;
+    `lease` returns what to lease mail of a lane to a destination with, or None while the worker has
+    no room for it;
     `take` receives what was leased, with the content, so that nobody reads it back; `due_by` hears
     of mail that waits for its time.
     """
 
-    lease: Callable[[Lane], Lease | None]
+    lease: Callable[[Lane, str], Lease | None]
     take: Callable[[list[Leased], tuple[bytes, ...]], None]
     due_by: Callable[[datetime], None]
 
@@ -253,7 +254,8 @@ async def keep(accepted: Accepted, to: Acceptance) -> SubmissionId | None:
     """
     submission, hand_over, lease = accepted.submission, to.hand_over, None
     if hand_over and submission.release_at is None:
-        lease = hand_over.lease(accepted.deliveries[0].lane)
+        first = accepted.deliveries[0]
+        lease = hand_over.lease(first.lane, first.destination)
 
     def job(transaction: Transaction) -> _Kept:
         if submission.origin is Origin.RETURN and transaction.submission(submission.id):

@@ -208,12 +208,18 @@ ALTER TABLE domain_claim ADD COLUMN missing_since BIGINT;
 ALTER TABLE domain ADD COLUMN unpublished TEXT COLLATE "C";
 """
 
+#: What is due, by destination (`destinations`). New mail that is handed over is not in it.
+_DESTINATIONS: Final = """
+CREATE INDEX delivery_due ON delivery (lane, destination, ready_at) WHERE state = 0;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_by_octets(_FIRST) + _VACUUM),
     Version(_by_octets(_PRESENCES)),
     Version(_LATER),
     Version(_PROOFS),
+    Version(_DESTINATIONS),
 )
 
 _DAILY_DELIVERY: Final = """

@@ -48,13 +48,15 @@ _HOW_MANY_OF_ONE: Final = (
 )
 _HOW_MANY: Final = "SELECT " + ", ".join(_HOW_MANY_OF_ONE.format(n, n) for n in range(len(LANES)))
 #: What others are about to lease is passed over, not waited for.
-_LEASE: Final = f"""
-WITH r AS (SELECT id, ready_at FROM delivery WHERE state = ? AND lane = ? AND ready_at <= ?
+_LEASE_THEM: Final = f"""
+WITH r AS (SELECT id, ready_at FROM delivery WHERE {{of}} AND lane = ? AND ready_at <= ?
     ORDER BY ready_at LIMIT ? FOR UPDATE SKIP LOCKED)
 UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
 FROM r, submission AS s WHERE d.id = r.id AND s.id = d.submission_id
 RETURNING {QUEUE_COLUMNS}, r.ready_at
 """  # noqa: S608 - our own column names
+_LEASE: Final = _LEASE_THEM.format(of="state = ?")
+_LEASE_OF_ONE: Final = _LEASE_THEM.format(of="state = 0 AND destination = ?")
 _HELD: Final = (
     "(SELECT value ->> 0 AS id, CAST(value ->> 1 AS integer) AS fence FROM json_each(?)) AS j"
 )
@@ -161,6 +163,29 @@ class PostgresTransaction(PostgresReading, QueueChanges):
             leased += self._lease(state, now, lease, limit - len(leased), room)
         return leased
 
+    def lease_of(
+        self, now: datetime, lease: Lease, *, destinations: Mapping[Lane, Sequence[str]], each: int
+    ) -> list[Leased]:
+        """Lease what is due for these destinations."""
+        leased: list[Leased] = []
+        for lane, names in destinations.items():
+            for name in names:
+                leased += self._leased(_LEASE_OF_ONE, name, lane, now, lease, each)
+        return leased
+
+    def lease_ended(
+        self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
+    ) -> list[Leased]:
+        """Lease what others had leased."""
+        return self._lease(LEASED, now, lease, limit, dict(within))
+
+    def _leased(
+        self, sql: str, of: int | str, lane: Lane, now: datetime, lease: Lease, count: int
+    ) -> list[Leased]:
+        until = self._stored(lease.until)
+        wanted = (of, LANE_NUMBERS[lane], self._stored(now), count, until, lease.worker)
+        return [*map(_leased, sorted(self._rows(sql, wanted), key=lambda row: (row[-1], row[0])))]
+
     def _lease(
         self, state: int, now: datetime, lease: Lease, limit: int, room: dict[Lane, int]
     ) -> list[Leased]:
@@ -171,10 +196,8 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         leased: list[Leased] = []
         for lane, count in deal(limit, waiting).items() if waiting else ():
             if count:
-                until = self._stored(lease.until)
-                wanted = (state, LANE_NUMBERS[lane], at, count, until, lease.worker)
-                rows = sorted(self._rows(_LEASE, wanted), key=lambda row: (row[-1], row[0]))
-                leased += map(_leased, rows)
+                rows = self._leased(_LEASE, state, lane, now, lease, count)
+                leased += rows
                 room[lane] -= len(rows)
         return leased
 

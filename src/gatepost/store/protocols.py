@@ -22,6 +22,7 @@ from gatepost.model.suppression import Suppression
 from gatepost.store.account_protocols import ChangesAccounts, ReadsAccounts
 from gatepost.store.api_keys import ChangesApiKeys, ReadsApiKeys
 from gatepost.store.bulk import CountsBulk, ReadsBulk
+from gatepost.store.destinations import LeasesOfDestinations, ReadsDestinations
 from gatepost.store.domain_claims import ReadsDomainClaims, WritesDomainClaims
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
@@ -137,6 +138,7 @@ class Reading(
     ReadsAccounts,
     ReadsGuesses,
     ReadsForeignUses,
+    ReadsDestinations,
     ReadsDomainLooks,
     ReadsDomainClaims,
     QuotaReading,
@@ -218,6 +220,7 @@ class Transaction(
     ChangesAccounts,
     ChangesGuesses,
     NotesForeignUses,
+    LeasesOfDestinations,
     WritesDomainLooks,
     WritesDomainClaims,
     QuotaChanges,

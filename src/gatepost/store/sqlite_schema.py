@@ -260,6 +260,11 @@ ALTER TABLE domain_claim ADD COLUMN missing_since INTEGER;
 ALTER TABLE domain ADD COLUMN unpublished TEXT;
 """
 
+#: 21: what is due, by destination (`destinations`). New mail that is handed over is not in it.
+_DESTINATIONS: Final = """
+CREATE INDEX delivery_due ON delivery (lane, destination, ready_at) WHERE state = 0;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -283,6 +288,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_PRESENCES),
     Version(_LATER),
     Version(_PROOFS),
+    Version(_DESTINATIONS),
 )
 
 _DAILY_DELIVERY: Final = """

@@ -4,7 +4,7 @@ What needs no answer waits in `Pending`; whatever asks sees it, because asking w
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +35,12 @@ _READY: Final = (
     f"SELECT {QUEUE_COLUMNS} FROM delivery AS d CROSS JOIN submission AS s"  # noqa: S608
     " ON s.id = d.submission_id WHERE d.state = ? AND d.lane = ? AND d.ready_at <= ?"
     " ORDER BY d.ready_at LIMIT ?"
+)
+#: The other index would lead past all that is due before it.
+_READY_OF_ONE: Final = (
+    f"SELECT {QUEUE_COLUMNS} FROM delivery AS d INDEXED BY delivery_due CROSS JOIN submission AS s"  # noqa: S608
+    " ON s.id = d.submission_id WHERE d.state = 0 AND d.lane = ? AND d.destination = ?"
+    " AND d.ready_at <= ? ORDER BY d.ready_at LIMIT ?"
 )
 #: How many of each lane are ready, as far as they matter; the index alone answers.
 _HOW_MANY_OF_ONE: Final = (
@@ -124,6 +130,26 @@ class SqliteTransaction(SqliteReading, QueueChanges):
         rows: list[Row] = []
         for state in (DUE, LEASED):
             rows += self._ready(state, microseconds(now), limit - len(rows), room)
+        return self._lease(rows, lease)
+
+    def lease_of(
+        self, now: datetime, lease: Lease, *, destinations: Mapping[Lane, Sequence[str]], each: int
+    ) -> list[Leased]:
+        """Lease what is due for these destinations."""
+        rows: list[Row] = []
+        for lane, names in destinations.items():
+            for name in names:
+                wanted = (LANE_NUMBERS[lane], name, microseconds(now), each)
+                rows += self._rows(_READY_OF_ONE, wanted)
+        return self._lease(rows, lease)
+
+    def lease_ended(
+        self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
+    ) -> list[Leased]:
+        """Lease what others had leased."""
+        return self._lease(self._ready(LEASED, microseconds(now), limit, dict(within)), lease)
+
+    def _lease(self, rows: Sequence[Row], lease: Lease) -> list[Leased]:
         if not rows:
             return []
         ids = as_json([row[0] for row in rows])
