@@ -198,6 +198,12 @@ class Scene:
         wait_until(answered, f"{beginning} instead of {reply}")
         return reply
 
+    def refusal(self) -> str:
+        """Start a node that cannot; return what it says."""
+        done = self.node.run("serve", check=False)
+        assert done.returncode == 2, done.stderr
+        return done.stderr
+
     def wait_for_words(self, words: str) -> None:
         """Wait until the log says this."""
         wait_until(lambda: words in self.node.log.read_text(), f"{words!r} in the log")

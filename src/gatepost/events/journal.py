@@ -181,12 +181,12 @@ class Journal:
         self._file = self._lock = self._day = None
 
     def _of(self, day: date) -> int:
-        if self._file is not None and self._day == day:
+        path = self._directory / f"{day.isoformat()}.jsonl"
+        if self._file is not None and self._day == day and _is_at(self._file, path):
             return self._file
         if self._file is not None:
             os.close(self._file)
             self._file = None
-        path = self._directory / f"{day.isoformat()}.jsonl"
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)
         self._day = day
@@ -195,6 +195,14 @@ class Journal:
         for name in outdated(names, day, self._retention):
             (self._directory / name).unlink(missing_ok=True)
         return self._file
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Tell whether an open file is still the one of that name: somebody may have moved it away."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _cut_torn_line(file: int) -> None:

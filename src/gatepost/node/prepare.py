@@ -17,7 +17,7 @@ from gatepost.node.parts import read_tokens
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
 from gatepost.store.opening import open_store, where
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
-from gatepost.store.sqlite_writer import free_space
+from gatepost.store.sqlite_writer import DATABASE, free_space
 
 #: How the store's words for a damaged database begin.
 _DAMAGE: Final = ("CorruptError", "NotADBError")
@@ -118,7 +118,8 @@ def _store_words(settings: Settings, problem: Exception) -> str:
     if isinstance(problem, NewerDatabaseError):
         return f"{store}: a newer Gatepost wrote it ({words}); update this one"
     if words.startswith(_DAMAGE):
-        return f"the store in {store} is damaged ({words}); put a backup in its place"
+        mend = 'run "gatepost store repair", or put a backup in its place'
+        return f"the database {settings.data_dir / DATABASE} is damaged ({words}); {mend}"
     if _is_full(settings.data_dir):
         return f"the disk that holds {settings.data_dir} is full: make room on it ({words})"
     if not isinstance(problem, StoreUnavailableError):

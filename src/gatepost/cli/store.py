@@ -1,0 +1,50 @@
+"""`gatepost store`: what lasts, when it is damaged."""
+
+from typing import Final
+
+import typer
+
+from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
+
+app: Final = typer.Typer(
+    rich_markup_mode=None, add_completion=False, help="The database of this node: repair."
+)
+
+
+@app.callback()
+def store() -> None:
+    """Hold the verbs of a database."""
+
+
+@app.command()
+def repair(ctx: typer.Context, json: Json = False) -> None:
+    """Bring all that can be read of a damaged SQLite database over into a new one. The damaged files
+    are kept. Stop the server first.
+    """
+    from gatepost.net.clock import now  # noqa: PLC0415
+    from gatepost.operate.ownership import OwnershipError, become_owner  # noqa: PLC0415
+    from gatepost.operate.repair import ServedError, repair_store, report  # noqa: PLC0415
+    from gatepost.store.protocols import StoreUnavailableError  # noqa: PLC0415
+
+    settings = load_settings(ctx)
+    if settings.store != "sqlite":
+        fail("only an SQLite database is repaired here", "see the manual of PostgreSQL", NO)
+    try:
+        become_owner(settings.data_dir)
+        done = repair_store(settings.data_dir, now())
+    except OwnershipError as error:
+        fail(error.what, error.mend)
+    except ServedError:
+        fail(f"a server runs on {settings.data_dir}", "stop it first")
+    except StoreUnavailableError as error:
+        words = f"the database in {settings.data_dir} cannot be repaired, and is as it was: {error}"
+        fail(words, "put a backup in its place", NO)
+    if json:
+        print_json(
+            {"kept": str(done.kept), "rows": done.rows, "torn": done.torn, "lost": done.lost}
+        )
+    else:
+        for line in report(done):
+            say(line)
+    if done.torn:
+        raise typer.Exit(NO)

@@ -1,0 +1,134 @@
+"""A damaged database, a torn write-ahead log, a journal that goes away: at rest and while running."""
+
+import json
+import os
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.faults.conftest import Scene
+from tests.support.node import wait_until
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
+
+PAGE = 4096
+
+
+def waiting(scene: Scene, count: int) -> None:
+    """Set up a node with accepted mail that waits for the next hop."""
+    scene.node.set_up()
+    scene.node.start()
+    scene.sink.kill()
+    talk = scene.session()
+    for _ in range(count):
+        assert scene.send(talk).startswith("250")
+    talk.close()
+
+
+def database(scene: Scene) -> Path:
+    return scene.node.data_dir / "gatepost.db"
+
+
+def repaired(scene: Scene) -> str:
+    done = scene.node.run("store", "repair", check=False)
+    assert done.returncode in {0, 1}, done.stderr
+    print(f"\n{done.stdout}")
+    return done.stdout
+
+
+def test_serve_names_the_repair_and_the_repair_brings_the_mail_back(scene: Scene) -> None:
+    waiting(scene, 30)
+    assert scene.node.run("store", "repair", check=False).returncode == 2, "a server runs"
+    scene.node.stop()
+    with apsw.Connection(str(database(scene))) as connection:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    connection.close()
+    with database(scene).open("r+b") as file:
+        file.write(b"damaged " * (PAGE // 8))
+    damaged = database(scene).read_bytes()
+    refusal = scene.refusal()
+    assert str(database(scene)) in refusal
+    assert 'run "gatepost store repair"' in refusal
+    said = repaired(scene)
+    assert "30 messages, 30 deliveries in the queue" in said
+    (kept,) = scene.node.data_dir.glob("damaged-*")
+    assert (kept / "gatepost.db").read_bytes() == damaged
+    scene.sink.start()
+    scene.node.start()
+    assert scene.send(scene.session()).startswith("250")
+    scene.wait_until_arrived()
+    wait_until(scene.is_up_to_date, "an empty queue")
+    assert scene.node.json("queue", "verify") == []
+
+
+def test_pages_that_rot_while_the_node_runs(scene: Scene) -> None:
+    waiting(scene, 30)
+    talk = scene.session()
+    with database(scene).open("r+b") as file:
+        for page in range(1, os.fstat(file.fileno()).st_size // PAGE):
+            file.seek(page * PAGE)
+            file.write(b"\xa5" * 16)
+    scene.sink.start()
+    replies = [scene.send(talk) for _ in range(3)]
+    assert all(reply[:3] in {"250", "451"} for reply in replies), replies
+    scene.node.stop()
+    repaired(scene)
+    scene.node.start()
+    assert scene.node.run("queue", "list").returncode == 0
+
+
+def test_a_torn_log_loses_nothing_that_was_copied(scene: Scene) -> None:
+    waiting(scene, 20)
+    scene.node.stop()  # the last one out copies the log
+    scene.node.start()
+    talk = scene.session()
+    later = [scene.send(talk) for _ in range(5)]
+    assert all(reply.startswith("250") for reply in later)
+    scene.node.kill()
+    log = scene.node.data_dir / "gatepost.db-wal"
+    with log.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(size // 2)
+        file.write(os.urandom(size - size // 2))
+    del scene.promised[20:]
+    scene.sink.start()
+    scene.node.start()
+    scene.wait_until_arrived()
+    assert scene.send(scene.session()).startswith("250")
+    scene.wait_until_arrived()
+    assert scene.node.json("queue", "verify") == []
+
+
+def test_the_journal_goes_on_when_its_file_is_cut_moved_or_removed(scene: Scene) -> None:
+    scene.node.set_up()
+    scene.node.start()
+    talk = scene.session()
+    directory = scene.node.data_dir / "journal"
+
+    def positions() -> list[int]:
+        files = sorted(directory.glob("*.jsonl"))
+        lines = [line for file in files for line in file.read_bytes().splitlines()]
+        return [json.loads(line)["position"] for line in lines]
+
+    def kinds_after(position: int) -> list[int]:
+        return [at for at in positions() if at > position]
+
+    assert scene.send(talk).startswith("250")
+    scene.wait_until_arrived()
+    wait_until(lambda: bool(positions()), "a journal")
+    for spoil in ("cut", "move", "remove"):
+        last = max(positions(), default=0)
+        (file,) = directory.glob("*.jsonl")
+        if spoil == "cut":
+            os.truncate(file, file.stat().st_size // 2 + 1)
+            os.truncate(file, file.read_bytes().rfind(b"\n") + 1)
+        elif spoil == "move":
+            file.rename(file.with_suffix(".1"))
+        else:
+            file.unlink()
+        assert scene.send(talk).startswith("250")
+        wait_until(lambda last=last: len(kinds_after(last)) >= 2, f"events after: {spoil}")
+        found = kinds_after(last)
+        assert found == sorted(set(found))
+        scene.wait_until_arrived()
