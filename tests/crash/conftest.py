@@ -44,11 +44,12 @@ class SinkProcess:
 
     journal: Path
     port: int = 0
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self, *, cut_every: int = 0, drop_every: int = 0) -> None:
         script = Path(__file__).with_name("sink.py")
-        words = [self.port, self.journal, cut_every, drop_every]
+        words = [self.port, self.journal, cut_every, drop_every, self.host]
         self.process = subprocess.Popen(
             [sys.executable, str(script), *map(str, words)],
             stdin=subprocess.DEVNULL,

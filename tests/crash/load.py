@@ -14,6 +14,7 @@ import threading
 import time
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.support.node import HOST, Node
@@ -33,6 +34,8 @@ class Sent:
     #: Tries that ended before the final dot.
     cut: int = 0
     put_off: int = 0
+    #: Of these, how often at the end of content: the store went away while it was asked.
+    doubted: int = 0
     submissions: list[str] = field(default_factory=list)
     order: "Order" = field(default_factory=lambda: PLAIN)
     #: Sent with an idempotency key: what comes twice is one.
@@ -93,15 +96,22 @@ class NotGrantedError(Exception):
 
 
 class PutOffError(Exception):
-    """The session was ended with 421 before the login."""
+    """The session was put off (4yz) before it was logged in."""
 
 
 class Client:
     """One authenticated TLS session."""
 
-    def __init__(self, node: Node, context: ssl.SSLContext, *, implicit: bool) -> None:
+    def __init__(
+        self,
+        node: Node,
+        context: ssl.SSLContext,
+        *,
+        implicit: bool,
+        patience: float = PATIENCE,
+    ) -> None:
         port = node.ports.submissions if implicit else node.ports.submission
-        sock = socket.create_connection((HOST, port), timeout=PATIENCE)
+        sock = socket.create_connection((node.host, port), timeout=patience)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket: socket.socket = sock
         self.waiting = b""
@@ -148,7 +158,7 @@ class Client:
     def _ask(self, command: bytes, wanted: bytes) -> None:
         self.socket.sendall(command + b"\r\n")
         reply = self.reply()
-        if reply.startswith(b"421"):
+        if reply.startswith(b"4"):
             raise PutOffError(reply.decode(errors="replace").strip())
         if not reply.startswith(wanted):
             raise AssertionError(f"{command[:10]!r}: {reply!r}")
@@ -160,7 +170,7 @@ class Client:
             self.socket.sendall(sent.order.envelope(reverse_path, sent))
             for _ in range(1 + len(sent.recipients)):
                 reply = self.reply()
-                if reply.startswith(b"421"):
+                if reply.startswith(b"4"):
                     sent.put_off += 1
                     return False
                 if not reply.startswith(b"250"):
@@ -181,6 +191,7 @@ class Client:
         if not reply.startswith(b"4"):
             raise AssertionError(f"{sent.id}: {reply!r}")
         sent.put_off += 1
+        sent.doubted += 1
         return not reply.startswith(b"421")
 
     def _data(self, content: bytes) -> bytes:
@@ -248,17 +259,28 @@ class ApiClient:
 
 
 class Load:
-    """Several clients at once, each in a thread. Use it as a context manager, after `start`."""
+    """Several clients at once, each in a thread, over one node or over several of the same account
+    and certificate. Every session takes any of them.
+    """
 
     def __init__(
-        self, node: Node, seed: int, *, clients: int = 8, http: "tuple[int, str] | None" = None
+        self,
+        node: Node,
+        seed: int,
+        *,
+        clients: int = 8,
+        http: "tuple[int, str] | None" = None,
+        others: Sequence[Node] = (),
+        patience: float = PATIENCE,
     ) -> None:
         """`http`: port and key of the API, which the last client uses then; and the others send
-        messages of every kind.
+        messages of every kind. `patience`: seconds for one reply.
         """
         self.node = node
         self.http = http
         self.clients = clients
+        self._nodes = (node, *others)
+        self._patience = patience
         self.context = node.trust()
         self.sent: list[Sent] = []
         self.refusals: list[Refusal] = []
@@ -339,8 +361,9 @@ class Load:
                 if self._abandoned.is_set():
                     return
                 if client is None:
-                    client = self._connect(implicit=number % 2 == 1, by_http=by_http)
-                elif not client.send(self.node.account, content, sent):
+                    node, implicit = chance.choice(self._nodes), number % 2 == 1
+                    client = self._connect(node, implicit=implicit, by_http=by_http)
+                elif not self._send(client, content, sent):
                     client.close()
                     client = None
             with self._changed:
@@ -352,13 +375,22 @@ class Load:
         if client is not None:
             client.close()
 
-    def _connect(self, *, implicit: bool, by_http: bool) -> Client | ApiClient | None:
+    def _send(self, client: "Client | ApiClient", content: bytes, sent: Sent) -> bool:
+        """Try one message; False when the client had better turn to another session, or node."""
+        put_off = sent.put_off
+        goes_on = client.send(self.node.account, content, sent)
+        if sent.put_off > put_off and len(self._nodes) > 1:
+            time.sleep(0.05)
+            return False
+        return goes_on
+
+    def _connect(self, node: Node, *, implicit: bool, by_http: bool) -> Client | ApiClient | None:
         client: Client | ApiClient
         try:
             if by_http and self.http is not None:
                 client = ApiClient(*self.http)
             else:
-                client = Client(self.node, self.context, implicit=implicit)
+                client = Client(node, self.context, implicit=implicit, patience=self._patience)
         except (ConnectionRefusedError, TimeoutError, NotGrantedError) as problem:
             put_off = isinstance(problem, NotGrantedError) and str(problem).startswith("421")
             self.refusals.append(Refusal(time.monotonic(), repr(problem), put_off))
@@ -366,6 +398,7 @@ class Load:
             return None
         except PutOffError:
             self.sessions["put off"] += 1
+            time.sleep(0.05)
             return None
         except OSError:
             self.sessions["broken"] += 1

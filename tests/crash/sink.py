@@ -1,6 +1,6 @@
 """A next hop in a process of its own, which writes down what it takes before it says 250.
 
-    python sink.py PORT JOURNAL [CUT_EVERY DROP_EVERY]
+    python sink.py PORT JOURNAL [CUT_EVERY DROP_EVERY [HOST]]
 
 PORT 0 takes a free one and prints it. Each copy of a message is one line of JSON in JOURNAL, in
 the kernel's hands before the reply, so that neither the relay's end nor our own loses it. Every
@@ -138,18 +138,20 @@ class Session:
         )
 
 
-async def main(port: int, path: str, cut_every: int, drop_every: int) -> None:
+async def main(port: int, path: str, cut_every: int, drop_every: int, host: str) -> None:
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     journal = Journal(file, cut_every, drop_every)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await Session(journal, reader, writer).run()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port, limit=2**26, backlog=1024)
+    server = await asyncio.start_server(serve, host, port, limit=2**26, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2], *map(int, [*sys.argv[3:5], "0", "0"][:2])))
+    often = [*map(int, sys.argv[3:5]), 0, 0]
+    where = sys.argv[5] if len(sys.argv) > 5 else "127.0.0.1"
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2], often[0], often[1], where))

@@ -25,6 +25,10 @@ def copy(at=10.0, *, name="m1", submission="s1", answer="kept", whole=True, sess
         (copy(), "killed", [Kill("sink", 10.1)], True),
         (copy(), "killed", [Kill("worker", 10.1)], False),
         (copy(), "lost", [], False),
+        (copy(), "quit", [Kill("cut", 5.0, 6.0)], True),
+        (copy(), "quit", [Kill("cut", 5.0, 4.0)], False),
+        (copy(), "quit", [Kill("pause", 11.0, 20.0)], True),
+        (copy(), "quit", [Kill("pause", 13.0, 20.0)], False),
         (copy(answer="dropped"), "dropped", [], True),
     ],
 )
@@ -76,3 +80,10 @@ def test_a_duplicate_is_explained_only_where_no_outcome_was_committed(kill, outc
     outcomes = {} if outcome is None else {("s1", "m1.0@next.test"): outcome}
     found = judge([sent], arrivals, [Kill("worker", kill)], outcomes)
     assert [fault in words for words in found.faults] == ([True] if fault else [])
+
+
+@pytest.mark.parametrize(("kills", "excused"), [([Kill("cut", 9.0, 3.0)], True), ([], False)])
+def test_what_was_in_doubt_may_have_been_accepted(kills, excused):
+    sent = Sent("m1", doubted=1, put_off=1, submissions=["s2"])
+    found = judge([sent], Arrivals([copy(), copy(submission="s2")], {"1/1": "quit"}, 0), kills)
+    assert (not found.faults) is excused

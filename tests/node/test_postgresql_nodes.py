@@ -1,6 +1,5 @@
 """Two nodes over one PostgreSQL: what one knows the other knows, and either serves."""
 
-import shutil
 import smtplib
 from collections.abc import Iterator
 
@@ -8,21 +7,14 @@ import pytest
 
 from tests.support.node import CAPTURE_ALL, HOST, Node, on_all_workers, wait_until
 from tests.support.postgresql import database_of
+from tests.support.two_nodes import two_nodes
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Node]]:
     directory = tmp_path_factory.mktemp("nodes")
     url = database_of(directory)
-    made = []
-    for number in range(2):
-        top = f'store = "{url}"\nnode = "n{number}"\n'
-        made.append(Node(directory / f"n{number}", CAPTURE_ALL, 2, top=top))
-    first, second = made
-    first.set_up()
-    second.run("init", str(second.directory))
-    second.configure(CAPTURE_ALL)
-    shutil.copy2(first.data_dir / "master.key", second.data_dir / "master.key")
+    first, second = made = two_nodes(directory, url, CAPTURE_ALL)
     for node in made:
         node.start()
     yield first, second

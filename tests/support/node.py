@@ -94,10 +94,10 @@ def on_all_workers(holds: Callable[[], bool], what: str, *, patience: float = PA
     wait_until(lambda: all(holds() for _ in range(12)), what, patience=patience)
 
 
-def greets(port: int) -> bool:
-    """Tell whether something accepts connections on this port of loopback."""
+def greets(port: int, host: str = HOST) -> bool:
+    """Tell whether something accepts connections on this port."""
     try:
-        with socket.create_connection((HOST, port), timeout=5):
+        with socket.create_connection((host, port), timeout=5):
             return True
     except OSError:
         return False
@@ -146,6 +146,9 @@ class Node:
     password: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     #: Lines at the top of the file, before its first table.
     top: str = ""
+    #: Where it listens, and what comes before its commands ("nsenter …").
+    host: str = HOST
+    inside: tuple[str, ...] = ()
     ports: Ports = field(init=False)
     #: What its programs find in their environment, besides.
     surroundings: dict[str, str] = field(default_factory=dict)
@@ -192,7 +195,7 @@ class Node:
     ) -> subprocess.CompletedProcess[str]:
         """Run `gatepost -c CONFIG ARGUMENTS`; with `check` a status other than 0 fails the test."""
         done = subprocess.run(
-            [*_program(), "-c", str(self.config), *arguments],
+            [*self.inside, *_program(), "-c", str(self.config), *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -231,7 +234,7 @@ class Node:
         self.config.write_text(
             self.top
             + BASE.format(
-                host=HOST,
+                host=self.host,
                 workers=self.workers,
                 submission=ports.submission,
                 submissions=ports.submissions,
@@ -246,7 +249,7 @@ class Node:
         with self.log.open("ab") as log:
             limit = [] if not self.open_files else ["prlimit", f"--nofile={self.open_files}"]
             self.process = subprocess.Popen(
-                [*limit, *_program(), "-c", str(self.config), "serve"],
+                [*limit, *self.inside, *_program(), "-c", str(self.config), "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -262,7 +265,7 @@ class Node:
         if self.process is None or self.process.poll() is not None:
             msg = f"serve ended:\n{self.log.read_text(errors='replace')[-4000:]}"
             raise AssertionError(msg)
-        return greets(port)
+        return greets(port, self.host)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the supervisor."""

@@ -70,9 +70,11 @@ def _wheel() -> Any:
 
 
 class PostgresServer:
-    """One server on 127.0.0.1. `settings` are lines "name=value" for its configuration."""
+    """One server, on 127.0.0.1 or on `host`, whose network it then trusts. `settings` are lines
+    "name=value" for its configuration.
+    """
 
-    def __init__(self, settings: Sequence[str] = ()) -> None:
+    def __init__(self, settings: Sequence[str] = (), *, host: str = "127.0.0.1") -> None:
         # Not below pytest's directories: a server of root's runs as another user.
         self.directory = Path(tempfile.mkdtemp(prefix="gatepost-pg-"))
         self.data = self.directory / "data"
@@ -81,11 +83,19 @@ class PostgresServer:
         self._user: str | None = made.system_user
         self._made = made
         self._settings = tuple(settings)
+        self.host = host
+        #: What comes before the command that starts it, and makes it `user`.
+        self.inside: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
     def url(self, database: str = "postgres", user: str = _SUPERUSER) -> str:
-        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user}@{self.host}:{self.port}/{database}"
+
+    @property
+    def user(self) -> str | None:
+        """Return whom it runs as, where that is not us."""
+        return self._user
 
     def run(self, program: str, *arguments: str) -> None:
         """Run one of the server's programs as its owner."""
@@ -111,6 +121,8 @@ class PostgresServer:
         if not (self.data / "PG_VERSION").exists():
             self.directory.chmod(0o755)
             self._made.ensure_pgdata_inited()
+            with (self.data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\nhost replication all samenet trust\n")
         self.own()
         chosen = self.port
         for _ in range(5):
@@ -121,14 +133,18 @@ class PostgresServer:
         raise AssertionError(msg)
 
     def _answers(self) -> bool:
-        options = [f"port={self.port}", "listen_addresses=127.0.0.1", *self._settings]
+        options = [f"port={self.port}", f"listen_addresses={self.host}", *self._settings]
         options += [f"unix_socket_directories={self.directory}", "max_connections=200"]
-        command = [str(self.programs / "postgres"), "-D", str(self.data)]
+        command = [*self.inside, str(self.programs / "postgres"), "-D", str(self.data)]
         for option in options:
             command += ["-c", option]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, user=self._user, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                user=None if self.inside else self._user,
+                start_new_session=True,
             )
         end = time.monotonic() + PATIENCE
         while self._process.poll() is None and time.monotonic() < end:
