@@ -15,7 +15,7 @@ import pytest
 from tests.crash.conftest import SinkProcess
 from tests.node.talk import Talk, plain, upgraded
 from tests.support.node import Node, wait_until
-from tests.support.programs import missing, need
+from tests.support.programs import need, no_rights
 
 SETTINGS = """
 [[routes]]
@@ -95,7 +95,7 @@ def make_disk() -> Iterator[Callable[..., Disk]]:
             words = ["mount", "-t", "tmpfs", "-o", options, "gatepost-test", path]
             done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
             if done.returncode:
-                missing(f"a disk of its own needs root and mount(8): {done.stderr.strip()}")
+                no_rights(f"a disk of its own needs root and mount(8): {done.stderr.strip()}")
             stack.callback(subprocess.run, ["umount", "-l", path], check=True, timeout=30)
             return Disk(path)
 

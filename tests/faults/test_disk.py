@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.conftest import MEBI, Disk, Scene, World
 from tests.support.node import wait_until
-from tests.support.programs import missing, need
+from tests.support.programs import need, no_rights
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 
@@ -146,7 +146,7 @@ def failing_disk(scene: Scene, tmp_path: Path) -> Iterator[Path]:
         file.truncate(48 * MEBI)
     subprocess.run([need("mkfs.ext4"), "-q", "-F", image], check=True, timeout=30)
     if _mount(image, place):
-        missing("a disk of its own needs root, mount(8) and loop devices")
+        no_rights("a disk of its own needs root, mount(8) and loop devices")
     yield image
     scene.node.stop()
     subprocess.run(["umount", "-l", place], check=True, timeout=30)

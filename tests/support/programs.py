@@ -53,6 +53,11 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
+def no_rights(reason: str) -> None:
+    """Skip with `reason`, also in CI: a machine of others may not let its tests mount or route."""
+    pytest.skip(reason)
+
+
 def need(name: str) -> str:
     """Return the path of a program, or skip with a line that says what to install."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SYSTEM}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.support.programs import missing, need, need_root, run
+from tests.support.programs import need, need_root, no_rights, run
 
 #: The two networks, by what is on them; 198.18.0.0/15 is for tests of this kind (RFC 2544).
 DATABASE_NET: Final = "198.18.1"
@@ -60,7 +60,7 @@ class Network:
     def make(self) -> None:
         self.forget_the_dead()
         if run([self._ip, "netns", "add", self.hub]).returncode:
-            missing("network namespaces cannot be made here")
+            no_rights("network namespaces cannot be made here")
         for network in (DATABASE_NET, OUTER_NET):
             self._do("-n", self.hub, "link", "add", _bridge(network), "type", "bridge")
             self._do("-n", self.hub, "link", "set", _bridge(network), "up")
