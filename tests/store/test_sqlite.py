@@ -254,6 +254,22 @@ async def test_segments_of_the_dead_go_with_their_last_row(tmp_path):
     assert message.id != second
 
 
+async def test_a_quiet_worker_s_delivered_content_goes_from_the_disk(tmp_path, monkeypatch):
+    store = await opened(tmp_path)
+    _, leased = await put(store, b"secret", lease=lease())
+    await settle(store, leased)
+    await store.tidy(NOON)
+    (segment,) = segments(tmp_path / CONTENT)
+    monkeypatch.setattr("gatepost.store.sqlite_writer.REST", 0.0)  # it has been there for a while
+    await store.tidy(NOON)
+    assert segments(tmp_path / CONTENT) == []
+    message, _ = await put(store, b"next")
+    assert segments(tmp_path / CONTENT) != [segment]
+    assert await content(store, message) == b"next"
+    assert await verify(store) == []
+    await store.close()
+
+
 async def test_what_is_left_in_a_segment_of_garbage_moves_on(tmp_path):
     dead = await opened(tmp_path)
     gone = [await put(dead, b"x" * 5000, lease=lease()) for _ in range(5)]

@@ -85,6 +85,7 @@ class SegmentWriter:
         self._file: int | None = None
         self._name = ""
         self._offset = 0
+        self._begun_at = 0.0
         self._left: list[int] = []
 
     def append(self, contents: Sequence[Sequence[bytes]]) -> list[Place]:
@@ -119,6 +120,13 @@ class SegmentWriter:
         while self._left:
             os.close(self._left.pop())
 
+    def rest(self, older_than: float) -> None:
+        """Leave a segment that was begun so many seconds ago: while it is ours, nothing of it goes
+        from the disk. Called when the rows of all that was appended are committed.
+        """
+        if self._file is not None and time.monotonic() - self._begun_at >= older_than:
+            self.close()
+
     def close(self) -> None:
         """Let go of everything."""
         self._leave()
@@ -130,6 +138,7 @@ class SegmentWriter:
         if self._file is None:
             self._name = f"{time.time_ns():016x}{secrets.token_hex(2)}"
             self._file = _create(self._directory, self._name)
+            self._begun_at = time.monotonic()
             self._offset = 0
         return self._file
 
@@ -211,6 +220,14 @@ def abandoned(directory: Path, segment: str) -> Iterator[int | None]:
         yield os.fstat(file).st_size
     finally:
         os.close(file)
+
+
+def size(directory: Path, segment: str) -> int:
+    """Return a segment's octets; 0 when it is gone."""
+    try:
+        return _path(directory, segment).stat().st_size
+    except OSError:
+        return 0
 
 
 def age(directory: Path, segment: str) -> float:

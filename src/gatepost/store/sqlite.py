@@ -161,7 +161,8 @@ class SqliteStore:
         return self._space
 
     async def tidy(self, now: datetime) -> None:
-        """Do the node's housekeeping if no neighbour does."""
+        """Do the node's housekeeping if no neighbour does; let go of a segment of some age."""
+        await self._commits.peek(self._writer.rest)
         try:
             lock = os.open(self.data_dir / _TIDY_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

@@ -38,7 +38,13 @@ class SqliteHousekeeper(Housekeeper):
     # -- segments
     async def _tidy_segments(self) -> None:
         await asyncio.to_thread(segments.remove_unborn, self.directory, _SETTLED)
-        for name in await asyncio.to_thread(segments.segments, self.directory):
+        names = await asyncio.to_thread(segments.segments, self.directory)
+        # One look at all rows finds who deserves a closer one: of many segments few do.
+        sql = "SELECT segment, count(*), sum(length) FROM content GROUP BY segment"
+        found = {row[0]: (row[1], row[2]) for row in await self._rows(sql)} if names else {}
+        for name in names:
+            if self._is_needed(name, segments.size(self.directory, name), *found.get(name, (0, 0))):
+                continue
             with segments.abandoned(self.directory, name) as size:
                 if size is not None:
                     await self._tidy_segment(name, size)
@@ -48,12 +54,17 @@ class SqliteHousekeeper(Housekeeper):
         sql = "SELECT count(*), coalesce(sum(length), 0) FROM content WHERE segment = ?"
         rows = await self._rows(sql, name)
         count, needed = rows[0]
-        if count and (needed > size * _NEEDED or segments.age(self.directory, name) < _SETTLED):
+        if self._is_needed(name, size, count, needed):
             return
         if count and not await self._move_all(name):
             return
         await asyncio.to_thread(segments.remove, self.directory, name)
         _log.debug("store: removed segment %s of %d octets", name, size)
+
+    def _is_needed(self, name: str, size: int, count: int, needed: int) -> bool:
+        """Tell whether a segment stays as it is: so much of it is needed, or it is young."""
+        young = segments.age(self.directory, name) < _SETTLED
+        return bool(count) and (needed > size * _NEEDED or young)
 
     async def _move_all(self, name: str) -> bool:
         """Copy what a segment still holds into our own; False when something could not be read."""

@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 DATABASE: Final = "gatepost.db"
 LOCK: Final = "store.lock"
 CONTENT: Final = "content"
+#: Seconds for which a worker that has little to do appends to one segment.
+REST: Final = 300.0
 #: What is left to the rest of the machine, and to settling, which frees room: this much, or a
 #: sixteenth of a small disk.
 _RESERVE: Final = 64 * 2**20
@@ -155,6 +157,10 @@ class SqliteWriter:
         if version != self._schema_version:
             self._known_tables.clear()
             self._schema_version = version
+
+    def rest(self) -> None:
+        """Leave a segment of some age, so that housekeeping can empty it. Between two batches."""
+        self._segment.rest(REST)
 
     def data_version(self) -> int:
         """Return a number that changes when another process has committed.
