@@ -1,5 +1,5 @@
 #!/bin/bash
-# W1, W2 and W3 for Gatepost and every peer that setup.sh has put in place, then the medians.
+# W1, W2 and W3 for Gatepost and every peer that setup.sh has put in place, then the medians, as a table and as a plot.
 # PEERS, WORKLOADS, ROUNDS and MESSAGES narrow or widen it; the rows go to $OUT.
 set -euo pipefail
 BENCH=$(cd "$(dirname "$0")" && pwd)
@@ -30,3 +30,4 @@ for workload in ${WORKLOADS:-W1 W2 W3}; do
     "$BENCH/measure.py" "$workload" --peers "${PEERS:-$peers}" --rounds "${ROUNDS:-3}" --out "$OUT" "${more[@]}"
 done
 "$BENCH/summary.py" "$OUT"
+"$BENCH/plot.py" "$OUT"
