@@ -181,7 +181,9 @@ def _of_recipient(
     elif not mine:
         yield f"lost: {one.id} to {recipient}"
     for copy, following in itertools.pairwise(mine):
-        end = arrivals.ends.get(copy.session, "killed")
+        # A session without an end ended with the sink, or is open still where no sink was killed.
+        unknown = "killed" if any(kill.what == "sink" for kill in kills) else "quit"
+        end = arrivals.ends.get(copy.session, unknown)
         if not explains(copy, end, [k for k in kills if k.at <= following.at]):
             yield f"twice without a cause: {copy}, session {end}"
 

@@ -82,6 +82,14 @@ def test_a_duplicate_is_explained_only_where_no_outcome_was_committed(kill, outc
     assert [fault in words for words in found.faults] == ([True] if fault else [])
 
 
+def test_a_session_that_is_open_still_was_not_killed_by_a_sink_that_was_not() -> None:
+    copies = [copy(), copy(11.0)]
+    lasting = [Kill("pause", 9.0, 5.0)]
+    assert not judge([Sent("m1", submissions=["s1"])], Arrivals(copies, {}, 0), lasting).faults
+    killed = [*lasting, Kill("sink", 40.0)]
+    assert judge([Sent("m1", submissions=["s1"])], Arrivals(copies, {}, 0), killed).faults
+
+
 @pytest.mark.parametrize(("kills", "excused"), [([Kill("cut", 9.0, 3.0)], True), ([], False)])
 def test_what_was_in_doubt_may_have_been_accepted(kills, excused):
     sent = Sent("m1", doubted=1, put_off=1, submissions=["s2"])
