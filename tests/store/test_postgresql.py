@@ -234,6 +234,30 @@ def test_time_is_the_database_s_and_small_differences_are_none() -> None:
     assert clock.now()[1] == 0
 
 
+def test_times_are_translated_from_the_clock_that_jobs_go_by() -> None:
+    """A machine's clock that was set by an hour is not followed at once: jobs' times are not, too."""
+    steady = datetime(2026, 1, 1, tzinfo=UTC)
+    clock = StoreClock(wall=lambda: steady)
+    mono = time.monotonic()
+    clock.set(int(steady.timestamp() * 1_000_000), mono, mono)
+    assert clock.now()[1] == 0
+
+
+async def test_mail_expires_by_the_time_of_all_nodes(stores, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    await put(stores[0], next_attempt_at=now, expires_at=now + timedelta(hours=2))
+    ten_days = timedelta(days=10)
+    ahead = await open_postgresql(
+        address_of(tmp_path), WorkerId("ahead/1/0"), wall=lambda: datetime.now(UTC) + ten_days
+    )
+    await until(lambda: _knows(ahead))
+    theirs = datetime.now(UTC) + ten_days
+    until_then = replace(lease("ahead/1/0"), until=theirs + timedelta(minutes=2))
+    (leased,) = await do(ahead, "lease_due", theirs, until_then, limit=9)
+    assert abs(leased.delivery.expires_at - theirs - timedelta(hours=2)) < timedelta(minutes=1)
+    await ahead.close()
+
+
 async def test_a_node_whose_clock_is_an_hour_behind_leases_for_as_long_as_it_says(
     stores, tmp_path: Path
 ) -> None:

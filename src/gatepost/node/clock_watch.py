@@ -29,7 +29,7 @@ class ClockWatch:
 
     async def look(self) -> None:
         """Look once. Raises StoreUnavailableError."""
-        now = clock.agreed()
+        now = clock.now()  # the store makes it its own
         off = round(clock.off())
         if (off == 0) != (self._off == 0) or abs(off - self._off) > 1:
             self._off = off

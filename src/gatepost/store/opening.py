@@ -23,8 +23,8 @@ def _machine_time() -> datetime:
 async def open_store(
     settings: "Settings", worker: WorkerId, *, clock: Callable[[], datetime] = _machine_time
 ) -> Store:
-    """Open the store for a worker. Call it after the fork. By `clock` goes a store that no other
-    node shares.
+    """Open the store for a worker. Call it after the fork. `clock` is the one by which its jobs are
+    given their times; a store that no other node shares goes by it.
 
     Raises:
         NewerDatabaseError: a newer Gatepost wrote it; nothing was touched.
@@ -38,7 +38,7 @@ async def open_store(
     address = address_of(settings)
     from gatepost.store.postgresql import open_postgresql  # noqa: PLC0415 - an extra
 
-    return await open_postgresql(address, worker, settings.retention)
+    return await open_postgresql(address, worker, settings.retention, wall=clock)
 
 
 def address_of(settings: "Settings") -> "Address":

@@ -131,7 +131,7 @@ def new_delivery_row(
         delivery.forward_path,
         delivery.destination,
         next_attempt_at,
-        microseconds(delivery.expires_at),
+        microseconds(delivery.expires_at) + ahead,
         state,
         delivery.attempts,
         leases,

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -68,11 +68,12 @@ async def open_postgresql(
     retention: "RetentionSettings | None" = None,
     *,
     clock: Callable[[], datetime] | None = None,
+    wall: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> "PostgresStore":
     """Open the store, making or migrating its tables when needed. Call it after the fork.
 
     `retention` defaults to the settings' defaults; `clock` is for tests: else time is the
-    database's.
+    database's, and `wall` the clock by which jobs are given their times.
 
     Raises:
         NewerDatabaseError: a newer Gatepost wrote it; nothing was touched.
@@ -84,7 +85,7 @@ async def open_postgresql(
 
         retention = RetentionSettings()
     await asyncio.to_thread(prepare, address)
-    store = PostgresStore(address, worker, retention, StoreClock(clock))
+    store = PostgresStore(address, worker, retention, StoreClock(clock, wall))
     await store.begin()
     return store
 
@@ -188,7 +189,7 @@ class PostgresStore:
         try:
             await PostgresHousekeeper(
                 retention=self._retention.events, ask=self._in_reader, change=self._commits.write
-            ).tidy(now)
+            ).tidy(now + timedelta(microseconds=ahead))
         finally:
             await self._commits.write(partial(_execute, _RELEASE, (until,)))
 

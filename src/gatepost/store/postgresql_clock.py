@@ -18,9 +18,16 @@ _SAME: Final = 250_000
 class StoreClock:
     """Set by the thread that asks, read by those that write and read."""
 
-    def __init__(self, fixed: Callable[[], datetime] | None = None) -> None:
-        """Take the store's time from `fixed`, where a test has a time of its own."""
+    def __init__(
+        self,
+        fixed: Callable[[], datetime] | None = None,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take the store's time from `fixed`, where a test has a time of its own. `wall` is the
+        clock by which jobs are given their times: it may differ from the machine's.
+        """
         self._fixed = fixed
+        self._wall = wall
         #: The database's time less our monotonic one, in microseconds.
         self._offset: int | None = None
 
@@ -32,7 +39,7 @@ class StoreClock:
         """Return our time, and how far the database's is ahead of it, in microseconds."""
         if self._fixed is not None:
             return microseconds(self._fixed()), 0
-        wall = microseconds(datetime.now(UTC))
+        wall = microseconds(self._wall())
         if self._offset is None:
             return wall, 0
         ahead = self._offset + int(time.monotonic() * 1_000_000) - wall

@@ -6,7 +6,8 @@ committed, because each statement has a view of its own (READ COMMITTED).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from gatepost.model.account import Account, Credential
@@ -184,7 +185,20 @@ class PostgresTransaction(PostgresReading, QueueChanges):
     ) -> list[Leased]:
         until = self._stored(lease.until)
         wanted = (of, LANE_NUMBERS[lane], self._stored(now), count, until, lease.worker)
-        return [*map(_leased, sorted(self._rows(sql, wanted), key=lambda row: (row[-1], row[0])))]
+        rows = sorted(self._rows(sql, wanted), key=lambda row: (row[-1], row[0]))
+        return [self._as_leased(row) for row in rows]
+
+    def _as_leased(self, row: Row) -> Leased:
+        """Return what is handed out, with its times as our clock has them."""
+        delivery = delivery_of(row)
+        if self.ahead:
+            ahead = timedelta(microseconds=self.ahead)
+            delivery = replace(
+                delivery,
+                next_attempt_at=delivery.next_attempt_at - ahead,
+                expires_at=delivery.expires_at - ahead,
+            )
+        return Leased(delivery, submission_of(row[DELIVERY_WIDTH:]), delivery.leases)
 
     def _lease(
         self, state: int, now: datetime, lease: Lease, limit: int, room: dict[Lane, int]
@@ -329,8 +343,3 @@ class PostgresTransaction(PostgresReading, QueueChanges):
 
 def _held_json(held: Iterable[Held]) -> str:
     return as_json(sorted((one.id, one.fence) for one in held))
-
-
-def _leased(row: Row) -> Leased:
-    delivery = delivery_of(row)
-    return Leased(delivery, submission_of(row[DELIVERY_WIDTH:]), delivery.leases)
