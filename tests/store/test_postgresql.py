@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -18,12 +19,16 @@ from gatepost.model.ids import AccountName, SubmissionId, WorkerId
 from gatepost.model.quota import Subject, Unit
 from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.store.kept_keys import KeptKey
+from gatepost.store.pending import Keeping
 from gatepost.store.postgresql import PostgresStore, open_postgresql, prepare
 from gatepost.store.postgresql_clock import StoreClock
 from gatepost.store.postgresql_connection import Address, begin, connect
 from gatepost.store.postgresql_look import look
+from gatepost.store.postgresql_news import News
+from gatepost.store.postgresql_schema import VERSIONS, lock_number
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_words import statement
+from gatepost.store.postgresql_writer import Own, PostgresWriter
 from gatepost.store.protocols import (
     NewerDatabaseError,
     QueueFilter,
@@ -394,6 +399,80 @@ async def test_a_frozen_server_s_connection_is_given_up(server) -> None:
     finally:
         server.resume(connection.info.backend_pid)
         watch.close()
+
+
+@pytest.fixture
+def freezing(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Freeze what is behind each new connection, as behind a pooler that lives."""
+    frozen: list[int] = []
+
+    def connect_and_freeze(address: Address) -> Any:
+        connection = connect(address)
+        frozen.append(connection.info.backend_pid)
+        server.pause(frozen[-1])
+        return connection
+
+    for module in ("postgresql", "postgresql_news", "postgresql_writer"):
+        monkeypatch.setattr(f"gatepost.store.{module}.connect", connect_and_freeze)
+    monkeypatch.setattr("gatepost.store.postgresql.Watch", lambda: Watch(patience=0.1))
+    yield frozen
+    for pid in frozen:
+        server.resume(pid)
+
+
+@pytest.mark.timeout(PATIENCE)
+def test_a_writer_s_first_statement_is_not_waited_for_without_end(server, freezing) -> None:
+    address = fresh(server, "frozen_writer")
+    watch = Watch(patience=0.1)
+    keeping = Keeping(timedelta(0), timedelta(0))
+    writer = PostgresWriter(address, keeping, StoreClock(), watch)
+    with pytest.raises(StoreUnavailableError):
+        writer.commit([lambda _: None], {})
+    assert len(freezing) == 1
+    writer.close()
+    watch.close()
+
+
+@pytest.mark.timeout(PATIENCE)
+def test_news_are_not_waited_for_without_end(server, freezing) -> None:
+    address = fresh(server, "frozen_news")
+    watch = Watch(patience=0.1)
+    news = News(address, Own(Lock()), StoreClock(), watch)
+    began = time.monotonic()
+    news.wait(PATIENCE)
+    assert time.monotonic() - began < PATIENCE / 2
+    news.close()
+    watch.close()
+    assert freezing
+
+
+@pytest.mark.timeout(PATIENCE)
+def test_a_start_does_not_wait_without_end(server, freezing) -> None:
+    with pytest.raises(StoreUnavailableError):
+        prepare(fresh(server, "frozen_start"))
+    assert len(freezing) == 1
+
+
+@pytest.mark.timeout(PATIENCE)
+def test_who_migrates_is_not_waited_for_without_end(server, monkeypatch) -> None:
+    monkeypatch.setattr(
+        "gatepost.store.postgresql_schema._LOCK_BOUND", b"SET LOCAL lock_timeout = '50ms'"
+    )
+    address = fresh(server, "migrating")
+    with psycopg.connect(**address.options()) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number("schema"),))
+        with pytest.raises(StoreUnavailableError, match="lock timeout"):
+            prepare(address)
+    prepare(address)
+
+
+@pytest.mark.timeout(PATIENCE)
+def test_a_migration_may_take_longer_than_other_statements(server, monkeypatch) -> None:
+    address = fresh(server, "slow_migration")
+    monkeypatch.setattr("gatepost.store.postgresql.Watch", lambda: Watch(patience=1))
+    slow = (*VERSIONS[:-1], replace(VERSIONS[-1], pre=f"SELECT pg_sleep(3);{VERSIONS[-1].pre}"))
+    monkeypatch.setattr("gatepost.store.postgresql_schema.VERSIONS", slow)
+    prepare(address)
 
 
 def test_a_password_is_in_no_words(server) -> None:

@@ -129,6 +129,10 @@ def store(text: str) -> str:
     if "@" in user or _BAD_ESCAPE.search(user) or not all(map(_HOST.fullmatch, hosts.split(","))):
         msg = "user or hosts cannot be read"
         raise wrong(msg, f"{mend}; {_ESCAPES}")
+    # Else a password "4711/..." is a port and a database, which are shown.
+    if "@" in parts.path + parts.query:
+        msg = 'behind the hosts, and in a password, "@" must be written %40'
+        raise wrong(msg, f"{mend}; {_ESCAPES}")
     return text
 
 

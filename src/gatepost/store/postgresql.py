@@ -31,7 +31,7 @@ from gatepost.store.postgresql_connection import (
 )
 from gatepost.store.postgresql_news import News
 from gatepost.store.postgresql_reading import POSITION_BITS, PostgresReading
-from gatepost.store.postgresql_schema import lock_number, migrate
+from gatepost.store.postgresql_schema import is_present, lock_number, migrate
 from gatepost.store.postgresql_tidy import PostgresHousekeeper
 from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.postgresql_watch import Watch
@@ -50,6 +50,8 @@ _READERS: Final = 2
 _DEADLINE: Final = 10.0
 #: How often a query is run again because a day was dropped, or a server went away, meanwhile.
 _TRIES: Final = 3
+#: Seconds that a migration may take: it may build an index over all mail.
+_MIGRATION: Final = 3600.0
 #: Whoever keeps house has so long; the next one begins when it has ended, or died.
 _HOUSEKEEPING: Final = timedelta(minutes=10)
 #: Nobody says how much room another machine's disk has. More than any limit of ours.
@@ -93,13 +95,20 @@ async def open_postgresql(
 def prepare(address: Address) -> None:
     """Make or migrate the tables. Raises as `open_postgresql` does."""
     connection: Connection | None = None
+    watch = Watch()
     try:
         connection = connect(address)
-        migrate(connection)
-        _raise_positions(connection)
+        with watch.over(connection):
+            is_ready = is_present(connection)
+        if not is_ready:
+            with watch.over(connection, _MIGRATION):
+                migrate(connection)
+        with watch.over(connection):
+            _raise_positions(connection)
     except psycopg.Error as error:
         raise (store_trouble(error) or StoreUnavailableError(said(error))) from error
     finally:
+        watch.close()
         discard(connection)
 
 

@@ -60,7 +60,8 @@ class News:
             try:
                 connection = connect(self._address)
                 connection.add_notify_handler(lambda _: None)  # else they are kept for ever
-                connection.execute(b"LISTEN gatepost")
+                with self._watch.over(connection):
+                    connection.execute(b"LISTEN gatepost")
                 words = ""
                 self._listen(connection)
             except (psycopg.Error, OSError) as error:

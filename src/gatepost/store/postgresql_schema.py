@@ -222,6 +222,9 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_DESTINATIONS),
 )
 
+#: A migration waits so long for another program's, and for each table that somebody uses.
+_LOCK_BOUND: Final = b"SET LOCAL lock_timeout = '30s'"
+
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (
     id TEXT PRIMARY KEY, submission_id TEXT NOT NULL, forward_path TEXT NOT NULL,
@@ -257,6 +260,14 @@ def lock_number(name: str) -> int:
     return zlib.crc32(f"gatepost/{name}".encode())
 
 
+def is_present(connection: "Connection[Any]") -> bool:
+    """Tell whether `migrate` has nothing to do. Raises as it does."""
+    refuse_old_server(connection)
+    marks = read_marks(connection)
+    refuse_newer(marks)
+    return marks.version >= len(VERSIONS)
+
+
 def migrate(connection: "Connection[Any]") -> None:
     """Bring a database to the present version but for `post`, all or nothing, one at a time.
 
@@ -266,11 +277,10 @@ def migrate(connection: "Connection[Any]") -> None:
         psycopg.Error: trouble.
 
     """
-    refuse_old_server(connection)
-    if read_marks(connection).version >= len(VERSIONS):
-        refuse_newer(read_marks(connection))
+    if is_present(connection):
         return
     with connection.transaction():
+        connection.execute(_LOCK_BOUND)
         connection.execute(b"SELECT pg_advisory_xact_lock($1)", (lock_number("schema"),))
         marks = read_marks(connection)
         refuse_newer(marks)

@@ -36,11 +36,14 @@ class Watch:
         self._thread.start()
 
     @contextmanager
-    def over(self, connection: Connection) -> Iterator[None]:
-        """See to it that what is done meanwhile ends some time, with a psycopg.OperationalError."""
+    def over(self, connection: Connection, patience: float | None = None) -> Iterator[None]:
+        """See to it that what is done meanwhile ends some time, with a psycopg.OperationalError.
+        `patience` is for what may take longer than all else.
+        """
         key = object()
+        end = time.monotonic() + (self._patience if patience is None else patience)
         with self._lock:
-            self._under_way[key] = (connection, time.monotonic() + self._patience)
+            self._under_way[key] = (connection, end)
         try:
             yield
         finally:

@@ -173,13 +173,17 @@ class PostgresWriter:
         if self._connection is None:
             connection = connect(self._address)
             try:
-                base = connection.execute(b"SELECT value FROM counter WHERE name = 'event'")
+                with self._watch.over(connection):
+                    base = connection.execute(b"SELECT value FROM counter WHERE name = 'event'")
                 ((self._base,),) = base.fetchall()
             except errors.UndefinedTable:
                 discard(connection)
                 # Made anew by no hand of ours, and mail would seem to be gone.
                 msg = f"{self._address.where()} holds no tables of Gatepost"
                 raise StoreUnavailableError(msg) from None
+            except psycopg.Error:
+                discard(connection)
+                raise
             self._connection = connection
         return self._connection
 
