@@ -593,6 +593,26 @@ async def test_maildir_gets_return_path_and_unix_line_ends(tmp_path) -> None:
     assert list((tmp_path / "mail" / "alice" / "tmp").iterdir()) == []
 
 
+async def test_no_maildir_while_neighbours_may_have_taken_over(tmp_path) -> None:
+    local = {"local.test": ViaMaildir(str(tmp_path / "mail"))}
+    async with Rig(routes=routing(local, directory=str(tmp_path)), heard=False) as rig:
+        (one,) = await rig.submit("alice@local.test")
+        await rig.store.until(lambda: EventKind.DEFERRED in rig.store.kinds())
+        assert not (tmp_path / "mail").exists()
+        rig.heard = True
+        await rig.until_state([one], DELIVERED)
+    assert len(list((tmp_path / "mail" / "alice" / "new").iterdir())) == 1
+
+
+async def test_no_maildir_once_a_lease_may_have_ended(tmp_path) -> None:
+    local = {"local.test": ViaMaildir(str(tmp_path / "mail"))}
+    bounds = Bounds(look=0.02, written_within=120.0, renew_after=240.0)
+    async with Rig(routes=routing(local, directory=str(tmp_path)), bounds=bounds) as rig:
+        await rig.submit("alice@local.test")
+        await rig.store.until(lambda: EventKind.DEFERRED in rig.store.kinds())
+        assert not (tmp_path / "mail").exists()
+
+
 async def test_a_given_next_hop_is_not_looked_up_as_mx(sink: Sink) -> None:
     routes = [("*", ViaSmtp("127.0.0.1", sink.port))]
     async with Rig(routes=routing(routes=routes)) as rig:

@@ -50,6 +50,8 @@ _log = logging.getLogger(__name__)
 
 #: A fault of ours is no reason to hold a delivery: it waits like any other that failed.
 _OUR_FAULT = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
+#: As where a session ends before its final dot: what neighbours may have taken waits for its turn.
+_IN_DOUBT = deferred(LOCAL_TROUBLE, "a neighbour may have taken it over; nothing was stored")
 _AFTER_THE_FACT = frozenset({Phase.CONTENT, Phase.FINAL_DOT})
 
 
@@ -346,7 +348,10 @@ class Courier:
         if isinstance(fitted, Unfit):
             self._settle(parcel.items, refused(fitted.status, fitted.words))
             return
-        for item in parcel.items:
+        for position, item in enumerate(parcel.items):
+            if not (self._room.is_heard() and _lasts(item)):
+                self._settle(parcel.items[position:], _IN_DOUBT)
+                return
             lines = maildir.header_lines(
                 parcel.submission.reverse_path, item.leased.delivery.forward_path
             )
@@ -365,8 +370,12 @@ class Courier:
 
 def _is_ours(parcel: Parcel) -> bool:
     """Tell, before the final dot, whether anybody's lease still lasts (decision 10)."""
-    now = asyncio.get_running_loop().time()
-    return any(i.is_ours and now < i.until for i in parcel.items)
+    return any(map(_lasts, parcel.items))
+
+
+def _lasts(item: Item) -> bool:
+    """Tell whether a lease is ours and surely lasts."""
+    return item.is_ours and asyncio.get_running_loop().time() < item.until
 
 
 def _came_to_nothing(verdicts: Sequence[Verdict]) -> bool:
