@@ -92,12 +92,14 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences):
         *,
         limit: int,
         within: Mapping[Lane, int] | None = None,
+        ended: bool = True,
     ) -> list[Leased]:
         self.calls.append(("lease_due", limit))
         ready: dict[Lane, list[DeliveryId]] = {lane: [] for lane in LANES}
         for d in sorted(self.delivery_rows.values(), key=lambda d: d.next_attempt_at):
             is_due = d.state is DeliveryState.DUE and d.next_attempt_at <= now
-            if is_due or (d.state is DeliveryState.LEASED and self.leases[d.id][1] <= now):
+            is_left = ended and d.state is DeliveryState.LEASED and self.leases[d.id][1] <= now
+            if is_due or is_left:
                 ready[d.lane].append(d.id)
         room = {lane: limit if within is None else within.get(lane, 0) for lane in LANES}
         dealt = deal(limit, {lane: min(len(ids), room[lane]) for lane, ids in ready.items()})

@@ -62,6 +62,8 @@ class Rig:
     store: Any = field(default_factory=MemoryStore)
     #: Whether no neighbour can hold this worker for lost.
     heard: bool = True
+    #: Whether the time of day leapt a moment ago.
+    leapt: bool = False
 
     async def __aenter__(self) -> Self:
         self.dns = await DnsServer().__aenter__()
@@ -87,6 +89,7 @@ class Rig:
             bounds=bounds,
             mx_port=self.mx_port,
             is_heard=lambda: self.heard,
+            leapt_within=lambda _: self.leapt,
         )
         self.opportunistic = client_context(Verification.OPPORTUNISTIC)
         self.scheduler: Scheduler = set_up_delivery(setup, asyncio.get_running_loop().time)

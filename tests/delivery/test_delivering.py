@@ -12,10 +12,12 @@ import pytest_asyncio
 from gatepost.delivery.bounds import Bounds
 from gatepost.model.delivery import DeliveryState, OutcomeKind
 from gatepost.model.event import EventKind
+from gatepost.model.ids import WorkerId
 from gatepost.model.route import ViaCapture, ViaDiscard, ViaLmtp, ViaMaildir, ViaSmtp
 from gatepost.model.settings import RetrySettings
 from gatepost.net.address import SocketAddress
 from gatepost.net.clock import now
+from gatepost.store.protocols import Lease
 from gatepost.wire.smtp.client_events import Phase
 from tests.delivery.rig import CONTENT, QUICK, Rig, routing
 from tests.memory_store import MemoryStore
@@ -539,6 +541,24 @@ async def test_what_is_handed_over_while_the_worker_stops_is_given_back(sink: Si
         await rig.until_state([one], DUE)
         assert rig.row(one).attempts == 0
         assert rig.scheduler.held == 0
+
+
+async def test_when_the_time_leapt_no_lease_of_a_neighbour_is_taken_for_ended(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Rig(sink.port, leapt=True) as rig:
+        one_mx(rig)
+        with monkeypatch.context() as neighbour:
+            theirs = Lease(WorkerId("node/boot/1"), now() - timedelta(minutes=1))
+            neighbour.setattr(rig.scheduler, "lease", lambda *_: theirs)
+            neighbour.setattr(rig.scheduler, "take", lambda *_: None)
+            (held,) = await rig.submit("a@y.example")
+        (due,) = await rig.submit("b@y.example", hand_over=False)
+        await rig.until_state([due], DELIVERED)
+        assert rig.row(held).state is DeliveryState.LEASED
+        rig.leapt = False
+        rig.scheduler.look()
+        await rig.until_state([held], DELIVERED)
 
 
 async def test_outcomes_wait_for_a_store_that_is_away(sink: Sink) -> None:

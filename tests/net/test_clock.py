@@ -72,3 +72,14 @@ def test_each_jump_must_stay_for_itself():
     assert told((0, 0), (1, 100), (899, 500), (902, 500), (1799, 500)) == [
         (0, 0), (1, 100), (899, 500), (902, 500), (2299, 0)
     ]  # fmt: skip
+
+
+def test_after_a_leap_it_is_known_for_a_while():
+    steady = SteadyTime()
+    for passed, off in [(0, 0), (1, 20), (2, 500), (901, 500)]:
+        steady.at(passed + off, passed)
+        assert not steady.followed_within(120, passed)
+    steady.at(903 + 500, 903)
+    assert steady.followed_within(120, 903)
+    assert steady.followed_within(120, 1022)
+    assert not steady.followed_within(120, 1023)

@@ -526,6 +526,16 @@ async def test_a_readers_position_is_remembered(store):
     assert await ask(store, "position", "journal") == 9
 
 
+async def test_ended_leases_are_left_alone_where_that_is_asked(store):
+    _, _, (leased,) = await put(store, lease=lease())
+    (due,) = (await put(store))[1]
+    later = NOON + 60 * MINUTE
+    found = await do(store, "lease_due", later, lease(minutes=90), limit=9, ended=False)
+    assert [one.delivery.id for one in found] == [due.id]
+    found = await do(store, "lease_due", later, lease(minutes=90), limit=9)
+    assert [one.delivery.id for one in found] == [leased.delivery.id]
+
+
 # -- jobs
 
 

@@ -17,7 +17,7 @@ from gatepost.delivery.routing import Routing
 from gatepost.delivery.scheduler import Parts, Scheduler
 from gatepost.delivery.transfer import Courier, Room7
 from gatepost.model.ids import WorkerId
-from gatepost.net.clock import Entropy, now
+from gatepost.net.clock import Entropy, leapt_within, now
 from gatepost.net.deadlines import Deadlines
 from gatepost.net.resolver import Resolver
 from gatepost.returns.settle import Settler
@@ -50,6 +50,7 @@ class DeliverySetup:
     local_exchangers: bool = True
     is_heard: Callable[[], bool] = lambda: True
     now: Callable[[], datetime] = now
+    leapt_within: Callable[[float], bool] = leapt_within
     entropy: Entropy = field(default_factory=Entropy)
 
 
@@ -100,6 +101,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
             bounds=bounds,
             now=setup.now,
             spread=setup.entropy.fraction,
+            leapt_within=setup.leapt_within,
         )
     )
     return scheduler

@@ -63,6 +63,8 @@ class Parts:
     bounds: Bounds
     now: Callable[[], datetime]
     spread: Callable[[], float]
+    #: Whether `now` leapt in the last so many seconds: a clock that was set is followed.
+    leapt_within: Callable[[float], bool]
 
 
 class Scheduler:
@@ -81,6 +83,7 @@ class Scheduler:
         self._lease_length = timedelta(seconds=parts.bounds.lease)
         self._now = parts.now
         self._spread = parts.spread
+        self._leapt_within = parts.leapt_within
         self._loop = asyncio.get_running_loop()
         self._items: dict[DeliveryId, Item] = {}
         self._shares = Shares()
@@ -330,7 +333,10 @@ class Scheduler:
         lease = self._lease()
         if self._stopping.is_set():
             return
-        taken = await self._shares.lease(self._store, now, lease, limit, room)
+        # By a time that leapt, leases of neighbours at work look ended: until they have renewed them,
+        # none is taken over.
+        ended = not self._leapt_within(self._bounds.lease)
+        taken = await self._shares.lease(self._store, now, lease, limit, room, ended=ended)
         leased = taken.leased
         if self._stopping.is_set():
             # `stop` has emptied our hands meanwhile, and the store closes when we have ended.

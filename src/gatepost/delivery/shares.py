@@ -63,9 +63,17 @@ class Shares:
         return {key for key, count in self._in_hand.items() if count >= most}
 
     async def lease(
-        self, store: Store, now: datetime, lease: Lease, limit: int, room: Mapping[Lane, int]
+        self,
+        store: Store,
+        now: datetime,
+        lease: Lease,
+        limit: int,
+        room: Mapping[Lane, int],
+        *,
+        ended: bool,
     ) -> Taken:
-        """Lease up to `limit` deliveries that are due, within the room of each lane.
+        """Lease up to `limit` deliveries that are due, within the room of each lane; with `ended`
+        also such whose lease has ended.
 
         Raises:
             StoreUnavailableError: nothing was leased.
@@ -73,7 +81,9 @@ class Shares:
         """
         crowd = self.crowd(max(room.values()))
         if not crowd:
-            leased = await store.write(lambda t: t.lease_due(now, lease, limit=limit, within=room))
+            leased = await store.write(
+                lambda t: t.lease_due(now, lease, limit=limit, within=room, ended=ended)
+            )
             return Taken(leased, more=len(leased) >= limit)
         lanes = [lane for lane, left in room.items() if left]
         walked = await store.read(lambda reading: self._walk(reading, lanes, now))
@@ -88,7 +98,7 @@ class Shares:
         leased = await store.write(
             lambda t: (
                 t.lease_of(now, lease, destinations=chosen, each=each)
-                + t.lease_ended(now, lease, limit=limit, within=room)
+                + (t.lease_ended(now, lease, limit=limit, within=room) if ended else [])
             )
         )
         return Taken(leased, more=bool(leased))

@@ -1,5 +1,6 @@
 """Time, identity and chance, for those who pass them on as arguments."""
 
+import math
 import os
 import random
 import threading
@@ -30,7 +31,7 @@ class SteadyTime:
     month of events, and make retries wait until it comes to that time again.
     """
 
-    __slots__ = ("_began", "_other", "_shift")
+    __slots__ = ("_began", "_followed", "_other", "_shift")
 
     def __init__(self) -> None:
         #: What added to the seconds that passed gives the time of day; None: not asked yet.
@@ -38,6 +39,8 @@ class SteadyTime:
         #: The same for the time to which the clock was set, and when that was.
         self._other = 0.0
         self._began: float | None = None
+        #: When the clock was followed after it had been set: in seconds that passed.
+        self._followed = -math.inf
 
     def at(self, told: float, passed: float) -> float:
         """Return the time of day, in seconds since the Unix epoch.
@@ -54,9 +57,13 @@ class SteadyTime:
         if self._began is None or abs(shift - self._other) > _STEP:
             self._other, self._began = shift, passed
         elif passed - self._began >= _CONFIRMED:
-            self._shift, self._began = shift, None
+            self._shift, self._began, self._followed = shift, None, passed
             return told
         return passed + self._shift
+
+    def followed_within(self, seconds: float, passed: float) -> bool:
+        """Tell whether the time of day leapt so lately, because a clock that was set is followed."""
+        return passed - self._followed < seconds
 
     @property
     def off(self) -> float:
@@ -95,6 +102,11 @@ def agreed_seconds() -> float:
 def off() -> float:
     """Return by how many seconds this machine's clock was set and is not followed; 0.0: none."""
     return _steady.off
+
+
+def leapt_within(seconds: float) -> bool:
+    """Tell whether `now` leapt in the last so many seconds (`SteadyTime`)."""
+    return _steady.followed_within(seconds, elapsed())
 
 
 def _seconds() -> float:

@@ -74,3 +74,5 @@ def set_up_logs(form: Literal["text", "json"], level: int = logging.INFO) -> Non
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # It warns of each pipeline that a lost connection ends: the store says so in its own words.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)

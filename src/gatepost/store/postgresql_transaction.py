@@ -156,11 +156,12 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         *,
         limit: int,
         within: Mapping[Lane, int] | None = None,
+        ended: bool = True,
     ) -> list[Leased]:
         """Lease deliveries that are due, then such whose lease has ended."""
         room = {lane: limit if within is None else within.get(lane, 0) for lane in LANES}
         leased: list[Leased] = []
-        for state in (DUE, LEASED):
+        for state in (DUE, LEASED) if ended else (DUE,):
             leased += self._lease(state, now, lease, limit - len(leased), room)
         return leased
 

@@ -253,9 +253,11 @@ class Transaction(
         *,
         limit: int,
         within: Mapping[Lane, int] | None = None,
+        ended: bool = True,
     ) -> list[Leased]:
-        """Lease deliveries that are due (or whose lease has ended): by lane as `deal` deals them,
-        the most urgent first, and within a lane oldest due first. `within` bounds each lane.
+        """Lease deliveries that are due (or, with `ended`, whose lease has ended): by lane as `deal`
+        deals them, the most urgent first, and within a lane oldest due first. `within` bounds each
+        lane.
         """
         ...
 

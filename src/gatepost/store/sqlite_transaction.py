@@ -124,11 +124,12 @@ class SqliteTransaction(SqliteReading, QueueChanges):
         *,
         limit: int,
         within: Mapping[Lane, int] | None = None,
+        ended: bool = True,
     ) -> list[Leased]:
         """Lease deliveries that are due, then such whose lease has ended."""
         room = {lane: limit if within is None else within.get(lane, 0) for lane in LANES}
         rows: list[Row] = []
-        for state in (DUE, LEASED):
+        for state in (DUE, LEASED) if ended else (DUE,):
             rows += self._ready(state, microseconds(now), limit - len(rows), room)
         return self._lease(rows, lease)
 
