@@ -1,33 +1,16 @@
 """Look at a store in PostgreSQL without changing it: is it there, does it let us in, can we use it?"""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING
 
 from gatepost.model.settings import Settings
 from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.store.opening import address_of, where
-from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
+from gatepost.store.protocols import NewerDatabaseError, StoreAwayError, StoreUnavailableError
 
-#: What PostgreSQL says when it does not let us in, and how to mend it; the first that is found.
-_MENDS: Final = (
-    (
-        "password authentication failed",
-        "put the right password into store_password_file or the URL",
-    ),
-    ("no password supplied", "name store_password_file, or write ~/.pgpass"),
-    ("no pg_hba.conf entry", "let this machine in: pg_hba.conf on the database's machine"),
-    ('role "', "make the role: CREATE ROLE … LOGIN PASSWORD '…'"),
-    ('database "', "make the database: CREATE DATABASE … OWNER …"),
-    ("certificate", "name its CA in the URL: ?sslrootcert=FILE"),
-    (
-        "does not support SSL",
-        "turn on ssl there, or write ?sslmode=disable where nobody listens in",
-    ),
-    ("read-only", "only standbys answer: promote one, or name the primary's host, too"),
-    ("permission denied", "let the role own the database: ALTER DATABASE … OWNER TO …"),
-    ("too old", "update PostgreSQL"),
-)
+if TYPE_CHECKING:
+    from gatepost.store.postgresql_look import Seen
 
 
 def postgresql_findings(settings: Settings) -> Iterator[Finding]:
@@ -40,6 +23,7 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FAULT, subject, str(error), mend)
         return
     from gatepost.store.postgresql_look import look  # noqa: PLC0415 - an extra
+    from gatepost.store.postgresql_trouble import trouble  # noqa: PLC0415
 
     try:
         seen = look(address, ACCOUNTS)
@@ -48,12 +32,13 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FAULT, subject, what, "update this Gatepost")
         return
     except StoreUnavailableError as error:
-        words = str(error)
-        mend = next(
-            (mend for part, mend in _MENDS if part in words), "is it running, and reachable?"
-        )
-        yield Finding(Grade.FAULT, subject, words, mend)
+        waits = "; serve waits for it" if isinstance(error, StoreAwayError) else ""
+        yield Finding(Grade.FAULT, subject, str(error), trouble(str(error)).mend + waits)
         return
+    yield from _findings(subject, seen)
+
+
+def _findings(subject: str, seen: "Seen") -> Iterator[Finding]:
     state = (
         "readable" if seen.version else 'tables will be made by the first "account add" or serve'
     )
@@ -61,5 +46,36 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
     for name in seen.unsafe:
         what = f"the server runs with {name}=off: what was accepted can be lost with the power"
         yield Finding(Grade.WARNING, subject, what, f"set {name} = on in postgresql.conf")
+    yield from _way(subject, seen)
+    yield from _copies(subject, seen)
     for grant in wide_grants(seen.rows):
         yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)
+
+
+def _way(subject: str, seen: "Seen") -> Iterator[Finding]:
+    from gatepost.store.postgresql_look import Way  # noqa: PLC0415 - an extra
+
+    if seen.way is Way.CLEAR:
+        what = "no TLS to it: anybody on the way reads all mail, and may change it"
+        mend = "take ?sslmode=… out of the URL, and turn on ssl there (how-to: several nodes)"
+        yield Finding(Grade.WARNING, subject, what, mend)
+    elif seen.way is Way.UNPROVEN:
+        what = "TLS to it, but nobody asks who answers: whoever gets in between reads all mail"
+        mend = "write ?sslmode=verify-full, with ?sslrootcert=FILE for a CA of your own"
+        yield Finding(Grade.WARNING, subject, what, mend)
+
+
+def _copies(subject: str, seen: "Seen") -> Iterator[Finding]:
+    from gatepost.store.postgresql_look import Copies  # noqa: PLC0415 - an extra
+
+    if seen.copies is Copies.LATE:
+        what = "a standby copies it later than 250 is said: promoted, it may lack the last of it"
+        mend = "set synchronous_standby_names there (how-to: nodes), or live with that"
+        yield Finding(Grade.WARNING, subject, what, mend)
+    elif seen.copies is Copies.LOCAL:
+        what = "synchronous_commit is local there: 250 is said before a standby has the message"
+        yield Finding(Grade.WARNING, subject, what, "set synchronous_commit = on there")
+    elif seen.copies is Copies.MISSING:
+        what = "every commit waits for a standby (synchronous_standby_names), and none is there"
+        mend = "start the standby, or empty synchronous_standby_names there"
+        yield Finding(Grade.NO, subject, what, mend)

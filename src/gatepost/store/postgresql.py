@@ -27,6 +27,7 @@ from gatepost.store.postgresql_connection import (
     connect,
     discard,
     said,
+    start_trouble,
     store_trouble,
 )
 from gatepost.store.postgresql_news import News
@@ -79,6 +80,7 @@ async def open_postgresql(
 
     Raises:
         NewerDatabaseError: a newer Gatepost wrote it; nothing was touched.
+        StoreAwayError: nobody answers, or not yet.
         StoreUnavailableError: it cannot be used, or the server is too old.
 
     """
@@ -106,7 +108,7 @@ def prepare(address: Address) -> None:
         with watch.over(connection):
             _raise_positions(connection)
     except psycopg.Error as error:
-        raise (store_trouble(error) or StoreUnavailableError(said(error))) from error
+        raise start_trouble(error) from error
     finally:
         watch.close()
         discard(connection)
@@ -207,6 +209,8 @@ class PostgresStore:
         if self._is_closed:
             return
         self._is_closed = True
+        # Whoever waited for what takes longer was told that the store is away.
+        self._watch.hurry(_DEADLINE)
         await self._commits.close()
         await asyncio.to_thread(self._close)
 

@@ -12,7 +12,8 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from gatepost.model.secret import Secret
-from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.postgresql_trouble import trouble
+from gatepost.store.protocols import DiskFullError, StoreAwayError, StoreUnavailableError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -77,7 +78,9 @@ class Address:
             # Its words repeat a part of the URL, and that may be the password.
             msg = "the URL of the store cannot be read; in a password, write % as %25, @ as %40"
             raise StoreUnavailableError(msg) from None
-        hosts = str(found.get("host") or "").split(",")
+        hosts = [
+            host for key in ("host", "hostaddr") for host in str(found.get(key) or "").split(",")
+        ]
         is_here = all(host.startswith("/") or host in {"", *_LOOPBACK} for host in hosts)
         if not is_here and "sslmode" not in found:
             found["sslmode"] = "verify-full"
@@ -122,6 +125,14 @@ def store_trouble(error: psycopg.Error) -> StoreUnavailableError | None:
     if isinstance(error, _TROUBLE):
         return StoreUnavailableError(words)
     return None
+
+
+def start_trouble(error: psycopg.Error) -> StoreUnavailableError:
+    """Return the store's word for what goes wrong before it is used."""
+    found = store_trouble(error) or StoreUnavailableError(said(error))
+    if not isinstance(found, DiskFullError) and trouble(str(found)).passes:
+        return StoreAwayError(str(found))
+    return found
 
 
 def is_refusal_to_wait(error: psycopg.Error) -> bool:

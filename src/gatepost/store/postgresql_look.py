@@ -1,7 +1,11 @@
-"""A look at a database that changes nothing: which server, which version of our tables."""
+"""A look at a database that changes nothing: which server, which version of our tables, and what of
+its state its operator should know.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final
 
 import psycopg
@@ -12,18 +16,52 @@ from gatepost.store.postgresql_connection import (
     begin,
     connect,
     discard,
-    said,
-    store_trouble,
+    start_trouble,
 )
 from gatepost.store.postgresql_schema import read_marks, refuse_newer, refuse_old_server
-from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.postgresql_watch import Watch
 from gatepost.store.rows import Row
 
+#: Seconds for all questions together.
+_PATIENCE: Final = 10.0
 #: Switched off, each of these loses committed rows with the power.
 _UNSAFE: Final = (
     b"SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"
     b" ORDER BY name"
 )
+#: Who copies the server's WAL, but for subscribers to single tables. Who may not look closer
+#: (pg_read_all_stats) sees that somebody is there, not whether a standby or a back-up.
+_STANDBYS: Final = b"""
+SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit'),
+    count(r.pid), count(r.pid) FILTER (WHERE r.sync_state IN ('sync', 'quorum')), count(r.state)
+FROM pg_stat_replication AS r
+WHERE coalesce(r.state, 'streaming') = 'streaming' AND NOT EXISTS
+    (SELECT 1 FROM pg_replication_slots AS s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
+"""
+
+
+class Way(StrEnum):
+    """How safe the way to the server is from others. CLEAR: anybody on it reads along; UNPROVEN:
+    under TLS, but who answers may be anybody; PROVEN; OWN: it does not leave this machine.
+    """
+
+    CLEAR = "clear"
+    UNPROVEN = "unproven"
+    PROVEN = "proven"
+    OWN = "own"
+
+
+class Copies(StrEnum):
+    """What a commit says about standbys. NONE: there are none, or we are not told; WAITS: it waits
+    for one; LATE: it does not wait for those that are there; LOCAL: it would wait, but
+    synchronous_commit says "local"; MISSING: it waits for one, and none is there.
+    """
+
+    NONE = "none"
+    WAITS = "waits"
+    LATE = "late"
+    LOCAL = "local"
+    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +74,75 @@ class Seen:
     version: int
     rows: Sequence[Row]
     unsafe: tuple[str, ...] = ()
+    way: Way = Way.OWN
+    copies: Copies = Copies.NONE
 
 
-def look(address: Address, question: str) -> Seen:
-    """Return what is there; `question` is asked where our tables are.
+def look(address: Address, question: str, patience: float = _PATIENCE) -> Seen:
+    """Return what is there; `question` is asked where our tables are. Each host gets some seconds to
+    let us in, and all questions together `patience` seconds.
 
     Raises:
         NewerDatabaseError: this program is too old for it.
-        StoreUnavailableError: it cannot be reached, does not let us in, or is too old.
+        StoreAwayError: nobody answers, or not yet.
+        StoreUnavailableError: it does not let us in, or is too old.
 
     """
     connection: Connection | None = None
+    watch = Watch()
     try:
         connection = connect(address)
-        refuse_old_server(connection)
-        begin(connection, readable_only=True)
-        marks = read_marks(connection)
-        refuse_newer(marks)
-        rows = connection.execute(question.encode()).fetchall() if marks.version else []
-        unsafe = tuple(name for (name,) in connection.execute(_UNSAFE))
-        number = connection.info.server_version
-        return Seen(f"{number // 10_000}.{number % 10_000}", marks.version, rows, unsafe)
+        with watch.over(connection, patience):
+            return _seen(connection, address, question)
     except psycopg.Error as error:
-        raise (store_trouble(error) or StoreUnavailableError(said(error))) from error
+        raise start_trouble(error) from error
     finally:
+        watch.close()
         discard(connection)
+
+
+def _seen(connection: Connection, address: Address, question: str) -> Seen:
+    refuse_old_server(connection)
+    begin(connection, readable_only=True)
+    marks = read_marks(connection)
+    refuse_newer(marks)
+    rows = connection.execute(question.encode()).fetchall() if marks.version else []
+    unsafe = tuple(name for (name,) in connection.execute(_UNSAFE))
+    number = connection.info.server_version
+    names, commits, followers, waited_for, told = connection.execute(_STANDBYS).fetchall()[0]
+    copies = copies_of(names, commits, followers, waited_for if told else None)
+    server = f"{number // 10_000}.{number % 10_000}"
+    return Seen(server, marks.version, rows, unsafe, _way(connection, address), copies)
+
+
+def copies_of(names: str, commits: str, followers: int, waited_for: int | None) -> Copies:
+    """Return what a commit says about standbys.
+
+    Args:
+        names: synchronous_standby_names.
+        commits: synchronous_commit.
+        followers: how many copy the server's WAL.
+        waited_for: how many of them a commit waits for; None: it is not told.
+
+    """
+    if not names:
+        return Copies.LATE if followers else Copies.NONE
+    if commits == "local":
+        return Copies.LOCAL
+    if not followers or waited_for == 0:
+        return Copies.MISSING
+    return Copies.WAITS
+
+
+def _way(connection: Connection, address: Address) -> Way:
+    info, mode = connection.info, str(address.options().get("sslmode") or "")
+    return way_to(info.host, info.hostaddr, in_tls=connection.pgconn.ssl_in_use, sslmode=mode)
+
+
+def way_to(host: str, at: str, *, in_tls: bool, sslmode: str) -> Way:
+    """Return how safe the way is to a host, found at an IP address ("": by a local socket)."""
+    if host.startswith(("/", "@")) or not at or ip_address(at).is_loopback:
+        return Way.OWN
+    if not in_tls:
+        return Way.CLEAR
+    return Way.PROVEN if sslmode == "verify-full" else Way.UNPROVEN

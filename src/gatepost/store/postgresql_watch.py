@@ -41,14 +41,33 @@ class Watch:
         `patience` is for what may take longer than all else.
         """
         key = object()
-        end = time.monotonic() + (self._patience if patience is None else patience)
+        seconds = self._patience if patience is None else patience
         with self._lock:
-            self._under_way[key] = (connection, end)
+            self._under_way[key] = (connection, time.monotonic() + seconds)
         try:
             yield
+        except psycopg.Error as error:
+            if self._ended(key):
+                msg = f"no answer within {seconds:g} s"
+                raise psycopg.OperationalError(msg) from error
+            raise
         finally:
-            with self._lock:
-                self._under_way.pop(key, None)
+            self._ended(key)
+
+    def _ended(self, key: object) -> bool:
+        """Watch over something no longer; tell whether its time had been up."""
+        with self._lock:
+            return self._under_way.pop(key, None) is None
+
+    def hurry(self, patience: float) -> None:
+        """Let nothing take longer than so many seconds from now on: who waits has given up, or
+        wants to end.
+        """
+        soon = time.monotonic() + patience
+        with self._lock:
+            self._patience = min(self._patience, patience)
+            for key, (connection, end) in self._under_way.items():
+                self._under_way[key] = (connection, min(end, soon))
 
     def close(self) -> None:
         """End the thread; blocks until it has."""

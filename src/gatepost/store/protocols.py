@@ -42,6 +42,10 @@ class StoreUnavailableError(Exception):
     """The store cannot be used now: locked, gone, read-only or broken. Worth a try later."""
 
 
+class StoreAwayError(StoreUnavailableError):
+    """Nobody answers for the store, or not yet: it may come by itself."""
+
+
 class DiskFullError(StoreUnavailableError):
     """No space (or no inode) left, or less than the reserve we keep."""
 
