@@ -28,7 +28,8 @@ class MemoryPresences:
         one, now, former = announcement, self.time(), self.presence_rows.get(announcement.worker)
         since = now if former is None else former.since
         said = (one.worker, one.node, one.home, one.version, one.addresses)
-        self.presence_rows[one.worker] = Presence(*said, since, now, one.at - now)
+        row = Presence(*said, since, now, one.at - now, sources=one.sources)
+        self.presence_rows[one.worker] = row
         return Beat(now) if former is None else Beat(now, former.heard_at, former.lost)
 
     def bury(self, silent_for: timedelta) -> list[Presence]:

@@ -13,6 +13,7 @@ from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
 from gatepost.store.destinations import Walked
 from gatepost.store.later import LEAST_COUNTED
+from gatepost.store.pools import ANY_NODE
 from gatepost.store.protocols import (
     ContentDamagedError,
     DueNotice,
@@ -22,11 +23,12 @@ from gatepost.store.protocols import (
     Settlement,
     StoreUnavailableError,
 )
+from tests.memory_pools import MemoryPools
 from tests.memory_presences import MemoryPresences
 from tests.memory_quotas import MemoryQuotas
 
 
-class MemoryTransaction(MemoryQuotas, MemoryPresences):
+class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
     """Reads and changes the tables at once; a job that raises is not undone."""
 
     def __init__(self) -> None:
@@ -48,8 +50,11 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences):
             raise ContentDamagedError("checksum")
         return self.contents.get(submission_id)
 
-    def next_due_at(self, lanes: Iterable[Lane] = LANES) -> datetime | None:
-        rows = [d for d in self.delivery_rows.values() if d.lane in tuple(lanes)]
+    def next_due_at(
+        self, lanes: Iterable[Lane] = LANES, pools: Sequence[str] = ANY_NODE
+    ) -> datetime | None:
+        wanted = tuple(lanes)
+        rows = [d for d in self.delivery_rows.values() if d.lane in wanted and d.pool in pools]
         due = [d.next_attempt_at for d in rows if d.state == "due"]
         due += [self.leases[d.id][1] for d in rows if d.state == "leased"]
         return min(due, default=None)
@@ -99,18 +104,29 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences):
         for d in sorted(self.delivery_rows.values(), key=lambda d: d.next_attempt_at):
             is_due = d.state is DeliveryState.DUE and d.next_attempt_at <= now
             is_left = ended and d.state is DeliveryState.LEASED and self.leases[d.id][1] <= now
-            if is_due or is_left:
+            if (is_due or is_left) and d.pool in lease.pools:
                 ready[d.lane].append(d.id)
         room = {lane: limit if within is None else within.get(lane, 0) for lane in LANES}
         dealt = deal(limit, {lane: min(len(ids), room[lane]) for lane, ids in ready.items()})
         ids = [i for lane in LANES for i in ready[lane][: dealt[lane]]]
         return [self._lease(i, lease) for i in ids]
 
-    def due_destinations(self, lane: Lane, now: datetime, *, after: str, limit: int) -> Walked:
+    def due_destinations(
+        self,
+        lane: Lane,
+        now: datetime,
+        *,
+        after: str,
+        limit: int,
+        pools: Sequence[str] = ANY_NODE,
+    ) -> Walked:
         waiting = [
             (d.destination, d.next_attempt_at <= now)
             for d in self.delivery_rows.values()
-            if d.state is DeliveryState.DUE and d.lane is lane and d.destination > after
+            if d.state is DeliveryState.DUE
+            and d.lane is lane
+            and d.destination > after
+            and d.pool in pools
         ]
         names = sorted({name for name, _ in waiting})[:limit]
         due = tuple(name for name in names if (name, True) in waiting)
@@ -127,6 +143,7 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences):
                     d.id
                     for d in rows
                     if d.state is DeliveryState.DUE
+                    and d.pool in lease.pools
                     and d.next_attempt_at <= now
                     and (d.lane, d.destination) == (lane, name)
                 ]
@@ -137,7 +154,11 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences):
         self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
     ) -> list[Leased]:
         rows = self.delivery_rows.values()
-        ended = [d.id for d in rows if d.state == "leased" and self.leases[d.id][1] <= now]
+        ended = [
+            d.id
+            for d in rows
+            if d.state == "leased" and self.leases[d.id][1] <= now and d.pool in lease.pools
+        ]
         return [self._lease(i, lease) for i in ended[:limit]]
 
     def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:

@@ -80,6 +80,8 @@ class Sink:
         self.most_sessions = 0
         self.messages: list[Message] = []
         self.commands: dict[int, list[str]] = defaultdict(list)
+        #: From which address each session came.
+        self.peers: dict[int, str] = {}
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -125,6 +127,7 @@ class Sink:
         self.sessions += 1
         self.open_sessions += 1
         self.most_sessions = max(self.most_sessions, self.open_sessions)
+        self.peers[number] = writer.get_extra_info("peername")[0]
         try:
             await self._note()
             await _Session(self, reader, writer, number).run()

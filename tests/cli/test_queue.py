@@ -126,7 +126,7 @@ def test_a_row_has_the_delivery_and_what_names_its_message() -> None:
     assert set(row) == {
         "id", "message", "recipient", "destination", "state", "attempts", "next_attempt_at",
         "expires_at", "reason", "last_outcome", "from", "account", "message_id", "size",
-        "received_at", "release_at", "lane", "notify", "orcpt",
+        "received_at", "release_at", "lane", "pool", "notify", "orcpt",
     }  # fmt: skip
     assert datetime.fromisoformat(row["next_attempt_at"]) > datetime.now(UTC)
 

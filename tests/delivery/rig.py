@@ -14,12 +14,14 @@ from gatepost.delivery.deliver import DeliverySetup, set_up_delivery
 from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.routing import Routing
 from gatepost.delivery.scheduler import Scheduler
+from gatepost.egress.sources import Sources
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import Lane
 from gatepost.model.route import ClientCertificate, Via
 from gatepost.model.settings import RetrySettings
+from gatepost.model.source import Source
 from gatepost.model.submission import Submission
 from gatepost.net.address import SocketAddress
 from gatepost.net.clock import new_identifier, now
@@ -60,6 +62,9 @@ class Rig:
     listeners: tuple[SocketAddress, ...] = ()
     patience: dict[Phase, float] = field(default_factory=dict)
     store: Any = field(default_factory=MemoryStore)
+    #: What is called from, and which addresses the machine lacks.
+    egress: tuple[Source, ...] = ()
+    absent: set[str] = field(default_factory=set)
     #: Whether no neighbour can hold this worker for lost.
     heard: bool = True
     #: Whether the time of day leapt a moment ago.
@@ -75,6 +80,9 @@ class Rig:
         self.notifier = Notifier(self.store, "relay.test", self._accept_return, now=now)
         self.settler.listen(self.notifier.heard)
         bounds = replace(self.bounds, patience={**PATIENCE, **self.patience})
+        self.sources = Sources(
+            self.egress, self.store, has=lambda address: address not in self.absent
+        )
         setup = DeliverySetup(
             store=self.store,
             worker=WorkerId("node/boot/0"),
@@ -88,6 +96,7 @@ class Rig:
             sign_again=self._sign_again,
             bounds=bounds,
             mx_port=self.mx_port,
+            sources=self.sources,
             is_heard=lambda: self.heard,
             leapt_within=lambda _: self.leapt,
         )
@@ -148,6 +157,7 @@ class Rig:
         needs: Mapping[str, bool] = MappingProxyType({}),
         lane: Lane = Lane.TRANSACTIONAL,
         wishes: RecipientWishes = NO_WISHES,
+        pool: str = "",
         **more: Any,
     ) -> list[DeliveryId]:
         """Accept one message, and hand it over; return its deliveries' ids."""
@@ -170,10 +180,13 @@ class Rig:
                 expires_at=at + give_up,
                 lane=lane,
                 wishes=wishes,
+                pool=pool,
             )
             for path in forward_paths
         ]
-        lease = self.scheduler.lease(lane, deliveries[0].destination) if hand_over else None
+        lease = None
+        if hand_over:
+            lease = self.scheduler.lease(lane, deliveries[0].destination, {pool})
         leased = await self.store.write(
             lambda t: t.add_deliveries(submission, deliveries, lease), (submission.id, [content])
         )

@@ -34,6 +34,7 @@ from tests.store import (
     test_foreign_uses,
     test_histories,
     test_kept_keys,
+    test_pools,
     test_presences,
     test_quotas,
     test_suppressions,
@@ -170,6 +171,7 @@ def _rest(transaction: Transaction) -> None:
     transaction.put_tally(tally, NOON)
     transaction.put_quota_lease(test_quotas.lease())
     transaction.beat(test_presences.said())
+    transaction.put_pause(test_pools.PAUSE)
 
 
 def write_present() -> None:

@@ -124,15 +124,17 @@ async def test_a_success_is_owed_like_a_return(store) -> None:  # noqa: F811
 async def test_finding_what_is_due_is_answered_by_the_index(tmp_path: Path) -> None:
     opened = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
     from gatepost.store import sqlite_transaction as its
+    from gatepost.store.pools import of_each
 
     def plan(reading, sql, *bindings) -> str:
         return " | ".join(row[3] for row in reading.rows(f"EXPLAIN QUERY PLAN {sql}", bindings))
 
-    ready = await opened.read(lambda r: plan(r, its._READY, 0, 0, 1, 9))
-    counted = await opened.read(lambda r: plan(r, its._HOW_MANY, 0, 1, 9))
-    assert "USING INDEX delivery_ready (state=? AND lane=? AND ready_at<?)" in ready
+    ready = await opened.read(lambda r: plan(r, its._READY, 0, 0, "", 1, 9))
+    counted = await opened.read(lambda r: plan(r, of_each(its._HOW_MANY, 1, after=3), 0, 1, 9, ""))
+    assert "USING INDEX delivery_next (state=? AND lane=? AND pool=? AND ready_at<?)" in ready
     assert "B-TREE" not in ready
-    assert counted.count("COVERING INDEX delivery_ready (state=? AND lane=? AND ready_at<?)") == 3
+    found = "COVERING INDEX delivery_next (state=? AND lane=? AND pool=? AND ready_at<?)"
+    assert counted.count(found) == 3
     await opened.close()
 
 

@@ -10,6 +10,7 @@ from gatepost.cli import (
     account_grants,
     account_lane,
     account_limit,
+    account_pool,
 )
 from gatepost.cli.account_lane import LaneChoice, LaneOption, lane_of
 from gatepost.cli.account_verbs import (
@@ -44,6 +45,7 @@ app.add_typer(account_app_password.app, name="app-password")
 app.add_typer(account_certificate.app, name="certificate")
 account_grants.register(app)
 account_lane.register(app)
+account_pool.register(app)
 app.command("limit")(account_limit.limit)
 
 CramMd5 = Annotated[

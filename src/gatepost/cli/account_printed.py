@@ -24,6 +24,8 @@ def print_holder(holder: Holder | Guest) -> None:
         say(f"may write to {', '.join(account.recipients)}")
     if account.lane:
         say(f"lane         {account.lane.value}")
+    if account.pool:
+        say(f"pool         {account.pool}")
     say(f"added        {account.created_at:%Y-%m-%d %H:%M:%S} UTC")
     if account.app_passwords_only:
         say("logs in      with app passwords only")

@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "domain": "Whose mail is signed: add, list, show, check, rotate-key, remove.",
     "queue": "What waits: list, show, hold, release, retry, cancel, verify.",
     "store": "The database when it is damaged: repair.",
+    "egress": "Source addresses that mail leaves from: list, pause, resume.",
     "suppression": "Whom no mail is sent to any more: add, remove, list, import, rule.",
     "api-key": "Keys of programs that use the HTTP API: add, list, revoke.",
     "node": "The nodes that share a store: list.",

@@ -1,7 +1,7 @@
 """What the verbs of `gatepost domain` share: the store, the master key, what is printed."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Where a command remembers what nodes call from.
+_SOURCES: Final = "gatepost.sources"
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help='The domain, say "example.com".')]
 
 
@@ -26,6 +29,7 @@ def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
     from gatepost.identity.master_key import MasterKeyError  # noqa: PLC0415
     from gatepost.operate.accounts import AccountError, NoSuchAccountError  # noqa: PLC0415
     from gatepost.operate.domain_claims import NoSuchClaimError  # noqa: PLC0415
+    from gatepost.operate.domain_records import announced_sources  # noqa: PLC0415
     from gatepost.operate.domains import (  # noqa: PLC0415
         DomainError,
         DomainExistsError,
@@ -33,8 +37,12 @@ def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
         StillNeededError,
     )
 
+    async def noting_sources(store: "Store") -> T:
+        ctx.meta[_SOURCES] = await store.read(announced_sources)
+        return await work(store)
+
     try:
-        return run_with_store(ctx, work)
+        return run_with_store(ctx, noting_sources)
     except (
         DomainExistsError,
         NoSuchAccountError,
@@ -68,10 +76,12 @@ def by() -> "By":
 
 
 def sending(ctx: typer.Context) -> "Sending":
-    """Return what records depend on besides the domain."""
+    """Return what records depend on besides the domain; what other nodes call from is known once
+    `run` has opened the store.
+    """
     from gatepost.operate.domain_records import sending_from  # noqa: PLC0415
 
-    return sending_from(load_settings(ctx))
+    return sending_from(load_settings(ctx), ctx.meta.get(_SOURCES, ()))
 
 
 def print_domain(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from gatepost.cli.context import Json, print_json, print_table, run_with_store
+from gatepost.cli.context import Json, print_json, print_table, run_with_store, say_error
 
 if TYPE_CHECKING:
     from gatepost.operate.nodes import NodeRow
@@ -35,6 +35,10 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
         return
     columns = ("NODE", "STATE", "VERSION", "SINCE", "HEARD", "PROCESSES", "LEASED", "CLOCK")
     print_table(columns, list(map(_cells, found)), empty="No node runs.")
+    for row in found:
+        if row.shared:
+            words = f"{row.name}: source address {', '.join(row.shared)} is at another node, too"
+            say_error(words)
 
 
 def _cells(row: "NodeRow") -> tuple[str, ...]:

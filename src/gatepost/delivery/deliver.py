@@ -1,6 +1,6 @@
 """Puts rooms 5 to 7 together for one worker: what `node` calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,11 +11,14 @@ from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
-from gatepost.delivery.parcel import Item
+from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.pool import Pool, SiteQueue
 from gatepost.delivery.routing import Routing
-from gatepost.delivery.scheduler import Parts, Scheduler
+from gatepost.delivery.scheduler import Scheduler
+from gatepost.delivery.scheduler_parts import Parts
+from gatepost.delivery.site import Site
 from gatepost.delivery.transfer import Courier, Room7
+from gatepost.egress.sources import Sources
 from gatepost.model.ids import WorkerId
 from gatepost.net.clock import Entropy, leapt_within, now
 from gatepost.net.deadlines import Deadlines
@@ -31,7 +34,7 @@ class DeliverySetup:
     `contexts(verified, shown)` returns a client's TLS context (asked once for each), `files` runs
     what blocks (maildirs), `sign_again` signs content that was changed for a next hop.
     `mx_port` differs from 25 in tests and rehearsals only; `local_exchangers`: an MX may lead to
-    this machine. `is_heard` tells whether no neighbour
+    this machine. `sources` are what is called from; None: the system chooses. `is_heard` tells whether no neighbour
     can hold this worker for lost.
     """
 
@@ -48,6 +51,7 @@ class DeliverySetup:
     bounds: Bounds = field(default_factory=Bounds)
     mx_port: int = SMTP_PORT
     local_exchangers: bool = True
+    sources: Sources | None = None
     is_heard: Callable[[], bool] = lambda: True
     now: Callable[[], datetime] = now
     leapt_within: Callable[[float], bool] = leapt_within
@@ -63,9 +67,15 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
     bounds = setup.bounds
     scheduler: Scheduler | None = None
 
+    sources = setup.sources or Sources((), setup.store)
+
     def release(items: list[Item], reason: str) -> None:
         if scheduler is not None:
             scheduler.release(items, reason)
+
+    def place_anew(site: Site, parcels: Sequence[Parcel]) -> None:
+        if scheduler is not None:
+            scheduler.place_anew(site, parcels)
 
     room = Room7(
         store=setup.store,
@@ -75,6 +85,8 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         chance=setup.entropy.generator(),
         settle=setup.settler.settle,
         release=lambda items, reason: release(list(items), reason),
+        place_anew=place_anew,
+        source_missing=sources.missing,
         sign_again=setup.sign_again,
         now=setup.now,
         is_heard=setup.is_heard,
@@ -95,7 +107,8 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
                 Exchangers(setup.mx_port, local=setup.local_exchangers),
                 time=time,
             ),
-            pool=Pool(bounds, serve),
+            pool=Pool(bounds, serve, place_anew),
+            sources=sources,
             attempts=attempts,
             settler=setup.settler,
             bounds=bounds,

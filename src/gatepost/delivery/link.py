@@ -19,7 +19,7 @@ from gatepost.net.certificate import CertificateInvalidError
 from gatepost.net.channel_facts import channel_facts
 from gatepost.net.connection import Connection, ConnectionLostError, DeadlineError
 from gatepost.net.deadlines import Deadlines
-from gatepost.net.dialer import DialFailedError, dial
+from gatepost.net.dialer import DialFailedError, SourceMissingError, dial
 from gatepost.net.tls_channel import TlsFailedError
 from gatepost.returns.outcome import (
     LOGIN_FAILED,
@@ -85,15 +85,15 @@ class Link:
     """A session that is ready for transactions. Made by `open_link`."""
 
     __slots__ = (
-        "_around", "_connection", "_loop", "_session", "_shown", "_slow", "_spoken", "_target"
+        "_around", "_call", "_connection", "_loop", "_session", "_shown", "_slow", "_spoken"
     )  # fmt: skip
 
     def __init__(
-        self, connection: Connection, session: ClientSession, target: Target, around: Surroundings
+        self, connection: Connection, session: ClientSession, call: "Call", around: Surroundings
     ) -> None:
         self._connection = connection
         self._session = session
-        self._target = target
+        self._call = call
         self._around = around
         self._loop = asyncio.get_running_loop()
         self._slow = False
@@ -106,7 +106,8 @@ class Link:
         if self._spoken is None:
             tls = self._connection.tls
             words = f"{tls.version} {tls.cipher}" if tls else ""
-            self._spoken = Spoken(self._target.name, str(self._target.address), words)
+            target = self._call.target
+            self._spoken = Spoken(target.name, str(target.address), words, self._call.source or "")
         return self._spoken
 
     @property
@@ -226,7 +227,7 @@ class Link:
 
     async def _shake_hands(self, *, verify: bool) -> None:
         self._connection.deadline = self._loop.time() + self._around.bounds.handshake
-        name = self._target.name
+        name = self._call.target.name
         if self._connection.unread:
             words = "octets came before the TLS handshake"
             raise LinkFailedError(deferred(TLS_FAILED, words, self.spoken))
@@ -250,9 +251,9 @@ class Link:
             raise LinkFailedError(deferred(TLS_MISSING, "no login without TLS", self.spoken))
         token = await self._token(login)
         credentials = ClientCredentials(
-            login.username, login.password.reveal(), token, self._target.address.port
+            login.username, login.password.reveal(), token, self._call.target.address.port
         )
-        facts = channel_facts(self._connection, hostname=self._target.name)
+        facts = channel_facts(self._connection, hostname=self._call.target.name)
         self._session.log_in_as(credentials, facts, mechanism=login.mechanism)
         match await self._next():
             case LoggedIn():
@@ -329,18 +330,34 @@ class Link:
             connection.abort()
 
 
-async def open_link(site: Site, target: Target, around: Surroundings, *, use_tls: bool) -> Link:
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Whom to call, from which IP address of ours (None: the system's choice), and by which name."""
+
+    target: Target
+    source: str | None
+    name: str
+
+
+async def open_link(site: Site, call: Call, around: Surroundings, *, use_tls: bool) -> Link:
     """Return a session with one address.
 
     Raises:
         LinkFailedError: there is none.
+        SourceMissingError: this machine does not have the address to call from.
 
     """
-    spoken = Spoken(target.name, str(target.address))
+    target = call.target
+    spoken = Spoken(target.name, str(target.address), source=call.source or "")
     try:
         connection = await dial(
-            target.address, timeout=around.bounds.dial, deadlines=around.deadlines
+            target.address,
+            source=call.source,
+            timeout=around.bounds.dial,
+            deadlines=around.deadlines,
         )
+    except SourceMissingError:
+        raise
     except DialFailedError as trouble:
         raise LinkFailedError(
             deferred(NO_CONNECTION, f"no connection: {trouble.reason}", spoken)
@@ -352,8 +369,8 @@ async def open_link(site: Site, target: Target, around: Surroundings, *, use_tls
         )
     dialect = Dialect.LMTP if site.kind is Kind.LMTP else Dialect.SMTP
     channel = Channel.TLS if site.tls is TlsMode.IMPLICIT else Channel.CLEAR
-    session = ClientSession(around.ourselves.hostname, dialect, channel)
-    link = Link(connection, session, target, around)
+    session = ClientSession(call.name, dialect, channel)
+    link = Link(connection, session, call, around)
     try:
         await link.begin(site, use_tls=use_tls)
     except BaseException:

@@ -16,6 +16,7 @@ from gatepost.delivery.site import Host, Kind, Site, without_us
 from gatepost.model.delivery import Outcome
 from gatepost.model.route import TlsMode, UpstreamLogin, Via, ViaLmtp, ViaMaildir, ViaMx, ViaSmtp
 from gatepost.net.address import SocketAddress
+from gatepost.net.dialer import has_address
 from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError, Resolver
 from gatepost.returns.outcome import (
     DNS_TROUBLE,
@@ -61,9 +62,10 @@ class Ourselves:
         on which we listen at all its addresses."""
         if peer in self.listeners:
             return True
-        return local.host == peer.host and any(
-            SocketAddress(wildcard, peer.port) in self.listeners for wildcard in _WILDCARDS
-        )
+        if not any(SocketAddress(name, peer.port) in self.listeners for name in _WILDCARDS):
+            return False
+        # Where the source was chosen, a machine calls itself from another address than it calls.
+        return local.host == peer.host or has_address(peer.host)
 
 
 @dataclass(frozen=True, slots=True)

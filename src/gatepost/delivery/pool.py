@@ -1,4 +1,5 @@
-"""Who serves a site: its queue of parcels and a bounded number of connections, each one task.
+"""Who serves a site from a source: its queue of parcels, and a bounded number of connections, each
+one task. Providers count by source address, so whatever is bounded is so for each.
 
 Connections appear while parcels wait and the bounds allow it, take parcels until nothing is left,
 wait a while for more, and go. Nothing here belongs to one message: no task, no timer.
@@ -14,6 +15,7 @@ from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.site import Kind, Site
 from gatepost.model.ids import SubmissionId
 from gatepost.model.lane import Lane
+from gatepost.model.source import Source
 from gatepost.net.address import SocketAddress
 
 #: Serves one connection of a site until there is nothing left to do.
@@ -21,10 +23,12 @@ Serve = Callable[["SiteQueue"], Coroutine[None, None, None]]
 
 
 class SiteQueue:
-    """What waits for one site, and the connections that serve it."""
+    """What waits for one site and leaves from one source, and the connections that serve it."""
 
-    def __init__(self, site: Site, bounds: Bounds) -> None:
+    def __init__(self, site: Site, bounds: Bounds, source: Source | None = None) -> None:
         self.site = site
+        #: From where its connections come; None: as the system chooses.
+        self.source = source
         self.bounds = bounds
         #: Addresses whose STARTTLS does not work: they get clear text for as long as we talk.
         self.without_tls: set[SocketAddress] = set()
@@ -40,6 +44,8 @@ class SiteQueue:
         self._open: dict[SubmissionId, Parcel] = {}
         self._idle: deque[tuple[asyncio.Future[None], float]] = deque()
         self.closing = False
+        #: Closing, because its source may not be used any more as it was: another queue goes on.
+        self.retired = False
 
     def __len__(self) -> int:
         return len(self._parcels)
@@ -147,18 +153,26 @@ class SiteQueue:
 
 
 class Pool:
-    """All sites that this worker has to do with.
+    """All sites that this worker has to do with, once for each source.
 
     Args:
         bounds: see there.
         serve: what a connection's task runs.
+        place_anew: told of parcels that were put back where nobody serves any more.
 
     """
 
-    def __init__(self, bounds: Bounds, serve: Serve) -> None:
+    def __init__(
+        self,
+        bounds: Bounds,
+        serve: Serve,
+        place_anew: Callable[[Site, Sequence[Parcel]], None] = lambda *_: None,
+    ) -> None:
         self._bounds = bounds
         self._serve = serve
+        self._place_anew = place_anew
         self._sites: dict[str, SiteQueue] = {}
+        self._retired: set[SiteQueue] = set()
         self._connections = 0
         self._waiting_for_room: deque[SiteQueue] = deque()
 
@@ -167,11 +181,18 @@ class Pool:
         """How many connections' tasks there are."""
         return self._connections
 
-    def add(self, site: Site, item: Item, pieces: Sequence[bytes] | None) -> Parcel | None:
-        """Queue one delivery for a site; return the parcel, if it began one."""
-        queue = self._sites.get(site.key)
+    def add(
+        self,
+        site: Site,
+        item: Item,
+        pieces: Sequence[bytes] | None,
+        source: Source | None = None,
+    ) -> Parcel | None:
+        """Queue one delivery for a site, to leave from a source; return the parcel, if it began one."""
+        key = _key(site, source)
+        queue = self._sites.get(key)
         if queue is None:
-            queue = self._sites[site.key] = SiteQueue(site, self._bounds)
+            queue = self._sites[key] = SiteQueue(site, self._bounds, source)
         elif not queue.tasks:
             queue.site = site  # hosts as they are now
         parcel = queue.add(item, pieces)
@@ -201,6 +222,22 @@ class Pool:
         for queue in list(self._sites.values()):
             queue.end_idle(now)
 
+    def retire(self, may_use: Callable[[Source], bool]) -> list[tuple[Site, Parcel]]:
+        """Let no connection take on more that comes from a source which may not be used any more;
+        return what waits there, with its site.
+        """
+        waiting: list[tuple[Site, Parcel]] = []
+        for key, queue in list(self._sites.items()):
+            if queue.source is None or may_use(queue.source):
+                continue
+            queue.closing = queue.retired = True
+            waiting += ((queue.site, parcel) for parcel in queue.claim_all())
+            queue.end_idle(float("inf"))
+            del self._sites[key]
+            if queue.tasks:
+                self._retired.add(queue)
+        return waiting
+
     def slow_sites(self, least: int) -> list[tuple[SiteQueue, int]]:
         """Return sites that hold more than they will send soon, and how many parcels too many.
 
@@ -226,7 +263,8 @@ class Pool:
 
     def tasks(self) -> list[asyncio.Task[None]]:
         """Return the tasks of all connections."""
-        return [task for queue in self._sites.values() for task in queue.tasks]
+        queues = (*self._sites.values(), *self._retired)
+        return [task for queue in queues for task in queue.tasks]
 
     def _ended(self, queue: SiteQueue, task: asyncio.Task[None]) -> None:
         self._connections -= 1
@@ -237,10 +275,17 @@ class Pool:
             )
         if len(queue) and not queue.closing:
             self.rouse(queue)  # what came while it took its leave
+        elif queue.retired and not queue.tasks:
+            self._retired.discard(queue)
+            self._place_anew(queue.site, queue.claim_all())
         elif queue.is_deserted:
-            self._sites.pop(queue.site.key, None)
+            self._sites.pop(_key(queue.site, queue.source), None)
         if self._waiting_for_room:
             self.rouse(self._waiting_for_room.popleft())
+
+
+def _key(site: Site, source: Source | None) -> str:
+    return site.key if source is None else f"{site.key} from {source.key}"
 
 
 def site_limit(site: Site, bounds: Bounds) -> int:

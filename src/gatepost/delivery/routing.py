@@ -4,11 +4,11 @@ Pure: names are looked up by `lookup`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from gatepost.model.delivery import DeliveryState
+from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.route import (
     ClientCertificate,
     RefreshGrant,
@@ -20,12 +20,14 @@ from gatepost.model.route import (
     ViaHold,
     ViaMaildir,
     ViaMx,
+    ViaSmtp,
 )
 from gatepost.model.secret import Secret
 from gatepost.model.settings import RefreshSettings, RouteSettings, Settings
+from gatepost.model.source import DEFAULT, SYSTEM
 from gatepost.model.via import parse_delivery_target, parse_pattern, parse_via
 from gatepost.wire.smtp.grammar import parse_path
-from gatepost.wire.values import value
+from gatepost.wire.values import changed, value
 
 _POSTMASTER: Final = "postmaster"
 _TO_MX: Final = ViaMx()
@@ -53,6 +55,10 @@ class Routing:
     routes: tuple[tuple[str, Via], ...]
     postmaster: str | None
     postmaster_directory: str
+    #: From which pool of source addresses mail leaves that names none: "" while any node may send it.
+    default_pool: str = ""
+    #: Whether any route names a pool.
+    names_pools: bool = False
 
     def hop(self, forward_path: str, destination: str) -> Hop:
         """Return where a delivery goes.
@@ -68,6 +74,23 @@ class Routing:
         """Return the state in which a new delivery to `destination` begins."""
         via = self.local.get(destination) or self._route(destination, holds=True)
         return DeliveryState.HELD if isinstance(via, ViaHold) else DeliveryState.DUE
+
+    def pooled(self, deliveries: tuple[Delivery, ...], asked: str | None) -> tuple[Delivery, ...]:
+        """Return deliveries in the pools from which they will leave: a route's, else the one that
+        their account asks for. What does not leave by SMTP is in none.
+        """
+        if asked is None and not self.default_pool and not self.names_pools:
+            return deliveries
+        return tuple(
+            changed(each, pool=pool) if (pool := self._pool(each.destination, asked)) else each
+            for each in deliveries
+        )
+
+    def _pool(self, destination: str, asked: str | None) -> str:
+        via = self.local.get(destination) or self._route(destination)
+        if not isinstance(via, ViaMx | ViaSmtp) or via.pool == SYSTEM:
+            return ""
+        return via.pool or asked or self.default_pool
 
     def _plain_hop(self, forward_path: str, destination: str) -> Hop:
         via = self.local.get(destination)
@@ -114,11 +137,18 @@ def build_routing(
     for name, via in local.items():
         if isinstance(via, ViaMaildir):
             local[name] = ViaMaildir(str(data_dir / via.directory))
+        elif isinstance(via, ViaSmtp):  # a server of ours, not the world
+            local[name] = replace(via, pool=SYSTEM)
     routes: list[tuple[str, Via]] = []
     for route in settings.routes:
         via = _via(route, read)
         routes.extend((parse_pattern(text), via) for text in route.match)
-    return Routing(local, tuple(routes), settings.postmaster, str(data_dir))
+    sources = [each.source for each in settings.egress]
+    default_pool = DEFAULT if any(DEFAULT in source.pools for source in sources) else ""
+    names_pools = any(route.pool for route in settings.routes)
+    return Routing(
+        local, tuple(routes), settings.postmaster, str(data_dir), default_pool, names_pools
+    )
 
 
 def _via(route: RouteSettings, read: Callable[[Path], str]) -> Via:
@@ -133,7 +163,8 @@ def _via(route: RouteSettings, read: Callable[[Path], str]) -> Via:
             certificate = ClientCertificate(read(route.client_certificate), key)
         token = _token(route, read)
         login = UpstreamLogin(route.username, Secret(password), route.mechanism, token, certificate)
-    return parse_via(route.via, tls=TlsMode(route.tls) if route.tls else None, login=login)
+    tls = TlsMode(route.tls) if route.tls else None
+    return parse_via(route.via, tls=tls, login=login, pool=route.pool)
 
 
 def _token(route: RouteSettings, read: Callable[[Path], str]) -> TokenSource | None:

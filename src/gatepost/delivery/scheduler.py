@@ -7,29 +7,34 @@ they are needed, and what cannot be sent before the worker stops is given back.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gatepost.delivery.attempts import Attempts
-from gatepost.delivery.bounds import Bounds
-from gatepost.delivery.lookup import Lookup, key_of
-from gatepost.delivery.parcel import Item, Shelf
-from gatepost.delivery.pool import Pool
-from gatepost.delivery.routing import Hop, Routing
+from gatepost.delivery.giving_back import give_back
+from gatepost.delivery.leaving import Leaving
+from gatepost.delivery.lookup import key_of
+from gatepost.delivery.parcel import Item, Parcel, Shelf
+from gatepost.delivery.routing import Hop
+from gatepost.delivery.scheduler_parts import Parts
 from gatepost.delivery.shares import Shares
 from gatepost.delivery.site import Site
 from gatepost.model.delivery import Leased, Outcome, OutcomeKind
-from gatepost.model.ids import DeliveryId, WorkerId
+from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.route import Via, ViaCapture, ViaDiscard
 from gatepost.queue.expiry import is_expired
 from gatepost.queue.lanes import has_room, room_for
 from gatepost.returns.outcome import LOCAL_TROUBLE, deferred
-from gatepost.returns.settle import Settler, earliest_retry
+from gatepost.returns.settle import earliest_retry
 from gatepost.returns.settlement import Result
-from gatepost.store.protocols import Held, Lease, Settlement, Store, StoreUnavailableError
+from gatepost.store.pools import ANY_NODE
+from gatepost.store.protocols import (
+    Held,
+    Lease,
+    Settlement,
+    StoreUnavailableError,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -40,31 +45,11 @@ _SLOW_PAUSE = timedelta(seconds=60)
 _STOPPED = "the worker that held it stopped"
 #: How often idle connections are looked at, in seconds.
 _TIDY = 1.0
-#: So long between tries to give back while the store is away, in seconds.
-_STORE_PAUSE = 1.0
 
 _SETTLED_AT_ONCE = {
     ViaCapture: Outcome(OutcomeKind.CAPTURED, status="2.0.0", text="captured"),
     ViaDiscard: Outcome(OutcomeKind.DISCARDED, status="2.0.0", text="discarded"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a scheduler is made of. `now` is UTC, `spread` a new number from 0.0 to 1.0."""
-
-    store: Store
-    worker: WorkerId
-    routing: Routing
-    lookup: Lookup
-    pool: Pool
-    attempts: Attempts
-    settler: Settler
-    bounds: Bounds
-    now: Callable[[], datetime]
-    spread: Callable[[], float]
-    #: Whether `now` leapt in the last so many seconds: a clock that was set is followed.
-    leapt_within: Callable[[float], bool]
 
 
 class Scheduler:
@@ -77,6 +62,7 @@ class Scheduler:
         self.routing = parts.routing
         self._lookup = parts.lookup
         self._pool = parts.pool
+        self._sources = parts.sources
         self._attempts = parts.attempts
         self._settler = parts.settler
         self._bounds = parts.bounds
@@ -96,6 +82,8 @@ class Scheduler:
         self._missed = set(LANES)
         self._due_at: datetime | None = None
         self._settler.listen(self._written)
+        self._leaving = Leaving(parts.pool, parts.sources, self._without_source)
+        self._sources.on_change(self._sources_changed)
 
     # -- what comes in
 
@@ -110,10 +98,17 @@ class Scheduler:
             return False
         return has_room(lane, self._bounds.held, len(self._items))
 
-    def lease(self, lane: Lane = Lane.TRANSACTIONAL, destination: str = "") -> Lease | None:
+    def lease(
+        self,
+        lane: Lane = Lane.TRANSACTIONAL,
+        destination: str = "",
+        pools: Collection[str] = ANY_NODE,
+    ) -> Lease | None:
         """Return what new mail is leased with to be handed over; None where there is no room, or
-        none for a destination that has enough in hand.
+        none for a destination that has enough in hand, or where it leaves from another node.
         """
+        if not self._sources.serves(pools):
+            return None
         if not self.room(lane):
             self._missed.add(lane)
             return None
@@ -177,7 +172,7 @@ class Scheduler:
             return
         found = self._lookup.known(item.hop)
         if isinstance(found, Site):
-            self._pool.add(found, item, pieces)
+            self._leaving.put(found, item, pieces)
             return
         key = key_of(item.hop)
         waiting = self._resolving.get(key)
@@ -196,7 +191,7 @@ class Scheduler:
         waiting = self._resolving.pop(key_of(hop), [])
         if isinstance(found, Site):
             for item, pieces in waiting:
-                self._pool.add(found, item, pieces)
+                self._leaving.put(found, item, pieces)
             return
         items = [item for item, _ in waiting]
         counted = found.kind is OutcomeKind.DEFERRED
@@ -213,6 +208,26 @@ class Scheduler:
         for item in items:
             self._settler.settle(Result(item.leased, found, attempted=counted))
 
+    def place_anew(self, site: Site, parcels: Sequence[Parcel]) -> None:
+        """Queue parcels again whose source may not be used any more."""
+        self._leaving.put_anew(site, parcels)
+
+    def _sources_changed(self) -> None:
+        self._leaving.change()
+        self.look()
+
+    def _without_source(self, items: list[Item], why: str) -> None:
+        """Give back what nothing can be called for from here now; it was not attempted."""
+        ours = [i for i in items if i.is_ours and self._items.get(i.id) is i]
+        self.release(items, "")
+        now = self._now()
+        for item in ours:
+            # What any node may send comes back to us: not at once.
+            comes_back = item.leased.delivery.pool in self._sources.pools
+            at = now + _SLOW_PAUSE if comes_back else now
+            unmade = (item.held,) if item.counted else ()
+            self._spawn(self._give_back([item.held], at, why, unmade))
+
     # -- what goes out
 
     def release(self, items: Sequence[Item], reason: str, after: timedelta | None = None) -> None:
@@ -226,21 +241,14 @@ class Scheduler:
             at = self._now() + (after or timedelta(0))
             self._spawn(self._give_back(ours, at, reason))
 
-    async def _give_back(self, held: list[Held], at: datetime, reason: str) -> None:
-        ends = self._loop.time() + self._bounds.lease
-        while True:
-            try:
-                await self._store.write(lambda transaction: transaction.give_back(held, at, reason))
-            except StoreUnavailableError as trouble:
-                if self._stopping.is_set() or self._loop.time() > ends:
-                    _log.warning(
-                        "%d deliveries wait for their leases to end: %s", len(held), trouble
-                    )
-                    return
-            else:
-                self.due_by(at)
-                return
-            await self._pause_or_stop(_STORE_PAUSE)
+    async def _give_back(
+        self, held: list[Held], at: datetime, reason: str, unmade: Sequence[Held] = ()
+    ) -> None:
+        lasting, stopping = self._bounds.lease, self._stopping
+        if await give_back(
+            self._store, held, at, reason, unmade=unmade, lasting=lasting, stopping=stopping
+        ):
+            self.due_by(at)
 
     def _written(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
         for one in settlements:
@@ -325,7 +333,8 @@ class Scheduler:
         room = room_for(self._bounds.held, len(self._items))
         lanes = [lane for lane in LANES if room[lane]]
         self._missed = {lane for lane in LANES if not room[lane]}
-        self._due_at = await self._store.read(lambda store: store.next_due_at(lanes))
+        pools = self._sources.pools
+        self._due_at = await self._store.read(lambda store: store.next_due_at(lanes, pools))
         now = self._now()
         if not anyway and (self._due_at is None or self._due_at > now):
             return
@@ -347,7 +356,7 @@ class Scheduler:
             self._missed.update(LANES)
             self._wake.set()
         elif leased:
-            self._due_at = await self._store.read(lambda store: store.next_due_at(lanes))
+            self._due_at = await self._store.read(lambda store: store.next_due_at(lanes, pools))
         self.take(leased, None)
 
     async def _pause(self) -> None:
@@ -407,7 +416,7 @@ class Scheduler:
     # -- small things
 
     def _lease(self) -> Lease:
-        return Lease(self._worker, self._now() + self._lease_length)
+        return Lease(self._worker, self._now() + self._lease_length, self._sources.pools)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

@@ -9,7 +9,7 @@ by its age but in turn from the others, a few of each.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -86,7 +86,7 @@ class Shares:
             )
             return Taken(leased, more=len(leased) >= limit)
         lanes = [lane for lane, left in room.items() if left]
-        walked = await store.read(lambda reading: self._walk(reading, lanes, now))
+        walked = await store.read(lambda reading: self._walk(reading, lanes, now, lease.pools))
         chosen: dict[Lane, list[str]] = {}
         for lane, (names, last) in walked.items():
             others = [name for name in names if (lane, name) not in crowd]
@@ -104,13 +104,15 @@ class Shares:
         return Taken(leased, more=bool(leased))
 
     def _walk(
-        self, reading: Reading, lanes: list[Lane], now: datetime
+        self, reading: Reading, lanes: list[Lane], now: datetime, pools: Sequence[str]
     ) -> dict[Lane, tuple[tuple[str, ...], str]]:
         found = {}
         for lane in lanes:
             after = self._after.get(lane, "")
-            walked = reading.due_destinations(lane, now, after=after, limit=_LOOKED_AT)
+            walked = reading.due_destinations(lane, now, after=after, limit=_LOOKED_AT, pools=pools)
             if not walked.due and after and not walked.last:  # from the beginning again
-                walked = reading.due_destinations(lane, now, after="", limit=_LOOKED_AT)
+                walked = reading.due_destinations(
+                    lane, now, after="", limit=_LOOKED_AT, pools=pools
+                )
             found[lane] = (walked.due, walked.last)
         return found

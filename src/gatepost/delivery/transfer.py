@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
@@ -23,13 +23,14 @@ from gatepost.delivery.fitting import (
     Unfit,
     fit,
 )
-from gatepost.delivery.link import Link, LinkFailedError, Surroundings, open_link
+from gatepost.delivery.link import Call, Link, LinkFailedError, Surroundings, open_link
 from gatepost.delivery.parcel import Item, Parcel, within
 from gatepost.delivery.pool import SiteQueue
-from gatepost.delivery.site import Kind, Target, targets
+from gatepost.delivery.site import Kind, Site, targets
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId
 from gatepost.model.route import TlsMode
+from gatepost.net.dialer import SourceMissingError
 from gatepost.queue.expiry import is_expired
 from gatepost.returns.outcome import (
     CONTENT_DAMAGED,
@@ -57,7 +58,9 @@ _AFTER_THE_FACT = frozenset({Phase.CONTENT, Phase.FINAL_DOT})
 
 @dataclass(frozen=True, slots=True)
 class Room7:
-    """What couriers share. `release` is told of items that end without an outcome; `now` is UTC.
+    """What couriers share. `release` is told of items that end without an outcome, `place_anew` of
+    parcels that another source has to send, `source_missing` of an address that this machine does
+    not have; `now` is UTC.
     `is_heard`: no neighbour can hold this worker for lost, and its leases for free.
     """
 
@@ -68,6 +71,8 @@ class Room7:
     chance: Random
     settle: Callable[[Result], None]
     release: Callable[[Sequence[Item], str], None]
+    place_anew: Callable[[Site, Sequence[Parcel]], None]
+    source_missing: Callable[[str], None]
     sign_again: SignAgain
     now: Callable[[], datetime]
     is_heard: Callable[[], bool]
@@ -131,6 +136,9 @@ class Courier:
     async def _carry_all(self, parcels: list[Parcel]) -> None:
         ready = await self._prepare(parcels)
         for position, (parcel, content) in enumerate(ready):
+            if self._queue.retired:
+                self._leave_to_another([p for p, _ in ready[position:]])
+                return
             if self._queue.closing:
                 rest = [i for p, _ in ready[position:] for i in p.items]
                 self._room.release(rest, "this worker is stopping")
@@ -150,6 +158,16 @@ class Courier:
             except LinkFailedError as failure:
                 await self._fail([p for p, _ in ready[position:]], failure.outcome)
                 return
+            except SourceMissingError:
+                self._leave_to_another([p for p, _ in ready[position:]])
+                return
+
+    def _leave_to_another(self, parcels: list[Parcel]) -> None:
+        """Give parcels to whoever serves the site from a source that may be used. An attempt that
+        was counted for them is the one that will be made there.
+        """
+        self._is_over = True
+        self._room.place_anew(self._queue.site, parcels)
 
     def _gives_way(self, ready: list[tuple[Parcel, Content]], position: int) -> bool:
         """Tell whether the rest of a claim is put back, because something more urgent came.
@@ -280,13 +298,17 @@ class Courier:
 
         Raises:
             LinkFailedError: none does. A temporary reason outweighs a permanent one.
+            SourceMissingError: this machine does not have the address to call from.
 
         """
-        site = self._queue.site
         failure: LinkFailedError | None = None
-        for target in targets(site.hosts, self._room.chance, self._queue.bounds.addresses):
+        for call in self._calls():
+            target = call.target
             try:
-                return await self._dial_one(target)
+                return await self._dial_one(call)
+            except SourceMissingError:
+                self._room.source_missing(call.source or "")
+                raise
             except LinkFailedError as this:
                 if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
                     failure = this
@@ -294,20 +316,40 @@ class Courier:
                 _log.exception("no session with %s", target.name)
                 if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
                     failure = LinkFailedError(_OUR_FAULT)
-        raise failure or LinkFailedError(deferred(NO_CONNECTION, "no address to call"))
+        raise failure or LinkFailedError(deferred(NO_CONNECTION, self._why_no_call()))
 
-    async def _dial_one(self, target: Target) -> Link:
-        queue = self._queue
+    def _calls(self) -> list[Call]:
+        """Return whom to call from where, in order; only by a version of IP that the source has."""
+        queue, hostname = self._queue, self._room.around.ourselves.hostname
+        source, most = queue.source, queue.bounds.addresses
+        if source is None:
+            chosen = targets(queue.site.hosts, self._room.chance, most)
+            return [Call(target, None, hostname) for target in chosen]
+        hosts = [
+            replace(host, addresses=tuple(a for a in host.addresses if source.for_peer(a)))
+            for host in queue.site.hosts
+        ]
+        chosen = targets(hosts, self._room.chance, most)
+        return [Call(t, source.for_peer(t.address.host), source.name) for t in chosen]
+
+    def _why_no_call(self) -> str:
+        if self._queue.source is None:
+            return "no address to call"
+        ours = " and ".join(self._queue.source.addresses)
+        return f"the next hop has no address of a version of IP that {ours} could call"
+
+    async def _dial_one(self, call: Call) -> Link:
+        queue, target = self._queue, call.target
         use_tls = queue.site.tls is not TlsMode.NEVER and target.address not in queue.without_tls
         if queue.site.kind is Kind.LMTP:
             use_tls = False
         try:
-            return await open_link(queue.site, target, self._room.around, use_tls=use_tls)
+            return await open_link(queue.site, call, self._room.around, use_tls=use_tls)
         except LinkFailedError as failure:
             if not failure.tls_only:
                 raise
         # Opportunistic: any delivery is better than none (RFC 7435), on a connection of its own.
-        link = await open_link(queue.site, target, self._room.around, use_tls=False)
+        link = await open_link(queue.site, call, self._room.around, use_tls=False)
         queue.without_tls.add(target.address)
         return link
 

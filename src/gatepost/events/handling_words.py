@@ -8,6 +8,8 @@ from gatepost.wire.smtp.notification import Notify, decode_xtext
 def handling_words(delivery: Delivery) -> str:
     """Return "lane bulk; its sender hears of success and failure"."""
     words = [f"lane {delivery.lane.value}"]
+    if delivery.pool:
+        words.append(f"pool {delivery.pool}")
     notify, orcpt = delivery.wishes.notify, delivery.wishes.orcpt
     if notify is not None:
         wanted = [

@@ -50,6 +50,7 @@ def about_delivery(
             "host": outcome.host,
             "address": outcome.address,
             "tls": outcome.tls,
+            "source": outcome.source,
         }
     told |= facts
     return Event(

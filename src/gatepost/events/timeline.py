@@ -208,6 +208,16 @@ def _hold(verb: str) -> "Callable[[Event, datetime], str]":
     return told
 
 
+def _egress(verb: str) -> "Callable[[Event, datetime], str]":
+    def told(event: Event, now: datetime) -> str:  # noqa: ARG001
+        facts = event.facts
+        by = f" by {facts['by']}" if facts.get("by") else ""
+        words = f"source address {facts.get('source', '')} {verb}{by}"
+        return _because(words, facts.get("reason"))
+
+    return told
+
+
 def _unlocked(event: Event, now: datetime) -> str:  # noqa: ARG001
     facts = event.facts
     by = f" by {facts['by']}" if facts.get("by") else ""
@@ -287,10 +297,11 @@ def _reply(facts: _Facts) -> str:
 
 def _by(facts: _Facts, preposition: str = "by") -> str:
     host, address = facts.get("host"), facts.get("address")
+    source = f" from {facts['source']}" if facts.get("source") else ""
     if not host and not address:
-        return ""
+        return source
     where = f"{host} [{_ip(str(address))}]{_port(str(address))}" if address and host else ""
-    return f" {preposition} {where or host or address}"
+    return f" {preposition} {where or host or address}{source}"
 
 
 def _to(facts: _Facts) -> str:
@@ -357,6 +368,8 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.DOMAIN_PROOF_MISSING: _proof("is gone from the DNS; it may send until {until}"),
     EventKind.DOMAIN_PROOF_LAPSED: _proof("stayed away: it may not send as it any more"),
     EventKind.SIGNATURE_BROKEN: _signature_broken,
+    EventKind.EGRESS_PAUSED: _egress("was paused"),
+    EventKind.EGRESS_RESUMED: _egress("sends again"),
     EventKind.WORKER_LOST: _worker_lost,
     EventKind.CLOCK_TURNED: _clock_turned,
 }

@@ -50,6 +50,8 @@ class Account:
     limits: Limits = ()
     #: None: served as transactional, and tried for `[retry] give_up`.
     lane: Lane | None = None
+    #: From which pool of source addresses its mail leaves; None: from the default one.
+    pool: str | None = None
     #: What the credential of this session may send as, of all that `senders` name; () for all.
     #: Of a session, never stored.
     narrowed: tuple[str, ...] = ()

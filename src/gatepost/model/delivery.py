@@ -44,7 +44,8 @@ class Outcome:
 
     `code` and `status` are the other side's (RFC 5321 §4.2, RFC 3463); code 0 where nobody
     answered, and then `status` is ours. `text` is one line, without secrets. `host` is the name of
-    the next hop, `address` its "ip:port", `tls` "TLSv1.3 TLS_AES_256_GCM_SHA384" or "".
+    the next hop, `address` its "ip:port", `tls` "TLSv1.3 TLS_AES_256_GCM_SHA384" or "". `source` is
+    our own IP address where it was chosen, "" where the system chooses.
     `reports`: the next hop was told the sender's wishes and reports on its own (RFC 3461 §5.2.1).
     `in_mailbox`: this was the last hop, not a relay (§5.2.3).
     """
@@ -58,6 +59,7 @@ class Outcome:
     tls: str = ""
     reports: bool = False
     in_mailbox: bool = False
+    source: str = ""
 
     @property
     def words(self) -> str:
@@ -72,8 +74,9 @@ class Delivery:
     `forward_path` is as given (local part untouched), domain in lower-case A-labels;
     `destination` is that domain, or the address literal with its brackets.
     `attempts` counts dialled attempts and alone drives retry; `leases` counts every lease
-    (decision 10). `reason` says why it waits, in words for a person. `lane` was fixed when the
-    message was accepted; `wishes` are what its sender asked to be told (RFC 3461).
+    (decision 10). `reason` says why it waits, in words for a person. `lane` and `pool` (of source
+    addresses; "" for none) were fixed when the message was accepted; `wishes` are what its sender
+    asked to be told (RFC 3461).
     """
 
     id: DeliveryId
@@ -90,6 +93,7 @@ class Delivery:
     warned: bool = False
     lane: Lane = Lane.TRANSACTIONAL
     wishes: RecipientWishes = NO_WISHES
+    pool: str = ""
 
 
 @value(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class EventKind(StrEnum):
     DOMAIN_PROOF_MISSING = "domain.proof_missing"
     DOMAIN_PROOF_LAPSED = "domain.proof_lapsed"
     SIGNATURE_BROKEN = "signature.broken"
+    EGRESS_PAUSED = "egress.paused"
+    EGRESS_RESUMED = "egress.resumed"
     WORKER_LOST = "worker.lost"
     CLOCK_TURNED = "clock.turned"
 
@@ -66,8 +68,8 @@ class EventKind(StrEnum):
 class Event:
     """One thing that happened, written in the transaction that made it happen.
 
-    `facts` are flat: "code", "status", "text", "host", "address", "tls", "recipient", "attempt",
-    "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size", "signed" (with
+    `facts` are flat: "code", "status", "text", "host", "address", "tls", "source" (our own
+    address), "recipient", "attempt", "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size", "signed" (with
     spaces between, the "domain/selector" of each signature), "spf", "dkim" and "dmarc" (each a
     result and what it is about), "alignment", "mend" …
     """

@@ -67,9 +67,11 @@ class UpstreamLogin:
 
 @dataclass(frozen=True, slots=True)
 class ViaMx:
-    """The recipient domain's own MX hosts (RFC 5321 §5.1)."""
+    """The recipient domain's own MX hosts (RFC 5321 §5.1), called from a pool's source addresses
+    ("": from those of the account's)."""
 
     tls: TlsMode = TlsMode.OPPORTUNISTIC
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class ViaSmtp:
     port: int
     tls: TlsMode = TlsMode.OPPORTUNISTIC
     login: UpstreamLogin | None = None
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

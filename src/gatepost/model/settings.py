@@ -19,6 +19,7 @@ from pydantic import (
 
 from gatepost.model import settings_checks as checks
 from gatepost.model import settings_directory_checks as directory_checks
+from gatepost.model import settings_egress_checks as egress_checks
 from gatepost.model.domain_name import (
     parse_address,
     parse_domain,
@@ -30,6 +31,7 @@ from gatepost.model.quantities import parse_rate, parse_size
 from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.section import Duration, LongDuration, Section
 from gatepost.model.settings_directory import DirectorySettings
+from gatepost.model.settings_egress import EgressSettings
 from gatepost.model.via import parse_pattern
 from gatepost.model.wrong import wrong
 
@@ -246,6 +248,7 @@ class RouteSettings(Section):
     oauth: RefreshSettings | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
+    pool: Annotated[str, AfterValidator(egress_checks.pool_or_system)] | None = None
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -258,6 +261,7 @@ class RouteSettings(Section):
             "client_key": self.client_key,
         }
         checks.route(self.via, self.tls, self.username, given)
+        egress_checks.route(self.via, self.pool)
         return self
 
 
@@ -372,6 +376,7 @@ class Settings(Section):
     inbound: InboundSettings = InboundSettings()
     alignment: AlignmentSettings = AlignmentSettings()
     routes: tuple[RouteSettings, ...] = ()
+    egress: Annotated[tuple[EgressSettings, ...], AfterValidator(egress_checks.once)] = ()
     retry: RetrySettings = RetrySettings()
     policy: PolicySettings = PolicySettings()
     domains: DomainsSettings = DomainsSettings()

@@ -22,7 +22,13 @@ _VIA: Final = ("mx", "smtp:HOST:PORT", "lmtp:HOST:PORT", "capture", "discard", "
 _TARGETS: Final = ("maildir:DIRECTORY", "lmtp:HOST:PORT", "smtp:HOST:PORT")
 
 
-def parse_via(text: str, *, tls: TlsMode | None = None, login: UpstreamLogin | None = None) -> Via:
+def parse_via(
+    text: str,
+    *,
+    tls: TlsMode | None = None,
+    login: UpstreamLogin | None = None,
+    pool: str | None = None,
+) -> Via:
     """Read a route's `via`; `tls` None means required with a login, else opportunistic.
 
     Raises:
@@ -35,7 +41,7 @@ def parse_via(text: str, *, tls: TlsMode | None = None, login: UpstreamLogin | N
         raise wrong(msg, "name the domain under [[local_domains]], which has mailboxes")
     via = _named(kind, bool(colon), rest, text, _VIA)
     if isinstance(via, ViaSmtp):
-        return ViaSmtp(via.host, via.port, _tls(tls, login), login)
+        return ViaSmtp(via.host, via.port, _tls(tls, login), login, pool or "")
     if login is not None:
         msg = f'"{text}" takes no login'
         raise wrong(msg, 'only "smtp:HOST:PORT" does')
@@ -43,11 +49,16 @@ def parse_via(text: str, *, tls: TlsMode | None = None, login: UpstreamLogin | N
         if tls is TlsMode.IMPLICIT:
             msg = '"implicit" TLS does not go with "mx"'
             raise wrong(msg, "port 25 begins in clear text: opportunistic or required")
-        return ViaMx(tls or TlsMode.OPPORTUNISTIC)
+        return ViaMx(tls or TlsMode.OPPORTUNISTIC, pool or "")
     if tls is not None:
         msg = f'"tls" does not go with "{text}"'
         raise wrong(msg, "remove it")
     return via
+
+
+def takes_pool(text: str) -> bool:
+    """Tell whether what a route's `via` says leaves by SMTP, from a source address."""
+    return text.strip().partition(":")[0] in {"mx", "smtp"}
 
 
 def parse_delivery_target(text: str) -> Via:

@@ -40,6 +40,10 @@ class DialFailedError(Exception):
         self.reason = reason
 
 
+class SourceMissingError(DialFailedError):
+    """This machine does not have the source address that was asked for; nobody was called."""
+
+
 async def dial(
     address: SocketAddress,
     *,
@@ -57,6 +61,7 @@ async def dial(
 
     Raises:
         DialFailedError: there is no connection, for the reason given.
+        SourceMissingError: this machine does not have `source`.
 
     """
     loop = asyncio.get_running_loop()
@@ -111,13 +116,32 @@ def _socket(address: SocketAddress, source: str | None) -> socket.socket:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source is not None:
-            if sys.platform == "linux":
-                sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((source, 0))
+            _bind(sock, source)
     except OSError as problem:
         sock.close()
+        if problem.errno == errno.EADDRNOTAVAIL:
+            raise SourceMissingError(
+                address, f"{source} is not an address of this machine"
+            ) from None
         raise DialFailedError(address, _words(problem)) from None
     return sock
+
+
+def has_address(address: str) -> bool:
+    """Tell whether this machine has an IP address that connections can come from."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            _bind(sock, address)
+    except OSError:
+        return False
+    return True
+
+
+def _bind(sock: socket.socket, source: str) -> None:
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source, 0))
 
 
 def _words(problem: OSError) -> str:

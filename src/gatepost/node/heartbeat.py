@@ -16,7 +16,7 @@ from gatepost.model.event import Event, EventKind, Fact
 from gatepost.net.clock import elapsed, follow
 from gatepost.net.clock import now as local_now
 from gatepost.queue.presence import EVERY, HEARD, SILENT, may_bury, steady_since
-from gatepost.store.presences import Announcement, Beat, Presence
+from gatepost.store.presences import Announced, Announcement, Beat, Presence
 from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
 
 _log = logging.getLogger(__name__)
@@ -43,11 +43,20 @@ class Heartbeat:
         store: where to.
         announcement: what to say; its time is filled in.
         shared: nodes share the store, so its clock is everybody's.
+        sources: from where this worker's node calls, as it is now.
 
     """
 
-    def __init__(self, store: Store, announcement: Announcement, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        announcement: Announcement,
+        *,
+        shared: bool = False,
+        sources: Callable[[], tuple[Announced, ...]] = tuple,
+    ) -> None:
         self._store = store
+        self._sources = sources
         self._announcement = announcement
         self._shared = shared
         self._steady: datetime | None = None
@@ -75,7 +84,7 @@ class Heartbeat:
             StoreUnavailableError: nobody heard.
 
         """
-        said = replace(self._announcement, at=local_now())
+        said = replace(self._announcement, at=local_now(), sources=self._sources())
         former, began = self._steady, elapsed()
         heard = await self._store.write(lambda transaction: _announce(transaction, said, former))
         beat, ended = heard.beat, elapsed()

@@ -12,6 +12,8 @@ from gatepost.delivery.deliver import DeliverySetup, set_up_delivery
 from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.routing import Routing, build_routing
 from gatepost.delivery.scheduler import Scheduler
+from gatepost.delivery.strays import Strays
+from gatepost.egress.sources import Sources
 from gatepost.events.record import Recorder
 from gatepost.identity.authenticate import Authenticator, build_authenticator
 from gatepost.identity.bearer import Tokens
@@ -39,7 +41,7 @@ from gatepost.node.heartbeat import Heartbeat
 from gatepost.operate.domain_check import check
 from gatepost.operate.domain_claims import look_again
 from gatepost.operate.domain_looks import Watch
-from gatepost.operate.domain_records import sending_from
+from gatepost.operate.domain_records import announced_sources, sending_from
 from gatepost.reception.accept import Acceptance, HandOver
 from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
@@ -87,9 +89,13 @@ class Parts:
     deadlines: Deadlines
     watch: Watch
     heartbeat: Heartbeat
+    sources: Sources
+    strays: Strays
 
 
-def build_parts(settings: Settings, store: Store, worker: WorkerId, heartbeat: Heartbeat) -> Parts:
+def build_parts(
+    settings: Settings, store: Store, worker: WorkerId, heartbeat: Heartbeat, sources: Sources
+) -> Parts:
     """Put a worker's parts together. Call it on the event loop."""
     directory = Directory(store)
     entropy = Entropy()
@@ -126,6 +132,7 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId, heartbeat: H
             bounds=DeliveryBounds(connections=outgoing(raise_limit())),
             entropy=entropy,
             local_exchangers=settings.dns.local_exchangers,
+            sources=sources,
             is_heard=heartbeat.is_heard,
         ),
         asyncio.get_running_loop().time,
@@ -176,14 +183,17 @@ def build_parts(settings: Settings, store: Store, worker: WorkerId, heartbeat: H
         deadlines=deadlines,
         watch=_watch(settings, store, master_key),
         heartbeat=heartbeat,
+        sources=sources,
+        strays=Strays(store, worker, settler, settings.retry.warn, now),
     )
 
 
 def _watch(settings: Settings, store: Store, master_key: MasterKey) -> Watch:
-    sending, resolver = sending_from(settings), resolver_from(settings.dns)
+    resolver = resolver_from(settings.dns)
 
     async def check_anew(domain: Domain) -> tuple[Finding, ...]:
         resolver.forget()
+        sending = sending_from(settings, await store.read(announced_sources))
         return await check(domain, sending, resolver, master_key)
 
     async def prove(domain: Domain) -> None:
@@ -207,6 +217,7 @@ def plain_acceptance(settings: Settings, store: Store, routing: Routing) -> Acce
         message_size=settings.limits.message_size,
         give_up=settings.retry.give_up,
         placement=routing.placement,
+        pooled=routing.pooled,
         lanes=settings.lanes,
         later=Later(store, settings.limits.future_release, settings.limits.future_release_storage),
         tags=settings.policy.tags,

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import uvloop
 
+from gatepost.egress.sources import LOOK_EVERY, Sources
 from gatepost.events.journal import run_journal
 from gatepost.identity.certificates import der_of
 from gatepost.model.ids import WorkerId
@@ -44,6 +45,7 @@ _LOOK: Final = 0.2
 _MEASURE: Final = 2.0
 _TIDY: Final = 30.0
 _CLOCK: Final = 1.0
+_STRAYS: Final = 30.0
 #: Seconds between two questions whose turn it is; a domain that was just added waits no longer.
 _LOOK_AT_DOMAINS: Final = 15.0
 #: Seconds that conversations, then deliveries, get to end when a worker stops.
@@ -97,9 +99,15 @@ class Worker:
             if dead := place.dead:
                 await store.write(lambda tx: _free(tx, dead))
             said = announcement(settings, place.node, place.name)
-            heartbeat = Heartbeat(store, said, shared=is_shared(settings))
+            named = [each.source for each in settings.egress]
+            sources = Sources(named, store, tells=not place.index)
+            await sources.look()
+            await sources.refresh()
+            heartbeat = Heartbeat(
+                store, said, shared=is_shared(settings), sources=sources.announced
+            )
             await heartbeat.beat()
-            await self._serve(build_parts(settings, store, place.name, heartbeat))
+            await self._serve(build_parts(settings, store, place.name, heartbeat, sources))
             with contextlib.suppress(StoreUnavailableError):
                 await heartbeat.leave()
         finally:
@@ -161,6 +169,7 @@ class Worker:
             ("journal", run_journal(store, journal, retention=retention, now=now)),
             ("pipe", self._listen_to_supervisor(store)),
             ("domains", self._look_at_domains(parts.watch)),
+            ("sources", self._every(LOOK_EVERY, parts.sources.look)),
         ]
 
     def _for_the_node(self, parts: Parts) -> list[tuple[str, Coroutine[Any, Any, None]]]:
@@ -168,7 +177,10 @@ class Worker:
         if self._place.index:
             return []
         watch = ClockWatch(self._settings.retry, parts)
-        return [("clock", self._every(_CLOCK, watch.look))]
+        return [
+            ("clock", self._every(_CLOCK, watch.look)),
+            ("strays", self._every(_STRAYS, parts.strays.look)),
+        ]
 
     async def _look_at_domains(self, watch: Watch) -> None:
         while watch.every:
@@ -190,6 +202,7 @@ class Worker:
                 await parts.suppressed.note_version(version)
                 await parts.authenticator.note_version(version)
                 await parts.allowances.note_version(version)
+                await parts.sources.note_version(version)
                 await self._trust_clients(parts)
             await asyncio.sleep(_LOOK)
 

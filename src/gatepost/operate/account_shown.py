@@ -191,6 +191,7 @@ def account_json(account: Account) -> dict[str, Any]:
         "exposed_at": time_text(account.exposed_at) if account.exposed_at else None,
         "app_passwords_only": account.app_passwords_only,
         "lane": account.lane.value if account.lane else None,
+        "pool": account.pool,
     }
 
 

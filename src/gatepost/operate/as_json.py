@@ -38,6 +38,7 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
         "expires_at": time_text(delivery.expires_at),
         "reason": delivery.reason,
         "lane": delivery.lane.value,
+        "pool": delivery.pool,
         "notify": spell_notify(delivery.wishes.notify)
         if delivery.wishes.notify is not None
         else None,
@@ -56,6 +57,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "host": outcome.host,
         "address": outcome.address,
         "tls": outcome.tls,
+        "source": outcome.source,
         "reports": outcome.reports,
     }
 

@@ -31,12 +31,15 @@ from gatepost.net.certificate import (
 from gatepost.net.tls import Verification, client_context
 from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
 from gatepost.operate.check_directories import directory_findings
+from gatepost.operate.check_egress import egress_findings, waiting_findings
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.check_postgresql import postgresql_findings
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.operate.serving import is_served
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
+from gatepost.store.sqlite_reading import SqliteReading
+from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.store.sqlite_upgrade import refuse_newer
 from gatepost.store.sqlite_writer import DATABASE
 
@@ -76,6 +79,7 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
         *_hostname(settings),
         *_certificates(settings, now),
         *_ports(settings),
+        *egress_findings(settings),
         *_relaying(settings, prove),
         *_open_files(settings),
         # Last: from here on, root is the owner of data_dir.
@@ -215,6 +219,8 @@ def _store(data_dir: Path) -> Iterator[Finding]:
             refuse_newer(connection)
             version = connection.execute("PRAGMA user_version").get
             wide = list(wide_grants(connection.execute(ACCOUNTS))) if version else []
+            reading = SqliteReading(connection, data_dir)
+            more = list(waiting_findings(reading)) if version >= len(VERSIONS) else []
         finally:
             connection.close()
     except NewerDatabaseError as error:
@@ -228,6 +234,7 @@ def _store(data_dir: Path) -> Iterator[Finding]:
     yield Finding(Grade.FINE, subject, "readable")
     for grant in wide:
         yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)
+    yield from more
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from gatepost.model.settings import Settings
 from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
+from gatepost.operate.check_egress import waiting_findings
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.store.opening import address_of, where
 from gatepost.store.protocols import NewerDatabaseError, StoreAwayError, StoreUnavailableError
@@ -22,7 +23,7 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
         mend = "install it" if "extra" in str(error) else "let the user that serves read it"
         yield Finding(Grade.FAULT, subject, str(error), mend)
         return
-    from gatepost.store.postgresql_look import look  # noqa: PLC0415 - an extra
+    from gatepost.store.postgresql_look import ask, look  # noqa: PLC0415 - an extra
     from gatepost.store.postgresql_trouble import trouble  # noqa: PLC0415
 
     try:
@@ -36,6 +37,10 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FAULT, subject, str(error), trouble(str(error)).mend + waits)
         return
     yield from _findings(subject, seen)
+    try:
+        yield from ask(address, lambda reading: list(waiting_findings(reading))) or ()
+    except StoreUnavailableError as error:
+        yield Finding(Grade.WARNING, subject, f"it was not asked what waits: {error}", "try again")
 
 
 def _findings(subject: str, seen: "Seen") -> Iterator[Finding]:

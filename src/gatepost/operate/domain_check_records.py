@@ -50,11 +50,10 @@ def of_purpose(texts: Sequence[str], purpose: Purpose) -> tuple[str, ...]:
     return tuple(text for text in texts if text.replace(" ", "").startswith(version))
 
 
-def spf_names(text: str, hostname: str, addresses: Sequence[str]) -> bool:
-    """Tell whether an SPF record allows a host by its name or one of its addresses."""
+def spf_lacks(text: str, wanted: str) -> tuple[str, ...]:
+    """Return what a record of ours says and an SPF record does not, but for what is said of all."""
     terms = {term.lstrip("+") for term in text.lower().split()[1:]}
-    named = {f"a:{hostname}", *(f"ip{6 if ':' in each else 4}:{each}" for each in addresses)}
-    return bool(named & terms)
+    return tuple(term for term in wanted.split()[1:-1] if term not in terms)
 
 
 async def _spf(record: Record, hostname: str, resolver: Resolver) -> Finding:
@@ -64,23 +63,43 @@ async def _spf(record: Record, hostname: str, resolver: Resolver) -> Finding:
     if len(found) > 1:
         mend = "leave one, with the mechanisms of all"
         return _wrong(record, f"there are {len(found)} SPF records: all fail", mend)
-    ours = await _addresses(resolver, hostname)
-    if spf_names(found[0], hostname, ours):
-        return _good(record, f"it allows {hostname}")
-    mend = f'add "a:{hostname}" in front of "all"'
-    if not ours:
-        what = f"it does not name {hostname}, which has no address in the DNS"
-        return _wrong(record, what, f"give {hostname} an A or AAAA record, and {mend}")
-    for address in ours:
+    lacking = spf_lacks(found[0], record.text)
+    for term in lacking:
+        if fault := await _spf_fault(record, found[0], term, hostname, resolver):
+            return fault
+    who = " and ".join(term.partition(":")[2] for term in record.text.split()[1:-1])
+    return _good(record, f"it allows {who}{' by what it names' if lacking else ''}")
+
+
+async def _spf_fault(
+    record: Record, found: str, term: str, hostname: str, resolver: Resolver
+) -> Finding | None:
+    """Return what is wrong where a record does not say a term of ours: it may allow it otherwise."""
+    kind, _, who = term.partition(":")
+    mend = f'add "{term}" in front of "all"'
+    addresses: tuple[str, ...] = (who,)
+    if kind == "a":
+        addresses = await _addresses(resolver, who)
+        if not addresses:
+            what = f"it does not name {who}, which has no address in the DNS"
+            return _wrong(record, what, f"give {who} an A or AAAA record, and {mend}")
+        if any(not spf_lacks(found, f"v=spf1 {_ip_term(each)} ~all") for each in addresses):
+            return None
+    for address in addresses:
         facts = SpfFacts(ip_address(address), f"postmaster@{record.name}", hostname, hostname)
         verdict = await evaluated(check_host(facts), resolver)
         if verdict.result is SpfResult.TEMPORARY:
             raise DnsTemporaryError(verdict.reason)
         if verdict.result is not SpfResult.PASS:
             reason = f" ({verdict.reason})" if verdict.reason else ""
-            what = f"it does not allow {hostname} at {address}: {verdict.result.value}{reason}"
+            where = f"{who} at {address}" if kind == "a" else address
+            what = f"it does not allow {where}: {verdict.result.value}{reason}"
             return _wrong(record, what, mend)
-    return _good(record, f"it allows {hostname} by what it names")
+    return None
+
+
+def _ip_term(address: str) -> str:
+    return f"ip{6 if ':' in address else 4}:{address}"
 
 
 async def _dmarc(record: Record, hostname: str, resolver: Resolver) -> Finding:  # noqa: ARG001

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gatepost.net.dns_update import Change, ZoneServer
-from gatepost.operate.domain_check_records import of_purpose, spf_names
+from gatepost.operate.domain_check_records import of_purpose, spf_lacks
 from gatepost.operate.domain_records import TTL, Purpose, Record
 from gatepost.wire.records.dkim_key import KeyRecordError, parse_dkim_key
 from gatepost.wire.records.txt import parse_txt, txt_strings
@@ -124,7 +124,8 @@ def _step(record: Record, found: Sequence[str], hostname: str) -> Step:
         return Step(record, Action.KEEP, "it is there")
     mend = f'"{found[0]}" is there, and is not ours to change'
     if record.purpose is Purpose.SPF:
-        mend += f': add "a:{hostname}" in front of "all"'
+        lacking = " ".join(spf_lacks(found[0], record.text))
+        mend += f': add "{lacking}" in front of "all"'
     return Step(record, Action.LEAVE, mend)
 
 
@@ -143,7 +144,7 @@ def _key_step(record: Record, found: Sequence[str]) -> Step:
 def _serves(record: Record, found: Sequence[str], hostname: str) -> bool:
     match record.purpose:
         case Purpose.SPF:
-            return len(found) == 1 and spf_names(found[0], hostname, ())
+            return len(found) == 1 and not spf_lacks(found[0], record.text)
         case Purpose.MX:
             return any(each.lower().endswith(f" {hostname}.") for each in found)
         case Purpose.MTA_STS:

@@ -14,6 +14,9 @@ from gatepost.model.domain import DkimKey, Domain
 from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_look import DomainLook, Finding
 from gatepost.model.settings import Role, Settings
+from gatepost.model.source import DEFAULT, Source
+from gatepost.queue.presence import heard
+from gatepost.store.protocols import Reading
 from gatepost.wire.records.dkim_key import dkim_key_text, key_name
 from gatepost.wire.records.txt import txt_strings
 
@@ -36,12 +39,27 @@ class Purpose(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Sending:
     """What records depend on besides the domain: the name that mail leaves from, the label of
-    return paths' domains, and the domains whose mail we take.
+    return paths' domains, the domains whose mail we take, and the addresses that mail leaves from
+    where they are chosen. `of_hostname`: some leaves as the system chooses.
     """
 
     hostname: str
     return_path: str = "bounces"
     receives: frozenset[str] = frozenset()
+    addresses: tuple[str, ...] = ()
+    of_hostname: bool = True
+
+    @property
+    def spf_terms(self) -> tuple[str, ...]:
+        """Return what SPF records must allow (RFC 7208 §5.3, §5.6)."""
+        named = (f"a:{self.hostname}",) if self.of_hostname or not self.addresses else ()
+        return (*named, *(f"ip{6 if ':' in each else 4}:{each}" for each in self.addresses))
+
+    @property
+    def senders(self) -> str:
+        """Return in words who sends."""
+        named = (self.hostname,) if self.of_hostname or not self.addresses else ()
+        return ", ".join((*named, *self.addresses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +85,36 @@ class StsPolicy:
     text: str
 
 
-def sending_from(settings: Settings) -> Sending:
-    """Return what records depend on, out of the settings."""
+def sending_from(settings: Settings, elsewhere: Iterable[Source] = ()) -> Sending:
+    """Return what records depend on, out of the settings, and of what other nodes call from."""
     takes_mail = any(listener.role is Role.MX for listener in settings.listeners)
     local = frozenset(domain.name for domain in settings.local_domains) if takes_mail else ()
-    return Sending(settings.hostname, settings.domains.return_path, frozenset(local))
+    ours = [each.source for each in settings.egress]
+    sources = dict.fromkeys(a for each in (*ours, *elsewhere) for a in each.addresses)
+    return Sending(
+        settings.hostname,
+        settings.domains.return_path,
+        frozenset(local),
+        tuple(sources),
+        of_hostname=not any(DEFAULT in each.pools for each in ours),
+    )
+
+
+def announced_sources(reading: Reading) -> tuple[Source, ...]:
+    """Return what nodes that run call from."""
+    alive = heard(reading.presences(), reading.time())
+    return tuple(dict.fromkeys(each.source for one in alive for each in one.sources))
 
 
 def records_of(domain: Domain, sending: Sending) -> tuple[Record, ...]:
     """Return everything to publish, what is needed first."""
-    hostname, name = sending.hostname, domain.name
+    name = domain.name
     needed = (
         Record(
             Purpose.SPF,
             name,
-            f"v=spf1 a:{hostname} ~all",
-            f"{hostname} may send mail with this domain in its return path",
+            f"v=spf1 {' '.join(sending.spf_terms)} ~all",
+            f"{sending.senders} may send mail with this domain in its return path",
         ),
         *(key_record(domain, key) for key in domain.keys),
         Record(
@@ -111,7 +143,7 @@ def _inbound(host: str, sending: Sending) -> Iterator[Record]:
         yield Record(
             Purpose.SPF,
             host,
-            f"v=spf1 a:{sending.hostname} -all",
+            f"v=spf1 {' '.join(sending.spf_terms)} -all",
             "the same for a return path of its own",
             optional=optional,
         )

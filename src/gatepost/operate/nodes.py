@@ -8,7 +8,8 @@ from typing import Any
 
 from gatepost.events.journal import time_text
 from gatepost.model.ids import WorkerId
-from gatepost.queue.presence import SILENT
+from gatepost.operate.egress import twins_of
+from gatepost.queue.presence import heard
 from gatepost.store.presences import Presence
 from gatepost.store.protocols import Reading, Store
 
@@ -37,6 +38,9 @@ class NodeRow:
     ahead: timedelta
     state: NodeState
     addresses: tuple[str, ...]
+    #: What it calls from, and which of that other nodes have, too.
+    sources: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 async def listing(store: Store) -> list[NodeRow]:
@@ -60,10 +64,15 @@ def nodes(
     by_node: dict[tuple[str, str], list[Presence]] = {}
     for presence in presences:
         by_node.setdefault((presence.node, presence.home), []).append(presence)
-    return [_row(by_node[key], leased, now) for key in sorted(by_node)]
+    alive = heard([one for workers in by_node.values() for one in workers], now)
+    twins = frozenset(twins_of(alive))
+    return [_row(by_node[key], leased, now, twins) for key in sorted(by_node)]
 
 
-def _row(workers: list[Presence], leased: dict[WorkerId, int], now: datetime) -> NodeRow:
+def _row(
+    workers: list[Presence], leased: dict[WorkerId, int], now: datetime, twins: frozenset[str]
+) -> NodeRow:
+    sources = {a for one in workers for each in one.sources for a in each.source.addresses}
     last = max(workers, key=lambda one: one.heard_at)
     living = [one for one in workers if not one.lost]
     return NodeRow(
@@ -76,14 +85,16 @@ def _row(workers: list[Presence], leased: dict[WorkerId, int], now: datetime) ->
         ahead=last.ahead,
         state=_state(workers, now),
         addresses=last.addresses,
+        sources=tuple(sorted(sources)),
+        shared=tuple(sorted(sources & twins)),
     )
 
 
 def _state(workers: list[Presence], now: datetime) -> NodeState:
-    heard = [one for one in workers if not one.lost and now - one.heard_at < SILENT]
-    if len(heard) == len(workers):
+    alive = heard(workers, now)
+    if len(alive) == len(workers):
         return NodeState.ALIVE
-    if heard:
+    if alive:
         return NodeState.PARTLY
     return NodeState.LOST if all(one.lost for one in workers) else NodeState.SILENT
 
@@ -100,6 +111,8 @@ def node_json(row: NodeRow, now: datetime) -> dict[str, Any]:
         "clock_ahead": round(row.ahead.total_seconds(), 3),
         "leased": row.leased,
         "addresses": list(row.addresses),
+        "sources": list(row.sources),
+        "sources_elsewhere_too": list(row.shared),
         "workers": [
             {"worker": one.worker, "since": time_text(one.since), "lost": one.lost}
             for one in row.workers

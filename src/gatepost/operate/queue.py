@@ -11,6 +11,7 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.operate.trace import Traced, follow
+from gatepost.operate.waiting import with_reasons
 from gatepost.store.protocols import QueueFilter, QueueRow, Reading, Store, Transaction
 
 #: Deliveries changed in one transaction: a long queue must not keep the server from its own.
@@ -74,7 +75,11 @@ async def listing(
         StoreUnavailableError: the store cannot be read.
 
     """
-    return await store.read(lambda reading: reading.deliveries(which, limit=limit, after=after))
+
+    def ask(reading: Reading) -> list[QueueRow]:
+        return with_reasons(reading, reading.deliveries(which, limit=limit, after=after))
+
+    return await store.read(ask)
 
 
 async def find(store: Store, name: str) -> SubmissionId | None:

@@ -147,12 +147,21 @@ private_key = "key.pem"
 #mechanism = "PLAIN"               # else the strongest that the other side offers
 #client_certificate = "us.pem"     # shown to it; without a password: for EXTERNAL
 #client_key = "us.key"
+#pool = "system"                   # from which source addresses ([[egress]]); "system": as it chooses
 #[routes.oauth]                    # instead of a password: access tokens for a refresh token
 #token_url = "https://id.example/token"
 #client_id = "gatepost"
 #client_secret_file = "smart-host.secret"        # none for a public client
 #refresh_token_file = "state/smart-host.refresh" # replaced when the provider sends another one
 #scope = "https://mail.example/smtp.send"        # else what was granted at first
+
+# Source addresses of this node; without any the system chooses. Each address needs a PTR record
+# with the name, and the name an A or AAAA record with the address:
+#[[egress]]
+#name = "mail1.relay.example"      # said in EHLO
+#ipv4 = "192.0.2.5"
+#ipv6 = "2001:db8::5"              # either, or both
+#pools = ["default"]               # "default": mail that names no pool; see "gatepost account pool"
 
 #[retry]
 #first = "5 min"                   # the first wait; it doubles

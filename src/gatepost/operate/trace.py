@@ -9,6 +9,7 @@ from gatepost.model.event import Event
 from gatepost.model.ids import SubmissionId
 from gatepost.model.submission import Submission
 from gatepost.operate.as_json import delivery_json, submission_json
+from gatepost.operate.waiting import with_reasons
 from gatepost.store.protocols import QueueFilter, Reading, Store
 
 #: Of one message: recipients, and events (a delivery that is tried for days has hundreds).
@@ -68,7 +69,8 @@ def _find(reading: Reading, what: str, limit: int) -> list[SubmissionId]:
 
 
 def _follow(reading: Reading, submission_id: SubmissionId) -> Traced:
-    rows = reading.deliveries(QueueFilter(id=submission_id), limit=_MOST_DELIVERIES)
+    found = reading.deliveries(QueueFilter(id=submission_id), limit=_MOST_DELIVERIES)
+    rows = with_reasons(reading, found)
     events: list[Event] = []
     after = 0
     while len(events) < _MOST_EVENTS:

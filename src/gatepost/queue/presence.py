@@ -5,10 +5,11 @@ what it had leased, so it must end by itself a little earlier, by its own count 
 final dot of it can follow theirs. All times are the store's, but for that count.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from gatepost.store.presences import Beat
+from gatepost.store.presences import Beat, Presence
 
 #: Seconds between two announcements.
 EVERY: Final = 5.0
@@ -19,6 +20,11 @@ SILENT: Final = timedelta(seconds=15)
 HEARD: Final = SILENT.total_seconds() - 1.0
 #: Longer between two announcements, and the store or the worker stood still.
 _GAP: Final = timedelta(seconds=2 * EVERY)
+
+
+def heard(presences: Iterable[Presence], now: datetime) -> list[Presence]:
+    """Return the workers that are alive; `now` is the store's time."""
+    return [one for one in presences if not one.lost and now - one.heard_at < SILENT]
 
 
 def steady_since(former: datetime | None, beat: Beat) -> datetime:

@@ -6,7 +6,7 @@ SMTP, by the API and our own returns all enter here.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -83,13 +83,13 @@ class Accepted:
 class HandOver:
     """How new mail goes straight to this worker's own deliveries (decision 5).
 
-    `lease` returns what to lease mail of a lane to a destination with, or None while the worker has
-    no room for it;
+    `lease` returns what to lease mail of a lane to a destination with, in these pools, or None while
+    the worker has no room for it or does not serve them;
     `take` receives what was leased, with the content, so that nobody reads it back; `due_by` hears
     of mail that waits for its time.
     """
 
-    lease: Callable[[Lane, str], Lease | None]
+    lease: Callable[[Lane, str, Collection[str]], Lease | None]
     take: Callable[[list[Leased], tuple[bytes, ...]], None]
     due_by: Callable[[datetime], None]
 
@@ -98,11 +98,16 @@ def _due(_: str) -> DeliveryState:
     return DeliveryState.DUE
 
 
+def _as_is(deliveries: tuple[Delivery, ...], _: str | None) -> tuple[Delivery, ...]:
+    return deliveries
+
+
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """What accepting needs of the world.
 
-    `placement` says in which state a delivery to a destination begins: held, where a route says so.
+    `placement` says in which state a delivery to a destination begins: held, where a route says so;
+    `pooled` puts deliveries into pools of source addresses, the one that the account names or others.
     Without a `signer` nothing is signed. `unsubscribe` minds the streams of submissions, `examine` looks at mail from servers, `align` at what
     DMARC will see in a submission; both may refuse. `sent` hears of each message that was stored.
     `tags` are the characters that part a tag from a local part; without
@@ -115,6 +120,9 @@ class Acceptance:
     give_up: timedelta
     hand_over: HandOver | None = None
     placement: Callable[[str], DeliveryState] = field(default=_due)
+    pooled: Callable[[tuple[Delivery, ...], str | None], tuple[Delivery, ...]] = field(
+        default=_as_is
+    )
     signer: Signer | None = None
     examine: Callable[[Arrival, Accepted], Awaitable[Accepted | Reply]] | None = None
     align: Callable[[Accepted], Awaitable[Accepted | Reply]] | None = None
@@ -255,7 +263,8 @@ async def keep(accepted: Accepted, to: Acceptance) -> SubmissionId | None:
     submission, hand_over, lease = accepted.submission, to.hand_over, None
     if hand_over and submission.release_at is None:
         first = accepted.deliveries[0]
-        lease = hand_over.lease(first.lane, first.destination)
+        pools = {each.pool for each in accepted.deliveries}
+        lease = hand_over.lease(first.lane, first.destination, pools)
 
     def job(transaction: Transaction) -> _Kept:
         if submission.origin is Origin.RETURN and transaction.submission(submission.id):
@@ -351,6 +360,7 @@ def _accepted(
         placement=to.placement,
         lasting=time_to_try(handling.urgency.named, to.give_up, to.lanes),
     )
+    deliveries = to.pooled(deliveries, origination.account.pool if origination.account else None)
     if arrival.dropped:
         deliveries = tuple(dropped(each, arrival.dropped) for each in deliveries)
     return Accepted(

@@ -39,17 +39,18 @@ async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
         eight_bit=not message.content.isascii(),
         priority=message.priority,
     )
+    deliveries = deliveries_for(
+        submission,
+        (mailbox,),
+        message.lane,
+        {mailbox.text: _NOT_A_WORD},
+        placement=to.placement,
+        lasting=to.give_up,
+    )
     facts: dict[str, Fact] = {"from": "", "recipients": 1, "size": submission.size}
     accepted = Accepted(
         submission=submission,
-        deliveries=deliveries_for(
-            submission,
-            (mailbox,),
-            message.lane,
-            {mailbox.text: _NOT_A_WORD},
-            placement=to.placement,
-            lasting=to.give_up,
-        ),
+        deliveries=to.pooled(deliveries, None),
         pieces=(message.content,),
         event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
         authors=(f"MAILER-DAEMON@{to.hostname}",),

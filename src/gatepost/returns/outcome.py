@@ -23,6 +23,7 @@ TLS_MISSING: Final = "4.7.4"
 TLS_FAILED: Final = "4.7.5"
 LOGIN_FAILED: Final = "4.7.0"
 LOCAL_TROUBLE: Final = "4.3.0"
+NO_ROUTE_NOW: Final = "4.4.4"
 DISK_FULL: Final = "4.3.1"
 #: And permanent.
 NO_SUCH_DOMAIN: Final = "5.1.2"
@@ -55,11 +56,14 @@ _SPOKEN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """Whom we spoke to: name of the host, "ip:port", "TLSv1.3 TLS_AES_256_GCM_SHA384" or ""."""
+    """Whom we spoke to: name of the host, "ip:port", "TLSv1.3 TLS_AES_256_GCM_SHA384" or ""; and our
+    own IP address, where it was chosen.
+    """
 
     host: str = ""
     address: str = ""
     tls: str = ""
+    source: str = ""
 
 
 def deferred(status: str, text: str, to: Spoken | None = None) -> Outcome:
@@ -99,7 +103,14 @@ def from_reply(reply: ServerReply, to: Spoken) -> Outcome:
     if reply.code // 100 == 3:  # asks for more where there is no more: not an answer (RFC 3463)
         status = PROTOCOL
     return Outcome(
-        kind, reply.code, status, reply.text[:_LONGEST_TEXT], to.host, to.address, to.tls
+        kind,
+        reply.code,
+        status,
+        reply.text[:_LONGEST_TEXT],
+        to.host,
+        to.address,
+        to.tls,
+        source=to.source,
     )
 
 
@@ -162,4 +173,5 @@ def _doubt(fault: Fault) -> str:
 
 def _ours(kind: OutcomeKind, status: str, text: str, to: Spoken | None) -> Outcome:
     to = to or Spoken()
-    return Outcome(kind, 0, status, text[:_LONGEST_TEXT], to.host, to.address, to.tls)
+    words = text[:_LONGEST_TEXT]
+    return Outcome(kind, 0, status, words, to.host, to.address, to.tls, source=to.source)

@@ -133,6 +133,7 @@ def _event(result: Result, kind: EventKind, at: datetime, **more: Fact) -> Event
             "host": outcome.host,
             "address": outcome.address,
             "tls": outcome.tls,
+            "source": outcome.source,
         }
         facts.update({name: value for name, value in said.items() if value})
     facts.update(more)

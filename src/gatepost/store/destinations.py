@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gatepost.model.delivery import Leased
 from gatepost.model.lane import Lane
+from gatepost.store.pools import ANY_NODE
 
 if TYPE_CHECKING:
     from gatepost.store.protocols import Lease
@@ -25,9 +26,17 @@ class Walked:
 class ReadsDestinations(Protocol):
     """What can be asked about them."""
 
-    def due_destinations(self, lane: Lane, now: datetime, *, after: str, limit: int) -> Walked:
-        """Look at the `limit` next destinations behind `after` for which mail of a lane waits. What
-        this costs depends on `limit`, and not on how much waits.
+    def due_destinations(
+        self,
+        lane: Lane,
+        now: datetime,
+        *,
+        after: str,
+        limit: int,
+        pools: Sequence[str] = ANY_NODE,
+    ) -> Walked:
+        """Look at the `limit` next destinations behind `after` for which mail of a lane and of one
+        of these pools waits. What this costs depends on `limit`, and not on how much waits.
         """
         ...
 
@@ -43,7 +52,8 @@ class LeasesOfDestinations(Protocol):
         destinations: Mapping[Lane, Sequence[str]],
         each: int,
     ) -> list[Leased]:
-        """Lease what is due for these destinations, `each` of one at most, oldest due first."""
+        """Lease what is due for these destinations, `each` of one and a pool at most, oldest
+        due first."""
         ...
 
     def lease_ended(

@@ -58,7 +58,7 @@ class Pending:
             self._contents.append((row[0], place))
 
     def add_delivery(self, row: Row, delivery_id: DeliveryId) -> None:
-        """Add a delivery: DELIVERY_COLUMNS, ready_at, worker."""
+        """Add a delivery: LIVE_COLUMNS, ready_at, worker."""
         self._deliveries.append(row)
         self.touched.add(delivery_id)
 
@@ -140,6 +140,7 @@ def new_delivery_row(
         int(delivery.warned),
         LANE_NUMBERS[delivery.lane],
         *wishes_columns(delivery.wishes),
+        delivery.pool,
         ready_at,
         worker,
     )

@@ -2,11 +2,11 @@
 its state its operator should know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, TypeVar
 
 import psycopg
 
@@ -18,9 +18,12 @@ from gatepost.store.postgresql_connection import (
     discard,
     start_trouble,
 )
-from gatepost.store.postgresql_schema import read_marks, refuse_newer, refuse_old_server
+from gatepost.store.postgresql_reading import PostgresReading
+from gatepost.store.postgresql_schema import VERSIONS, read_marks, refuse_newer, refuse_old_server
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.rows import Row
+
+T = TypeVar("T")
 
 #: Seconds for all questions together.
 _PATIENCE: Final = 10.0
@@ -94,6 +97,30 @@ def look(address: Address, question: str, patience: float = _PATIENCE) -> Seen:
         connection = connect(address)
         with watch.over(connection, patience):
             return _seen(connection, address, question)
+    except psycopg.Error as error:
+        raise start_trouble(error) from error
+    finally:
+        watch.close()
+        discard(connection)
+
+
+def ask(
+    address: Address, question: Callable[[PostgresReading], T], patience: float = _PATIENCE
+) -> T | None:
+    """Return what a question finds; None where the tables are of another version than ours.
+
+    Raises:
+        StoreUnavailableError: it cannot be asked.
+
+    """
+    connection: Connection | None = None
+    watch = Watch()
+    try:
+        connection = connect(address)
+        with watch.over(connection, patience):
+            begin(connection, readable_only=True)
+            is_ours = read_marks(connection).version == len(VERSIONS)
+            return question(PostgresReading(connection)) if is_ours else None
     except psycopg.Error as error:
         raise start_trouble(error) from error
     finally:

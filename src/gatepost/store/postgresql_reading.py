@@ -1,13 +1,14 @@
 """The questions that only PostgreSQL answers so, and contents, which are in rows of its own."""
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from gatepost.model.ids import SubmissionId
 from gatepost.model.lane import LANES, Lane
 from gatepost.store.days import day_tables
+from gatepost.store.pools import ANY_NODE
 from gatepost.store.postgresql_connection import Connection, Cursor
 from gatepost.store.postgresql_words import statement, values
 from gatepost.store.protocols import ContentDamagedError
@@ -66,9 +67,11 @@ class PostgresReading(Queries):
         """Return the daily tables of a kind ("delivery" or "event"), oldest first."""
         return day_tables(self._rows(_DAY_TABLES, (f"{kind}_", f"{kind}`")))
 
-    def next_due_at(self, lanes: Iterable[Lane] = LANES) -> datetime | None:
+    def next_due_at(
+        self, lanes: Iterable[Lane] = LANES, pools: Sequence[str] = ANY_NODE
+    ) -> datetime | None:
         """Return when the next delivery falls due by our clock, or the next lease ends."""
-        due_at = super().next_due_at(lanes)
+        due_at = super().next_due_at(lanes, pools)
         return None if due_at is None else due_at - timedelta(microseconds=self.ahead)
 
     def content(self, submission_id: SubmissionId) -> bytes | None:

@@ -213,6 +213,22 @@ _DESTINATIONS: Final = """
 CREATE INDEX delivery_due ON delivery (lane, destination, ready_at) WHERE state = 0;
 """
 
+#: Pools of source addresses. delivery.pool: "" for none; presence.sources: a JSON list. Older
+#: programs name no index, so those without the pool may go at once.
+_EGRESS: Final = """
+ALTER TABLE delivery ADD COLUMN pool TEXT NOT NULL DEFAULT '';
+CREATE INDEX delivery_next ON delivery (state, lane, pool, ready_at);
+CREATE INDEX delivery_next_of ON delivery (lane, pool, destination, ready_at) WHERE state = 0;
+DROP INDEX delivery_ready;
+DROP INDEX delivery_due;
+ALTER TABLE account ADD COLUMN pool TEXT;
+ALTER TABLE presence ADD COLUMN sources TEXT NOT NULL DEFAULT '[]';
+
+CREATE TABLE egress_pause (
+    address TEXT PRIMARY KEY, since BIGINT NOT NULL, paused_by TEXT NOT NULL, reason TEXT NOT NULL
+);
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_by_octets(_FIRST) + _VACUUM),
@@ -220,6 +236,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_LATER),
     Version(_PROOFS),
     Version(_DESTINATIONS),
+    Version(_by_octets(_EGRESS)),
 )
 
 #: A migration waits so long for another program's, and for each table that somebody uses.

@@ -8,6 +8,7 @@ committed, because each statement has a view of its own (READ COMMITTED).
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any, ClassVar, Final
 
 from gatepost.model.account import Account, Credential
@@ -17,11 +18,12 @@ from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_look import DomainLook
 from gatepost.model.history import History
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
-from gatepost.model.lane import LANES, Lane, deal
+from gatepost.model.lane import LANES, Lane
 from gatepost.model.quota import Subject, Tally
 from gatepost.store.bulk import BulkCount
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.kept_keys import KeptKey
+from gatepost.store.pools import Share, dealt, of_each
 from gatepost.store.postgresql_connection import Connection, Cursor
 from gatepost.store.postgresql_pending import Kept, PostgresPending
 from gatepost.store.postgresql_reading import PostgresReading
@@ -43,21 +45,27 @@ from gatepost.store.rows import (
 )
 from gatepost.store.suppressions import AccountRule
 
-_HOW_MANY_OF_ONE: Final = (
-    "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {}"
-    " AND ready_at <= ?2 LIMIT ?3) AS l{})"
+_HOW_MANY: Final = (
+    "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {lane}"
+    " AND pool = {pool} AND ready_at <= ?2 LIMIT ?3) AS l{n})"
 )
-_HOW_MANY: Final = "SELECT " + ", ".join(_HOW_MANY_OF_ONE.format(n, n) for n in range(len(LANES)))
 #: What others are about to lease is passed over, not waited for.
 _LEASE_THEM: Final = f"""
-WITH r AS (SELECT id, ready_at FROM delivery WHERE {{of}} AND lane = ? AND ready_at <= ?
-    ORDER BY ready_at LIMIT ? FOR UPDATE SKIP LOCKED)
+WITH r AS (SELECT id, ready_at FROM delivery WHERE {{of}} AND lane = ? AND pool = ?
+    AND ready_at <= ? ORDER BY ready_at LIMIT ? FOR UPDATE SKIP LOCKED)
 UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
 FROM r, submission AS s WHERE d.id = r.id AND s.id = d.submission_id
 RETURNING {QUEUE_COLUMNS}, r.ready_at
 """  # noqa: S608 - our own column names
 _LEASE: Final = _LEASE_THEM.format(of="state = ?")
 _LEASE_OF_ONE: Final = _LEASE_THEM.format(of="state = 0 AND destination = ?")
+_LEASE_THESE: Final = f"""
+WITH r AS (SELECT id FROM delivery WHERE state = 0
+    AND id IN (SELECT value FROM json_each(?)) ORDER BY id FOR UPDATE SKIP LOCKED)
+UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
+FROM r, submission AS s WHERE d.id = r.id AND s.id = d.submission_id
+RETURNING {QUEUE_COLUMNS}
+"""  # noqa: S608 - our own column names
 _HELD: Final = (
     "(SELECT value ->> 0 AS id, CAST(value ->> 1 AS integer) AS fence FROM json_each(?)) AS j"
 )
@@ -69,6 +77,9 @@ _STILL_HELD: Final = (
 _BEGIN: Final = (
     f"UPDATE delivery SET attempts = attempts + 1 FROM {_HELD} WHERE {_IS_HELD}"  # noqa: S608
     " RETURNING delivery.id"
+)
+_WITHDRAW: Final = (
+    f"UPDATE delivery SET attempts = greatest(attempts - 1, 0) FROM {_HELD} WHERE {_IS_HELD}"  # noqa: S608
 )
 _RENEW: Final = (
     f"UPDATE delivery SET ready_at = ? FROM {_HELD} WHERE {_IS_HELD} RETURNING delivery.id"  # noqa: S608
@@ -171,9 +182,15 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         """Lease what is due for these destinations."""
         leased: list[Leased] = []
         for lane, names in destinations.items():
-            for name in names:
-                leased += self._leased(_LEASE_OF_ONE, name, lane, now, lease, each)
+            for name, pool in product(names, lease.pools):
+                share = Share(lane, pool, each)
+                leased += self._leased(_LEASE_OF_ONE, name, share, now, lease)
         return leased
+
+    def lease_these(self, ids: Sequence[DeliveryId], lease: Lease) -> list[Leased]:
+        """Lease those among these that are due."""
+        wanted = (as_json(list(ids)), self._stored(lease.until), lease.worker)
+        return [self._as_leased(row) for row in self._rows(_LEASE_THESE, wanted)]
 
     def lease_ended(
         self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
@@ -182,10 +199,17 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         return self._lease(LEASED, now, lease, limit, dict(within))
 
     def _leased(
-        self, sql: str, of: int | str, lane: Lane, now: datetime, lease: Lease, count: int
+        self, sql: str, of: int | str, share: Share, now: datetime, lease: Lease
     ) -> list[Leased]:
-        until = self._stored(lease.until)
-        wanted = (of, LANE_NUMBERS[lane], self._stored(now), count, until, lease.worker)
+        wanted = (
+            of,
+            LANE_NUMBERS[share.lane],
+            share.pool,
+            self._stored(now),
+            share.count,
+            self._stored(lease.until),
+            lease.worker,
+        )
         rows = sorted(self._rows(sql, wanted), key=lambda row: (row[-1], row[0]))
         return [self._as_leased(row) for row in rows]
 
@@ -205,15 +229,13 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         self, state: int, now: datetime, lease: Lease, limit: int, room: dict[Lane, int]
     ) -> list[Leased]:
         """Lease what is ready in a state, the most urgent lane first; `room` shrinks."""
-        at = self._stored(now)
-        counts = next(self._rows(_HOW_MANY, (state, at, limit)))
-        waiting = {lane: min(n, room[lane]) for lane, n in zip(LANES, counts, strict=True) if n}
+        asked = (state, self._stored(now), limit, *lease.pools)
+        counts = next(self._rows(of_each(_HOW_MANY, len(lease.pools), after=3), asked))
         leased: list[Leased] = []
-        for lane, count in deal(limit, waiting).items() if waiting else ():
-            if count:
-                rows = self._leased(_LEASE, state, lane, now, lease, count)
-                leased += rows
-                room[lane] -= len(rows)
+        for share in dealt(limit, counts, room, lease.pools):
+            rows = self._leased(_LEASE, state, share, now, lease)
+            leased += rows
+            room[share.lane] -= len(rows)
         return leased
 
     def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
@@ -224,6 +246,10 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         """Prolong leases."""
         wanted = (self._stored(until), _held_json(held))
         return {row[0] for row in self._rows(_RENEW, wanted)}
+
+    def withdraw_attempts(self, held: Sequence[Held]) -> None:
+        """Take back attempts that were not made."""
+        self._run(_WITHDRAW, (_held_json(held),))
 
     def free_leases(self, worker_prefix: str) -> int:
         """Make due what workers whose id begins so held."""

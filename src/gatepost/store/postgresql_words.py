@@ -16,6 +16,7 @@ _TOLD: Final = {
     "dkim_key",
     "domain",
     "domain_claim",
+    "egress_pause",
     "guessing",
     "suppression",
 }

@@ -2,21 +2,22 @@
 
 import json
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from gatepost.model.ids import WorkerId
-from gatepost.store.presences import Announcement, Beat, Presence
+from gatepost.model.source import Source
+from gatepost.store.presences import Announced, Announcement, Beat, Presence
 from gatepost.store.rows import LEASED, Row, microseconds, moment
 from gatepost.store.statements import Asks, Changes
 
-_COLUMNS: Final = "worker, node, home, version, addresses, since, heard_at, ahead, lost"
+_COLUMNS: Final = "worker, node, home, version, addresses, since, heard_at, ahead, sources, lost"
 _ALL: Final = f"SELECT {_COLUMNS} FROM presence"  # noqa: S608 - our own column names
 #: Whoever is heard again keeps its `since`.
 _BEAT: Final = (
-    f"INSERT INTO presence ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"  # noqa: S608
+    f"INSERT INTO presence ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"  # noqa: S608
     " ON CONFLICT (worker) DO UPDATE SET node = excluded.node, home = excluded.home,"
     " version = excluded.version, addresses = excluded.addresses, heard_at = excluded.heard_at,"
-    " ahead = excluded.ahead, lost = 0"
+    " ahead = excluded.ahead, sources = excluded.sources, lost = 0"
 )
 #: In one statement: of two neighbours at once, one buries.
 _BURY: Final = f"UPDATE presence SET lost = 1 WHERE lost = 0 AND heard_at <= ? RETURNING {_COLUMNS}"  # noqa: S608
@@ -58,6 +59,7 @@ class PresenceTableChanges(PresenceTable, Changes):
             microseconds(now),
             microseconds(now),
             (one.at - now) // _MICROSECOND,
+            json.dumps(list(map(_announced_row, one.sources))),
         )
         self._run(_BEAT, row)
         return Beat(now, None if before is None else moment(before), bool(lost))
@@ -89,5 +91,16 @@ def _presence_of(row: Row) -> Presence:
         since=moment(row[5]),
         heard_at=moment(row[6]),
         ahead=row[7] * _MICROSECOND,
-        lost=bool(row[8]),
+        sources=tuple(map(_announced_of, json.loads(row[8]))),
+        lost=bool(row[9]),
     )
+
+
+def _announced_row(one: Announced) -> list[Any]:
+    source = one.source
+    return [source.name, source.ipv4, source.ipv6, source.pools, one.absent]
+
+
+def _announced_of(row: list[Any]) -> Announced:
+    name, ipv4, ipv6, pools, absent = row[:5]
+    return Announced(Source(name, ipv4, ipv6, tuple(pools)), tuple(absent))

@@ -8,12 +8,22 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gatepost.model.ids import WorkerId
+from gatepost.model.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A source of a node (`model.source`), and those of its addresses that its machine has not now."""
+
+    source: Source
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """What a worker says of itself, again and again. `home` is its node's state directory, by a
-    random id: it tells two nodes of one name apart. `at` is the time by its own clock.
+    random id: it tells two nodes of one name apart. `addresses` are those that it listens on, `sources`
+    those that it calls from. `at` is the time by its own clock.
     """
 
     worker: WorkerId
@@ -22,6 +32,7 @@ class Announcement:
     version: str
     addresses: tuple[str, ...]
     at: datetime
+    sources: tuple[Announced, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ class Presence:
     heard_at: datetime
     ahead: timedelta
     lost: bool = False
+    sources: tuple[Announced, ...] = ()
 
 
 class ReadsPresences(Protocol):

@@ -30,6 +30,8 @@ from gatepost.store.guessing_protocols import ChangesGuesses, ReadsGuesses
 from gatepost.store.history_protocols import HistoryChanges, HistoryReading
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
 from gatepost.store.later import ReadsLater
+from gatepost.store.pauses import ChangesPauses, ReadsPauses
+from gatepost.store.pools import ANY_NODE, LeasesOfPools, ReadsPools
 from gatepost.store.presences import ChangesPresences, ReadsPresences
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
@@ -56,10 +58,11 @@ class NewerDatabaseError(Exception):
 
 @value(frozen=True, slots=True)
 class Lease:
-    """What a worker shows when it takes deliveries: who, and until when."""
+    """What a worker shows when it takes deliveries: who, until when, and of which pools."""
 
     worker: WorkerId
     until: datetime
+    pools: tuple[str, ...] = ANY_NODE
 
 
 @value(frozen=True, slots=True)
@@ -153,6 +156,8 @@ class Reading(
     ReadsApiKeys,
     ReadsPresences,
     ReadsLater,
+    ReadsPools,
+    ReadsPauses,
     Protocol,
 ):
     """What can be asked of a store. Also the reading half of a Transaction."""
@@ -186,8 +191,10 @@ class Reading(
         """Return how many deliveries stand in each state that is not final, and CAPTURED."""
         ...
 
-    def next_due_at(self, lanes: Iterable[Lane] = LANES) -> datetime | None:
-        """Return when the next delivery of these lanes falls due; None where none waits."""
+    def next_due_at(
+        self, lanes: Iterable[Lane] = LANES, pools: Sequence[str] = ANY_NODE
+    ) -> datetime | None:
+        """Return when the next delivery of these lanes and pools falls due; None where none waits."""
         ...
 
     def content(self, submission_id: SubmissionId) -> bytes | None:
@@ -234,6 +241,8 @@ class Transaction(
     ChangesKeptKeys,
     ChangesApiKeys,
     ChangesPresences,
+    LeasesOfPools,
+    ChangesPauses,
     Protocol,
 ):
     """What a job may change. All of it happens, or none."""
@@ -260,8 +269,8 @@ class Transaction(
         ended: bool = True,
     ) -> list[Leased]:
         """Lease deliveries that are due (or, with `ended`, whose lease has ended): by lane as `deal`
-        deals them, the most urgent first, and within a lane oldest due first. `within` bounds each
-        lane.
+        deals them, the most urgent first, and within a lane oldest due first, each of the lease's
+        pools having an equal share. `within` bounds each lane.
         """
         ...
 

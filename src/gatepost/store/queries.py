@@ -1,7 +1,7 @@
 """The questions that a store answers from its tables, of SQLite or of PostgreSQL (`statements`)."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from operator import itemgetter
@@ -22,6 +22,9 @@ from gatepost.store.foreign_use_table import ForeignUseTable
 from gatepost.store.history_table import HistoryTable
 from gatepost.store.kept_key_table import KeptKeyTable
 from gatepost.store.later_table import LaterTable
+from gatepost.store.pause_table import PauseTable
+from gatepost.store.pool_queries import PoolQueries
+from gatepost.store.pools import ANY_NODE, of_each
 from gatepost.store.presence_table import PresenceTable
 from gatepost.store.protocols import DueNotice, QueueFilter, QueueRow, StoredEvent
 from gatepost.store.quota_table import QuotaTable
@@ -31,6 +34,7 @@ from gatepost.store.rows import (
     DUE,
     LANE_NUMBERS,
     LEASED,
+    LIVE_COLUMNS,
     NOTICES,
     NUMBERS,
     STATES,
@@ -48,10 +52,16 @@ from gatepost.store.suppression_table import SuppressionTable
 _SHORTEST: Final = 8
 #: Rows that are soon put in order.
 _FEW: Final = 2000
-_D: Final = ", ".join(f"d.{column.strip()}" for column in DELIVERY_COLUMNS.split(","))
+_D: Final = ", ".join(f"d.{column.strip()}" for column in LIVE_COLUMNS.split(","))
 _S: Final = ", ".join(f"s.{column.strip()}" for column in SUBMISSION_COLUMNS.split(","))
 #: A delivery with its submission; `queue_row` reads it.
 QUEUE_COLUMNS: Final = f"{_D}, {_S}"
+_FINISHED: Final = QUEUE_COLUMNS.replace("d.pool", "''")
+_NEXT_DUE: Final = ", ".join(
+    f"(SELECT min(ready_at) FROM delivery WHERE state = {state} AND lane = {{lane}}"  # noqa: S608
+    " AND pool = {pool})"
+    for state in (DUE, LEASED)
+)
 _CAPTURED: Final = NUMBERS[DeliveryState.CAPTURED]
 
 
@@ -65,6 +75,8 @@ class Queries(
     HistoryTable,
     KeptKeyTable,
     LaterTable,
+    PauseTable,
+    PoolQueries,
     PresenceTable,
     QuotaTable,
     SuppressionTable,
@@ -126,8 +138,9 @@ class Queries(
             bindings.append(after)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         # CROSS JOIN fixes the order: deliveries by id, each with its submission.
+        columns = QUEUE_COLUMNS if table == "delivery" else _FINISHED
         sql = (
-            f"SELECT {QUEUE_COLUMNS} FROM {table} AS d"  # noqa: S608 - names are ours
+            f"SELECT {columns} FROM {table} AS d"  # noqa: S608 - names are ours
             f" CROSS JOIN submission AS s ON s.id = d.submission_id {where} ORDER BY d.id LIMIT ?"
         )
         return list(self._rows(sql, (*bindings, limit)))
@@ -148,7 +161,7 @@ class Queries(
         """Return how many deliveries stand in each state that is not final, and CAPTURED."""
         depth = {state: 0 for state in STATES if not state.is_final}
         # The planner would walk the rows; the index that begins with the state is ten times smaller.
-        sql = "SELECT state, count(*) FROM delivery INDEXED BY delivery_ready GROUP BY state"
+        sql = "SELECT state, count(*) FROM delivery INDEXED BY delivery_next GROUP BY state"
         for state, count in self._rows(sql):
             depth[STATES[state]] = count
         captured = 0
@@ -157,11 +170,14 @@ class Queries(
             captured += next(self._rows(sql))[0]
         return depth | {DeliveryState.CAPTURED: captured}
 
-    def next_due_at(self, lanes: Iterable[Lane] = LANES) -> datetime | None:
+    def next_due_at(
+        self, lanes: Iterable[Lane] = LANES, pools: Sequence[str] = ANY_NODE
+    ) -> datetime | None:
         """Return when the next delivery falls due, or the next lease ends."""
-        sql = "SELECT min(ready_at) FROM delivery WHERE state = ? AND lane = ?"
-        wanted = [(state, LANE_NUMBERS[lane]) for lane in lanes for state in (DUE, LEASED)]
-        found = [next(self._rows(sql, which))[0] for which in wanted]
+        asked = tuple(LANE_NUMBERS[lane] for lane in lanes)
+        if not asked:
+            return None
+        found = next(self._rows(of_each(_NEXT_DUE, len(pools), lanes=asked), pools))
         times = [number for number in found if number is not None]
         return moment(min(times)) if times else None
 
@@ -238,7 +254,8 @@ class Queries(
 
     def _delivery(self, tables: Iterable[str], delivery_id: DeliveryId) -> Delivery | None:
         for table in tables:
-            sql = f"SELECT {DELIVERY_COLUMNS} FROM {table} WHERE id = ?"  # noqa: S608
+            columns = LIVE_COLUMNS if table == "delivery" else f"{DELIVERY_COLUMNS}, ''"
+            sql = f"SELECT {columns} FROM {table} WHERE id = ?"  # noqa: S608
             row = self._row(sql, (delivery_id,))
             if row is not None:
                 return delivery_of(row)

@@ -219,5 +219,6 @@ def leased_of(delivery: Delivery, submission: Submission) -> Leased:
         delivery.warned,
         delivery.lane,
         delivery.wishes,
+        delivery.pool,
     )
     return Leased(held, submission, fence)

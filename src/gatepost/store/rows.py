@@ -45,11 +45,13 @@ DELIVERY_COLUMNS: Final = (
     "id, submission_id, forward_path, destination, next_attempt_at, expires_at, state, attempts,"
     " leases, outcome, reason, warned, lane, notify, orcpt"
 )
-DELIVERY_WIDTH: Final = 15
+#: Of one that is not finished also the pool; a finished one's events name the source address.
+LIVE_COLUMNS: Final = f"{DELIVERY_COLUMNS}, pool"
+DELIVERY_WIDTH: Final = 16
 EVENT_COLUMNS: Final = "position, kind, at, submission_id, delivery_id, account, facts"
 ACCOUNT_COLUMNS: Final = (
     "name, senders, created_at, state, exposed_at, salt, iterations, app_passwords_only,"
-    " recipients, limits, lane"
+    " recipients, limits, lane, pool"
 )
 CREDENTIAL_COLUMNS: Final = (
     "id, account, kind, verifier, created_at, label, last_used_at, last_mechanism, last_tls, scram,"
@@ -99,6 +101,7 @@ def outcome_json(outcome: Outcome | None) -> str | None:
             outcome.tls,
             outcome.reports,
             outcome.in_mailbox,
+            *((outcome.source,) if outcome.source else ()),
         )
     )
 
@@ -164,6 +167,7 @@ def delivery_of(row: Row) -> Delivery:
         bool(row[11]),
         LANES[row[12]],
         _wishes_of(row[13], row[14]),
+        row[15],
     )
 
 
@@ -220,6 +224,7 @@ def account_row(account: Account) -> Row:
         _encode(account.recipients),
         limits_json(account.limits),
         None if account.lane is None else account.lane.value,
+        account.pool,
     )
 
 
@@ -237,6 +242,7 @@ def account_of(row: Row) -> Account:
         tuple(json.loads(row[8])),
         limits_of(row[9]),
         None if row[10] is None else Lane(row[10]),
+        row[11],
     )
 
 

@@ -265,6 +265,21 @@ _DESTINATIONS: Final = """
 CREATE INDEX delivery_due ON delivery (lane, destination, ready_at) WHERE state = 0;
 """
 
+#: 22: pools of source addresses. delivery.pool: "" for none; presence.sources: a JSON list. The
+#: indexes that have the pool in them come in place of those without, which older programs name.
+_EGRESS: Final = """
+ALTER TABLE delivery ADD COLUMN pool TEXT NOT NULL DEFAULT '';
+CREATE INDEX delivery_next ON delivery (state, lane, pool, ready_at);
+CREATE INDEX delivery_next_of ON delivery (lane, pool, destination, ready_at) WHERE state = 0;
+ALTER TABLE account ADD COLUMN pool TEXT;
+ALTER TABLE presence ADD COLUMN sources TEXT NOT NULL DEFAULT '[]';
+
+CREATE TABLE egress_pause (
+    address TEXT PRIMARY KEY, since INTEGER NOT NULL, paused_by TEXT NOT NULL, reason TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+_WITHOUT_POOL: Final = ("DROP INDEX IF EXISTS delivery_ready", "DROP INDEX IF EXISTS delivery_due")
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -289,6 +304,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_LATER),
     Version(_PROOFS),
     Version(_DESTINATIONS),
+    Version(_EGRESS, post=_WITHOUT_POOL),
 )
 
 _DAILY_DELIVERY: Final = """

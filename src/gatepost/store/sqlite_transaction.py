@@ -6,12 +6,14 @@ What needs no answer waits in `Pending`; whatever asks sees it, because asking w
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 from gatepost.model.delivery import Leased
 from gatepost.model.ids import DeliveryId, SubmissionId
-from gatepost.model.lane import LANES, Lane, deal
+from gatepost.model.lane import LANES, Lane
+from gatepost.store.pools import dealt, of_each
 from gatepost.store.protocols import (
     ContentDamagedError,
     Held,
@@ -33,21 +35,26 @@ from gatepost.store.sqlite_reading import SqliteReading
 
 _READY: Final = (
     f"SELECT {QUEUE_COLUMNS} FROM delivery AS d CROSS JOIN submission AS s"  # noqa: S608
-    " ON s.id = d.submission_id WHERE d.state = ? AND d.lane = ? AND d.ready_at <= ?"
+    " ON s.id = d.submission_id WHERE d.state = ? AND d.lane = ? AND d.pool = ? AND d.ready_at <= ?"
     " ORDER BY d.ready_at LIMIT ?"
 )
 #: The other index would lead past all that is due before it.
 _READY_OF_ONE: Final = (
-    f"SELECT {QUEUE_COLUMNS} FROM delivery AS d INDEXED BY delivery_due CROSS JOIN submission AS s"  # noqa: S608
-    " ON s.id = d.submission_id WHERE d.state = 0 AND d.lane = ? AND d.destination = ?"
+    f"SELECT {QUEUE_COLUMNS} FROM delivery AS d INDEXED BY delivery_next_of"  # noqa: S608
+    " CROSS JOIN submission AS s"
+    " ON s.id = d.submission_id WHERE d.state = 0 AND d.lane = ? AND d.pool = ? AND d.destination = ?"
     " AND d.ready_at <= ? ORDER BY d.ready_at LIMIT ?"
 )
-#: How many of each lane are ready, as far as they matter; the index alone answers.
-_HOW_MANY_OF_ONE: Final = (
-    "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {}"
-    " AND ready_at <= ?2 LIMIT ?3))"
+#: How many of each lane and pool are ready, as far as they matter; the index alone answers.
+_HOW_MANY: Final = (
+    "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {lane}"
+    " AND pool = {pool} AND ready_at <= ?2 LIMIT ?3))"
 )
-_HOW_MANY: Final = "SELECT " + ", ".join(map(_HOW_MANY_OF_ONE.format, range(len(LANES))))
+#: Which of these are due, with all that is handed out.
+_THESE: Final = (
+    f"SELECT {QUEUE_COLUMNS} FROM json_each(?) AS j CROSS JOIN delivery AS d ON d.id = j.value"  # noqa: S608
+    " CROSS JOIN submission AS s ON s.id = d.submission_id WHERE d.state = 0"
+)
 _LEASE: Final = (
     "UPDATE delivery SET state = 1, leases = leases + 1, ready_at = ?, worker = ?"
     " WHERE id IN (SELECT value FROM json_each(?))"
@@ -65,6 +72,10 @@ _BEGIN_ONE: Final = (
 )
 _BEGIN_ALL: Final = (
     "UPDATE delivery SET attempts = attempts + 1 WHERE id IN (SELECT value FROM json_each(?))"
+)
+_WITHDRAW: Final = (
+    "UPDATE delivery SET attempts = max(attempts - 1, 0)"
+    " WHERE id IN (SELECT value FROM json_each(?))"
 )
 _RENEW: Final = "UPDATE delivery SET ready_at = ? WHERE id IN (SELECT value FROM json_each(?))"
 _KNOWN: Final = (
@@ -130,7 +141,7 @@ class SqliteTransaction(SqliteReading, QueueChanges):
         room = {lane: limit if within is None else within.get(lane, 0) for lane in LANES}
         rows: list[Row] = []
         for state in (DUE, LEASED) if ended else (DUE,):
-            rows += self._ready(state, microseconds(now), limit - len(rows), room)
+            rows += self._ready(state, now, limit - len(rows), room, lease.pools)
         return self._lease(rows, lease)
 
     def lease_of(
@@ -139,8 +150,8 @@ class SqliteTransaction(SqliteReading, QueueChanges):
         """Lease what is due for these destinations."""
         rows: list[Row] = []
         for lane, names in destinations.items():
-            for name in names:
-                wanted = (LANE_NUMBERS[lane], name, microseconds(now), each)
+            for name, pool in product(names, lease.pools):
+                wanted = (LANE_NUMBERS[lane], pool, name, microseconds(now), each)
                 rows += self._rows(_READY_OF_ONE, wanted)
         return self._lease(rows, lease)
 
@@ -148,7 +159,11 @@ class SqliteTransaction(SqliteReading, QueueChanges):
         self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
     ) -> list[Leased]:
         """Lease what others had leased."""
-        return self._lease(self._ready(LEASED, microseconds(now), limit, dict(within)), lease)
+        return self._lease(self._ready(LEASED, now, limit, dict(within), lease.pools), lease)
+
+    def lease_these(self, ids: Sequence[DeliveryId], lease: Lease) -> list[Leased]:
+        """Lease those among these that are due."""
+        return self._lease(list(self._rows(_THESE, (as_json(list(ids)),))), lease)
 
     def _lease(self, rows: Sequence[Row], lease: Lease) -> list[Leased]:
         if not rows:
@@ -158,15 +173,20 @@ class SqliteTransaction(SqliteReading, QueueChanges):
         found = map(queue_row, rows)
         return [leased_of(row.delivery, row.submission) for row in found]
 
-    def _ready(self, state: int, at: int, limit: int, room: dict[Lane, int]) -> list[Row]:
+    def _ready(
+        self, state: int, now: datetime, limit: int, room: dict[Lane, int], pools: Sequence[str]
+    ) -> list[Row]:
         """Return rows of a state that may be leased, the most urgent lane first; `room` shrinks."""
-        counts = next(self._rows(_HOW_MANY, (state, at, limit)))
-        waiting = {lane: min(n, room[lane]) for lane, n in zip(LANES, counts, strict=True) if n}
+        at = microseconds(now)
+        counts = next(
+            self._rows(of_each(_HOW_MANY, len(pools), after=3), (state, at, limit, *pools))
+        )
         rows: list[Row] = []
-        for lane, count in deal(limit, waiting).items() if waiting else ():
-            if count:
-                rows += self._rows(_READY, (state, LANE_NUMBERS[lane], at, count))
-                room[lane] -= count
+        for share in dealt(limit, counts, room, pools):
+            rows += self._rows(
+                _READY, (state, LANE_NUMBERS[share.lane], share.pool, at, share.count)
+            )
+            room[share.lane] -= share.count
         return rows
 
     def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
@@ -185,6 +205,10 @@ class SqliteTransaction(SqliteReading, QueueChanges):
         ids = set(self._still_held(held))
         self._change_all(_RENEW, ids, microseconds(until))
         return ids
+
+    def withdraw_attempts(self, held: Sequence[Held]) -> None:
+        """Take back attempts that were not made."""
+        self._change_all(_WITHDRAW, self._still_held(held))
 
     def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
         wanted = {one.id: one.fence for one in held}

@@ -10,6 +10,7 @@ from gatepost.store.domain_table import DomainTableChanges
 from gatepost.store.foreign_use_table import ForeignUseTableChanges
 from gatepost.store.history_table import HistoryTableChanges
 from gatepost.store.kept_key_table import KeptKeyTableChanges
+from gatepost.store.pause_table import PauseTableChanges
 from gatepost.store.presence_table import PresenceTableChanges
 from gatepost.store.quota_table import QuotaTableChanges
 from gatepost.store.statements import upsert_one
@@ -26,6 +27,7 @@ class TableChanges(
     ForeignUseTableChanges,
     HistoryTableChanges,
     KeptKeyTableChanges,
+    PauseTableChanges,
     PresenceTableChanges,
     QuotaTableChanges,
     SuppressionTableChanges,

@@ -1,0 +1,45 @@
+"""`gatepost account pool`: from which source addresses an account's mail leaves."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gatepost.cli.account_verbs import Name, by, print_account, run
+from gatepost.cli.context import Json, fail
+
+if TYPE_CHECKING:
+    from gatepost.model.account import Account
+    from gatepost.store.protocols import Store
+
+_NONE = "none"
+
+
+def register(app: typer.Typer) -> None:
+    """Put the command into `gatepost account`."""
+    app.command()(pool)
+
+
+def pool(
+    ctx: typer.Context,
+    name: Name,
+    pool: Annotated[
+        str,
+        typer.Argument(
+            metavar="POOL", help='A pool that [[egress]] of some node names; "none" for none.'
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Say from which pool of source addresses an account's mail leaves, from the next message on."""
+    from gatepost.model.wrong import WrongValueError  # noqa: PLC0415
+
+    async def work(store: "Store") -> "Account":
+        from gatepost.operate.account_pool import set_pool  # noqa: PLC0415
+
+        return await set_pool(store, name, None if pool == _NONE else pool, by())
+
+    try:
+        account = run(ctx, work)
+    except WrongValueError as error:
+        fail(error.wrongs[0].what, error.wrongs[0].mend)
+    print_account(account, f"pool of {account.name}: {account.pool or _NONE}", json=json)

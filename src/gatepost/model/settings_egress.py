@@ -1,0 +1,31 @@
+"""`[[egress]]`: the source addresses of this node."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gatepost.model import settings_egress_checks as checks
+from gatepost.model.domain_name import parse_full_domain
+from gatepost.model.section import Section
+from gatepost.model.source import DEFAULT, Source
+from gatepost.model.wrong import wrong
+
+
+class EgressSettings(Section):
+    """What this node calls from: an EHLO name with an IPv4 address, an IPv6 address or both."""
+
+    name: Annotated[str, AfterValidator(parse_full_domain)]
+    ipv4: Annotated[str, AfterValidator(checks.ipv4)] | None = None
+    ipv6: Annotated[str, AfterValidator(checks.ipv6)] | None = None
+    pools: tuple[Annotated[str, AfterValidator(checks.pool)], ...] = Field((DEFAULT,), min_length=1)
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.ipv4 is None and self.ipv6 is None:
+            raise wrong("it has no address", "give it ipv4, ipv6 or both", "name")
+        return self
+
+    @property
+    def source(self) -> Source:
+        """Return it as a value."""
+        return Source(self.name, self.ipv4, self.ipv6, tuple(dict.fromkeys(self.pools)))

@@ -1,0 +1,31 @@
+"""Say from which pool of source addresses the mail of an account leaves.
+
+Mail that was accepted before keeps its pool; sessions that are open feel it with their next message.
+"""
+
+from dataclasses import replace
+
+from gatepost.model.account import Account
+from gatepost.model.settings_egress_checks import pool as checked
+from gatepost.operate.accounts import By, changed, existing
+from gatepost.store.protocols import Store, Transaction
+
+
+async def set_pool(store: Store, name: str, pool: str | None, by: By) -> Account:
+    """Give an account its pool, None for none.
+
+    Raises:
+        NoSuchAccountError: nothing was written.
+        WrongValueError: no pool can be called so.
+        StoreUnavailableError: nothing was written.
+
+    """
+    wanted = None if pool is None else checked(pool)
+
+    def job(transaction: Transaction) -> Account:
+        account = replace(existing(transaction, name), pool=wanted)
+        transaction.put_account(account)
+        transaction.add_events([changed(account, by, f"pool {wanted or 'none'}")])
+        return account
+
+    return await store.write(job)
