@@ -18,13 +18,14 @@ from gatepost.net.clock import now
 from gatepost.store.pauses import Pause
 from gatepost.store.presences import Announced, Announcement
 from tests.delivery.rig import Rig, routing
-from tests.sink import HANG, Sink
+from tests.sink import HANG, Message, Sink
 
 TWO = Source("two.example", "127.0.0.2")
 THREE = Source("three.example", "127.0.0.3")
 BULK = Source("bulk.example", "127.0.0.4", None, ("bulk",))
 SIX = Source("six.example", None, "::1", ("six",))
 NOWHERE = Source("nowhere.example", "192.0.2.77", None, ("bulk",))
+THREE_BULK = Source("three.example", "127.0.0.3", None, ("bulk",))
 DELIVERED, DUE = DeliveryState.DELIVERED, DeliveryState.DUE
 
 
@@ -47,6 +48,10 @@ async def resume(rig: Rig, address: str) -> None:
 def calls(sink: Sink) -> set[tuple[str, str]]:
     """Return from where sessions came, and the name in EHLO."""
     return {(sink.peers[n], lines[0]) for n, lines in sink.commands.items() if lines}
+
+
+def is_from(sink: Sink, message: Message, address: str) -> bool:
+    return sink.peers[message.session] == address
 
 
 @pytest.mark.parametrize(
@@ -197,6 +202,25 @@ async def test_others_of_the_pool_take_over_from_an_address_that_is_missing() ->
         rows = await rig.until_state(ids, DELIVERED)
         assert {row.attempts for row in rows} == {1}
         assert {sink.peers[m.session] for m in sink.messages} == {"127.0.0.4"}
+
+
+async def test_a_connection_from_an_address_that_went_is_not_waited_for() -> None:
+    async with Sink() as sink, Rig(**to(sink), egress=(BULK, THREE_BULK)) as rig:
+        paths = [f"user{n}@y.example" for n in range(10)]
+        for path in paths:
+            await rig.submit(path, pool="bulk")
+        await sink.until_messages(10)
+        from_bulk = {m.forward_paths[0] for m in sink.messages if is_from(sink, m, "127.0.0.4")}
+        sink.go.clear()  # as when no packet comes back any more
+        ids = [i for path in from_bulk for i in await rig.submit(path, pool="bulk")]
+        count = sum(map(len, sink.commands.values()))
+        await sink.until(lambda: sum(map(len, sink.commands.values())) > count)
+        rig.absent.add("127.0.0.4")
+        await rig.sources.look()
+        sink.go.set()
+        rows = await rig.until_state(ids, DELIVERED)
+        assert {row.attempts for row in rows} == {1}
+        assert all(is_from(sink, m, "127.0.0.3") for m in sink.messages[10:])
 
 
 async def test_a_default_pool_that_is_paused_holds_up_what_is_in_no_pool_for_a_while() -> None:

@@ -45,7 +45,7 @@ class Leaving:
 
     def change(self) -> None:
         """Queue all that waits for sources again which may not be used as they were."""
-        for site, parcel in self._pool.retire(self._sources.may_use):
+        for site, parcel in self._pool.retire(self._sources.may_use, self._sources.is_missing):
             self.put_anew(site, (parcel,))
 
     def _tell(self) -> None:

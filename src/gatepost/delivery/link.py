@@ -173,6 +173,14 @@ class Link:
         """Drop the connection."""
         self._connection.abort()
 
+    def leave(self, missing: Callable[[str], bool]) -> None:
+        """Drop the connection where this machine lacks the address that it comes from: no answer
+        will come. After the final dot it is waited for all the same.
+        """
+        source = self._call.source
+        if source and missing(source) and self._session.phase is not Phase.FINAL_DOT:
+            self._connection.abort()
+
     # -- the beginning of a session
 
     async def begin(self, site: Site, *, use_tls: bool) -> None:

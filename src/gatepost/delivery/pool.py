@@ -8,6 +8,7 @@ wait a while for more, and go. Nothing here belongs to one message: no task, no 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol
 
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.lane_queue import LaneQueue
@@ -22,6 +23,14 @@ from gatepost.net.address import SocketAddress
 Serve = Callable[["SiteQueue"], Coroutine[None, None, None]]
 
 
+class Leaves(Protocol):
+    """A connection, as far as it matters here."""
+
+    def leave(self, missing: Callable[[str], bool]) -> None:
+        """Go at once where this machine lacks the address that it comes from."""
+        ...
+
+
 class SiteQueue:
     """What waits for one site and leaves from one source, and the connections that serve it."""
 
@@ -33,6 +42,8 @@ class SiteQueue:
         #: Addresses whose STARTTLS does not work: they get clear text for as long as we talk.
         self.without_tls: set[SocketAddress] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        #: Connections that are up.
+        self.links: list[Leaves] = []
         #: Connections that are not up yet.
         self.dialling = 0
         #: How many connections this site may have; less after it refused one beside others.
@@ -222,9 +233,11 @@ class Pool:
         for queue in list(self._sites.values()):
             queue.end_idle(now)
 
-    def retire(self, may_use: Callable[[Source], bool]) -> list[tuple[Site, Parcel]]:
-        """Let no connection take on more that comes from a source which may not be used any more;
-        return what waits there, with its site.
+    def retire(
+        self, may_use: Callable[[Source], bool], missing: Callable[[str], bool]
+    ) -> list[tuple[Site, Parcel]]:
+        """Let no connection take on more that comes from a source which may not be used any more,
+        and drop those from addresses that are missing; return what waits there, with its site.
         """
         waiting: list[tuple[Site, Parcel]] = []
         for key, queue in list(self._sites.items()):
@@ -234,6 +247,8 @@ class Pool:
             waiting += ((queue.site, parcel) for parcel in queue.claim_all())
             queue.end_idle(float("inf"))
             del self._sites[key]
+            for link in queue.links:
+                link.leave(missing)
             if queue.tasks:
                 self._retired.add(queue)
         return waiting

@@ -78,6 +78,10 @@ class Room7:
     is_heard: Callable[[], bool]
 
 
+class _RetiredError(Exception):
+    """The source of a session may not be used any more."""
+
+
 class Courier:
     """Serves one connection of one site."""
 
@@ -115,6 +119,13 @@ class Courier:
             self._dialled()
             if self._link is not None:
                 self._link.abort()
+                self._forget_link()
+
+    def _forget_link(self) -> None:
+        if self._link is not None:
+            self._queue.links.remove(self._link)
+            self._link = None
+        self._carried = 0
 
     def _put_aside(self, parcels: list[Parcel]) -> None:
         """End the attempt of parcels that made us stumble: their leases must not outlive it.
@@ -123,8 +134,7 @@ class Courier:
         """
         if self._link is not None:
             self._link.abort()
-            self._link = None
-            self._carried = 0
+            self._forget_link()
         for parcel in parcels:
             self._settle([i for i in parcel.items if i.id not in self._ended], _OUR_FAULT)
 
@@ -158,7 +168,7 @@ class Courier:
             except LinkFailedError as failure:
                 await self._fail([p for p, _ in ready[position:]], failure.outcome)
                 return
-            except SourceMissingError:
+            except (SourceMissingError, _RetiredError):
                 self._leave_to_another([p for p, _ in ready[position:]])
                 return
 
@@ -280,17 +290,20 @@ class Courier:
         return again
 
     async def _usable_link(self, *, fresh: bool) -> Link:
+        """Return a session for one more transaction. Raises as `_dial` does, and _RetiredError."""
         link = self._link
         if link is not None:
             most = self._queue.bounds.messages_per_session
             worn = self._carried >= min(most, link.offers.limits.messages or most)
             if link.is_usable and not worn and not fresh:
                 return link
-            self._link = None
-            self._carried = 0
+            self._forget_link()
             await link.close()
         self._link = link = await self._dial()
+        self._queue.links.append(link)
         self._dialled()
+        if self._queue.retired:
+            raise _RetiredError
         return link
 
     async def _dial(self) -> Link:
@@ -358,6 +371,9 @@ class Courier:
 
         No session was to be had, for none of them: else each would dial in vain.
         """
+        if self._queue.retired:
+            self._leave_to_another(parcels)
+            return
         if self._queue.leave_to_others():
             for parcel in reversed(parcels):
                 self._queue.put_back(parcel)

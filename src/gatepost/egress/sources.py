@@ -105,6 +105,10 @@ class Sources:
         """Have `changed` called when other addresses may be used."""
         self._changed = changed
 
+    def is_missing(self, address: str) -> bool:
+        """Tell whether the machine lacks an address."""
+        return address in self._absent
+
     def missing(self, address: str) -> None:
         """Hear that bind() did not find an address; it is looked for again."""
         self._set_absent(self._absent | {address})

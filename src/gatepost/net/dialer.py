@@ -121,7 +121,7 @@ def _socket(address: SocketAddress, source: str | None) -> socket.socket:
         sock.close()
         if problem.errno == errno.EADDRNOTAVAIL:
             raise SourceMissingError(
-                address, f"{source} is not an address of this machine"
+                address, f"the source address is not one of this machine: {source}"
             ) from None
         raise DialFailedError(address, _words(problem)) from None
     return sock
