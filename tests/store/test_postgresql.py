@@ -23,7 +23,8 @@ from gatepost.store.pending import Keeping
 from gatepost.store.postgresql import PostgresStore, open_postgresql, prepare
 from gatepost.store.postgresql_clock import StoreClock
 from gatepost.store.postgresql_connection import Address, begin, connect
-from gatepost.store.postgresql_look import ask, look
+from gatepost.store.postgresql_look import ask as ask_once
+from gatepost.store.postgresql_look import look
 from gatepost.store.postgresql_news import News
 from gatepost.store.postgresql_schema import VERSIONS, lock_number
 from gatepost.store.postgresql_watch import Watch
@@ -380,11 +381,11 @@ def test_a_commit_is_durable_whatever_the_server_s_default() -> None:
 
 def test_a_look_tells_which_settings_lose_what_was_committed() -> None:
     assert look(Address(shared_server().url()), "SELECT 1").unsafe == ("fsync", "full_page_writes")
-    assert ask(Address(shared_server().url()), lambda reading: reading.time()) is None
+    assert ask_once(Address(shared_server().url()), lambda reading: reading.time()) is None
 
 
 def test_a_question_is_asked_where_the_tables_are_ours(tmp_path):
-    assert ask(address_of(tmp_path), lambda reading: reading.waiting_pools()) == []
+    assert ask_once(address_of(tmp_path), lambda reading: reading.waiting_pools()) == []
 
 
 def test_a_url_that_cannot_be_read_is_not_repeated() -> None:
