@@ -24,7 +24,7 @@ def test_a_password_file_that_is_not_there_is_said(tmp_path: Path) -> None:
             ),
         ),
     )
-    assert str(missing) in _try_store(settings)
+    assert str(missing) in _try_store(settings, alone=True)[1]
 
 
 def test_a_reload_that_names_a_missing_one_changes_nothing(make_node: NodeMaker) -> None:

@@ -213,10 +213,10 @@ def test_a_service_manager_is_told(make_node: NodeMaker, tmp_path: Path, monkeyp
         manager.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         node.start()
-        assert manager.recv(100) == b"READY=1"
+        assert manager.recv(100) == b"READY=1\nSTATUS="
         node.restart()
         heard = {manager.recv(100) for _ in range(2)}
-        assert heard == {b"READY=1", f"MAINPID={node.process.pid}".encode()}
+        assert heard == {b"READY=1\nSTATUS=", f"MAINPID={node.process.pid}".encode()}
         node.stop()
         assert manager.recv(100) == b"STOPPING=1"
 

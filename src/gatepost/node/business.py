@@ -134,7 +134,7 @@ class Node:
         """Say that we serve: to `gatepost restart`, to our predecessor, to the service manager."""
         write_serving(self.lock, self.serving)
         self.inherited.say_ready()
-        notify("READY=1")
+        notify("READY=1", "STATUS=")
         _log.info("all workers serve")
 
     def succeed(self, living: Sequence[Child]) -> Successor:

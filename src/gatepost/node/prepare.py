@@ -3,6 +3,9 @@
 import asyncio
 import errno
 import os
+import select
+import signal
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,48 +17,97 @@ from gatepost.model.settings import Settings
 from gatepost.node.heartbeat import TwinError, take_seat
 from gatepost.node.home import home_id, is_shared, node_name
 from gatepost.node.parts import read_tokens
+from gatepost.node.patience import extend, told_to_end, wait_for
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
 from gatepost.store.opening import open_store, where
-from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
+from gatepost.store.protocols import NewerDatabaseError, StoreAwayError, StoreUnavailableError
 from gatepost.store.sqlite_writer import DATABASE, free_space
 
 #: How the store's words for a damaged database begin.
 _DAMAGE: Final = ("CorruptError", "NotADBError")
+#: How the process that opens the store ends where waiting may help (EX_TEMPFAIL of sysexits.h).
+_NOT_YET: Final = 75
+#: Seconds between two looks whether we are to end, and between two requests for more time.
+_LOOK: Final = 0.2
+_EXTEND: Final = 20.0
 
 
 class CannotServeError(Exception):
     """The node cannot start; the words say why, and the mend."""
 
 
+class NotYetError(CannotServeError):
+    """It cannot start yet: what stands in the way may pass by itself."""
+
+
+class ToldToEndError(Exception):
+    """Told to end before the node served."""
+
+
 def prepare_store(settings: Settings, *, alone: bool = True) -> None:
     """Open the store once, in a process of its own (decision 9: opened after the fork): it is
     made, brought up to date, and what former workers had leased becomes due, if we are `alone`.
+    Then, too, a store that is away is waited for.
 
     Raises:
         CannotServeError: it cannot be opened; the words say why.
+        ToldToEndError: by a signal, before it could be opened.
 
     """
+
+    def try_once() -> str | None:
+        try:
+            _open_store(settings, alone=alone)
+        except NotYetError as problem:
+            if not alone:
+                raise  # the program before us goes on
+            return str(problem)
+        return None
+
+    if not wait_for(try_once):
+        raise ToldToEndError
+
+
+def _open_store(settings: Settings, *, alone: bool) -> None:
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read_end)
-        words = _try_store(settings, alone=alone)
+        status, words = _try_store(settings, alone=alone)
         os.write(write_end, words.encode()[:4000])
-        os._exit(0)
+        os._exit(status)
     os.close(write_end)
     with os.fdopen(read_end) as pipe:
+        if not _answers(pipe.fileno()):
+            os.kill(pid, signal.SIGKILL)  # whatever it does, it does all or nothing
+            os.waitpid(pid, 0)
+            raise ToldToEndError
         words = pipe.read()
     _, status = os.waitpid(pid, 0)
+    if os.waitstatus_to_exitcode(status) == _NOT_YET:
+        raise NotYetError(words)
     if words or status:
         raise CannotServeError(words or "the store could not be opened")
 
 
-def _try_store(settings: Settings, *, alone: bool = True) -> str:
-    """Return why the store cannot be used, "" when it can."""
+def _answers(pipe: int) -> bool:
+    """Wait for the other end, however long it takes: False when we are told to end before."""
+    extend_at = time.monotonic() + _EXTEND
+    while not select.select([pipe], [], [], _LOOK)[0]:
+        if told_to_end():
+            return False
+        if time.monotonic() >= extend_at:
+            extend("the store is opened and brought up to date")
+            extend_at += _EXTEND
+    return True
+
+
+def _try_store(settings: Settings, *, alone: bool) -> tuple[int, str]:
+    """Return an exit status, and why the store cannot be used, "" when it can."""
     if identity := worker_identity(settings.data_dir):
         become(identity)
     if words := unreadable_secret(settings, None):
-        return words
+        return 0, words
 
     name, sole = node_name(settings), not is_shared(settings)
 
@@ -73,9 +125,11 @@ def _try_store(settings: Settings, *, alone: bool = True) -> str:
 
     try:
         asyncio.run(prepare())
+    except StoreAwayError as problem:
+        return _NOT_YET, f"the store in {where(settings)} is not there yet: {problem}"
     except Exception as problem:  # noqa: BLE001 - the top of a process: said, not raised
-        return _store_words(settings, problem)
-    return ""
+        return 0, _store_words(settings, problem)
+    return 0, ""
 
 
 def unreadable_secret(settings: Settings, reader: Identity | None) -> str:

@@ -17,8 +17,8 @@ from gatepost.node.business import Node, close, stamps_of
 from gatepost.node.handover import inherit
 from gatepost.node.home import node_name
 from gatepost.node.logs import set_up_logs
-from gatepost.node.prepare import CannotServeError, prepare_store
-from gatepost.node.sockets import open_http, open_listeners
+from gatepost.node.prepare import CannotServeError, ToldToEndError, prepare_store
+from gatepost.node.sockets import listen, open_http, open_listeners
 from gatepost.node.sole_server import sole_server, taken_over, write_serving
 from gatepost.node.supervisor import Supervisor, hold_signals
 
@@ -63,6 +63,7 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
         inherited.close_rest()
         processes = workers + (http is not None)
         prepare_store(settings, alone=not inherited.former)
+        listen(listeners, http)
         node = Node(
             name=node_name(settings),
             settings=settings,
@@ -86,6 +87,9 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
         if inherited.pipe is None:  # else our predecessor stands there until we serve
             write_serving(lock, node.serving)
         return Supervisor(processes, node).run()
+    except ToldToEndError:
+        _log.info("told to end before the store was there")
+        return 0
     finally:
         close(listeners, http)
         os.close(lock)

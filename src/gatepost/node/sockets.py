@@ -36,7 +36,8 @@ class OpenListener:
 def open_listeners(
     listeners: Sequence[ListenerSettings], workers: int, inherited: Inheritance
 ) -> list[OpenListener]:
-    """Bind every listener's address, once for each worker, and listen, unless it is open already.
+    """Bind every listener's address, once for each worker, unless it is open already. Nobody is let
+    in before `listen`.
 
     Raises:
         PortUnavailableError: an address is taken, unknown here, or forbidden; all sockets that
@@ -57,14 +58,9 @@ def open_listeners(
                 missing = range(workers - len(sockets))
                 sockets += [bind(address, share=True) for _ in missing]
             opened.append(OpenListener(settings, tuple(sockets)))
-            for each in sockets:
-                each.listen(BACKLOG)
     except OSError as problem:
         close_listeners(opened)
-        words = f"cannot listen on {settings.address}: {problem.strerror or problem}"
-        raise PortUnavailableError(
-            f"{words}; stop the program that holds it, or choose another port"
-        ) from None
+        raise _unavailable(settings.address, problem) from None
     except PortUnavailableError:
         close_listeners(opened)
         raise
@@ -72,7 +68,7 @@ def open_listeners(
 
 
 def open_http(settings: HttpSettings, inherited: Inheritance) -> socket.socket:
-    """Bind the HTTP listener, and listen, unless it is open already.
+    """Bind the HTTP listener, unless it is open already. Nobody is let in before `listen`.
 
     Raises:
         PortUnavailableError: the address is taken, unknown here, or forbidden.
@@ -80,9 +76,31 @@ def open_http(settings: HttpSettings, inherited: Inheritance) -> socket.socket:
     """
     address = parse_socket_address(settings.address)
     found = inherited.take(address)
-    sock = found[0] if found else bind(address)
-    sock.listen(_HTTP_BACKLOG)
-    return sock
+    return found[0] if found else bind(address)
+
+
+def listen(listeners: Sequence[OpenListener], http: socket.socket | None) -> None:
+    """Let clients in: they wait until the workers are there.
+
+    Raises:
+        PortUnavailableError: somebody else was faster.
+
+    """
+    address = ""
+    try:
+        for listener in listeners:
+            address = listener.settings.address
+            for each in listener.sockets:
+                each.listen(BACKLOG)
+        if http is not None:
+            http.listen(_HTTP_BACKLOG)
+    except OSError as problem:
+        raise _unavailable(address, problem) from None
+
+
+def _unavailable(address: str, problem: OSError) -> PortUnavailableError:
+    words = f"cannot listen on {address}: {problem.strerror or problem}"
+    return PortUnavailableError(f"{words}; stop the program that holds it, or choose another port")
 
 
 def close_listeners(listeners: Sequence[OpenListener]) -> None:
