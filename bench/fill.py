@@ -2,6 +2,7 @@
 """Fill a store with queued deliveries through its own interface, as years of traffic would not have time to.
 
     .venv/bin/python bench/fill.py STATE_DIR --deliveries 1000000 --due-in 3600
+    .venv/bin/python bench/fill.py postgresql://USER@HOST/DATABASE --deliveries 1000000
 
 Messages have --recipients recipients each, dealt over --destinations domains (d0.test ...) and the three lanes; a
 share of them may go to one domain (--deep). What is due in the past is due at once. Prints one line of JSON.
@@ -14,6 +15,7 @@ import pathlib
 import random
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind
@@ -21,8 +23,8 @@ from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
 from gatepost.net.clock import new_identifier
-from gatepost.store.protocols import Transaction
-from gatepost.store.sqlite import SqliteStore, open_sqlite
+from gatepost.store.protocols import Store, Transaction
+from gatepost.store.sqlite import open_sqlite
 
 LANES = (Lane.OTP, *[Lane.TRANSACTIONAL] * 4, *[Lane.BULK] * 15)
 ACCOUNT = AccountName("bench@sender.test")
@@ -60,7 +62,7 @@ def message(o: argparse.Namespace, dice: random.Random, number: int) -> tuple[Su
     return submission, deliveries, content
 
 
-async def write(store: SqliteStore, submission: Submission, deliveries: list[Delivery], content: bytes) -> None:
+async def write(store: Store, submission: Submission, deliveries: list[Delivery], content: bytes) -> None:
     event = Event(
         EventKind.ACCEPTED,
         submission.received_at,
@@ -76,10 +78,23 @@ async def write(store: SqliteStore, submission: Submission, deliveries: list[Del
     await store.write(job, (submission.id, (content,)))
 
 
+async def opened(where: str) -> Store:
+    if not where.startswith("postgresql:"):
+        return await open_sqlite(pathlib.Path(where), WorkerId("bench-fill"))
+    from gatepost.store.postgresql import open_postgresql
+    from gatepost.store.postgresql_connection import Address
+
+    return await open_postgresql(Address(where), WorkerId("bench-fill"))
+
+
+def newest_position(reading: Any) -> int:
+    return max(row[0] for table in reading.days("event") for row in reading.rows(f"SELECT max(position) FROM {table}"))
+
+
 async def fill(o: argparse.Namespace) -> None:
     dice = random.Random(o.seed)
     began = time.monotonic()
-    store = await open_sqlite(o.directory, WorkerId("bench-fill"))
+    store = await opened(o.where)
     messages = -(-o.deliveries // o.recipients)
     queue = iter(range(messages))
 
@@ -89,14 +104,15 @@ async def fill(o: argparse.Namespace) -> None:
 
     await asyncio.gather(*(writer() for _ in range(WRITERS)))
     # The journal is as far as if it had been kept all the time.
-    await store.write(lambda transaction: transaction.set_position("journal", messages))
+    last = await store.read(newest_position)
+    await store.write(lambda transaction: transaction.set_position("journal", last))
     await store.close()
     print(json.dumps({"messages": messages, "deliveries": messages * o.recipients, "s": time.monotonic() - began}))
 
 
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("directory", type=pathlib.Path, help="data_dir of a Gatepost that does not run")
+    ap.add_argument("where", help="data_dir of a Gatepost that does not run, or the URL of its PostgreSQL")
     ap.add_argument("--deliveries", type=int, default=1_000_000)
     ap.add_argument("--recipients", type=int, default=10)
     ap.add_argument("--destinations", type=int, default=10_000)

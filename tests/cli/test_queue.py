@@ -18,7 +18,7 @@ from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.net.clock import new_identifier
-from gatepost.operate import queue
+from gatepost.operate import queue_change
 from gatepost.store.protocols import Held, Lease, Settlement, Store
 from gatepost.store.sqlite import open_sqlite
 
@@ -206,7 +206,7 @@ def test_verbs_change_what_they_name_and_tell_it() -> None:
 
 
 def test_a_long_queue_is_changed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "_BATCH", 3)
+    monkeypatch.setattr(queue_change, "PORTION", 3)
     add(*(f"r{number}@example.net" for number in range(10)))
     done = run("queue", "hold", "--all", "--json")
     assert json.loads(done.stdout) == {"changed": 10}

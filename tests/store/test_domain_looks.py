@@ -65,5 +65,9 @@ async def test_deliveries_are_found_by_why_they_wait(store: Store):
     which = QueueFilter(reason="the key")
     (row,) = await store.read(lambda reading: reading.deliveries(which, limit=10))
     assert row.delivery.forward_path == "a@y.example"
-    changed = await store.write(lambda tx: tx.change_queue(which, DeliveryState.DUE, NOON))
+    assert (await store.read(lambda reading: reading.matching(which))).count == 1
+    held = (DeliveryState.HELD,)
+    changed = await store.write(
+        lambda tx: tx.change_queue([row.delivery.id], held, DeliveryState.DUE, NOON)
+    )
     assert changed == [ways[0].id]

@@ -9,7 +9,7 @@ import pytest
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import WorkerId
 from gatepost.model.lane import LANES, Lane
-from gatepost.store.protocols import NoticeKind, QueueFilter
+from gatepost.store.protocols import NoticeKind
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.wire.smtp.notification import Notify, RecipientWishes, Ret
@@ -91,7 +91,7 @@ async def test_a_message_for_later_is_not_due_and_keeps_its_time_for_trying(stor
     )
     assert await take(store) == []
     assert await ask(store, "next_due_at") == at
-    await do(store, "change_queue", QueueFilter(id=way.id), DeliveryState.DUE, NOON)
+    await do(store, "change_queue", [way.id], [DeliveryState.DUE], DeliveryState.DUE, NOON)
     (leased,) = await take(store)
     assert leased.delivery.expires_at == NOON + timedelta(days=2)
 
@@ -100,8 +100,9 @@ async def test_a_message_for_later_that_was_held_waits_on_when_it_is_released(st
     at = NOON + timedelta(days=3)
     message = submission(release_at=at)
     _, (way,), _ = await put(store, of=message, next_attempt_at=at, expires_at=at + MINUTE)
-    for state in (DeliveryState.HELD, DeliveryState.DUE):
-        await do(store, "change_queue", QueueFilter(id=way.id), state, NOON)
+    both = (DeliveryState.HELD, DeliveryState.DUE)
+    for state in both:
+        await do(store, "change_queue", [way.id], both, state, NOON)
     found = await one(store, way.id)
     assert (found.next_attempt_at, found.expires_at) == (at, at + MINUTE)
     assert await ask(store, "next_due_at") == at

@@ -12,7 +12,8 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
-from gatepost.store.protocols import Held, NoticeKind, QueueFilter, Store
+from gatepost.store import queries
+from gatepost.store.protocols import Held, Matching, NoticeKind, QueueFilter, Store
 from gatepost.store.verify import verify
 from tests.store.makers import (
     ACCEPTED,
@@ -355,14 +356,19 @@ async def test_a_warning_marks_the_delivery_and_keeps_it_in_the_queue(store):
 # -- operator verbs
 
 
+_WAITING = (DeliveryState.DUE, DeliveryState.LEASED)
+_OPEN = (*_WAITING, DeliveryState.HELD)
+
+
 async def test_hold_release_and_what_a_worker_held_is_lost(store):
     _, (way,), (leased,) = await put(store, lease=lease())
-    everything = QueueFilter()
-    assert await do(store, "change_queue", everything, DeliveryState.HELD, NOON) == [way.id]
+    hold = ("change_queue", [way.id], _WAITING, DeliveryState.HELD, NOON)
+    assert await do(store, *hold) == [way.id]
     assert await do(store, "settle", [settled(leased)]) == set()
     assert await take(store, at=NOON + 9 * MINUTE) == []
-    assert await do(store, "change_queue", everything, DeliveryState.HELD, NOON) == []
-    assert await do(store, "change_queue", everything, DeliveryState.DUE, NOON) == [way.id]
+    assert await do(store, *hold) == []
+    release = ("change_queue", [way.id], [DeliveryState.HELD], DeliveryState.DUE, NOON)
+    assert await do(store, *release) == [way.id]
     (again,) = await take(store)
     assert again.fence != leased.fence
     assert await verify(store) == []
@@ -371,24 +377,68 @@ async def test_hold_release_and_what_a_worker_held_is_lost(store):
 async def test_retry_makes_due_now_and_leaves_leased_alone(store):
     at = NOON + 60 * MINUTE
     _, (way,), _ = await put(store, next_attempt_at=at)
-    await put(store, lease=lease())
-    assert await do(store, "change_queue", QueueFilter(), DeliveryState.DUE, NOON) == [way.id]
+    _, (other,), _ = await put(store, lease=lease())
+    both = [other.id, way.id]
+    assert await do(store, "change_queue", both, [DeliveryState.DUE], DeliveryState.DUE, NOON) == [
+        way.id
+    ]
     assert (await one(store, way.id)).next_attempt_at == NOON
 
 
 async def test_cancel_is_final_and_lets_content_go(store):
     message, (way,), _ = await put(store)
-    which = QueueFilter(id=way.id)
-    assert await do(store, "change_queue", which, DeliveryState.CANCELLED, NOON) == [way.id]
+    cancel = ("change_queue", [way.id], _OPEN, DeliveryState.CANCELLED, NOON)
+    assert await do(store, *cancel) == [way.id]
     assert (await one(store, way.id)).state is DeliveryState.CANCELLED
     assert await ask(store, "content", message.id) is None
-    assert await do(store, "change_queue", which, DeliveryState.CANCELLED, NOON) == []
+    assert await do(store, *cancel) == []
 
 
-async def test_a_verb_reaches_the_states_that_the_filter_names_only(store):
-    await put(store)
-    which = QueueFilter(states=(DeliveryState.HELD,))
-    assert await do(store, "change_queue", which, DeliveryState.DUE, NOON) == []
+async def test_many_are_changed_at_once_in_order(store):
+    ways = [way for _ in range(7) for way in (await put(store))[1]]
+    ids = [way.id for way in ways]
+    await do(store, "change_queue", ids[:2], _OPEN, DeliveryState.CANCELLED, NOON)
+    held = await do(store, "change_queue", ids[::-1], _WAITING, DeliveryState.HELD, NOON)
+    assert held == ids[2:]
+    assert await do(store, "change_queue", [], _WAITING, DeliveryState.HELD, NOON) == []
+    assert await verify(store) == []
+
+
+async def test_what_matches_is_counted_as_far_as_it_waits(store):
+    assert await ask(store, "matching", QueueFilter()) == Matching(0, None)
+    ways = [way for n in range(4) for way in (await put(store, f"a@{n % 2}.example"))[1]]
+    await do(store, "change_queue", [ways[3].id], _OPEN, DeliveryState.CANCELLED, NOON)
+    odd = QueueFilter(destination="1.example")
+    assert await ask(store, "matching", odd) == Matching(1, ways[1].id)
+    own = QueueFilter(account=ACCOUNT.name)
+    assert await ask(store, "matching", own) == Matching(3, ways[2].id)
+    assert await ask(store, "matching", replace(own, states=(DeliveryState.HELD,))) == Matching(
+        0, None
+    )
+
+
+async def test_a_stretch_ends_where_enough_was_found_or_looked_at(store, monkeypatch):
+    ways = [way for n in range(9) for way in (await put(store, f"a@{n % 3}.example"))[1]]
+    which = QueueFilter(destination="0.example", states=_WAITING)
+    whole = {"after": None, "until": ways[7].id}
+    found = await ask(store, "stretch", which, limit=9, **whole)
+    assert ([row.delivery.id for row in found.rows], found.last) == (
+        [ways[n].id for n in (0, 3, 6)],
+        None,
+    )
+    found = await ask(store, "stretch", which, limit=2, **whole)
+    assert ([row.delivery.id for row in found.rows], found.last) == (
+        [ways[0].id, ways[3].id],
+        ways[3].id,
+    )
+    monkeypatch.setattr(queries, "_LOOKED_AT", 5)
+    found = await ask(store, "stretch", which, limit=9, **whole)
+    assert ([row.delivery.id for row in found.rows], found.last) == (
+        [ways[0].id, ways[3].id],
+        ways[4].id,
+    )
+    rest = await ask(store, "stretch", which, limit=9, after=found.last, until=ways[7].id)
+    assert ([row.delivery.id for row in rest.rows], rest.last) == ([ways[6].id], None)
 
 
 @pytest.mark.parametrize(

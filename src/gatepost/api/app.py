@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from gatepost import __version__
-from gatepost.api import messages, suppressions, unsubscribe, watch
+from gatepost.api import messages, queue, suppressions, unsubscribe, watch
 from gatepost.api.bounds import Bounded, largest_body
 from gatepost.api.keys import has_key
 from gatepost.api.problems import install
@@ -32,7 +32,7 @@ def build_routes() -> FastAPI:
         redoc_url=None,
     )
     install(app)
-    for room in (messages, suppressions, watch, unsubscribe):
+    for room in (messages, queue, suppressions, watch, unsubscribe):
         app.include_router(room.router)
     return app
 

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from gatepost.model.wrong import WrongValueError
 from gatepost.operate.accounts import AccountError, NoSuchAccountError
 from gatepost.operate.suppressions import NoSuchSuppressionError
 from gatepost.store.protocols import StoreUnavailableError
@@ -84,6 +85,12 @@ def install(app: FastAPI) -> None:
         del request
         missing = isinstance(problem, NoSuchAccountError | NoSuchSuppressionError)
         return answer(ProblemError(404 if missing else 422, problem.what))
+
+    @app.exception_handler(WrongValueError)
+    async def on_wrong(request: Request, problem: WrongValueError) -> JSONResponse:
+        del request
+        first = problem.wrongs[0]
+        return answer(ProblemError(422, first.what, first.mend))
 
     @app.exception_handler(StoreUnavailableError)
     async def on_store(request: Request, problem: StoreUnavailableError) -> JSONResponse:

@@ -14,9 +14,10 @@ from gatepost.cli.filters import (
     RecipientOption,
     queue_filter,
 )
+from gatepost.cli.queue_change import add_verbs
 
 if TYPE_CHECKING:
-    from gatepost.operate.queue import Shown, Verb
+    from gatepost.operate.queue import Shown
     from gatepost.store.protocols import QueueFilter, QueueRow, Store
 
 app: Final = typer.Typer(
@@ -25,9 +26,6 @@ app: Final = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-
-AllOption = Annotated[bool, typer.Option("--all", help="Everything, without a filter.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command("list")
@@ -90,29 +88,7 @@ def show(
     _print_shown(shown)
 
 
-def _add_verb(verb: str, words: str) -> None:
-    def command(  # noqa: PLR0913, PLR0917 - its options
-        ctx: typer.Context,
-        account: AccountOption = None,
-        destination: DestinationOption = None,
-        recipient: RecipientOption = None,
-        id: IdOption = None,  # noqa: A002
-        all_: AllOption = False,
-        yes: YesOption = False,
-        json: Json = False,
-    ) -> None:
-        which = queue_filter(account=account, destination=destination, recipient=recipient, id=id)
-        _change(ctx, verb, which, all_=all_, yes=yes, json=json)
-
-    app.command(verb, help=words)(command)
-
-
-_add_verb("hold", "Keep deliveries until they are released.")
-_add_verb("release", "Let held deliveries go: they are due at once, or when they were to be sent.")
-_add_verb(
-    "retry", "Try waiting deliveries now, those sent for later too. (Held ones need release.)"
-)
-_add_verb("cancel", "Give deliveries up for good; nobody is told.")
+add_verbs(app)
 
 
 @app.command()
@@ -125,31 +101,6 @@ def verify(ctx: typer.Context, json: Json = False) -> None:
         for finding in findings or ["The store is whole."]:
             say(finding)
     if findings:
-        raise typer.Exit(NO)
-
-
-def _change(
-    ctx: typer.Context, verb: str, which: "QueueFilter", *, all_: bool, yes: bool, json: bool
-) -> None:
-    from gatepost.operate.queue import Verb  # noqa: PLC0415
-    from gatepost.store.protocols import QueueFilter  # noqa: PLC0415
-
-    if which == QueueFilter():
-        if not all_:
-            fail(
-                f"{verb} what?",
-                "give --id, --account, --destination or --recipient; or --all for everything",
-            )
-        if not yes and sys.stdin.isatty() and not typer.confirm(f"{verb} everything?"):
-            raise typer.Exit(NO)
-    elif all_:
-        fail("--all goes without a filter", "remove one of them")
-    changed = run_with_store(ctx, lambda store: _changed(store, Verb(verb), which))
-    if json:
-        print_json({"changed": changed})
-    else:
-        say(f"{verb}: {changed} deliver{'y' if changed == 1 else 'ies'}")
-    if not changed and which.id:
         raise typer.Exit(NO)
 
 
@@ -187,13 +138,6 @@ async def _content(store: "Store", name: str) -> bytes:
     if octets is None:
         fail(f"the content of {name} is gone", "see [retention] content", NO)
     return octets
-
-
-async def _changed(store: "Store", verb: "Verb", which: "QueueFilter") -> int:
-    from gatepost.operate.operator import operator_name  # noqa: PLC0415
-    from gatepost.operate.queue import change  # noqa: PLC0415
-
-    return await change(store, verb, which, now=datetime.now(UTC), by=operator_name())
 
 
 async def _verify(store: "Store") -> list[str]:

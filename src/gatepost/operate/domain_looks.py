@@ -16,7 +16,7 @@ from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_look import DomainLook, Finding, Health, Standing, looked
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.operate.domains import listing, show
-from gatepost.operate.queue import Verb, change
+from gatepost.operate.queue_change import Order, Verb, change
 from gatepost.reception.readiness import is_ready, waits_for
 from gatepost.store.protocols import QueueFilter, Store, Transaction
 
@@ -144,7 +144,7 @@ async def note(
     look = await store.write(job)
     if look and is_ready(domain, look):
         held = QueueFilter(reason=waits_for(domain.name))
-        await change(store, Verb.RELEASE, held, now=now, by="gatepost")
+        await change(store, Order(Verb.RELEASE, held, "gatepost"), now)
     return look
 
 

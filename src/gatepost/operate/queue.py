@@ -1,57 +1,17 @@
-"""Look at what waits, and hold, release, retry or cancel it."""
+"""Look at what waits."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Final
 
-from gatepost.events.record import about_delivery
-from gatepost.model.delivery import DeliveryState
-from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.operate.trace import Traced, follow
 from gatepost.operate.waiting import with_reasons
-from gatepost.store.protocols import QueueFilter, QueueRow, Reading, Store, Transaction
+from gatepost.store.protocols import QueueFilter, QueueRow, Reading, Store
 
-#: Deliveries changed in one transaction: a long queue must not keep the server from its own.
-_BATCH: Final = 500
 #: Recipients of one message that `show` lists.
 _MOST_SHOWN: Final = 10_000
 #: What a header section can be; a message without a body would else be shown whole.
 _LONGEST_HEADER: Final = 256 * 1024
-
-
-class Verb(StrEnum):
-    """What an operator does to deliveries."""
-
-    HOLD = "hold"
-    RELEASE = "release"
-    RETRY = "retry"
-    CANCEL = "cancel"
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """From which states a verb leads where, and the event that tells."""
-
-    states: tuple[DeliveryState, ...]
-    to: DeliveryState
-    event: EventKind
-
-
-_CHANGES: Final[Mapping[Verb, _Change]] = {
-    Verb.HOLD: _Change(
-        (DeliveryState.DUE, DeliveryState.LEASED), DeliveryState.HELD, EventKind.HELD
-    ),
-    Verb.RELEASE: _Change((DeliveryState.HELD,), DeliveryState.DUE, EventKind.RELEASED),
-    Verb.RETRY: _Change((DeliveryState.DUE,), DeliveryState.DUE, EventKind.RETRIED),
-    Verb.CANCEL: _Change(
-        (DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD),
-        DeliveryState.CANCELLED,
-        EventKind.CANCELLED,
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,49 +95,3 @@ def header_section(octets: bytes) -> bytes:
         return b""
     end = octets.find(b"\r\n\r\n", 0, _LONGEST_HEADER)
     return octets[: end + 2] if end >= 0 else octets[:_LONGEST_HEADER]
-
-
-async def change(store: Store, verb: Verb, which: QueueFilter, *, now: datetime, by: str) -> int:
-    """Do `verb` to all matching deliveries and return how many it changed.
-
-    They are changed in batches, each with its events; `by` names the operator in them. States in
-    `which` are replaced by those that the verb leads from.
-
-    Raises:
-        StoreUnavailableError: what came before it stays changed.
-
-    """
-    change = _CHANGES[verb]
-    wanted = replace(which, states=change.states)
-    changed = 0
-    after: DeliveryId | None = None
-    while True:
-        rows = await listing(store, wanted, limit=_BATCH, after=after)
-        if not rows:
-            return changed
-        changed += await store.write(_Batch(rows, wanted, change, now, by))
-        after = rows[-1].delivery.id
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """The job that changes some deliveries which were just listed."""
-
-    rows: list[QueueRow]
-    wanted: QueueFilter
-    change: _Change
-    now: datetime
-    by: str
-
-    def __call__(self, transaction: Transaction) -> int:
-        changed = 0
-        for row in self.rows:
-            one = replace(self.wanted, id=row.delivery.id)
-            if not transaction.change_queue(one, self.change.to, self.now):
-                continue
-            changed += 1
-            event = about_delivery(
-                self.change.event, row.delivery, row.submission, self.now, by=self.by
-            )
-            transaction.add_events([event])
-        return changed

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any, ClassVar, Final
 
 from gatepost.model.account import Account, Credential
-from gatepost.model.delivery import DeliveryState, Leased
+from gatepost.model.delivery import Leased
 from gatepost.model.domain import Domain
 from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_look import DomainLook
@@ -37,7 +37,6 @@ from gatepost.store.rows import (
     DUE,
     LANE_NUMBERS,
     LEASED,
-    NUMBERS,
     Row,
     as_json,
     delivery_of,
@@ -96,6 +95,7 @@ class PostgresTransaction(PostgresReading, QueueChanges):
     """`Transaction` for all jobs of one batch. `places` are the contents that came with them."""
 
     settled_events: ClassVar[str] = ""  # its own events are its own to see
+    for_update: ClassVar[str] = " FOR UPDATE"
 
     def __init__(
         self,
@@ -262,16 +262,6 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         if wanted == "[]":
             return {}
         return {row[0]: row[1] for row in self._rows(_STILL_HELD, (wanted,))}
-
-    def _changeable(
-        self, ids: Sequence[DeliveryId], states: Sequence[DeliveryState]
-    ) -> list[DeliveryId]:
-        numbers = ", ".join(str(NUMBERS[state]) for state in states)
-        sql = (
-            "SELECT id FROM delivery WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
-            f" AND state IN ({numbers}) ORDER BY id FOR UPDATE"
-        )
-        return [row[0] for row in self._rows(sql, (as_json(list(ids)),))]
 
     # -- what is read to be changed
     def _lock(self, subject: str) -> None:

@@ -133,6 +133,24 @@ class QueueRow:
     submission: Submission
 
 
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How many deliveries match, and the id of the last one; None where none does."""
+
+    count: int
+    last: DeliveryId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Matching deliveries of a part of the queue, in order of their ids; the part ends with `last`,
+    None where it ends with the queue, or with what was asked for.
+    """
+
+    rows: list[QueueRow]
+    last: DeliveryId | None
+
+
 @value(frozen=True, slots=True)
 class StoredEvent:
     """An event with its place in the outbox: positions rise, and never change."""
@@ -185,6 +203,17 @@ class Reading(
     ) -> list[QueueRow]:
         """Return matching deliveries in order of their ids (oldest first), finished ones too
         when `which.states` names a final state or `which.id` names one. `after` pages on."""
+        ...
+
+    def matching(self, which: QueueFilter) -> Matching:
+        """Count matching deliveries that are not finished."""
+        ...
+
+    def stretch(
+        self, which: QueueFilter, *, after: DeliveryId | None, until: DeliveryId, limit: int
+    ) -> Stretch:
+        """Return the next matching deliveries that are not finished, behind `after` up to `until`,
+        `limit` at most. It looks at some thousands of the queue at most, however few match."""
         ...
 
     def queue_depth(self) -> dict[DeliveryState, int]:
@@ -306,13 +335,18 @@ class Transaction(
 
     # -- operator verbs on the queue
     def change_queue(
-        self, which: QueueFilter, to: DeliveryState, now: datetime
+        self,
+        ids: Sequence[DeliveryId],
+        states: Sequence[DeliveryState],
+        to: DeliveryState,
+        now: datetime,
     ) -> list[DeliveryId]:
         """Hold (DUE, LEASED -> HELD), release or retry (HELD, DUE -> DUE now), or cancel
-        (not final -> CANCELLED) matching deliveries and return which changed. A leased one that
-        is changed loses its fence: the worker's settle will change nothing. What was never
-        tried and waits for its time waits on when it was held; else it is due now, and is tried as
-        long as it would have been."""
+        (not final -> CANCELLED) those deliveries that are in one of `states` still; return which
+        they were, in order. A leased one that is changed loses its fence: the worker's settle will
+        change nothing. What was never tried and waits for its time waits on when it was held; else
+        it is due now, and is tried as long as it would have been. It costs a few statements,
+        whatever the number of ids."""
         ...
 
     # -- sending domains

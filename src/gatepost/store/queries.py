@@ -26,7 +26,14 @@ from gatepost.store.pause_table import PauseTable
 from gatepost.store.pool_queries import PoolQueries
 from gatepost.store.pools import ANY_NODE, of_each
 from gatepost.store.presence_table import PresenceTable
-from gatepost.store.protocols import DueNotice, QueueFilter, QueueRow, StoredEvent
+from gatepost.store.protocols import (
+    DueNotice,
+    Matching,
+    QueueFilter,
+    QueueRow,
+    StoredEvent,
+    Stretch,
+)
 from gatepost.store.quota_table import QuotaTable
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
@@ -50,6 +57,9 @@ from gatepost.store.suppression_table import SuppressionTable
 
 #: The shortest beginning of an id that may stand for it.
 _SHORTEST: Final = 8
+#: Rows that one question of a verb's looks at, and which.
+_LOOKED_AT: Final = 5000
+_PART: Final = "FROM delivery WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 #: Rows that are soon put in order.
 _FEW: Final = 2000
 _D: Final = ", ".join(f"d.{column.strip()}" for column in LIVE_COLUMNS.split(","))
@@ -144,6 +154,34 @@ class Queries(
             f" CROSS JOIN submission AS s ON s.id = d.submission_id {where} ORDER BY d.id LIMIT ?"
         )
         return list(self._rows(sql, (*bindings, limit)))
+
+    def matching(self, which: QueueFilter) -> Matching:
+        """Count matching deliveries that are not finished."""
+        conditions, bindings = _conditions("delivery", which, "d.state")
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        # Only an account is a submission's; without it the rows of one table do.
+        join = "" if which.account is None else "JOIN submission AS s ON s.id = d.submission_id"
+        sql = f"SELECT count(*), max(d.id) FROM delivery AS d {join} {where}"  # noqa: S608
+        count, last = next(self._rows(sql, bindings))
+        return Matching(count, last)
+
+    def stretch(
+        self, which: QueueFilter, *, after: DeliveryId | None, until: DeliveryId, limit: int
+    ) -> Stretch:
+        """Return the next matching deliveries of a part of the queue."""
+        part = (after or "", until, _LOOKED_AT)
+        conditions, bindings = _conditions("delivery", which, "d.state")
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        sql = (
+            f"SELECT {QUEUE_COLUMNS} FROM (SELECT * {_PART}) AS d"  # noqa: S608 - names are ours
+            f" CROSS JOIN submission AS s ON s.id = d.submission_id {where} ORDER BY d.id LIMIT ?"
+        )
+        rows = [queue_row(row) for row in self._rows(sql, (*part, *bindings, limit))]
+        if len(rows) == limit:
+            return Stretch(rows, rows[-1].delivery.id)
+        sql = f"SELECT count(*), max(id) FROM (SELECT id {_PART}) AS d"  # noqa: S608
+        count, last = next(self._rows(sql, part))
+        return Stretch(rows, last if count == _LOOKED_AT else None)
 
     def _state_column(self, table: str, which: QueueFilter) -> str:
         """Return how a condition names the state: by its index only where that leads to few rows.

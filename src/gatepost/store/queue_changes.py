@@ -4,16 +4,15 @@ What needs no answer waits in `Pending`; whatever asks sees it, because asking w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
 from gatepost.model.event import Event
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
 from gatepost.store.pending import Pending, new_delivery_row
-from gatepost.store.protocols import Held, Lease, NoticeKind, QueueFilter, Settlement
+from gatepost.store.protocols import Held, Lease, NoticeKind, Settlement
 from gatepost.store.queries import Queries
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.rows import (
@@ -36,6 +35,10 @@ _HASTEN: Final = (
     "UPDATE delivery SET next_attempt_at = ?, ready_at = ?"
     " WHERE state = 0 AND lane IN (0, 1, 2) AND ready_at > ? AND attempts > 0"
 )
+_IN_STATES: Final = (
+    "SELECT id, submission_id FROM delivery WHERE id IN (SELECT value FROM json_each(?))"
+    " AND +state IN ({}) ORDER BY id"
+)
 _HOLD: Final = (
     "UPDATE delivery SET state = 2, ready_at = NULL, worker = NULL, reason = 'held by an operator'"
     " WHERE id IN (SELECT value FROM json_each(?))"
@@ -49,14 +52,6 @@ _RELEASE: Final = (
     f" CASE WHEN {_WAITS} THEN expires_at - next_attempt_at + {_AT} ELSE expires_at END,"
     f" next_attempt_at = {_AT} WHERE id IN (SELECT value FROM json_each(?2))"
 )
-#: From which states an operator's verb leads to a state.
-_FROM: Final[Mapping[DeliveryState, tuple[DeliveryState, ...]]] = {
-    DeliveryState.HELD: (DeliveryState.DUE, DeliveryState.LEASED),
-    DeliveryState.DUE: (DeliveryState.HELD, DeliveryState.DUE),
-    DeliveryState.CANCELLED: (DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD),
-}
-#: More than any queue holds.
-_ALL: Final = 2**31
 
 
 class QueueChanges(Queries, TableChanges):
@@ -67,6 +62,8 @@ class QueueChanges(Queries, TableChanges):
     _known: set[str]
     #: Microseconds that the store's clock is ahead of ours.
     ahead = 0
+    #: How a question keeps others from its rows until the commit, where they could come.
+    for_update: ClassVar[str] = ""
 
     def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
         """Return which leases stand, each with its submission; they stay so until the commit."""
@@ -74,12 +71,6 @@ class QueueChanges(Queries, TableChanges):
 
     def _is_known(self, submission_id: SubmissionId) -> bool:
         raise NotImplementedError
-
-    def _changeable(
-        self, ids: Sequence[DeliveryId], _states: Sequence[DeliveryState]
-    ) -> list[DeliveryId]:
-        """Return which deliveries are in these states still, and stay so until the commit."""
-        return list(ids)
 
     def _queued(self, *, handed_over: bool) -> None:
         """Hear that the queue has changed; `handed_over`: nobody else is to look."""
@@ -164,31 +155,28 @@ class QueueChanges(Queries, TableChanges):
 
     # -- operator verbs on the queue
     def change_queue(
-        self, which: QueueFilter, to: DeliveryState, now: datetime
+        self,
+        ids: Sequence[DeliveryId],
+        states: Sequence[DeliveryState],
+        to: DeliveryState,
+        now: datetime,
     ) -> list[DeliveryId]:
-        """Hold, release, retry or cancel matching deliveries; return which changed."""
-        wanted = which.states or _FROM[to]
-        states = tuple(state for state in _FROM[to] if state in wanted)
-        if not states:
+        """Hold, release, retry or cancel those that are in these states; return which they were."""
+        sql = _IN_STATES.format(", ".join(str(NUMBERS[state]) for state in states))
+        rows = list(self._rows(sql + self.for_update, (as_json(list(ids)),)))
+        found = [row[0] for row in rows]
+        if not found:
             return []
-        rows = self.deliveries(replace(which, states=states), limit=_ALL)
-        ids = self._changeable([row.delivery.id for row in rows], states)
-        rows = [row for row in rows if row.delivery.id in ids]
         if to is DeliveryState.HELD:
-            self._run(_HOLD, (as_json(ids),))
+            self._run(_HOLD, (as_json(found),))
         elif to is DeliveryState.DUE:
-            self._run(_RELEASE, (self._stored(now), as_json(ids)))
+            self._run(_RELEASE, (self._stored(now), as_json(found)))
         else:
-            for row in rows:
-                delivery = row.delivery
-                self._pending.finish(
-                    (delivery.id, NUMBERS[to], None, "cancelled by an operator", 0),
-                    delivery.id,
-                    delivery.submission_id,
-                    captured=False,
-                )
+            for delivery_id, submission_id in rows:
+                closed = (delivery_id, NUMBERS[to], None, "cancelled by an operator", 0)
+                self._pending.finish(closed, delivery_id, submission_id, captured=False)
         self._queued(handed_over=False)
-        return ids
+        return found
 
     # -- quotas
     def spend(self, spendings: Iterable[Spending]) -> None:

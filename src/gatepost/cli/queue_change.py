@@ -1,0 +1,130 @@
+"""`gatepost queue hold, release, retry, cancel`: however much it is, and how far it has come."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
+from gatepost.cli.filters import (
+    AccountOption,
+    DestinationOption,
+    IdOption,
+    RecipientOption,
+    queue_filter,
+)
+
+if TYPE_CHECKING:
+    from gatepost.operate.queue_change import Order
+    from gatepost.store.protocols import QueueFilter, Store
+
+AllOption = Annotated[bool, typer.Option("--all", help="Everything, without a filter.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+_VERBS: Final[Mapping[str, str]] = {
+    "hold": "Keep deliveries until they are released.",
+    "release": "Let held deliveries go: they are due at once, or when they were to be sent.",
+    "retry": "Try waiting deliveries now, those sent for later too. (Held ones need release.)",
+    "cancel": "Give deliveries up for good; nobody is told.",
+}
+#: Characters of a whole bar.
+_WIDTH: Final = 30
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add the commands."""
+    for verb, words in _VERBS.items():
+        _add_verb(app, verb, words)
+
+
+def _add_verb(app: typer.Typer, verb: str, words: str) -> None:
+    def command(  # noqa: PLR0913, PLR0917 - its options
+        ctx: typer.Context,
+        account: AccountOption = None,
+        destination: DestinationOption = None,
+        recipient: RecipientOption = None,
+        id: IdOption = None,  # noqa: A002
+        all_: AllOption = False,
+        yes: YesOption = False,
+        json: Json = False,
+    ) -> None:
+        which = queue_filter(account=account, destination=destination, recipient=recipient, id=id)
+        _change(ctx, verb, which, all_=all_, yes=yes, json=json)
+
+    app.command(verb, help=words)(command)
+
+
+def _change(
+    ctx: typer.Context, verb: str, which: "QueueFilter", *, all_: bool, yes: bool, json: bool
+) -> None:
+    from gatepost.operate.operator import operator_name  # noqa: PLC0415
+    from gatepost.operate.queue_change import Order, Verb  # noqa: PLC0415
+    from gatepost.store.protocols import QueueFilter  # noqa: PLC0415
+
+    if which == QueueFilter():
+        if not all_:
+            fail(
+                f"{verb} what?",
+                "give --id, --account, --destination or --recipient; or --all for everything",
+            )
+        if not yes and sys.stdin.isatty() and not typer.confirm(f"{verb} everything?"):
+            raise typer.Exit(NO)
+    elif all_:
+        fail("--all goes without a filter", "remove one of them")
+    order = Order(Verb(verb), which, operator_name())
+    changed = run_with_store(ctx, lambda store: _changed(store, order))
+    if json:
+        print_json({"changed": changed})
+    else:
+        say(f"{verb}: {_deliveries(changed)}")
+    if not changed and which.id:
+        raise typer.Exit(NO)
+
+
+async def _changed(store: "Store", order: "Order") -> int:
+    from gatepost.operate.queue_change import BrokenOffError, change_all, matching  # noqa: PLC0415
+
+    found = await matching(store, order)
+    bar = _Bar(order.verb, found.count)
+    changed = 0
+    try:
+        async for done in change_all(store, order, found, datetime.now(UTC)):
+            changed += done.changed
+            bar.advance(done.seen)
+    except BrokenOffError as trouble:
+        bar.end()
+        fail(
+            f"{order.verb}: {_deliveries(trouble.changed)}, then: {trouble}",
+            "they stay so; give the command again for the rest",
+        )
+    bar.end()
+    return changed
+
+
+def _deliveries(count: int) -> str:
+    return f"{count} deliver{'y' if count == 1 else 'ies'}"
+
+
+class _Bar:
+    """How far it has come, on one line of a terminal; nothing elsewhere."""
+
+    def __init__(self, verb: str, total: int) -> None:
+        self._verb = verb
+        self._total = total
+        self._seen = 0
+        self._is_shown = sys.stderr.isatty()
+
+    def advance(self, count: int) -> None:
+        """Show that so many more are done."""
+        self._seen += count
+        if self._is_shown:
+            share = min(1.0, self._seen / max(1, self._total))
+            bar = ("#" * round(share * _WIDTH)).ljust(_WIDTH, ".")
+            typer.echo(f"\r{self._verb} [{bar}] {self._seen} of {self._total}", err=True, nl=False)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._is_shown and self._seen:
+            typer.echo(err=True)
