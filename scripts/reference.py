@@ -19,7 +19,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -175,9 +174,8 @@ def _octets(value: int) -> str:
 
 def commands(words: Mapping[str, Any]) -> str:
     """Return the page of every command with its arguments and options."""
-    group = typer.main.get_command(app)
     return "\n".join(
-        [f"# Commands\n\n{HEAD}\n{words['pages']['cli'].strip()}\n", *_command("gatepost", group)]
+        [f"# Commands\n\n{HEAD}\n{words['pages']['cli'].strip()}\n", *_command("gatepost", app)]
     )
 
 
@@ -193,7 +191,7 @@ def _command(path: str, command: Any) -> Iterator[str]:
     rows = [
         (", ".join(f"`{o}`" for o in [*p.opts, *p.secondary_opts]), _metavar(p), p.help or "")
         for p in options
-        if p.name not in {"install_completion", "show_completion"}
+        if p.name != "show_completion"
     ]
     if rows:
         yield _table(("Option", "Takes", "Meaning"), rows)
@@ -217,7 +215,11 @@ def _metavar(parameter: Any) -> str:
         return ""
     if parameter.metavar:
         return str(parameter.metavar)
-    default = "" if parameter.default is None else f", {parameter.default} without it"
+    default = (
+        ""
+        if parameter.required or parameter.default is None
+        else f", {parameter.default} without it"
+    )
     return f"{parameter.name.upper()}{default}"
 
 

@@ -1,5 +1,6 @@
 """The command `gatepost`, also `python -m gatepost`."""
 
+import gc
 import os
 import sys
 
@@ -9,6 +10,8 @@ from gatepost.cli.context import WRONG, say_error
 
 def main() -> None:
     """Run the command line; an exception that nobody foresaw is our fault, and says so."""
+    # What is imported lives as long as the program: it need not be looked through again and again.
+    gc.set_threshold(50_000)
     try:
         app(prog_name="gatepost")
     except Exception as error:  # noqa: BLE001 - the top of the program

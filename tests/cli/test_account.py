@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gatepost.cli import account, account_app_password, account_limit, account_verbs
 from gatepost.identity.master_key import MasterKey
@@ -88,7 +88,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
 
 def run(*words: str, given: str | bytes = "correct horse\n") -> Any:
-    return CliRunner().invoke(account.app, list(words), input=given)
+    return CliRunner().invoke(account.app.build("account"), list(words), input=given)
 
 
 @pytest.mark.parametrize(

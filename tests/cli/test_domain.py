@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gatepost.cli.app import app
 from tests.wire.dkim.vectors import RSA_PEM

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from gatepost.cli import app as cli
 from gatepost.operate.probe_transcript import HIDDEN
@@ -154,7 +154,7 @@ def test_colours_are_for_terminals(closed: int, monkeypatch: pytest.MonkeyPatch)
     from gatepost.operate.probe_texts import known_texts
 
     said: list[str] = []
-    monkeypatch.setattr("typer.echo", lambda text, color: said.append(text))
+    monkeypatch.setattr("gatepost.cli.usage.echo", lambda text, color: said.append(text))
     step = Step(Stage.GREETING, 0.0, 0.1, Mark.NO, "220 \x1b[31mevil\x07", ())
     ports = (PortSeen(587, address="x", strange=b"HTTP/1.1 \x1b[31m", steps=(step,)),)
     seen = Seen(Wanted("mail.example", 587), NamesSeen(("192.0.2.1",)), ports)

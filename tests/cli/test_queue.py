@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gatepost.cli.app import app
 from gatepost.model.delivery import Delivery, DeliveryState

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.model.settings_file import Fault, SettingsError
+from gatepost.model.settings_fault import Fault, SettingsError
 from gatepost.operate import configuration
 from gatepost.operate.configuration import load, locate
 

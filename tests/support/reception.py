@@ -17,7 +17,8 @@ from gatepost.model.ids import AccountName, CredentialId, SubmissionId, WorkerId
 from gatepost.model.secret import Secret
 from gatepost.model.settings import LimitSettings, LocalDomainSettings, Role
 from gatepost.model.submission import Submission
-from gatepost.model.suppression import Suppression, SuppressionClass, subjects_of
+from gatepost.model.suppression import Suppression, SuppressionClass
+from gatepost.model.suppression_subject import subjects_of
 from gatepost.net.address import SocketAddress
 from gatepost.net.channel_binding import ChannelBinding
 from gatepost.net.clock import now

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
 from gatepost.cli import (
     account_app_password,
     account_certificate,
@@ -11,6 +9,7 @@ from gatepost.cli import (
     account_lane,
     account_limit,
     account_pool,
+    usage,
 )
 from gatepost.cli.account_lane import LaneChoice, LaneOption, lane_of
 from gatepost.cli.account_verbs import (
@@ -35,14 +34,11 @@ if TYPE_CHECKING:
     from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import Store
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="Who may send: add, list, show, change, suspend, resume, unlock and remove accounts.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
-app.add_typer(account_app_password.app, name="app-password")
-app.add_typer(account_certificate.app, name="certificate")
+app.add(account_app_password.app, name="app-password")
+app.add(account_certificate.app, name="certificate")
 account_grants.register(app)
 account_lane.register(app)
 account_pool.register(app)
@@ -50,7 +46,7 @@ app.command("limit")(account_limit.limit)
 
 CramMd5 = Annotated[
     bool,
-    typer.Option(
+    usage.Option(
         "--cram-md5",
         help="Let this account use CRAM-MD5; its password is then kept recoverable, encrypted "
         "under the master key.",
@@ -60,15 +56,15 @@ CramMd5 = Annotated[
 
 @app.command()
 def add(  # noqa: PLR0913, PLR0917 - the options of a command
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help='What one logs in with, say "app@example.com".')
+        str, usage.Argument(metavar="NAME", help='What one logs in with, say "app@example.com".')
     ],
     password_stdin: PasswordStdin = False,
     hash_stdin: HashStdin = False,
     sender: Annotated[
         list[str] | None,
-        typer.Option(
+        usage.Option(
             "--sender",
             metavar="ADDRESS_OR_@DOMAIN",
             help='What it may send as: an address, "news-*@example.com", "@example.com" for a '
@@ -78,7 +74,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     recipient: Annotated[
         list[str] | None,
-        typer.Option(
+        usage.Option(
             "--recipient",
             metavar="ADDRESS_OR_@DOMAIN",
             help="Whom it may write to, written alike; repeatable. Without it: anybody.",
@@ -88,7 +84,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
     cram_md5: CramMd5 = False,
     app_passwords_only: Annotated[
         bool,
-        typer.Option("--app-passwords-only", help="The password itself logs in nowhere (534)."),
+        usage.Option("--app-passwords-only", help="The password itself logs in nowhere (534)."),
     ] = False,
     hourly: account_limit.Hourly = None,
     daily: account_limit.Daily = None,
@@ -123,7 +119,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
 
 
 @app.command("list")
-def list_(ctx: typer.Context, json: Json = False) -> None:
+def list_(ctx: usage.Context, json: Json = False) -> None:
     """List all accounts."""
 
     async def work(store: "Store") -> "list[Account]":
@@ -146,7 +142,7 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
 
 @app.command()
-def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def show(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """Show one account: its credentials and their last use (never a secret), logins that were
     refused in the last 7 days, and what should be mended.
     """
@@ -169,7 +165,7 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 @app.command()
 def password(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     password_stdin: PasswordStdin = False,
     hash_stdin: HashStdin = False,
@@ -189,7 +185,7 @@ def password(
 
 
 @app.command()
-def suspend(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def suspend(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """Refuse logins and new mail of an account; its waiting mail goes on."""
 
     async def work(store: "Store") -> "Account":
@@ -202,7 +198,7 @@ def suspend(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def resume(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def resume(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """Let a suspended account log in and send again."""
 
     async def work(store: "Store") -> "Account":
@@ -216,11 +212,11 @@ def resume(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 @app.command()
 def release(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     credential: Annotated[
         str | None,
-        typer.Argument(metavar="[LABEL|ID]", help="Which one; without it, all that are held."),
+        usage.Argument(metavar="[LABEL|ID]", help="Which one; without it, all that are held."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -242,10 +238,10 @@ def release(
 
 @app.command()
 def unlock(
-    ctx: typer.Context,
+    ctx: usage.Context,
     what: Annotated[
         str,
-        typer.Argument(metavar="NAME|ADDRESS", help="An account's name, or a client's IP address."),
+        usage.Argument(metavar="NAME|ADDRESS", help="An account's name, or a client's IP address."),
     ],
     json: Json = False,
 ) -> None:
@@ -270,7 +266,7 @@ def unlock(
 
 
 @app.command()
-def remove(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def remove(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """Remove an account and its credentials; its waiting mail goes on."""
 
     async def work(store: "Store") -> str:

@@ -3,8 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_lane import LaneChoice, LaneOption, lane_of
 from gatepost.cli.account_verbs import (
     Name,
@@ -23,30 +22,27 @@ if TYPE_CHECKING:
     from gatepost.operate.credentials import Made
     from gatepost.store.protocols import Store
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="Secrets for single programs and devices, each with its own limits.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
 
 
 @app.command()
 def add(  # noqa: PLR0913, PLR0917 - the options of a command
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
-    label: Annotated[str, typer.Option("--label", metavar="L", help="What it is for.")],
+    label: Annotated[str, usage.Option("--label", metavar="L", help="What it is for.")],
     expires: Annotated[
         str | None,
-        typer.Option("--expires", metavar="DURATION", help='How long it is good, say "90d".'),
+        usage.Option("--expires", metavar="DURATION", help='How long it is good, say "90d".'),
     ] = None,
     network: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="CIDR", help="Good only from there; repeatable."),
+        usage.Option("--from", metavar="CIDR", help="Good only from there; repeatable."),
     ] = None,
     sender: Annotated[
         list[str] | None,
-        typer.Option(
+        usage.Option(
             "--sender",
             metavar="ADDRESS_OR_@DOMAIN",
             help="Good only to send as this one of the account's own; repeatable.",
@@ -82,7 +78,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
 
 
 @app.command("list")
-def list_(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def list_(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """List an account's app passwords, their limits and last use; never a secret."""
     from gatepost.model.account import CredentialKind  # noqa: PLC0415
 
@@ -109,9 +105,9 @@ def list_(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 @app.command()
 def revoke(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
-    which: Annotated[str, typer.Argument(metavar="LABEL|ID", help="Its label, or its id.")],
+    which: Annotated[str, usage.Argument(metavar="LABEL|ID", help="Its label, or its id.")],
     json: Json = False,
 ) -> None:
     """Revoke an app password; sessions that logged in with it send no more mail."""
@@ -122,9 +118,9 @@ def revoke(
 
 @app.command()
 def require(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
-    off: Annotated[bool, typer.Option("--off", help="Let the password log in again.")] = False,
+    off: Annotated[bool, usage.Option("--off", help="Let the password log in again.")] = False,
     json: Json = False,
 ) -> None:
     """Let an account log in with app passwords only; its password itself is answered 534."""
@@ -139,7 +135,7 @@ def require(
     print_account(account, f"{account.name} logs in {words}", json=json)
 
 
-def credentials_of(ctx: typer.Context, name: str, kind: str) -> "list[Credential]":
+def credentials_of(ctx: usage.Context, name: str, kind: str) -> "list[Credential]":
     """Return an account's credentials of one kind, oldest first."""
 
     async def work(store: "Store") -> "Holder":
@@ -150,7 +146,7 @@ def credentials_of(ctx: typer.Context, name: str, kind: str) -> "list[Credential
     return [c for c in run(ctx, work).credentials if c.kind.value == kind]
 
 
-def revoke_credential(ctx: typer.Context, name: str, which: str, kind: str, *, json: bool) -> None:
+def revoke_credential(ctx: usage.Context, name: str, which: str, kind: str, *, json: bool) -> None:
     """Revoke one credential of a kind, and say so."""
 
     async def work(store: "Store") -> "Credential":

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_app_password import credentials_of, revoke_credential
 from gatepost.cli.account_verbs import Name, by, new_credential_id, run
 from gatepost.cli.context import Json, fail, print_json, print_table, say
@@ -13,11 +12,8 @@ if TYPE_CHECKING:
     from gatepost.model.account import Credential
     from gatepost.store.protocols import Store
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="TLS client certificates that log in by EXTERNAL, where client_certificates = true.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
 
 #: More than any certificate.
@@ -26,11 +22,11 @@ _LARGEST: Final = 1 << 20
 
 @app.command()
 def add(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The certificate, PEM or DER.")],
+    file: Annotated[Path, usage.Argument(metavar="FILE", help="The certificate, PEM or DER.")],
     label: Annotated[
-        str, typer.Option("--label", metavar="L", help="What it is for; else its subject.")
+        str, usage.Option("--label", metavar="L", help="What it is for; else its subject.")
     ] = "",
     json: Json = False,
 ) -> None:
@@ -58,7 +54,7 @@ def add(
 
 
 @app.command("list")
-def list_(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def list_(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """List an account's client certificates."""
     from gatepost.model.account import CredentialKind  # noqa: PLC0415
 
@@ -83,10 +79,10 @@ def list_(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 @app.command()
 def revoke(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     which: Annotated[
-        str, typer.Argument(metavar="LABEL|FINGERPRINT", help="Its label, fingerprint or id.")
+        str, usage.Argument(metavar="LABEL|FINGERPRINT", help="Its label, fingerprint or id.")
     ],
     json: Json = False,
 ) -> None:

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_verbs import Name, by, print_account, run
 from gatepost.cli.context import Json, fail
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 Senders = Annotated[
     list[str] | None,
-    typer.Option(
+    usage.Option(
         "--sender",
         metavar="ADDRESS_OR_@DOMAIN",
         help='What it may send as: an address, "news-*@example.com", "@example.com", '
@@ -23,7 +22,7 @@ Senders = Annotated[
 ]
 Recipients = Annotated[
     list[str] | None,
-    typer.Option(
+    usage.Option(
         "--recipient",
         metavar="ADDRESS_OR_@DOMAIN",
         help="Whom it may write to, written alike; without any: anybody. Repeatable.",
@@ -31,14 +30,14 @@ Recipients = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: usage.Commands) -> None:
     """Put the two commands into `gatepost account`."""
     app.command()(allow)
     app.command()(forbid)
 
 
 def allow(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     sender: Senders = None,
     recipient: Recipients = None,
@@ -56,7 +55,7 @@ def allow(
 
 
 def forbid(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     sender: Senders = None,
     recipient: Recipients = None,

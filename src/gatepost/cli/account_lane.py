@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_verbs import Name, by, print_account, run
 from gatepost.cli.context import Json
 
@@ -25,7 +24,7 @@ class LaneChoice(StrEnum):
 
 LaneOption = Annotated[
     LaneChoice,
-    typer.Option(
+    usage.Option(
         "--lane",
         help="How urgent its mail is; a message may ask for less. Without it: as transactional, "
         "and tried for [retry] give_up.",
@@ -40,18 +39,18 @@ def lane_of(choice: LaneChoice) -> "Lane | None":
     return None if choice is LaneChoice.NONE else Lane(choice.value)
 
 
-def register(app: typer.Typer) -> None:
+def register(app: usage.Commands) -> None:
     """Put the command into `gatepost account`."""
     app.command()(lane)
 
 
 def lane(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
-    lane: Annotated[LaneChoice, typer.Argument(help="Its lane.")],
+    lane: Annotated[LaneChoice, usage.Argument(help="Its lane.")],
     label: Annotated[
         str | None,
-        typer.Option("--label", metavar="L", help="Only for the credential with this label."),
+        usage.Option("--label", metavar="L", help="Only for the credential with this label."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_verbs import Name, answered, by, run
 from gatepost.cli.context import Json, load_settings, print_json, say
 
@@ -15,16 +14,16 @@ if TYPE_CHECKING:
 
 Hourly = Annotated[
     str | None,
-    typer.Option("--hourly", metavar="N", help="Most messages in an hour; 450 beyond."),
+    usage.Option("--hourly", metavar="N", help="Most messages in an hour; 450 beyond."),
 ]
 Daily = Annotated[
     str | None,
-    typer.Option("--daily", metavar="N", help="Most messages in a day; 450 beyond."),
+    usage.Option("--daily", metavar="N", help="Most messages in a day; 450 beyond."),
 ]
 
 
-def _option(unit: str, window: str, *aliases: str) -> "typer.models.OptionInfo":
-    option: typer.models.OptionInfo = typer.Option(
+def _option(unit: str, window: str, *aliases: str) -> "usage.Option":
+    option: usage.Option = usage.Option(
         f"--{unit}-per-{window}",
         *aliases,
         metavar="N",
@@ -35,11 +34,11 @@ def _option(unit: str, window: str, *aliases: str) -> "typer.models.OptionInfo":
 
 
 def limit(  # noqa: PLR0913, PLR0917 - the options of a command
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     credential: Annotated[
         str | None,
-        typer.Option(
+        usage.Option(
             "--credential",
             "--app-password",
             metavar="LABEL|ID",
@@ -93,7 +92,7 @@ def new_limits(hourly: str | None, daily: str | None) -> "Limits":
     return with_changes((), _changes([None, hourly, daily, *[None] * 5]))
 
 
-def defaults(ctx: typer.Context) -> "Limits":
+def defaults(ctx: usage.Context) -> "Limits":
     """Return the limits that the settings set."""
     return load_settings(ctx).quotas.limits
 

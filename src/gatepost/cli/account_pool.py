@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_verbs import Name, by, print_account, run
 from gatepost.cli.context import Json, fail
 
@@ -14,17 +13,17 @@ if TYPE_CHECKING:
 _NONE = "none"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: usage.Commands) -> None:
     """Put the command into `gatepost account`."""
     app.command()(pool)
 
 
 def pool(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     pool: Annotated[
         str,
-        typer.Argument(
+        usage.Argument(
             metavar="POOL", help='A pool that [[egress]] of some node names; "none" for none.'
         ),
     ],

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, fail, load_settings, print_json, run_with_store, say
 
 if TYPE_CHECKING:
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What one logs in with.")]
+Name = Annotated[str, usage.Argument(metavar="NAME", help="What one logs in with.")]
 PasswordStdin = Annotated[
     bool,
-    typer.Option("--password-stdin", help="Read the password from standard input, one line."),
+    usage.Option("--password-stdin", help="Read the password from standard input, one line."),
 ]
 HashStdin = Annotated[
     bool,
-    typer.Option(
+    usage.Option(
         "--hash-stdin",
         help="Read the password's hash as another system kept it (bcrypt, SHA-crypt, argon2, "
         "{SSHA}, Dovecot's prefixes); the first login replaces it.",
@@ -33,7 +32,7 @@ HashStdin = Annotated[
 ]
 
 
-def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
+def run(ctx: usage.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
     """Do a verb's work on the store; say in words why it did nothing."""
     return answered(lambda: run_with_store(ctx, work))
 
@@ -68,7 +67,7 @@ def answered(ask: Callable[[], T]) -> T:
         fail(str(error))
 
 
-def master_key(ctx: typer.Context) -> "MasterKey":
+def master_key(ctx: usage.Context) -> "MasterKey":
     """Return the master key, made where there is none. Call it once the store is open: then we
     are the owner of the state. Raises MasterKeyError.
     """
@@ -102,7 +101,7 @@ def read_password(*, password_stdin: bool) -> "Secret":
     if password_stdin:
         secret = _from_stdin()
     elif sys.stdin.isatty():
-        secret = Secret(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+        secret = Secret(usage.prompt("Password", hide_input=True, confirmation_prompt=True))
     else:
         fail("there is no terminal to ask for the password", "give it with --password-stdin")
     answered(lambda: prepare_password(secret))

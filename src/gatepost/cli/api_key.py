@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_verbs import by, run
 from gatepost.cli.context import Json, fail, print_json, print_table, say, say_error
 
@@ -12,29 +11,26 @@ if TYPE_CHECKING:
     from gatepost.operate.api_keys import MadeApiKey
     from gatepost.store.protocols import Store
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="Keys of programs that use the HTTP API: add, list, revoke.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
 
 
 @app.command()
 def add(
-    ctx: typer.Context,
+    ctx: usage.Context,
     scope: Annotated[
-        list[str], typer.Option("--scope", metavar="S", help="send, read, admin; repeatable.")
+        list[str], usage.Option("--scope", metavar="S", help="send, read, admin; repeatable.")
     ],
     account: Annotated[
         str | None,
-        typer.Option(
+        usage.Option(
             "--account", metavar="NAME", help="It sends as this account, and sees only what is its."
         ),
     ] = None,
-    label: Annotated[str, typer.Option("--label", metavar="L", help="What it is for.")] = "",
+    label: Annotated[str, usage.Option("--label", metavar="L", help="What it is for.")] = "",
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="DURATION", help='Good for so long: "90 d".')
+        str | None, usage.Option("--expires", metavar="DURATION", help='Good for so long: "90 d".')
     ] = None,
     json: Json = False,
 ) -> None:
@@ -65,7 +61,7 @@ def add(
 
 
 @app.command("list")
-def list_(ctx: typer.Context, json: Json = False) -> None:
+def list_(ctx: usage.Context, json: Json = False) -> None:
     """List all keys and their last use; never a secret."""
     from gatepost.operate.api_keys import api_key_json, listing  # noqa: PLC0415
 
@@ -90,8 +86,8 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def revoke(
-    ctx: typer.Context,
-    which: Annotated[str, typer.Argument(metavar="ID|LABEL", help="Its id, or its label.")],
+    ctx: usage.Context,
+    which: Annotated[str, usage.Argument(metavar="ID|LABEL", help="Its id, or its label.")],
     json: Json = False,
 ) -> None:
     """Revoke a key; a running server refuses it at once."""

@@ -2,16 +2,15 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import typer
-import typer.core
-import typer.main
+import click
 
 from gatepost import __version__
+from gatepost.cli import usage
 from gatepost.cli.context import Invocation
 
-#: Each command's module has a Typer app called `app`.
+#: Each command's module has its commands as `app`.
 _COMMANDS: Final = {
     "init": "Write a commented gatepost.toml, a state directory and a certificate.",
     "check": "Validate the configuration; prove that no path relays without login.",
@@ -34,67 +33,68 @@ _COMMANDS: Final = {
 }
 
 
-class LazyGroup(typer.core.TyperGroup):
-    """Knows its commands by name and loads only the one that is called."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - click's own types
-        """Return the commands in the order of first use."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002
-        """Import one command; None for a name that there is not."""
-        if cmd_name not in _COMMANDS:
-            return None
-        command = typer.main.get_command(
-            import_module(f"gatepost.cli.{cmd_name.replace('-', '_')}").app
-        )
-        command.name = cmd_name
-        return command
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002
-        """Write the commands into the help, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+#: Shells that can be told how to complete a command line.
+_SHELLS: Final = ("bash", "zsh", "fish")
 
 
-app = typer.Typer(
-    name="gatepost",
-    cls=LazyGroup,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    # Rich's help takes half a second to import; tables load Rich when they need it.
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 fine, 1 the answer is no, 2 wrong usage or configuration.",
-)
+def _load(name: str) -> click.Command:
+    commands: usage.Commands = import_module(f"gatepost.cli.{name.replace('-', '_')}").app
+    return commands.build(name)
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(ctx: usage.Context, parameter: click.Parameter, asked: bool) -> None:  # noqa: ARG001 - click's order
     if asked:
-        typer.echo(f"gatepost {__version__}")
-        raise typer.Exit
+        usage.echo(f"gatepost {__version__}")
+        ctx.exit()
 
 
-@app.callback()
-def main(
-    ctx: typer.Context,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "-c",
-            "--config",
+def _print_completion(ctx: usage.Context, parameter: click.Parameter, shell: str | None) -> None:  # noqa: ARG001 - click's order
+    if shell is None:
+        return
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
+
+    kind = get_completion_class(shell)
+    if kind is not None:
+        usage.echo(kind(app, {}, "gatepost", "_GATEPOST_COMPLETE").source())
+    ctx.exit()
+
+
+def _begin(config: Path | None, **asked: Any) -> None:  # noqa: ANN401, ARG001 - --debug is read by __main__, which sees what a command raises
+    click.get_current_context().obj = Invocation(config)
+
+
+app: Final = usage.Group(
+    "gatepost",
+    "Gatepost: an authenticated outbound mail relay.",
+    _COMMANDS,
+    _load,
+    callback=_begin,
+    params=[
+        click.Option(
+            ["-c", "--config"],
             metavar="FILE",
+            type=click.Path(path_type=Path),
             help="Configuration; else $GATEPOST_CONFIG, ./gatepost.toml, "
             "/etc/gatepost/gatepost.toml.",
         ),
-    ] = None,
-    debug: Annotated[  # noqa: ARG001 - read by __main__, which sees what a command raises
-        bool, typer.Option("--debug", help="Show a traceback when the fault is ours.")
-    ] = False,
-    version: Annotated[  # noqa: ARG001
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
-    ] = False,
-) -> None:
-    """Gatepost: an authenticated outbound mail relay."""
-    ctx.obj = Invocation(config)
+        click.Option(["--debug"], is_flag=True, help="Show a traceback when the fault is ours."),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print it and end.",
+        ),
+        click.Option(
+            ["--show-completion"],
+            metavar="SHELL",
+            type=click.Choice(_SHELLS),
+            is_eager=True,
+            expose_value=False,
+            callback=_print_completion,
+            help="Print what makes bash, zsh or fish complete commands and options.",
+        ),
+    ],
+    epilog="Exit status: 0 fine, 1 the answer is no, 2 wrong usage or configuration.",
+)

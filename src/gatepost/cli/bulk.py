@@ -3,18 +3,17 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import Json, print_json, run_with_store, say
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 
 @app.command()
 def bulk(
-    ctx: typer.Context,
+    ctx: usage.Context,
     days: Annotated[
-        int, typer.Option("--days", min=1, max=31, help="How many days, today included.")
+        int, usage.Option("--days", min=1, max=31, help="How many days, today included.")
     ] = 1,
     json: Json = False,
 ) -> None:

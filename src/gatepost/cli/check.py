@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, WRONG, Json, load_settings, print_json, say, settings_path
 
 if TYPE_CHECKING:
@@ -12,13 +11,13 @@ if TYPE_CHECKING:
     from gatepost.operate.check import Proof
     from gatepost.operate.check_finding import Finding
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 _MARKS: Final = {"fine": "ok  ", "warning": "warn", "no": "NO  ", "fault": "BAD "}
 
 
 @app.command()
-def check(ctx: typer.Context, json: Json = False) -> None:
+def check(ctx: usage.Context, json: Json = False) -> None:
     """Validate the configuration and what it names; prove that no path relays without login.
 
     Exit status 1 when a check failed, 2 when this configuration cannot serve here.
@@ -43,9 +42,9 @@ def check(ctx: typer.Context, json: Json = False) -> None:
                 say(f"      {finding.mend}")
     grades = {finding.grade for finding in findings}
     if Grade.FAULT in grades:
-        raise typer.Exit(WRONG)
+        raise usage.Exit(WRONG)
     if Grade.NO in grades:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 def _findings(settings: "Settings") -> "list[Finding]":

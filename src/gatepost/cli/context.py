@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn, TypeVar
 
-import typer
+from gatepost.cli import usage
 
 if TYPE_CHECKING:
     from gatepost.model.settings import Settings
+    from gatepost.model.store_place import Place
     from gatepost.store.protocols import Store
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ WRONG: Final = 2
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 #: Every listing has it.
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
+Json = Annotated[bool, usage.Option("--json", help="Print JSON instead of words.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,17 @@ class Invocation:
 def fail(message: str, mend: str = "", status: int = WRONG) -> NoReturn:
     """Say what is wrong and how to mend it on standard error, and end with `status`."""
     say_error(f"gatepost: {message}" + (f"\n  {mend}" if mend else ""))
-    raise typer.Exit(status)
+    raise usage.Exit(status)
 
 
 def say(text: str = "") -> None:
     """Print words for a person on standard output, control characters made visible."""
-    typer.echo(visible(text))
+    usage.echo(visible(text))
 
 
 def say_error(text: str) -> None:
     """Print words for a person on standard error, control characters made visible."""
-    typer.echo(visible(text), err=True)
+    usage.echo(visible(text), err=True)
 
 
 def visible(text: str) -> str:
@@ -59,9 +60,9 @@ def visible(text: str) -> str:
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
-def settings_path(ctx: typer.Context) -> Path:
+def settings_path(ctx: usage.Context) -> Path:
     """Return the configuration file of this call."""
-    from gatepost.model.settings_file import SettingsError  # noqa: PLC0415
+    from gatepost.model.settings_fault import SettingsError  # noqa: PLC0415
     from gatepost.operate.configuration import locate  # noqa: PLC0415
 
     given = ctx.find_object(Invocation)
@@ -71,9 +72,9 @@ def settings_path(ctx: typer.Context) -> Path:
         _fail_all(error)
 
 
-def load_settings(ctx: typer.Context) -> "Settings":
+def load_settings(ctx: usage.Context) -> "Settings":
     """Return the settings, or say every fault in them and end with 2."""
-    from gatepost.model.settings_file import SettingsError  # noqa: PLC0415
+    from gatepost.model.settings_fault import SettingsError  # noqa: PLC0415
     from gatepost.operate.configuration import load  # noqa: PLC0415
 
     try:
@@ -82,7 +83,17 @@ def load_settings(ctx: typer.Context) -> "Settings":
         _fail_all(error)
 
 
-def run_with_store(ctx: typer.Context, work: Callable[["Store"], Awaitable[T]]) -> T:
+def _load_place(ctx: usage.Context) -> "Place":
+    from gatepost.model.settings_fault import SettingsError  # noqa: PLC0415
+    from gatepost.operate.configuration import load_place  # noqa: PLC0415
+
+    try:
+        return load_place(settings_path(ctx), os.environ)
+    except SettingsError as error:
+        _fail_all(error)
+
+
+def run_with_store(ctx: usage.Context, work: Callable[["Store"], Awaitable[T]]) -> T:
     """Open the store as data_dir's owner, do `work` on it, close it, return what `work` did.
 
     Works whether the server runs or not. Ends with 2, in words, when the store cannot be used.
@@ -97,25 +108,25 @@ def run_with_store(ctx: typer.Context, work: Callable[["Store"], Awaitable[T]]) 
         StoreUnavailableError,
     )
 
-    settings = load_settings(ctx)
+    place = _load_place(ctx)
     try:
-        become_owner(settings.data_dir)
-        return asyncio.run(_with_store(settings, work))
+        become_owner(place.data_dir)
+        return asyncio.run(_with_store(place, work))
     except OwnershipError as error:
         fail(error.what, error.mend)
     except NewerDatabaseError as error:
         fail(str(error) or "a newer Gatepost wrote this database", "update this one")
     except StoreUnavailableError as error:
-        fail(f"the store in {where(settings)} cannot be used: {error}", 'see "gatepost check"')
+        fail(f"the store in {where(place)} cannot be used: {error}", 'see "gatepost check"')
     except ContentDamagedError as error:
         fail(f"stored content is damaged: {error}", 'see "gatepost queue verify"', NO)
 
 
-async def _with_store(settings: "Settings", work: Callable[["Store"], Awaitable[T]]) -> T:
+async def _with_store(place: "Place", work: Callable[["Store"], Awaitable[T]]) -> T:
     from gatepost.model.ids import WorkerId  # noqa: PLC0415
     from gatepost.store.opening import open_store  # noqa: PLC0415
 
-    store = await open_store(settings, WorkerId(f"cli/{os.getpid()}/0"))
+    store = await open_store(place, WorkerId(f"cli/{os.getpid()}/0"))
     try:
         return await work(store)
     finally:
@@ -126,7 +137,7 @@ def print_json(value: object) -> None:
     """Print one JSON value; times in RFC 3339, everything else must be plain."""
     import json  # noqa: PLC0415
 
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    usage.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
 def print_table(
@@ -138,7 +149,7 @@ def print_table(
     reads it, so that a script sees nothing where nothing is.
     """
     if not rows:
-        typer.echo(empty, err=not sys.stdout.isatty())
+        usage.echo(empty, err=not sys.stdout.isatty())
         return
     shown = [[visible(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
@@ -147,7 +158,7 @@ def print_table(
     widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
     for row in (columns, *shown):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+        usage.echo("  ".join(cells).rstrip())
 
 
 def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -168,4 +179,4 @@ def _plain(value: object) -> str:
 
 def _fail_all(error: Exception) -> NoReturn:
     say_error(str(error))
-    raise typer.Exit(WRONG)
+    raise usage.Exit(WRONG)

@@ -4,9 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
-from gatepost.cli import domain_claim, domain_publish, domain_set
+from gatepost.cli import domain_claim, domain_publish, domain_set, usage
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, print_table, say
 from gatepost.cli.domain_verbs import (
     Name,
@@ -25,11 +23,8 @@ if TYPE_CHECKING:
     from gatepost.operate.domain_looks import Seen
     from gatepost.store.protocols import Store
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="Sending domains: DKIM keys, the DNS records to publish, a live check.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
 
 domain_publish.register(app)
@@ -39,15 +34,15 @@ domain_set.register(app)
 
 @app.command()
 def add(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     selector: Annotated[
         str | None,
-        typer.Option("--selector", metavar="S", help="Where the imported key is published."),
+        usage.Option("--selector", metavar="S", help="Where the imported key is published."),
     ] = None,
     dkim_key: Annotated[
         Path | None,
-        typer.Option(
+        usage.Option(
             "--dkim-key",
             metavar="FILE",
             help="Import this private key (PEM, RSA or Ed25519) instead of making new ones.",
@@ -55,7 +50,7 @@ def add(
     ] = None,
     account: Annotated[
         str | None,
-        typer.Option(
+        usage.Option(
             "--account",
             metavar="NAME",
             help="For this account, which has to prove first that it may send as it.",
@@ -90,7 +85,7 @@ def add(
 
 
 @app.command("list")
-def list_(ctx: typer.Context, json: Json = False) -> None:
+def list_(ctx: usage.Context, json: Json = False) -> None:
     """List all sending domains, and how each stood at the last look at the DNS."""
 
     async def work(store: "Store") -> "list[Seen]":
@@ -121,7 +116,7 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
 
 @app.command()
-def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def show(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """Show one domain, its keys (never a private one), the last look, the records to publish."""
 
     async def work(store: "Store") -> "Seen":
@@ -135,7 +130,7 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def check(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def check(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """Compare the live DNS with what is needed; 1 when something is missing or wrong.
 
     A running server takes what was found over.
@@ -149,19 +144,19 @@ def check(ctx: typer.Context, name: Name, json: Json = False) -> None:
     findings = run(ctx, work)
     print_findings(findings, json)
     if any(finding.is_serious for finding in findings):
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 @app.command("rotate-key")
 def rotate_key(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     forget: Annotated[
         bool,
-        typer.Option("--forget-old", help="Remove retired keys, the last step of a rotation."),
+        usage.Option("--forget-old", help="Remove retired keys, the last step of a rotation."),
     ] = False,
     at_once: Annotated[
-        bool, typer.Option("--now", help="Even where mail that they signed may be under way.")
+        bool, usage.Option("--now", help="Even where mail that they signed may be under way.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -179,7 +174,7 @@ def rotate_key(
         print_findings(problems, json)
     if problems:
         print_domain(ctx, domain, json, "the new keys do not sign yet: publish them first")
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
     step = "publish the pending keys, then run this again"
     if not any(key.state.value == "pending" for key in domain.keys):
         step = "the new keys sign; keep the old records until --forget-old lets them go"
@@ -187,7 +182,7 @@ def rotate_key(
 
 
 @app.command()
-def remove(ctx: typer.Context, name: Name, json: Json = False) -> None:
+def remove(ctx: usage.Context, name: Name, json: Json = False) -> None:
     """Remove a domain and its keys. Its mail goes unsigned."""
 
     async def work(store: "Store") -> "Domain":
@@ -203,7 +198,7 @@ def remove(ctx: typer.Context, name: Name, json: Json = False) -> None:
 
 
 def _forgetting(
-    ctx: typer.Context, name: str, *, at_once: bool
+    ctx: usage.Context, name: str, *, at_once: bool
 ) -> "Callable[[Store], Awaitable[Domain]]":
     async def work(store: "Store") -> "Domain":
         from datetime import timedelta  # noqa: PLC0415
@@ -222,7 +217,7 @@ def _forgetting(
 
 
 def _rotating(
-    ctx: typer.Context, name: str
+    ctx: usage.Context, name: str
 ) -> "Callable[[Store], Awaitable[tuple[Domain, list[Finding]]]]":
     """Return the work of one step: the domain after it, and what hinders pending keys."""
 
@@ -246,7 +241,7 @@ def _rotating(
     return work
 
 
-async def _look(ctx: typer.Context, store: "Store", domain: "Domain") -> "tuple[Finding, ...]":
+async def _look(ctx: usage.Context, store: "Store", domain: "Domain") -> "tuple[Finding, ...]":
     """Look at a domain in the live DNS, and keep what was found."""
     from gatepost.net.resolver import resolver_from  # noqa: PLC0415
     from gatepost.operate.domain_check import check as check_domain  # noqa: PLC0415

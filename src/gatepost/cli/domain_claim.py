@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
 from gatepost.cli.domain_verbs import Name, by, master_key, print_claims, print_domain, run
 
@@ -12,12 +11,12 @@ if TYPE_CHECKING:
     from gatepost.store.protocols import Store
 
 
-def register(app: typer.Typer) -> None:
+def register(app: usage.Commands) -> None:
     """Put the command into `gatepost domain`."""
     app.command()(verify)
 
 
-def ask_for(ctx: typer.Context, name: str, account: str, *, json: bool) -> None:
+def ask_for(ctx: usage.Context, name: str, account: str, *, json: bool) -> None:
     """Ask for a domain on behalf of an account, and say what proves it."""
 
     async def work(store: "Store") -> "Claimed":
@@ -33,10 +32,10 @@ def ask_for(ctx: typer.Context, name: str, account: str, *, json: bool) -> None:
 
 
 def verify(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     account: Annotated[
-        str | None, typer.Option("--account", metavar="NAME", help="Only this one's claim.")
+        str | None, usage.Option("--account", metavar="NAME", help="Only this one's claim.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -66,4 +65,4 @@ def verify(
     else:
         say(f"no account has asked for {found.domain.name}")
     if found.unproven:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
 from gatepost.cli.domain_verbs import Name, run, sending
 
@@ -14,21 +13,21 @@ if TYPE_CHECKING:
     from gatepost.store.protocols import Store
 
 
-def register(app: typer.Typer) -> None:
+def register(app: usage.Commands) -> None:
     """Put the command into `gatepost domain`."""
     app.command()(publish)
 
 
 def publish(  # noqa: PLR0913, PLR0917 - the options of a command
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     server: Annotated[
         str,
-        typer.Option("--server", metavar="HOST[:PORT]", help="The zone's primary server."),
+        usage.Option("--server", metavar="HOST[:PORT]", help="The zone's primary server."),
     ],
     key_file: Annotated[
         Path,
-        typer.Option(
+        usage.Option(
             "--key-file",
             metavar="FILE",
             help="A TSIG key as tsig-keygen writes it, readable by its owner alone.",
@@ -36,13 +35,13 @@ def publish(  # noqa: PLR0913, PLR0917 - the options of a command
     ],
     zone: Annotated[
         str | None,
-        typer.Option("--zone", metavar="ZONE", help="The zone; else the server is asked."),
+        usage.Option("--zone", metavar="ZONE", help="The zone; else the server is asked."),
     ] = None,
     optional: Annotated[
-        bool, typer.Option("--optional", help="Optional records, too: MTA-STS, TLS-RPT …")
+        bool, usage.Option("--optional", help="Optional records, too: MTA-STS, TLS-RPT …")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+        bool, usage.Option("--dry-run", help="Say what would be done, and change nothing.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -104,4 +103,4 @@ def _print(steps: "tuple[Step, ...]", *, json: bool, rehearsed: bool) -> None:
             words = f"{step.action.value:<7} {record.kind:<3} {record.name}"
             say(f"{words} ({record.purpose}): {step.why}")
     if any(step.action is Action.LEAVE for step in steps):
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)

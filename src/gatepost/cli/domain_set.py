@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import Json
 from gatepost.cli.domain_verbs import Name, by, print_domain, run
 
@@ -22,17 +21,17 @@ class UnpublishedKey(StrEnum):
     DEFAULT = "default"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: usage.Commands) -> None:
     """Add the command."""
     app.command("set")(set_)
 
 
 def set_(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     unpublished_key: Annotated[
         UnpublishedKey,
-        typer.Option(
+        usage.Option(
             "--unpublished-key",
             help="What is done with its mail while the DNS does not show its key; default: what "
             "[domains] unpublished_key says.",

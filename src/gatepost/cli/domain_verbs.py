@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, fail, load_settings, print_json, run_with_store, say
 
 if TYPE_CHECKING:
@@ -21,10 +20,10 @@ T = TypeVar("T")
 #: Where a command remembers what nodes call from.
 _SOURCES: Final = "gatepost.sources"
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help='The domain, say "example.com".')]
+Name = Annotated[str, usage.Argument(metavar="NAME", help='The domain, say "example.com".')]
 
 
-def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
+def run(ctx: usage.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
     """Do a verb's work on the store; say in words why it did nothing."""
     from gatepost.identity.master_key import MasterKeyError  # noqa: PLC0415
     from gatepost.operate.accounts import AccountError, NoSuchAccountError  # noqa: PLC0415
@@ -57,7 +56,7 @@ def run(ctx: typer.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
         fail(str(error))
 
 
-def master_key(ctx: typer.Context) -> "MasterKey":
+def master_key(ctx: usage.Context) -> "MasterKey":
     """Return the master key, made where there is none. Call it once the store is open: then we
     are the owner of the state. Raises MasterKeyError.
     """
@@ -75,7 +74,7 @@ def by() -> "By":
     return By(now(), operator_name())
 
 
-def sending(ctx: typer.Context) -> "Sending":
+def sending(ctx: usage.Context) -> "Sending":
     """Return what records depend on besides the domain; what other nodes call from is known once
     `run` has opened the store.
     """
@@ -85,7 +84,7 @@ def sending(ctx: typer.Context) -> "Sending":
 
 
 def print_domain(
-    ctx: typer.Context,
+    ctx: usage.Context,
     domain: "Domain",
     json: bool,
     words: str,

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import (
     NO,
     Json,
@@ -26,18 +25,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="The source addresses that mail leaves from: list, pause, resume.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
 
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="An IP address, of any node.")]
+Address = Annotated[str, usage.Argument(metavar="ADDRESS", help="An IP address, of any node.")]
 
 
 @app.command("list")
-def list_(ctx: typer.Context, json: Json = False) -> None:
+def list_(ctx: usage.Context, json: Json = False) -> None:
     """List all source addresses: names, pools, nodes, and whether they send."""
     from gatepost.node.home import node_name  # noqa: PLC0415
     from gatepost.operate.egress import Named, egress_json, listing  # noqa: PLC0415
@@ -57,10 +53,10 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def pause(
-    ctx: typer.Context,
+    ctx: usage.Context,
     address: Address,
     reason: Annotated[
-        str, typer.Option("--reason", metavar="WORDS", help="Why; told wherever mail waits for it.")
+        str, usage.Option("--reason", metavar="WORDS", help="Why; told wherever mail waits for it.")
     ] = "",
     json: Json = False,
 ) -> None:
@@ -79,7 +75,7 @@ def pause(
 
 
 @app.command()
-def resume(ctx: typer.Context, address: Address, json: Json = False) -> None:
+def resume(ctx: usage.Context, address: Address, json: Json = False) -> None:
     """Send from an address again."""
 
     async def work(store: "Store") -> "Done":
@@ -90,7 +86,7 @@ def resume(ctx: typer.Context, address: Address, json: Json = False) -> None:
     done = _answered(lambda: run_with_store(ctx, work))
     _print_done(done, "resumed", json=json)
     if not done.changed:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 def _by() -> "By":

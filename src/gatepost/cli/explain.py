@@ -2,22 +2,21 @@
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
 
 if TYPE_CHECKING:
     from gatepost.operate.explain import Crowded, Explanation
     from gatepost.store.protocols import Store
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 
 @app.command()
 def explain(
-    ctx: typer.Context,
+    ctx: usage.Context,
     tag: Annotated[
-        str, typer.Argument(metavar="TAG", help="What stands in brackets in the 535 reply.")
+        str, usage.Argument(metavar="TAG", help="What stands in brackets in the 535 reply.")
     ],
     json: Json = False,
 ) -> None:

@@ -3,26 +3,25 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import fail
 
 if TYPE_CHECKING:
     from gatepost.store.protocols import QueueFilter
 
 AccountOption = Annotated[
-    str | None, typer.Option("--account", metavar="NAME", help="Only this account's.")
+    str | None, usage.Option("--account", metavar="NAME", help="Only this account's.")
 ]
 DestinationOption = Annotated[
     str | None,
-    typer.Option("--destination", metavar="DOMAIN", help="Only to this recipient domain."),
+    usage.Option("--destination", metavar="DOMAIN", help="Only to this recipient domain."),
 ]
 RecipientOption = Annotated[
-    str | None, typer.Option("--recipient", metavar="ADDRESS", help="Only to this recipient.")
+    str | None, usage.Option("--recipient", metavar="ADDRESS", help="Only to this recipient.")
 ]
 IdOption = Annotated[
     str | None,
-    typer.Option("--id", metavar="ID", help="Of a message or delivery; 8 digits will do."),
+    usage.Option("--id", metavar="ID", help="Of a message or delivery; 8 digits will do."),
 ]
 
 

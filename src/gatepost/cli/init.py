@@ -3,28 +3,27 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import fail, say
 
 if TYPE_CHECKING:
     from gatepost.operate.init import SetUp
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 
 @app.command()
 def init(
     directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Where to; made if need be.")
+        Path, usage.Argument(metavar="[DIR]", help="Where to; made if need be.")
     ] = Path(),
     hostname: Annotated[
         str | None,
-        typer.Option("--hostname", metavar="NAME", help="This server's name; else this machine's."),
+        usage.Option("--hostname", metavar="NAME", help="This server's name; else this machine's."),
     ] = None,
     listen_all: Annotated[
         bool,
-        typer.Option(
+        usage.Option(
             "--listen-all",
             help="Ports 587, 465 and 25 on all addresses, instead of 2587, 2465 and 2525 on "
             "loopback.",
@@ -32,7 +31,7 @@ def init(
     ] = False,
     capture: Annotated[
         bool,
-        typer.Option("--capture", help="Keep all mail for looking at; nothing leaves the machine."),
+        usage.Option("--capture", help="Keep all mail for looking at; nothing leaves the machine."),
     ] = False,
 ) -> None:
     """Write a commented gatepost.toml, a state directory and a self-signed certificate."""

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_verbs import run
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
 
@@ -13,17 +12,17 @@ if TYPE_CHECKING:
     from gatepost.operate.judge import Judgement
     from gatepost.store.protocols import Store
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 
 @app.command()
 def judge(
-    ctx: typer.Context,
-    account: Annotated[str, typer.Option("--account", metavar="NAME", help="Who would send it.")],
-    sender: Annotated[str, typer.Option("--from", metavar="A", help='Reverse-path; "" for <>.')],
-    to: Annotated[list[str], typer.Option("--to", metavar="B", help="A recipient; repeatable.")],
+    ctx: usage.Context,
+    account: Annotated[str, usage.Option("--account", metavar="NAME", help="Who would send it.")],
+    sender: Annotated[str, usage.Option("--from", metavar="A", help='Reverse-path; "" for <>.')],
+    to: Annotated[list[str], usage.Option("--to", metavar="B", help="A recipient; repeatable.")],
     file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help='The message; "-" for standard input.')
+        str, usage.Argument(metavar="[FILE]", help='The message; "-" for standard input.')
     ] = "-",
     json: Json = False,
 ) -> None:
@@ -41,11 +40,11 @@ def judge(
     else:
         _print(found)
     if not found.would_be_queued:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 async def _judge(
-    ctx: typer.Context, store: "Store", account: str, envelope: tuple[str, ...], content: bytes
+    ctx: usage.Context, store: "Store", account: str, envelope: tuple[str, ...], content: bytes
 ) -> "Judgement":
     from gatepost.events.record import Recorder  # noqa: PLC0415
     from gatepost.model.ids import WorkerId  # noqa: PLC0415

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, fail
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def read_password(*, password_stdin: bool) -> "Secret":
             fail("the password is not UTF-8", "set the terminal to UTF-8")
         password = line.removesuffix("\n").removesuffix("\r")
     elif sys.stdin.isatty():
-        password = str(typer.prompt("Password", hide_input=True, err=True))
+        password = str(usage.prompt("Password", hide_input=True, err=True))
     else:
         fail("there is no password", "add --password-stdin and give it on standard input")
     if not password or "\0" in password:

@@ -2,28 +2,19 @@
 
 from typing import TYPE_CHECKING, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import Json, print_json, print_table, run_with_store, say_error
 
 if TYPE_CHECKING:
     from gatepost.operate.nodes import NodeRow
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="The nodes that share a store: list.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
 
 
-@app.callback()
-def main() -> None:
-    """See which nodes share a store."""
-
-
 @app.command("list")
-def list_(ctx: typer.Context, json: Json = False) -> None:
+def list_(ctx: usage.Context, json: Json = False) -> None:
     """List all nodes: since when, heard how long ago, what they hold, how their clocks go."""
     from gatepost.net.clock import now  # noqa: PLC0415
     from gatepost.operate.nodes import listing, node_json  # noqa: PLC0415

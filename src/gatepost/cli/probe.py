@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, print_json
 from gatepost.cli.login_options import known_mechanism, read_certificate, read_password
 
@@ -15,21 +14,21 @@ if TYPE_CHECKING:
     from gatepost.operate.probe import Inquiry, Probed
     from gatepost.operate.probe_login import Login
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 
 @app.command()
 def probe(  # noqa: PLR0913, PLR0917 - its options
     where: Annotated[
         str,
-        typer.Argument(metavar="HOST[:PORT]", help="Without a port: 587, 465 and 25 at once."),
+        usage.Argument(metavar="HOST[:PORT]", help="Without a port: 587, 465 and 25 at once."),
     ],
     user: Annotated[
-        str | None, typer.Option("--user", metavar="NAME", help="Log in with this name.")
+        str | None, usage.Option("--user", metavar="NAME", help="Log in with this name.")
     ] = None,
     password_stdin: Annotated[
         bool,
-        typer.Option(
+        usage.Option(
             "--password-stdin",
             help="The first line of standard input is the password, or the access token for "
             "XOAUTH2 and OAUTHBEARER.",
@@ -37,35 +36,35 @@ def probe(  # noqa: PLR0913, PLR0917 - its options
     ] = False,
     mechanism: Annotated[
         str | None,
-        typer.Option(
+        usage.Option(
             "--mechanism", metavar="M", help="Log in by this one, not by the strongest in common."
         ),
     ] = None,
     certificate: Annotated[
         Path | None,
-        typer.Option(
+        usage.Option(
             "--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."
         ),
     ] = None,
     key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="Its key, where it is apart.")
+        Path | None, usage.Option("--key", metavar="FILE", help="Its key, where it is apart.")
     ] = None,
     from_: Annotated[
         str | None,
-        typer.Option("--from", metavar="ADDRESS", help="Rehearse MAIL with this; <> for none."),
+        usage.Option("--from", metavar="ADDRESS", help="Rehearse MAIL with this; <> for none."),
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="ADDRESS", help="Rehearse RCPT with this.")
+        str | None, usage.Option("--to", metavar="ADDRESS", help="Rehearse RCPT with this.")
     ] = None,
     ca: Annotated[
         Path | None,
-        typer.Option("--ca", metavar="FILE", help="Trust these authorities (PEM) instead."),
+        usage.Option("--ca", metavar="FILE", help="Trust these authorities (PEM) instead."),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Log in although the certificate is not good.")
+        bool, usage.Option("--insecure", help="Log in although the certificate is not good.")
     ] = False,
     timeout: Annotated[
-        int, typer.Option("--timeout", min=1, max=600, metavar="SECONDS", help="For all of it.")
+        int, usage.Option("--timeout", min=1, max=600, metavar="SECONDS", help="For all of it.")
     ] = 60,
     json: Json = False,
 ) -> None:
@@ -109,7 +108,7 @@ def probe(  # noqa: PLR0913, PLR0917 - its options
 
         print_probed(probed, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
     if not probed.is_well:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 def _probe(inquiry: "Inquiry") -> "Probed":

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import visible
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ _NAMES: Final[Mapping[str, str]] = {
 def print_probed(probed: "Probed", *, colour: bool) -> None:
     """Print it all; `colour` for a terminal."""
     for line in _lines(probed, colour=colour):
-        typer.echo(line, color=colour)
+        usage.echo(line, color=colour)
 
 
 def _lines(probed: "Probed", *, colour: bool) -> Iterator[str]:
@@ -98,4 +97,4 @@ def _styled(
     text: str, *, colour: bool, fg: str | None = None, bold: bool = False, dim: bool = False
 ) -> str:
     shown = visible(text)
-    return typer.style(shown, fg=fg, bold=bold or None, dim=dim or None) if colour else shown
+    return usage.style(shown, fg=fg, bold=bold or None, dim=dim or None) if colour else shown

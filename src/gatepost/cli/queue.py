@@ -4,8 +4,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, print_json, print_table, run_with_store, say
 from gatepost.cli.filters import (
     AccountOption,
@@ -20,31 +19,28 @@ if TYPE_CHECKING:
     from gatepost.operate.queue import Shown
     from gatepost.store.protocols import QueueFilter, QueueRow, Store
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="What waits: list it, look at it, hold, release, retry or cancel it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
 
 
 @app.command("list")
 def list_(  # noqa: PLR0913, PLR0917 - its options
-    ctx: typer.Context,
-    captured: Annotated[bool, typer.Option("--captured", help="What was captured.")] = False,
+    ctx: usage.Context,
+    captured: Annotated[bool, usage.Option("--captured", help="What was captured.")] = False,
     account: AccountOption = None,
     destination: DestinationOption = None,
     recipient: RecipientOption = None,
     id: IdOption = None,  # noqa: A002
     state: Annotated[
         list[str] | None,
-        typer.Option(
+        usage.Option(
             "--state", metavar="STATE", help="Only in this state, finished ones too; repeatable."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000)] = 100,
+    limit: Annotated[int, usage.Option("--limit", min=1, max=100_000)] = 100,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="ID", help="Go on after this delivery.")
+        str | None, usage.Option("--after", metavar="ID", help="Go on after this delivery.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -66,10 +62,10 @@ def list_(  # noqa: PLR0913, PLR0917 - its options
 
 @app.command()
 def show(
-    ctx: typer.Context,
-    id: Annotated[str, typer.Argument(metavar="ID", help="Of a message or a delivery.")],  # noqa: A002
+    ctx: usage.Context,
+    id: Annotated[str, usage.Argument(metavar="ID", help="Of a message or a delivery.")],  # noqa: A002
     content: Annotated[
-        bool, typer.Option("--content", help="Write the content's octets, and nothing else.")
+        bool, usage.Option("--content", help="Write the content's octets, and nothing else.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -92,7 +88,7 @@ add_verbs(app)
 
 
 @app.command()
-def verify(ctx: typer.Context, json: Json = False) -> None:
+def verify(ctx: usage.Context, json: Json = False) -> None:
     """Check that the store is whole: rows, contents, checksums."""
     findings = run_with_store(ctx, _verify)
     if json:
@@ -101,14 +97,14 @@ def verify(ctx: typer.Context, json: Json = False) -> None:
         for finding in findings or ["The store is whole."]:
             say(finding)
     if findings:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 async def _rows(
     store: "Store", which: "QueueFilter", limit: int, after: str | None
 ) -> "list[QueueRow]":
     from gatepost.model.ids import DeliveryId  # noqa: PLC0415
-    from gatepost.operate.queue import listing  # noqa: PLC0415
+    from gatepost.operate.queue_listing import listing  # noqa: PLC0415
 
     return await listing(store, which, limit=limit, after=DeliveryId(after) if after else None)
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
 from gatepost.cli.filters import (
     AccountOption,
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from gatepost.operate.queue_change import Order
     from gatepost.store.protocols import QueueFilter, Store
 
-AllOption = Annotated[bool, typer.Option("--all", help="Everything, without a filter.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+AllOption = Annotated[bool, usage.Option("--all", help="Everything, without a filter.")]
+YesOption = Annotated[bool, usage.Option("--yes", help="Do not ask.")]
 
 _VERBS: Final[Mapping[str, str]] = {
     "hold": "Keep deliveries until they are released.",
@@ -33,15 +32,15 @@ _VERBS: Final[Mapping[str, str]] = {
 _WIDTH: Final = 30
 
 
-def add_verbs(app: typer.Typer) -> None:
+def add_verbs(app: usage.Commands) -> None:
     """Add the commands."""
     for verb, words in _VERBS.items():
         _add_verb(app, verb, words)
 
 
-def _add_verb(app: typer.Typer, verb: str, words: str) -> None:
+def _add_verb(app: usage.Commands, verb: str, words: str) -> None:
     def command(  # noqa: PLR0913, PLR0917 - its options
-        ctx: typer.Context,
+        ctx: usage.Context,
         account: AccountOption = None,
         destination: DestinationOption = None,
         recipient: RecipientOption = None,
@@ -57,7 +56,7 @@ def _add_verb(app: typer.Typer, verb: str, words: str) -> None:
 
 
 def _change(
-    ctx: typer.Context, verb: str, which: "QueueFilter", *, all_: bool, yes: bool, json: bool
+    ctx: usage.Context, verb: str, which: "QueueFilter", *, all_: bool, yes: bool, json: bool
 ) -> None:
     from gatepost.operate.operator import operator_name  # noqa: PLC0415
     from gatepost.operate.queue_change import Order, Verb  # noqa: PLC0415
@@ -69,8 +68,8 @@ def _change(
                 f"{verb} what?",
                 "give --id, --account, --destination or --recipient; or --all for everything",
             )
-        if not yes and sys.stdin.isatty() and not typer.confirm(f"{verb} everything?"):
-            raise typer.Exit(NO)
+        if not yes and sys.stdin.isatty() and not usage.confirm(f"{verb} everything?"):
+            raise usage.Exit(NO)
     elif all_:
         fail("--all goes without a filter", "remove one of them")
     order = Order(Verb(verb), which, operator_name())
@@ -80,7 +79,7 @@ def _change(
     else:
         say(f"{verb}: {_deliveries(changed)}")
     if not changed and which.id:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 async def _changed(store: "Store", order: "Order") -> int:
@@ -122,9 +121,9 @@ class _Bar:
         if self._is_shown:
             share = min(1.0, self._seen / max(1, self._total))
             bar = ("#" * round(share * _WIDTH)).ljust(_WIDTH, ".")
-            typer.echo(f"\r{self._verb} [{bar}] {self._seen} of {self._total}", err=True, nl=False)
+            usage.echo(f"\r{self._verb} [{bar}] {self._seen} of {self._total}", err=True, nl=False)
 
     def end(self) -> None:
         """Leave the line."""
         if self._is_shown and self._seen:
-            typer.echo(err=True)
+            usage.echo(err=True)

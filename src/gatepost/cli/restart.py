@@ -2,15 +2,14 @@
 
 from typing import Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, fail, load_settings, say
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 
 @app.command()
-def restart(ctx: typer.Context) -> None:
+def restart(ctx: usage.Context) -> None:
     """Replace the running server by the program and configuration on the disk.
 
     No connection is refused: the new one takes over the open ports, and what the former one has

@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
 from gatepost.cli.login_options import (
     known_mechanism,
@@ -23,37 +22,37 @@ if TYPE_CHECKING:
     from gatepost.model.settings import Settings
     from gatepost.operate.send import Login, Sent, TlsChoice
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 _TLS: Final = ("auto", "starttls", "implicit", "none")
 
 
 @app.command()
 def send(  # noqa: PLR0913, PLR0917 - its options
-    ctx: typer.Context,
+    ctx: usage.Context,
     to: Annotated[
-        list[str], typer.Option("--to", metavar="ADDRESS", help="Recipient; repeatable.")
+        list[str], usage.Option("--to", metavar="ADDRESS", help="Recipient; repeatable.")
     ],
     from_: Annotated[
-        str, typer.Option("--from", metavar="ADDRESS", help="Reverse-path; <> for none.")
+        str, usage.Option("--from", metavar="ADDRESS", help="Reverse-path; <> for none.")
     ],
     file: Annotated[
         Path | None,
-        typer.Argument(
+        usage.Argument(
             metavar="[FILE]",
             help="The message; else standard input; else a short test message.",
         ),
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option("--server", metavar="HOST:PORT", help="Else the one in gatepost.toml."),
+        usage.Option("--server", metavar="HOST:PORT", help="Else the one in gatepost.toml."),
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", metavar="NAME", help="Log in as this account.")
+        str | None, usage.Option("--user", metavar="NAME", help="Log in as this account.")
     ] = None,
     password_stdin: Annotated[
         bool,
-        typer.Option(
+        usage.Option(
             "--password-stdin",
             help="The first line of standard input is the password, or the access token for "
             "XOAUTH2 and OAUTHBEARER.",
@@ -61,37 +60,37 @@ def send(  # noqa: PLR0913, PLR0917 - its options
     ] = False,
     mechanism: Annotated[
         str | None,
-        typer.Option(
+        usage.Option(
             "--mechanism", metavar="M", help="Log in by this one, not by the strongest in common."
         ),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(
+        usage.Option(
             "--token-file", metavar="FILE", help="Log in with the access token in this file."
         ),
     ] = None,
     token_command: Annotated[
         str | None,
-        typer.Option(
+        usage.Option(
             "--token-command", metavar="COMMAND", help="Log in with the token that this prints."
         ),
     ] = None,
     certificate: Annotated[
         Path | None,
-        typer.Option(
+        usage.Option(
             "--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."
         ),
     ] = None,
     key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="Its key, where it is apart.")
+        Path | None, usage.Option("--key", metavar="FILE", help="Its key, where it is apart.")
     ] = None,
     tls: Annotated[
         str,
-        typer.Option("--tls", metavar="|".join(_TLS), help="auto: at once on 465, else STARTTLS."),
+        usage.Option("--tls", metavar="|".join(_TLS), help="auto: at once on 465, else STARTTLS."),
     ] = "auto",
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Take any certificate. (Loopback always may.)")
+        bool, usage.Option("--insecure", help="Take any certificate. (Loopback always may.)")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -132,7 +131,7 @@ def send(  # noqa: PLR0913, PLR0917 - its options
         fail(str(error), status=NO)
     _print(sent, json=json)
     if not all(answer.accepted for answer in sent.answers):
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 def _print(sent: "Sent", *, json: bool) -> None:
@@ -180,7 +179,7 @@ def _login(
 
 
 def _server(
-    ctx: typer.Context, given: str | None, tls: "TlsChoice", *, has_login: bool
+    ctx: usage.Context, given: str | None, tls: "TlsChoice", *, has_login: bool
 ) -> "tuple[HostPort, TlsChoice]":
     from gatepost.model.domain_name import parse_host_port  # noqa: PLC0415
     from gatepost.model.wrong import WrongValueError  # noqa: PLC0415

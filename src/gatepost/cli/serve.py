@@ -3,18 +3,17 @@
 import os
 from typing import TYPE_CHECKING, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import fail, load_settings, say_error, settings_path
 
 if TYPE_CHECKING:
     from gatepost.model.settings import Settings
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 
 @app.command()
-def serve(ctx: typer.Context) -> None:
+def serve(ctx: usage.Context) -> None:
     """Run; logs to standard error. SIGTERM drains, SIGHUP reloads configuration and certificates."""
     # The file is found once: a reload reads the same one, wherever the process is by then.
     path = settings_path(ctx).absolute()
@@ -25,7 +24,7 @@ def serve(ctx: typer.Context) -> None:
     from gatepost.node.run import run  # noqa: PLC0415
 
     def reload_settings() -> "Settings | None":
-        from gatepost.model.settings_file import SettingsError  # noqa: PLC0415
+        from gatepost.model.settings_fault import SettingsError  # noqa: PLC0415
         from gatepost.operate.configuration import load  # noqa: PLC0415
 
         try:
@@ -40,4 +39,4 @@ def serve(ctx: typer.Context) -> None:
         fail(f"{error.file}: {error.problem}", error.mend)
     except (CannotServeError, PortUnavailableError) as error:
         fail(str(error), 'see "gatepost check"')
-    raise typer.Exit(status)
+    raise usage.Exit(status)

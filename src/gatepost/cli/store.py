@@ -2,22 +2,14 @@
 
 from typing import Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
 
-app: Final = typer.Typer(
-    rich_markup_mode=None, add_completion=False, help="The database of this node: repair."
-)
-
-
-@app.callback()
-def store() -> None:
-    """Hold the verbs of a database."""
+app: Final = usage.Commands(help="The database of this node: repair.")
 
 
 @app.command()
-def repair(ctx: typer.Context, json: Json = False) -> None:
+def repair(ctx: usage.Context, json: Json = False) -> None:
     """Bring all that can be read of a damaged SQLite database over into a new one. The damaged files
     are kept. Stop the server first.
     """
@@ -47,4 +39,4 @@ def repair(ctx: typer.Context, json: Json = False) -> None:
         for line in report(done):
             say(line)
     if done.torn:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.account_verbs import Name, by, run
 from gatepost.cli.context import NO, Json, fail, print_json, print_table, say, say_error
 
@@ -15,33 +14,30 @@ if TYPE_CHECKING:
     from gatepost.store.protocols import Store
     from gatepost.store.suppressions import AccountRule
 
-app: Final = typer.Typer(
+app: Final = usage.Commands(
     help="Whom no mail is sent to any more: add, remove, list, import, rule.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
 )
 
 What = Annotated[
-    str, typer.Argument(metavar="ADDRESS_OR_@DOMAIN", help='"bob@example.com", "@example.com".')
+    str, usage.Argument(metavar="ADDRESS_OR_@DOMAIN", help='"bob@example.com", "@example.com".')
 ]
 Account = Annotated[
     str | None,
-    typer.Option("--account", metavar="NAME", help="For this account; else for all."),
+    usage.Option("--account", metavar="NAME", help="For this account; else for all."),
 ]
 Stream = Annotated[
-    str, typer.Option("--stream", metavar="S", help="For one stream of mail; else for all.")
+    str, usage.Option("--stream", metavar="S", help="For one stream of mail; else for all.")
 ]
 Class = Annotated[
     str,
-    typer.Option("--class", metavar="C", help="manual, bounced, complaint or unsubscribed."),
+    usage.Option("--class", metavar="C", help="manual, bounced, complaint or unsubscribed."),
 ]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in your words.")]
+Reason = Annotated[str, usage.Option("--reason", metavar="TEXT", help="Why, in your words.")]
 
 
 @app.command()
 def add(  # noqa: PLR0913, PLR0917 - one for each option
-    ctx: typer.Context,
+    ctx: usage.Context,
     what: What,
     account: Account = None,
     stream: Stream = "",
@@ -63,7 +59,7 @@ def add(  # noqa: PLR0913, PLR0917 - one for each option
 
 @app.command()
 def remove(
-    ctx: typer.Context,
+    ctx: usage.Context,
     what: What,
     account: Account = None,
     stream: Stream = "",
@@ -82,17 +78,17 @@ def remove(
 
 @app.command("list")
 def list_(  # noqa: PLR0913, PLR0917 - one for each option
-    ctx: typer.Context,
+    ctx: usage.Context,
     what: Annotated[
         str | None,
-        typer.Argument(metavar="[ADDRESS_OR_@DOMAIN]", help="Only this one's."),
+        usage.Argument(metavar="[ADDRESS_OR_@DOMAIN]", help="Only this one's."),
     ] = None,
     account: Account = None,
     stream: Stream = "",
     class_: Annotated[
-        str | None, typer.Option("--class", metavar="C", help="Only those of this class.")
+        str | None, usage.Option("--class", metavar="C", help="Only those of this class.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Lines at most.")] = 1000,
+    limit: Annotated[int, usage.Option("--limit", min=1, help="Lines at most.")] = 1000,
     json: Json = False,
 ) -> None:
     """List who is suppressed, by address."""
@@ -128,8 +124,8 @@ def list_(  # noqa: PLR0913, PLR0917 - one for each option
 
 @app.command("import")
 def import_(  # noqa: PLR0913, PLR0917 - one for each option
-    ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help='CSV; "-" for standard input.')],
+    ctx: usage.Context,
+    file: Annotated[str, usage.Argument(metavar="FILE", help='CSV; "-" for standard input.')],
     account: Account = None,
     stream: Stream = "",
     class_: Class = "manual",
@@ -168,29 +164,29 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
         for fault in done.faults:
             say_error(fault)
     if done.faulty:
-        raise typer.Exit(NO)
+        raise usage.Exit(NO)
 
 
 @app.command()
 def rule(
-    ctx: typer.Context,
+    ctx: usage.Context,
     name: Name,
     drop: Annotated[
         bool | None,
-        typer.Option(
+        usage.Option(
             "--drop/--refuse",
             help="Accept mail to suppressed recipients and drop it, or refuse it (the default).",
         ),
     ] = None,
     stream: Annotated[
         str | None,
-        typer.Option(
+        usage.Option(
             "--stream", metavar="S", help='The stream that its mail belongs to; "" for none.'
         ),
     ] = None,
     links: Annotated[
         bool | None,
-        typer.Option(
+        usage.Option(
             "--links/--no-links",
             help="Put a link to unsubscribe from the stream into its mail, or not (the default).",
         ),
@@ -233,7 +229,7 @@ def _why(class_: str, reason: str) -> "Why":
 
 
 def _progress(done: "Imported") -> None:
-    typer.echo(f"\r{done.read} read, {done.added} added, {done.faulty} faulty", nl=False, err=True)
+    usage.echo(f"\r{done.read} read, {done.added} added, {done.faulty} faulty", nl=False, err=True)
 
 
 def _print_one(suppression: "Suppression", words: str, *, json: bool) -> None:

@@ -3,24 +3,23 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
+from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
 
 if TYPE_CHECKING:
     from gatepost.operate.trace import Traced
     from gatepost.store.protocols import Store
 
-app: Final = typer.Typer(rich_markup_mode=None, add_completion=False)
+app: Final = usage.Commands()
 
 
 @app.command()
 def trace(
-    ctx: typer.Context,
+    ctx: usage.Context,
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="A message's id, Message-ID, or a recipient.")
+        str, usage.Argument(metavar="WHAT", help="A message's id, Message-ID, or a recipient.")
     ],
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Messages at most.")] = 20,
+    limit: Annotated[int, usage.Option("--limit", min=1, max=1000, help="Messages at most.")] = 20,
     json: Json = False,
 ) -> None:
     """Tell what became of a message: each step, each wait with its reason, the next attempt."""

@@ -32,8 +32,11 @@ from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.section import Duration, LongDuration, Section
 from gatepost.model.settings_directory import DirectorySettings
 from gatepost.model.settings_egress import EgressSettings
+from gatepost.model.store_place import Kept
 from gatepost.model.via import parse_pattern
 from gatepost.model.wrong import wrong
+
+_KEPT = Kept()
 
 Size = Annotated[int, BeforeValidator(parse_size)]
 Rate = Annotated[int, BeforeValidator(parse_rate)]
@@ -320,10 +323,10 @@ class LaneSettings(Section):
 class RetentionSettings(Section):
     """How long things are kept after they are settled."""
 
-    content: Duration = timedelta(0)
-    captured: Duration = timedelta(days=7)
+    content: Duration = _KEPT.content
+    captured: Duration = _KEPT.captured
     idempotency_keys: LongDuration = timedelta(days=1)
-    events: Duration = timedelta(days=30)
+    events: Duration = _KEPT.events
 
 
 class DnsSettings(Section):

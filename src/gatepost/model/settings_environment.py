@@ -5,14 +5,11 @@ in brackets is read as a TOML list; every other one is a text, which pydantic tu
 """
 
 import copy
-import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-from pydantic import BaseModel
 
 from gatepost.model.wrong import Wrong
 
@@ -43,9 +40,11 @@ class Overridden:
 
 
 def override(
-    values: Mapping[str, Any], environment: Mapping[str, str], model: type[BaseModel]
+    values: Mapping[str, Any], environment: Mapping[str, str], keys: Collection[str]
 ) -> Overridden:
-    """Return a copy of the document `values` with the environment's own put in."""
+    """Return a copy of the document `values` with the environment's own put in. `keys` are those that
+    the top of the document may have.
+    """
     changed: dict[str, Any] = copy.deepcopy(dict(values))
     variables: dict[tuple[str | int, ...], str] = {}
     unknown: list[UnknownVariable] = []
@@ -55,8 +54,8 @@ def override(
         if _OF_OTHERS.fullmatch(variable):
             continue
         path = _path(variable)
-        if path[0] not in model.model_fields:
-            unknown.append(_unknown(variable, str(path[0]), model))
+        if path[0] not in keys:
+            unknown.append(_unknown(variable, str(path[0]), keys))
         elif _put(changed, path, _read(environment[variable])):
             variables[path] = variable
         else:
@@ -97,7 +96,9 @@ def _read(text: str) -> object:
     return text
 
 
-def _unknown(variable: str, name: str, model: type[BaseModel]) -> UnknownVariable:
-    near = difflib.get_close_matches(name, model.model_fields, 1)
+def _unknown(variable: str, name: str, keys: Collection[str]) -> UnknownVariable:
+    import difflib  # noqa: PLC0415 - a millisecond that only a fault needs
+
+    near = difflib.get_close_matches(name, keys, 1)
     mend = f"did you mean {_PREFIX}{near[0].upper()}?" if near else "unset it"
     return UnknownVariable(variable, Wrong("there is no such setting", mend))

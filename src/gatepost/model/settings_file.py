@@ -6,7 +6,7 @@ Pure: the text, the file's folder and the environment come in, nothing is opened
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
@@ -19,36 +19,9 @@ from gatepost.model.route import ViaMaildir
 from gatepost.model.settings import LocalDomainSettings, Settings
 from gatepost.model.settings_checks import NOT_YET
 from gatepost.model.settings_environment import override
+from gatepost.model.settings_fault import Fault, SettingsError
 from gatepost.model.via import parse_delivery_target
 from gatepost.model.wrong import Wrong, WrongValueError
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong: where, what, and how to mend it.
-
-    `line` counts from 1; 0 where there is no line (a file that is not there, the environment).
-    `key` is the path of the key, "limits.recipients" or "listeners[1].role"; "" for the whole file.
-    """
-
-    file: str
-    line: int
-    key: str
-    what: str
-    mend: str
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return ": ".join(p for p in (place, self.key, f"{self.what} - {self.mend}") if p)
-
-
-class SettingsError(Exception):
-    """The configuration cannot be used; `faults` says all that is wrong, in file order."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(str(f) for f in faults))
-
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -110,7 +83,7 @@ def read_settings(
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([_syntax(error, file_name, text)]) from None
-    overridden = override(values, environment, Settings)
+    overridden = override(values, environment, Settings.model_fields)
     document.variables.update(overridden.variables)
     faults = [
         Fault("environment", 0, u.variable, u.wrong.what, u.wrong.mend) for u in overridden.unknown

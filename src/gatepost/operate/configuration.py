@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gatepost.model.settings import Settings
-from gatepost.model.settings_file import Fault, SettingsError, read_settings
+from gatepost.model.settings_fault import Fault, SettingsError
+
+if TYPE_CHECKING:
+    from gatepost.model.settings import Settings
+    from gatepost.model.store_place import Place
 
 FILE_NAME: Final = "gatepost.toml"
 SYSTEM_FILE: Final = Path("/etc/gatepost/gatepost.toml")
@@ -32,13 +35,32 @@ def locate(given: Path | None, environment: Mapping[str, str], here: Path) -> Pa
     raise SettingsError([Fault(FILE_NAME, 0, "", what, mend)])
 
 
-def load(path: Path, environment: Mapping[str, str]) -> Settings:
+def load(path: Path, environment: Mapping[str, str]) -> "Settings":
     """Return the settings of one file.
 
     Raises:
         SettingsError: the file cannot be read, or something in it is wrong.
 
     """
+    from gatepost.model.settings_file import read_settings  # noqa: PLC0415 - not for `load_place`
+
+    return read_settings(_text(path), str(path), path.parent.absolute(), environment)
+
+
+def load_place(path: Path, environment: Mapping[str, str]) -> "Place":
+    """Return where the store of one file is, reading as little as will do.
+
+    Raises:
+        SettingsError: the file cannot be read, or must be read as a whole and something is wrong.
+
+    """
+    from gatepost.model.store_place import read_place  # noqa: PLC0415
+
+    place = read_place(_text(path), path.parent.absolute(), environment)
+    return place or load(path, environment)
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             octets = file.read(_LARGEST + 1)
@@ -58,7 +80,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
         raise _unreadable(path, what, "name a file with -c FILE") from None
     if len(octets) > _LARGEST:
         raise _unreadable(path, "it is larger than 4 MiB", "name a gatepost.toml with -c FILE")
-    return read_settings(text, str(path), path.parent.absolute(), environment)
+    return text
 
 
 def _unreadable(path: Path, what: str, mend: str) -> SettingsError:

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatepost.egress.served import served_anywhere
 from gatepost.events.journal import time_text
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.source import DEFAULT, Source
 from gatepost.model.wrong import wrong
-from gatepost.operate.accounts import By
 from gatepost.queue.presence import heard
 from gatepost.store.pauses import Pause
 from gatepost.store.presences import Presence
 from gatepost.store.protocols import Reading, Store, Transaction
+
+if TYPE_CHECKING:
+    from gatepost.operate.accounts import By
 
 
 class EgressState(StrEnum):
@@ -113,7 +115,7 @@ def twins_of(alive: Iterable[Presence]) -> dict[str, tuple[str, ...]]:
     }
 
 
-async def pause(store: Store, text: str, reason: str, by: By) -> Done:
+async def pause(store: Store, text: str, reason: str, by: "By") -> Done:
     """Let nothing new leave from an address, of whichever node, until it is resumed.
 
     Raises:
@@ -131,7 +133,7 @@ async def pause(store: Store, text: str, reason: str, by: By) -> Done:
     return await store.write(job)
 
 
-async def resume(store: Store, text: str, by: By) -> Done:
+async def resume(store: Store, text: str, by: "By") -> Done:
     """Let mail leave from an address again.
 
     Raises:
@@ -207,7 +209,7 @@ def _order(row: EgressRow) -> tuple[bool, bytes, str]:
     return address.version == 6, address.packed, row.node
 
 
-def _event(kind: EventKind, address: str, by: By, reason: str = "") -> Event:
+def _event(kind: EventKind, address: str, by: "By", reason: str = "") -> Event:
     facts: dict[str, Fact] = {"source": address, "by": by.operator}
     return Event(kind, by.now, facts=facts | ({"reason": reason} if reason else {}))
 

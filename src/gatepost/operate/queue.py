@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from gatepost.model.ids import DeliveryId, SubmissionId
+from gatepost.model.ids import SubmissionId
 from gatepost.operate.trace import Traced, follow
-from gatepost.operate.waiting import with_reasons
-from gatepost.store.protocols import QueueFilter, QueueRow, Reading, Store
+from gatepost.store.protocols import QueueFilter, Reading, Store
 
 #: Recipients of one message that `show` lists.
 _MOST_SHOWN: Final = 10_000
@@ -24,22 +23,6 @@ class Shown:
 
 class AmbiguousError(Exception):
     """The beginning of an id names several messages."""
-
-
-async def listing(
-    store: Store, which: QueueFilter, *, limit: int, after: DeliveryId | None = None
-) -> list[QueueRow]:
-    """Return matching deliveries, oldest first; `after` pages on.
-
-    Raises:
-        StoreUnavailableError: the store cannot be read.
-
-    """
-
-    def ask(reading: Reading) -> list[QueueRow]:
-        return with_reasons(reading, reading.deliveries(which, limit=limit, after=after))
-
-    return await store.read(ask)
 
 
 async def find(store: Store, name: str) -> SubmissionId | None:

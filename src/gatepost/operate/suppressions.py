@@ -18,9 +18,8 @@ from gatepost.model.suppression import (
     LONGEST_REASON,
     Suppression,
     SuppressionClass,
-    is_stream_name,
-    parse_subject,
 )
+from gatepost.model.suppression_subject import is_stream_name, parse_subject
 from gatepost.operate.accounts import AccountError, By, account_name, changed, existing
 from gatepost.returns.suppression import added, facts
 from gatepost.store.protocols import Store, Transaction

@@ -1,11 +1,14 @@
 """When a delivery's time is over, and when its sender hears that it takes long."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gatepost.model.delivery import Delivery
-from gatepost.model.settings import RetrySettings
 from gatepost.model.submission import Submission
 from gatepost.wire.smtp.notification import Notify
+
+if TYPE_CHECKING:
+    from gatepost.model.settings import RetrySettings
 
 
 def is_expired(delivery: Delivery, now: datetime) -> bool:
@@ -17,7 +20,7 @@ def is_expired(delivery: Delivery, now: datetime) -> bool:
 
 
 def is_delay_notice_due(
-    delivery: Delivery, submission: Submission, now: datetime, settings: RetrySettings
+    delivery: Delivery, submission: Submission, now: datetime, settings: "RetrySettings"
 ) -> bool:
     """Tell whether the sender is to be told now that the message still waits.
 

@@ -1,10 +1,12 @@
 """When to try again, and when to give up (RFC 5321 §4.5.4.1)."""
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gatepost.model.lane import Lane
-from gatepost.model.settings import LaneSettings, RetrySettings
+
+if TYPE_CHECKING:
+    from gatepost.model.settings import LaneSettings, RetrySettings
 
 #: What is of no use in a quarter of an hour is tried often: 1, 2, 4, 4 minutes. Greylisting mostly
 #: lasts 1 to 5.
@@ -14,7 +16,7 @@ _OTP_LONGEST: Final = timedelta(minutes=4)
 _MOST_DOUBLINGS: Final = 16
 
 
-def pace(lane: Lane, settings: RetrySettings) -> RetrySettings:
+def pace(lane: Lane, settings: "RetrySettings") -> "RetrySettings":
     """Return the delays of a lane: those of `[retry]`, shorter for one-time passwords."""
     if lane is not Lane.OTP:
         return settings
@@ -23,7 +25,7 @@ def pace(lane: Lane, settings: RetrySettings) -> RetrySettings:
     return settings.model_copy(update={"first": first, "longest": longest})
 
 
-def time_to_try(named: Lane | None, give_up: timedelta, lanes: LaneSettings) -> timedelta:
+def time_to_try(named: Lane | None, give_up: timedelta, lanes: "LaneSettings") -> timedelta:
     """Return how long after its release a message is given up: never later than `[retry] give_up`
     says, which alone holds for bulk and where nobody named a lane (None).
     """
@@ -33,7 +35,7 @@ def time_to_try(named: Lane | None, give_up: timedelta, lanes: LaneSettings) -> 
 
 
 def next_attempt(
-    attempts: int, expires_at: datetime, now: datetime, settings: RetrySettings, spread: float
+    attempts: int, expires_at: datetime, now: datetime, settings: "RetrySettings", spread: float
 ) -> datetime | None:
     """Return when to try again, or None when it is time to give up.
 

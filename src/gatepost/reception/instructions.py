@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gatepost.model.event import Fact
-from gatepost.model.suppression import is_stream_name
+from gatepost.model.suppression_subject import is_stream_name
 from gatepost.wire.message.header import HeaderFault, scan
 from gatepost.wire.smtp.replies import BAD_CONTENT, Reply
 

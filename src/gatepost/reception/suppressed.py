@@ -17,7 +17,8 @@ from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, DeliveryId
 from gatepost.model.submission import Submission
-from gatepost.model.suppression import Suppression, subjects_of
+from gatepost.model.suppression import Suppression
+from gatepost.model.suppression_subject import subjects_of
 from gatepost.store.protocols import Reading, Settlement, Store, StoreUnavailableError
 from gatepost.store.suppressions import AccountRule
 

@@ -12,7 +12,7 @@ from gatepost.identity.master_key import MasterKey
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Fact
 from gatepost.model.ids import AccountName
-from gatepost.model.suppression import parse_subject
+from gatepost.model.suppression_subject import parse_subject
 from gatepost.reception.accept import Accepted
 from gatepost.reception.signing import Signer
 from gatepost.reception.suppressed import SuppressionList, drop_events, dropped

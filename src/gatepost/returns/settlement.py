@@ -1,16 +1,18 @@
 """One outcome -> one settlement with its events: the rule of room 8, pure."""
 
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gatepost.model.delivery import DeliveryState, Leased, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind, Fact
-from gatepost.model.settings import RetrySettings
 from gatepost.queue.expiry import is_delay_notice_due, wants
 from gatepost.queue.retry import next_attempt, pace
 from gatepost.store.protocols import Held, NoticeKind, Settlement
 from gatepost.wire.smtp.notification import Notify
 from gatepost.wire.values import value
+
+if TYPE_CHECKING:
+    from gatepost.model.settings import RetrySettings
 
 
 @value(frozen=True, slots=True)
@@ -34,7 +36,9 @@ _FINAL: Final = {
 }
 
 
-def settlement(result: Result, at: datetime, settings: RetrySettings, spread: float) -> Settlement:
+def settlement(
+    result: Result, at: datetime, settings: "RetrySettings", spread: float
+) -> Settlement:
     """Return what is to be written.
 
     Args:
@@ -98,7 +102,7 @@ def _given_up(result: Result, at: datetime) -> Settlement:
     return _final(result, at, DeliveryState.EXPIRED, EventKind.EXPIRED)
 
 
-def _again(result: Result, at: datetime, again: datetime, settings: RetrySettings) -> Settlement:
+def _again(result: Result, at: datetime, again: datetime, settings: "RetrySettings") -> Settlement:
     leased = result.leased
     reason = result.outcome.words if result.outcome else ""
     warn = is_delay_notice_due(leased.delivery, leased.submission, at, settings)

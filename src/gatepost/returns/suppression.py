@@ -18,8 +18,8 @@ from gatepost.model.suppression import (
     LONGEST_REASON,
     Suppression,
     SuppressionClass,
-    parse_subject,
 )
+from gatepost.model.suppression_subject import parse_subject
 from gatepost.returns.settlement import Result
 from gatepost.store.protocols import Settlement
 

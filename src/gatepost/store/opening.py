@@ -9,7 +9,7 @@ from gatepost.model.secret import Secret
 from gatepost.store.protocols import Store, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from gatepost.model.settings import Settings
+    from gatepost.model.store_place import Place
     from gatepost.store.postgresql_connection import Address
 
 #: What is read of a file with a password.
@@ -21,7 +21,7 @@ def _machine_time() -> datetime:
 
 
 async def open_store(
-    settings: "Settings", worker: WorkerId, *, clock: Callable[[], datetime] = _machine_time
+    settings: "Place", worker: WorkerId, *, clock: Callable[[], datetime] = _machine_time
 ) -> Store:
     """Open the store for a worker. Call it after the fork. `clock` is the one by which its jobs are
     given their times; a store that no other node shares goes by it.
@@ -41,7 +41,7 @@ async def open_store(
     return await open_postgresql(address, worker, settings.retention, wall=clock)
 
 
-def address_of(settings: "Settings") -> "Address":
+def address_of(settings: "Place") -> "Address":
     """Return where PostgreSQL is, and with which password.
 
     Raises:
@@ -65,7 +65,7 @@ def address_of(settings: "Settings") -> "Address":
     return Address(settings.store, Secret(password))
 
 
-def where(settings: "Settings") -> str:
+def where(settings: "Place") -> str:
     """Return where the store is, as an operator may be told: without a password."""
     if settings.store == "sqlite":
         return str(settings.data_dir)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import errors
 
 from gatepost.model.ids import SubmissionId, WorkerId
+from gatepost.model.store_place import Kept, Retention
 from gatepost.store.group_commit import GroupCommit
 from gatepost.store.pending import Keeping
 from gatepost.store.postgresql_clock import StoreClock
@@ -38,9 +39,6 @@ from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_writer import PostgresWriter
 from gatepost.store.protocols import Reading, StoreUnavailableError, Transaction
-
-if TYPE_CHECKING:
-    from gatepost.model.settings import RetentionSettings
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +66,7 @@ _RELEASE: Final = "UPDATE counter SET value = 0 WHERE name = 'tidy' AND value = 
 async def open_postgresql(
     address: Address,
     worker: WorkerId,
-    retention: "RetentionSettings | None" = None,
+    retention: Retention | None = None,
     *,
     clock: Callable[[], datetime] | None = None,
     wall: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -85,9 +83,7 @@ async def open_postgresql(
 
     """
     if retention is None:
-        from gatepost.model.settings import RetentionSettings  # noqa: PLC0415 - decision 32
-
-        retention = RetentionSettings()
+        retention = Kept()
     await asyncio.to_thread(prepare, address)
     store = PostgresStore(address, worker, retention, StoreClock(clock, wall))
     await store.begin()
@@ -142,7 +138,7 @@ class PostgresStore:
         self,
         address: Address,
         worker: WorkerId,
-        retention: "RetentionSettings",
+        retention: Retention,
         clock: StoreClock,
     ) -> None:
         self._address = address

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import apsw
 
 from gatepost.model.ids import SubmissionId, WorkerId
+from gatepost.model.store_place import Kept, Retention
 from gatepost.store.group_commit import DEADLINE, GroupCommit
 from gatepost.store.pending import Keeping
 from gatepost.store.protocols import (
@@ -34,9 +35,6 @@ from gatepost.store.sqlite_tidy import SqliteHousekeeper
 from gatepost.store.sqlite_upgrade import Upgrade, migrate, register_program
 from gatepost.store.sqlite_writer import CONTENT, DATABASE, SqliteWriter, free_space, store_lock
 
-if TYPE_CHECKING:
-    from gatepost.model.settings import RetentionSettings
-
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -52,7 +50,7 @@ _SPACE_KNOWN: Final = 0.5
 async def open_sqlite(
     data_dir: Path,
     worker: WorkerId,
-    retention: "RetentionSettings | None" = None,
+    retention: Retention | None = None,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> "SqliteStore":
@@ -66,9 +64,7 @@ async def open_sqlite(
 
     """
     if retention is None:
-        from gatepost.model.settings import RetentionSettings  # noqa: PLC0415 - decision 32
-
-        retention = RetentionSettings()
+        retention = Kept()
     try:
         async with asyncio.timeout(DEADLINE):
             program = await asyncio.to_thread(prepare, data_dir)
@@ -108,7 +104,7 @@ class SqliteStore:
         self,
         data_dir: Path,
         worker: WorkerId,
-        retention: "RetentionSettings",
+        retention: Retention,
         clock: Callable[[], datetime],
         program: int,
     ) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatepost.model.suppression import is_stream_name, parse_subject, subjects_of
+from gatepost.model.suppression_subject import is_stream_name, parse_subject, subjects_of
 
 
 @pytest.mark.parametrize(
