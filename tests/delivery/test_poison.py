@@ -89,3 +89,29 @@ async def test_what_was_delivered_before_a_fault_of_ours_stays_delivered(
         ids = [*await rig.submit("a@y.example"), *await rig.submit("b@y.example")]
         await rig.until_state(ids, DeliveryState.DELIVERED)
         assert len(sink.messages) == 2
+
+
+@pytest.mark.parametrize("where", ["next_due_at", "lease_due", "renew"])
+async def test_a_fault_of_ours_in_the_store_does_not_end_the_looking_for_due_mail(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr("gatepost.delivery.scheduler._FAULT_PAUSE", 0.02)
+    bounds = Bounds(look=0.02, look_anyway=0.02, dial=5.0, renew_after=0.04)
+    async with Rig(sink.port, bounds=bounds) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        works, faults = getattr(rig.store.tables, where), [ValueError("poison")]
+
+        def stumble(*arguments: object, **more: object) -> object:
+            if faults:
+                raise faults.pop()
+            return works(*arguments, **more)
+
+        monkeypatch.setattr(rig.store.tables, where, stumble)
+        sink.go.clear()
+        await rig.submit("a@y.example")  # something to renew
+        await rig.submit("b@y.example", hand_over=False)
+        async with asyncio.timeout(30):
+            while faults:
+                await asyncio.sleep(0.02)
+        sink.go.set()
+        await sink.until_messages(2)

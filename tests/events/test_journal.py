@@ -198,6 +198,29 @@ async def test_the_loop_writes_what_comes_and_survives_a_store_that_is_away(
     assert [line["position"] for line in lines(directory)] == [1, 2]
 
 
+async def test_a_fault_of_ours_does_not_end_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatepost.events.journal._FAULT_PAUSE", 0.01)
+    made = outbox(1)
+    read, faults = made.read, [KeyError("a fault of ours")]
+
+    async def stumble(query: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return await read(query)
+
+    monkeypatch.setattr(made, "read", stumble)
+    task = asyncio.create_task(
+        run_journal(as_store(made), tmp_path, retention=KEPT, now=lambda: NOW, interval=0.01)
+    )
+    await until(lambda: made.positions.get("journal") == 1)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert [line["position"] for line in lines(tmp_path)] == [1]
+
+
 async def test_catching_up_says_when_the_store_is_away(journal: Journal) -> None:
     made = outbox(1)
     made.away = True

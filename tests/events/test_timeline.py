@@ -7,7 +7,7 @@ import pytest
 
 from gatepost.events.timeline import sentence, standing, time_words
 from gatepost.model.delivery import Delivery, DeliveryState, Outcome, OutcomeKind
-from gatepost.model.event import Event, EventKind
+from gatepost.model.event import Event, EventKind, LaterKind
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -81,6 +81,10 @@ def told(kind: EventKind, **facts: Any) -> str:
 )  # fmt: skip
 def test_an_event_is_told_in_a_sentence(kind: EventKind, facts: dict[str, Any], words: str) -> None:
     assert told(kind, **facts) == words
+
+
+def test_a_kind_that_only_a_newer_program_knows_is_told_by_its_name() -> None:
+    assert sentence(Event(LaterKind("webhook.sent"), NOW), NOW).startswith("webhook.sent (only")
 
 
 @pytest.mark.parametrize("kind", EventKind)

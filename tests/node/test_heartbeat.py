@@ -1,5 +1,6 @@
 """Heartbeats over a store in memory, with clocks that the test sets."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -116,6 +117,25 @@ async def test_after_the_store_was_away_nobody_buries_his_neighbours(world: Worl
     await world.pass_by(60, *workers)
     assert not any(p.lost for p in world.store.tables.presences())
     assert not world.store.tables.event_rows
+
+
+async def test_a_fault_of_ours_silences_nobody(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    write, faults = world.store.write, [KeyError("a fault of ours")]
+
+    async def stumble(*arguments: object) -> object:
+        if faults:
+            raise faults.pop()
+        return await write(*arguments)
+
+    monkeypatch.setattr(world.store, "write", stumble)
+    one = world.worker(ONE)
+    beating = asyncio.create_task(one.run())
+    async with asyncio.timeout(30):
+        while not one.is_heard():
+            await asyncio.sleep(0.01)
+    beating.cancel()
+    assert not faults
 
 
 async def test_who_leaves_is_not_lost(world: World):

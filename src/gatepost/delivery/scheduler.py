@@ -45,6 +45,8 @@ _SLOW_PAUSE = timedelta(seconds=60)
 _STOPPED = "the worker that held it stopped"
 #: How often idle connections are looked at, in seconds.
 _TIDY = 1.0
+#: Seconds until due mail is looked for again after a fault of ours.
+_FAULT_PAUSE = 2.0
 
 _SETTLED_AT_ONCE = {
     ViaCapture: Outcome(OutcomeKind.CAPTURED, status="2.0.0", text="captured"),
@@ -323,10 +325,13 @@ class Scheduler:
                 if self.room() and (seen != version or anyway or due or self._misses()):
                     if anyway:
                         anyway_at = self._loop.time() + self._bounds.look_anyway
-                    version = seen
                     await self._take_due(anyway=anyway)
+                    version = seen
             except StoreUnavailableError as trouble:
                 _log.warning("cannot look for due mail: %s", trouble)
+            except Exception:  # noqa: BLE001 - the top of a task: what is in hand goes on
+                _log.exception("cannot look for due mail: a fault of ours")
+                await self._pause_or_stop(_FAULT_PAUSE)
             await self._pause()
 
     async def _take_due(self, *, anyway: bool) -> None:
@@ -406,6 +411,8 @@ class Scheduler:
                 await what()
             except StoreUnavailableError as trouble:
                 _log.warning("the store is away: %s", trouble)
+            except Exception:  # noqa: BLE001 - the top of a task: what is in hand goes on
+                _log.exception("a fault of ours; it is tried again")
             await self._pause_or_stop(seconds)
 
     async def _pause_or_stop(self, seconds: float) -> None:

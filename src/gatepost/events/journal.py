@@ -17,7 +17,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, Final
 
-from gatepost.model.event import Event
+from gatepost.model.event import Event, EventKind
 from gatepost.store.protocols import Store, StoredEvent, StoreUnavailableError
 from gatepost.store.stored_facts import StoredFacts
 
@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 READER: Final = "journal"
 _BATCH: Final = 1000
+#: Seconds until it is tried again after a fault of ours.
+_FAULT_PAUSE: Final = 10.0
 _FILE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl", re.ASCII)
 _LOCK: Final = "lock"
 #: What may be read of the end of a file to find a line that a crash has cut.
@@ -61,10 +63,15 @@ def _line(stored: StoredEvent) -> str:
     else:
         text = json.dumps(dict(facts), ensure_ascii=False, separators=(",", ":"))
     return (
-        f'{{"position":{stored.position},"kind":"{event.kind.value}","at":"{time_text(event.at)}"'
+        f'{{"position":{stored.position},"kind":{_kind(event)},"at":"{time_text(event.at)}"'
         f',"message":{_quoted(event.submission_id)},"delivery":{_quoted(event.delivery_id)}'
         f',"account":{_quoted(event.account)},"facts":{text}}}\n'
     )
+
+
+def _kind(event: Event) -> str:
+    kind = event.kind
+    return f'"{kind.value}"' if isinstance(kind, EventKind) else encode_basestring(kind.value)
 
 
 def _quoted(text: str | None) -> str:
@@ -106,6 +113,9 @@ async def run_journal(
                     await catch_up(store, journal, now)
             except (OSError, StoreUnavailableError) as error:
                 _log.warning("the journal waits: %s", error)
+            except Exception:  # noqa: BLE001 - the top of a task: mail does not wait for it
+                _log.exception("the journal waits: a fault of ours")
+                await asyncio.sleep(_FAULT_PAUSE)
             await asyncio.sleep(interval)
     finally:
         journal.close()

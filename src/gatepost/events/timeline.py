@@ -9,7 +9,7 @@ from typing import Final
 
 from gatepost.events.crowd import MANY
 from gatepost.model.delivery import Delivery, DeliveryState
-from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.event import Event, EventKind, Fact, LaterKind
 from gatepost.model.quantities import duration_words, size_words
 
 _Facts = Mapping[str, Fact]
@@ -17,6 +17,8 @@ _Facts = Mapping[str, Fact]
 
 def sentence(event: Event, now: datetime) -> str:
     """Return one event in one sentence, without its time and without a full stop."""
+    if isinstance(event.kind, LaterKind):
+        return f"{event.kind.value} (only a newer Gatepost knows what that is)"
     return _SENTENCES[event.kind](event, now)
 
 

@@ -196,6 +196,8 @@ class Throttle:
         except StoreUnavailableError as trouble:
             _log.warning("failed logins wait to be counted: %s", trouble)
             self._wake.set()
+        except Exception:  # noqa: BLE001 - the top of a task: what was to be counted is lost
+            _log.exception("failed logins were not counted: a fault of ours")
 
     async def _try_forget(self) -> None:
         before = datetime.fromtimestamp(self._clock(), UTC) - _KEPT
@@ -206,6 +208,8 @@ class Throttle:
             await self._store.write(lambda transaction: transaction.forget_guessed(before=before))
         except StoreUnavailableError as trouble:
             _log.warning("old failed logins are not forgotten yet: %s", trouble)
+        except Exception:  # noqa: BLE001 - the top of a task
+            _log.exception("old failed logins are not forgotten yet: a fault of ours")
 
 
 def merge(transaction: Transaction, failures: Iterable[_Failure]) -> list[Guessed]:

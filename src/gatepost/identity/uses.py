@@ -67,3 +67,5 @@ class LastUses:
             self._uses = uses | self._uses
             self._foreign = foreign | self._foreign
             self._wake.set()
+        except Exception:  # noqa: BLE001 - the top of a task: what was to be written is lost
+            _log.exception("last uses were not written: a fault of ours")

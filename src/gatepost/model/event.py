@@ -65,6 +65,13 @@ class EventKind(StrEnum):
 
 
 @value(frozen=True, slots=True)
+class LaterKind:
+    """A kind that only a newer program knows: it is passed on in its own words."""
+
+    value: str
+
+
+@value(frozen=True, slots=True)
 class Event:
     """One thing that happened, written in the transaction that made it happen.
 
@@ -74,7 +81,7 @@ class Event:
     result and what it is about), "alignment", "mend" …
     """
 
-    kind: EventKind
+    kind: EventKind | LaterKind
     at: datetime
     submission_id: SubmissionId | None = None
     delivery_id: DeliveryId | None = None

@@ -119,6 +119,8 @@ class Heartbeat:
             except StoreUnavailableError as trouble:
                 _log.warning("the store does not hear that this worker is alive: %s", trouble)
                 pause = _AGAIN
+            except Exception:  # noqa: BLE001 - the top of a task: neighbours take over from the silent
+                _log.exception("nobody hears that this worker is alive: a fault of ours")
             await asyncio.sleep(pause)
 
     async def leave(self) -> None:

@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 #: Seconds: how often other processes' commits are looked for (decision 5), and disk is measured.
 _LOOK: Final = 0.2
 _MEASURE: Final = 2.0
+#: Seconds until it is tried again after a fault of ours.
+_FAULT_PAUSE: Final = 5.0
 #: Seconds that requests under way get when the process stops, and a client for a whole head.
 _LAST_REQUESTS: Final = 10
 _HEAD: Final = 15.0
@@ -219,6 +221,9 @@ async def _every(seconds: float, act: Callable[[], Awaitable[object]]) -> None:
             await act()
         except StoreUnavailableError as trouble:
             _log.warning("the store is away: %s", trouble)
+        except Exception:  # noqa: BLE001 - the top of a task: others go on
+            _log.exception("a fault of ours; it is tried again")
+            await asyncio.sleep(_FAULT_PAUSE)
         await asyncio.sleep(seconds)
 
 

@@ -46,6 +46,8 @@ _MEASURE: Final = 2.0
 _TIDY: Final = 30.0
 _CLOCK: Final = 1.0
 _STRAYS: Final = 30.0
+#: Until it is tried again after a fault of ours.
+_FAULT_PAUSE: Final = 5.0
 #: Seconds between two questions whose turn it is; a domain that was just added waits no longer.
 _LOOK_AT_DOMAINS: Final = 15.0
 #: Seconds that conversations, then deliveries, get to end when a worker stops.
@@ -196,7 +198,7 @@ class Worker:
     async def _look(self, parts: Parts) -> None:
         """Notice within 200 ms that another process has changed the store (decision 5)."""
         while True:
-            with contextlib.suppress(StoreUnavailableError):
+            try:
                 version = await parts.store.data_version()
                 await parts.signer.note_version(version)
                 await parts.suppressed.note_version(version)
@@ -204,6 +206,11 @@ class Worker:
                 await parts.allowances.note_version(version)
                 await parts.sources.note_version(version)
                 await self._trust_clients(parts)
+            except StoreUnavailableError:
+                pass  # others tell
+            except Exception:  # noqa: BLE001 - the top of a task: what was known before holds on
+                _log.exception("what others changed could not be looked at")
+                await asyncio.sleep(_FAULT_PAUSE)
             await asyncio.sleep(_LOOK)
 
     async def _trust_clients(self, parts: Parts) -> None:
@@ -218,6 +225,9 @@ class Worker:
                 await act()
             except StoreUnavailableError as trouble:
                 _log.warning("the store is away: %s", trouble)
+            except Exception:  # noqa: BLE001 - the top of a task: others go on
+                _log.exception("a fault of ours; it is tried again")
+                await asyncio.sleep(_FAULT_PAUSE)
             await asyncio.sleep(seconds)
 
     async def _measure(self, store: Store) -> None:

@@ -85,6 +85,8 @@ class BulkCounter:
         except StoreUnavailableError as trouble:
             _log.warning("counts of bulk mail wait: the store is away: %s", trouble)
             self._counts += counts
+        except Exception:  # noqa: BLE001 - the top of a task: what was counted is lost
+            _log.exception("counts of bulk mail were not written: a fault of ours")
 
     def _add(self, transaction: Transaction, rows: list[BulkCount]) -> None:
         totals = transaction.count_bulk(rows)

@@ -1,10 +1,11 @@
 """Rows of sending domains and their DKIM keys, in tables."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain
 from gatepost.model.secret import Secret
-from gatepost.store.rows import Row, microseconds, moment
+from gatepost.store.rows import NewerRowError, Row, microseconds, moment
 from gatepost.store.statements import upsert_one
 from gatepost.wire.records.dkim_key import KeyType
 
@@ -22,10 +23,21 @@ PUT_DOMAIN: Final = upsert_one("domain", "name, created_at, unproven, unpublishe
 ADD_KEY: Final = f"INSERT INTO dkim_key ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 
-def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
-    """Return domains with their keys."""
+def domains_of(domains: list[Row], keys: Iterable[tuple[str, DkimKey]]) -> list[Domain]:
+    """Return domains with their keys, each key beside its domain's name."""
     held: dict[str, list[DkimKey]] = {}
-    for domain, selector, algorithm, private_key, public, state, created_at, retired_at in keys:
+    for domain, key in keys:
+        held.setdefault(domain, []).append(key)
+    return [
+        Domain(name, moment(at), tuple(held.get(name, ())), bool(unproven), unpublished)
+        for name, at, unproven, unpublished in domains
+    ]
+
+
+def key_of(row: Row) -> tuple[str, DkimKey]:
+    """Return a domain's name and a key of it. Raises NewerRowError."""
+    domain, selector, algorithm, private_key, public, state, created_at, retired_at = row
+    try:
         key = DkimKey(
             selector=selector,
             algorithm=KeyType(algorithm),
@@ -35,11 +47,10 @@ def domains_of(domains: list[Row], keys: list[Row]) -> list[Domain]:
             state=DkimKeyState(state),
             retired_at=None if retired_at is None else moment(retired_at),
         )
-        held.setdefault(domain, []).append(key)
-    return [
-        Domain(name, moment(at), tuple(held.get(name, ())), bool(unproven), unpublished)
-        for name, at, unproven, unpublished in domains
-    ]
+    except ValueError as unknown:
+        msg = f"only a newer Gatepost knows the key {selector} ({unknown})"
+        raise NewerRowError(msg) from unknown
+    return domain, key
 
 
 def domain_row(domain: Domain) -> Row:

@@ -30,9 +30,10 @@ from gatepost.store.domain_rows import (
     PUT_DOMAIN,
     domain_row,
     domains_of,
+    key_of,
     key_row,
 )
-from gatepost.store.rows import microseconds
+from gatepost.store.rows import known, microseconds
 from gatepost.store.statements import Asks, Changes
 
 
@@ -40,13 +41,13 @@ class DomainTable(Asks):
     """The reading half."""
 
     def domains(self) -> list[Domain]:
-        """Return all sending domains by name."""
-        return domains_of(list(self._rows(ALL_DOMAINS)), list(self._rows(ALL_KEYS)))
+        """Return all sending domains by name, without keys of which we know nothing."""
+        return domains_of(list(self._rows(ALL_DOMAINS)), known(self._rows(ALL_KEYS), key_of))
 
     def domain(self, name: str) -> Domain | None:
-        """Return one sending domain."""
+        """Return one sending domain: to be changed, so with all its keys. Raises NewerRowError."""
         rows = list(self._rows(ONE_DOMAIN, (name,)))
-        return domains_of(rows, list(self._rows(KEYS_OF_ONE, (name,))))[0] if rows else None
+        return domains_of(rows, map(key_of, self._rows(KEYS_OF_ONE, (name,))))[0] if rows else None
 
     def domain_looks(self) -> dict[str, DomainLook]:
         """Return the last look at each domain."""

@@ -40,6 +40,7 @@ from gatepost.store.rows import (
     Row,
     as_json,
     delivery_of,
+    known,
     submission_of,
 )
 from gatepost.store.suppressions import AccountRule
@@ -190,7 +191,7 @@ class PostgresTransaction(PostgresReading, QueueChanges):
     def lease_these(self, ids: Sequence[DeliveryId], lease: Lease) -> list[Leased]:
         """Lease those among these that are due."""
         wanted = (as_json(list(ids)), self._stored(lease.until), lease.worker)
-        return [self._as_leased(row) for row in self._rows(_LEASE_THESE, wanted)]
+        return known(self._rows(_LEASE_THESE, wanted), self._as_leased)
 
     def lease_ended(
         self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
@@ -211,7 +212,7 @@ class PostgresTransaction(PostgresReading, QueueChanges):
             lease.worker,
         )
         rows = sorted(self._rows(sql, wanted), key=lambda row: (row[-1], row[0]))
-        return [self._as_leased(row) for row in rows]
+        return known(rows, self._as_leased)
 
     def _as_leased(self, row: Row) -> Leased:
         """Return what is handed out, with its times as our clock has them."""

@@ -49,6 +49,7 @@ from gatepost.store.rows import (
     Row,
     delivery_of,
     event_of,
+    known,
     microseconds,
     moment,
     submission_of,
@@ -128,7 +129,7 @@ class Queries(
         """Return matching deliveries in order of their ids."""
         pages = [self._delivery_rows(table, which, limit, after) for table in self._tables(which)]
         rows = pages[0] if len(pages) == 1 else heapq.merge(*pages, key=itemgetter(0))
-        return [queue_row(row) for row in islice(rows, limit)]
+        return known(islice(rows, limit), queue_row)
 
     def _tables(self, which: QueueFilter) -> list[str]:
         if which.states is None:
@@ -201,7 +202,8 @@ class Queries(
         # The planner would walk the rows; the index that begins with the state is ten times smaller.
         sql = "SELECT state, count(*) FROM delivery INDEXED BY delivery_next GROUP BY state"
         for state, count in self._rows(sql):
-            depth[STATES[state]] = count
+            if state < len(STATES):  # else one that only a newer program knows
+                depth[STATES[state]] = count
         captured = 0
         for table in self.days("delivery"):
             sql = f"SELECT count(*) FROM {table} WHERE state = {_CAPTURED}"  # noqa: S608
@@ -276,19 +278,21 @@ class Queries(
         """Return returns and delay warnings that are owed."""
         sql = (
             f"SELECT n.delivery_id, n.kind, {_S} FROM notice AS n"  # noqa: S608
-            " JOIN submission AS s ON s.id = n.submission_id"
+            f" JOIN submission AS s ON s.id = n.submission_id WHERE n.kind < {len(NOTICES)}"
             " ORDER BY n.delivery_id, n.kind LIMIT ?"
         )
         owed = list(self._rows(sql, (limit,)))
         if not owed:
             return []
         tables = ["delivery", *self.days("delivery")[::-1]]
-        notices = []
-        for delivery_id, kind, *submission in owed:
-            delivery = self._delivery(tables, delivery_id)
-            if delivery is not None:
-                notices.append(DueNotice(delivery, submission_of(submission), NOTICES[kind]))
-        return notices
+
+        def notice_of(row: Row) -> DueNotice | None:
+            delivery = self._delivery(tables, row[0])
+            if delivery is None:
+                return None
+            return DueNotice(delivery, submission_of(row[2:]), NOTICES[row[1]])
+
+        return [notice for notice in known(owed, notice_of) if notice is not None]
 
     def _delivery(self, tables: Iterable[str], delivery_id: DeliveryId) -> Delivery | None:
         for table in tables:

@@ -1,13 +1,14 @@
 """Rows of SQLite <-> the nouns of `model`."""
 
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind
 from gatepost.model.delivery import Delivery, DeliveryState, Outcome, OutcomeKind
-from gatepost.model.event import Event, EventKind
+from gatepost.model.event import Event, EventKind, LaterKind
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.quota import Limit, Limits, Unit, Window
@@ -19,6 +20,9 @@ from gatepost.store.stored_facts import StoredFacts
 from gatepost.wire.smtp.notification import NO_WISHES, Notify, RecipientWishes, Ret
 
 Row = Sequence[Any]
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,9 +69,27 @@ LANE_NUMBERS: Final[Mapping[Lane, int]] = {lane: n for n, lane in enumerate(LANE
 
 _ORIGINS: Final = {origin.value: origin for origin in Origin}
 _KINDS: Final = {kind.value: kind for kind in EventKind}
+_OUTCOMES: Final = {kind.value: kind for kind in OutcomeKind}
+#: So many fields of an outcome are known.
+_OUTCOME_WIDTH: Final = len(Outcome.__slots__)
 
 # One encoder for all: json.dumps makes one anew whenever it is given an option.
 _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+class NewerRowError(Exception):
+    """A row says what only a newer program knows (ADR 20); who knows it will see to it."""
+
+
+def known(rows: Iterable[Row], read: Callable[[Row], T]) -> list[T]:
+    """Return what rows say, but those that only a newer program can read: they are left alone."""
+    found = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except NewerRowError as reason:
+            _log.warning("%s waits for a program that can read it: %s", row[0], reason)
+    return found
 
 
 def as_json(value: object) -> str:
@@ -128,47 +150,57 @@ def submission_row(submission: Submission) -> Row:
 
 
 def submission_of(row: Row) -> Submission:
-    """Return the submission that begins a row."""
-    return Submission(
-        row[0],
-        row[1],
-        row[2],
-        moment(row[3]),
-        _ORIGINS[row[4]],
-        row[5],
-        row[6],
-        row[7],
-        bool(row[8] & 1),
-        bool(row[8] & 2),
-        bool(row[8] & 4),
-        None if row[9] is None else Ret(row[9]),
-        row[10],
-        row[11],
-        row[12],
-        None if row[13] is None else moment(row[13]),
-        row[14],
-    )
+    """Return the submission that begins a row. Raises NewerRowError."""
+    try:
+        return Submission(
+            row[0],
+            row[1],
+            row[2],
+            moment(row[3]),
+            _ORIGINS[row[4]],
+            row[5],
+            row[6],
+            row[7],
+            bool(row[8] & 1),
+            bool(row[8] & 2),
+            bool(row[8] & 4),
+            None if row[9] is None else Ret(row[9]),
+            row[10],
+            row[11],
+            row[12],
+            None if row[13] is None else moment(row[13]),
+            row[14],
+        )
+    except (LookupError, ValueError) as unknown:
+        raise NewerRowError(_unknown(unknown)) from unknown
 
 
 def delivery_of(row: Row) -> Delivery:
-    """Return the delivery that begins a row."""
-    return Delivery(
-        DeliveryId(row[0]),
-        SubmissionId(row[1]),
-        row[2],
-        row[3],
-        moment(row[4]),
-        moment(row[5]),
-        STATES[row[6]],
-        row[7],
-        row[8],
-        _outcome_of(row[9]),
-        row[10],
-        bool(row[11]),
-        LANES[row[12]],
-        _wishes_of(row[13], row[14]),
-        row[15],
-    )
+    """Return the delivery that begins a row. Raises NewerRowError."""
+    try:
+        return Delivery(
+            DeliveryId(row[0]),
+            SubmissionId(row[1]),
+            row[2],
+            row[3],
+            moment(row[4]),
+            moment(row[5]),
+            STATES[row[6]],
+            row[7],
+            row[8],
+            _outcome_of(row[9]),
+            row[10],
+            bool(row[11]),
+            LANES[row[12]],
+            _wishes_of(row[13], row[14]),
+            row[15],
+        )
+    except (LookupError, ValueError) as unknown:
+        raise NewerRowError(_unknown(unknown)) from unknown
+
+
+def _unknown(error: Exception) -> str:
+    return f"only a newer Gatepost knows one of its values ({error})"
 
 
 def wishes_columns(wishes: RecipientWishes) -> tuple[int | None, str]:
@@ -186,7 +218,7 @@ def _outcome_of(column: str | None) -> Outcome | None:
     if column is None:
         return None
     kind, *rest = json.loads(column)
-    return Outcome(OutcomeKind(kind), *rest)
+    return Outcome(_OUTCOMES[kind], *rest[: _OUTCOME_WIDTH - 1])
 
 
 def event_row(position: int, event: Event) -> Row:
@@ -205,7 +237,8 @@ def event_row(position: int, event: Event) -> Row:
 def event_of(row: Row) -> StoredEvent:
     """Return the event of a row."""
     facts = StoredFacts(row[6])
-    event = Event(_KINDS[row[1]], moment(row[2]), row[3], row[4], row[5], facts)
+    kind = _KINDS.get(row[1]) or LaterKind(row[1])
+    event = Event(kind, moment(row[2]), row[3], row[4], row[5], facts)
     return StoredEvent(row[0], event)
 
 

@@ -27,6 +27,7 @@ from gatepost.store.rows import (
     LEASED,
     Row,
     as_json,
+    known,
     microseconds,
 )
 from gatepost.store.segments import Place, SegmentGoneError
@@ -170,8 +171,8 @@ class SqliteTransaction(SqliteReading, QueueChanges):
             return []
         ids = as_json([row[0] for row in rows])
         self._rows(_LEASE, (microseconds(lease.until), lease.worker, ids))
-        found = map(queue_row, rows)
-        return [leased_of(row.delivery, row.submission) for row in found]
+        # What we cannot read is leased all the same: else it would stand before all that is due.
+        return [leased_of(row.delivery, row.submission) for row in known(rows, queue_row)]
 
     def _ready(
         self, state: int, now: datetime, limit: int, room: dict[Lane, int], pools: Sequence[str]
