@@ -531,6 +531,34 @@ async def test_what_is_leased_while_the_worker_stops_is_given_back(sink: Sink) -
         assert rig.scheduler.held == 0
 
 
+class AwayAfterLeasing(MemoryStore):
+    """Leases once what is due, and is away right behind that."""
+
+    has_leased = False
+
+    async def write(self, job: Any, content: Any = None) -> Any:
+        result = await super().write(job, content)
+        leased = [row for row in self.tables.delivery_rows.values() if row.leases]
+        self.away = bool(leased) and not self.has_leased
+        self.has_leased = bool(leased)
+        return result
+
+    async def read(self, query: Any) -> Any:
+        try:
+            return await super().read(query)
+        finally:
+            self.away = False
+
+
+async def test_what_is_leased_is_delivered_though_the_store_is_away_next(sink: Sink) -> None:
+    store = AwayAfterLeasing()
+    async with Rig(sink.port, store=store) as rig:
+        one_mx(rig)
+        (one,) = await rig.submit("b@y.example", hand_over=False)
+        await rig.until_state([one], DELIVERED)
+        assert store.has_leased
+
+
 async def test_what_is_handed_over_while_the_worker_stops_is_given_back(sink: Sink) -> None:
     async with Rig(sink.port) as rig:
         one_mx(rig)

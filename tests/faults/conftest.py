@@ -116,6 +116,10 @@ class World:
         """Let every change of the state fail with this errno; 0: mend it."""
         self._write(1, error)
 
+    def use_up_descriptors(self, error: int) -> None:
+        """Let whatever needs a new file descriptor fail with this errno; 0: there are some again."""
+        self._write(2, error)
+
     def _write(self, place: int, value: int) -> None:
         with self.control.open("r+b") as file:
             file.seek(8 * place)
@@ -138,7 +142,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(scene: "Scene", shim: Path, tmp_path: Path) -> World:
     """Make the node of this test one of a world that can be turned upside down."""
     control = tmp_path / "world"
-    control.write_bytes(bytes(16))
+    control.write_bytes(bytes(24))
     scene.node.surroundings |= {
         "LD_PRELOAD": str(shim),
         "WORLD_CONTROL": str(control),

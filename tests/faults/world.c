@@ -3,6 +3,7 @@
  * $WORLD_CONTROL names a file of two 64-bit numbers that every process maps:
  *   [0] seconds that the time of day is off (CLOCK_REALTIME alone; CLOCK_MONOTONIC goes on as it does)
  *   [1] errno with which every change below $WORLD_BELOW fails; 0: none
+ *   [2] errno with which whatever needs a new file descriptor fails; 0: none
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -29,7 +31,7 @@ __attribute__((constructor)) static void begin(void) {
     below = getenv("WORLD_BELOW");
     int file = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC) : -1;
     if (file < 0) return;
-    void *mapped = mmap(NULL, 16, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    void *mapped = mmap(NULL, 24, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (mapped != MAP_FAILED) control = mapped;
     close(file);
 }
@@ -150,13 +152,41 @@ static int refuses(const char *path, int flags) {
     return (flags & O_CREAT || (writes && broken() == EROFS)) && fails_at(path);
 }
 
+/* ---- descriptors */
+
+static int has_none(void) {
+    int error = control ? (int)control[2] : 0;
+    if (error) errno = error;
+    return error;
+}
+
+int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict size, int flags) {
+    REAL(int, accept4, (int, struct sockaddr *restrict, socklen_t *restrict, int));
+    return has_none() ? -1 : real(fd, address, size, flags);
+}
+
+int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict size) {
+    REAL(int, accept, (int, struct sockaddr *restrict, socklen_t *restrict));
+    return has_none() ? -1 : real(fd, address, size);
+}
+
+int socket(int family, int type, int protocol) {
+    REAL(int, socket, (int, int, int));
+    return has_none() ? -1 : real(family, type, protocol);
+}
+
+int socketpair(int family, int type, int protocol, int both[2]) {
+    REAL(int, socketpair, (int, int, int, int[2]));
+    return has_none() ? -1 : real(family, type, protocol, both);
+}
+
 int open64(const char *path, int flags, ...) {
     va_list more;
     va_start(more, flags);
     int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(more, int) : 0;
     va_end(more);
     REAL(int, open64, (const char *, int, ...));
-    return refuses(path, flags) ? -1 : real(path, flags, mode);
+    return has_none() || refuses(path, flags) ? -1 : real(path, flags, mode);
 }
 
 int open(const char *path, int flags, ...) {

@@ -194,6 +194,7 @@ def test_sockets_from_systemd_are_taken(make_node: NodeMaker) -> None:
             env=environment(),
             start_new_session=True,
         )
+    kept = os.dup(numbers[2])
     for number in numbers:
         os.close(number)
     for port in (node.ports.submission, node.ports.mx):
@@ -204,6 +205,15 @@ def test_sockets_from_systemd_are_taken(make_node: NodeMaker) -> None:
         node.restart()  # and handed on
         knocker.wait_for(60)
     assert set(knocker.received) <= {"220", "421"}
+    # The service manager holds them while nobody serves: who comes waits for the next start.
+    with socket.socket(fileno=kept) as held:
+        node.stop()
+        with Talk(node.ports.mx) as early:
+            held.settimeout(30)
+            taken, _ = held.accept()
+            with taken:
+                taken.sendall(b"220 next\r\n")
+            assert early.reply() == "220 next"
 
 
 def test_a_service_manager_is_told(make_node: NodeMaker, tmp_path: Path, monkeypatch) -> None:

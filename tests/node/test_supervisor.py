@@ -44,6 +44,12 @@ class Business:
     def watch(self):
         return None
 
+    def dismiss(self):
+        pass
+
+    def close(self):
+        pass
+
     def stop(self):
         pass
 

@@ -44,7 +44,7 @@ class Place:
         self.table = Counters.create(2)
         self.neighbour: WorkerCounters = self.table.worker(1)
         tls: Any = SimpleNamespace()
-        self.desk = replace(scene.desk(), counters=self.table.worker(0), capacity=capacity)
+        self.desk = replace(scene.desk(), counters=self.table.worker(0), capacity=lambda: capacity)
         self.listener = Listener(Door(scene.role, scene.profile, tls), self.desk)
 
     async def client(self) -> Client:

@@ -357,12 +357,12 @@ class Scheduler:
             if leased:
                 await self._give_back([_held(one) for one in leased], now, _STOPPED)
             return
+        self.take(leased, None)  # before the store is asked again: it may be away, they are ours
         if taken.more:
             self._missed.update(LANES)
             self._wake.set()
         elif leased:
             self._due_at = await self._store.read(lambda store: store.next_due_at(lanes, pools))
-        self.take(leased, None)
 
     async def _pause(self) -> None:
         """Wait a little, less if something calls."""

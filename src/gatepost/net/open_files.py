@@ -30,6 +30,12 @@ def raise_limit() -> int:
     return granted()
 
 
+def allowed() -> int:
+    """Return how many open files this process may have now: the limit of a living one can be changed."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return soft if soft != resource.RLIM_INFINITY else 1 << 30
+
+
 def capacity(open_files: int) -> int:
     """Return how many connections a process takes that may have so many open files."""
     return max(1, open_files - _reserve(open_files))

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
 
+from gatepost.net.accepting import Accepting
 from gatepost.net.address import SocketAddress, from_socket_name
 from gatepost.net.connection import Connection, ConnectionLostError, DeadlineError
 from gatepost.net.deadlines import Deadlines
@@ -48,12 +49,17 @@ class Port:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, handler: Handler, deadlines: Deadlines
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handler: Handler,
+        deadlines: Deadlines,
+        farewell: bytes = b"",
     ) -> None:
         self._loop = loop
+        self._farewell = farewell
         self._handler = handler
         self._deadlines = deadlines
-        self._server: asyncio.Server | None = None
+        self._accepting: Accepting | None = None
         self._tasks: dict[asyncio.Task[None], Connection] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -69,9 +75,9 @@ class Port:
 
     def stop_accepting(self) -> None:
         """Close our copy of the listening socket; who came in before stays."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._accepting is not None:
+            self._accepting.close()
+            self._accepting = None
 
     async def wait_empty(self) -> None:
         """Wait until the last handler has ended. The caller sets the bound."""
@@ -90,7 +96,8 @@ class Port:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)
         self.address = from_socket_name(sock.getsockname())
-        self._server = await self._loop.create_server(self._protocol, sock=sock, backlog=BACKLOG)
+        self._accepting = Accepting(sock, self._protocol, backlog=BACKLOG, farewell=self._farewell)
+        await self._accepting.open()
 
     def _protocol(self) -> Connection:
         return Connection(self._loop, self._deadlines, on_made=self._made)
@@ -117,9 +124,14 @@ class Port:
             )
 
 
-async def serve(sock: socket.socket, handler: Handler, *, deadlines: Deadlines) -> Port:
-    """Accept connections from a bound TCP socket, each with a task of its own for `handler`."""
-    port = Port(asyncio.get_running_loop(), handler, deadlines)
+async def serve(
+    sock: socket.socket, handler: Handler, *, deadlines: Deadlines, farewell: bytes = b""
+) -> Port:
+    """Accept connections from a bound TCP socket, each with a task of its own for `handler`.
+
+    `farewell` is for those that cannot be let in because nothing more can be opened.
+    """
+    port = Port(asyncio.get_running_loop(), handler, deadlines, farewell)
     await port.open(sock)
     return port
 

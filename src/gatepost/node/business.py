@@ -19,7 +19,7 @@ from gatepost.node.handover import Former, Inheritance, Successor
 from gatepost.node.notify import notify
 from gatepost.node.prepare import unreadable_secret
 from gatepost.node.privileges import become, worker_identity
-from gatepost.node.sockets import OpenListener, close_listeners
+from gatepost.node.sockets import OpenListener, close, close_doors, dismiss
 from gatepost.node.sole_server import write_serving
 from gatepost.node.worker import WorkerPlace, work
 from gatepost.operate.serving import Serving
@@ -151,7 +151,7 @@ class Node:
                 handles.callback(os.close, handle)
                 former.append(Former(worker_id(self.name, child), handle))
             former += self.inherited.former
-            return Successor(sockets, self.lock, former, self.dead)
+            return Successor(sockets, self.lock, former, self.dead, self.inherited.kept)
 
     def succeeded(self, pid: int) -> None:
         """Tell the service manager who is its main process now."""
@@ -164,10 +164,21 @@ class Node:
         write_serving(self.lock, self.serving)
 
     def stop(self) -> None:
-        """Close the ports; those of a successor stay open."""
-        if not self._has_successor:
+        """Leave the ports to a successor; without one they stay open until nobody waits there."""
+        if self._has_successor:
+            close(self.listeners, self.http)
+        else:
             notify("STOPPING=1")
-        close(self.listeners, self.http)
+
+    def dismiss(self) -> None:
+        """Tell those who still come that we end: who waits at a port that is closed would be reset."""
+        if not self._has_successor:
+            dismiss(self.listeners, self.http, self.inherited.kept)
+
+    def close(self) -> None:
+        """Close the ports, when all workers have closed theirs."""
+        if not self._has_successor:
+            close_doors(self.listeners, self.http, self.inherited.kept)
 
     def watch(self) -> dict[str, object] | None:
         """Look whether certificates have changed, and whether former workers have ended; return
@@ -208,13 +219,6 @@ class Node:
 def worker_id(node: str, child: Child) -> WorkerId:
     """Name a worker: node/index/pid.birth/, so that no name comes again, nor begins another."""
     return WorkerId(f"{node}/{child.index}/{child.pid}.{child.birth}/")
-
-
-def close(listeners: Sequence[OpenListener], http: socket.socket | None) -> None:
-    """Close the ports."""
-    close_listeners(listeners)
-    if http is not None:
-        http.close()
 
 
 def stamps_of(settings: Settings) -> tuple[tuple[str, int], ...]:

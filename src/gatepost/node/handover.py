@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -54,6 +54,8 @@ class Inheritance:
     former: list[Former] = field(default_factory=list)
     #: Workers that had died already, and whose leases nobody has freed yet.
     dead: list[str] = field(default_factory=list)
+    #: Numbers of sockets that the service manager keeps open: who waits there waits for the next start.
+    kept: frozenset[int] = frozenset()
 
     def take(self, address: SocketAddress) -> list[socket.socket]:
         """Return the sockets that listen on an address; nobody else gets them."""
@@ -92,6 +94,7 @@ def inherit() -> Inheritance:
             socket.socket(fileno=given["pipe"]),
             former,
             list(given["dead"]),
+            frozenset(given.get("kept", ())),
         )
     pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
     os.environ.pop("LISTEN_FDNAMES", None)
@@ -100,7 +103,9 @@ def inherit() -> Inheritance:
     numbers = range(_FIRST_LISTEN_FD, _FIRST_LISTEN_FD + int(count))
     for number in numbers:
         os.set_inheritable(number, False)
-    return Inheritance([socket.socket(fileno=number) for number in numbers])
+    return Inheritance(
+        [socket.socket(fileno=number) for number in numbers], kept=frozenset(numbers)
+    )
 
 
 class Successor:
@@ -112,6 +117,7 @@ class Successor:
         lock: int,
         former: Sequence[Former],
         dead: Sequence[str],
+        kept: Collection[int] = (),
     ) -> None:
         """Start it. Raises OSError."""
         self._pipe, theirs = socket.socketpair()
@@ -124,6 +130,7 @@ class Successor:
             "sockets": numbers,
             "former": [{"name": each.name, "handle": each.handle} for each in former],
             "dead": dead,
+            "kept": [number for number in numbers if number in kept],
         }
         handles = [each.handle for each in former]
         with theirs:

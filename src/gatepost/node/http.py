@@ -22,6 +22,7 @@ from gatepost.delivery.routing import build_routing
 from gatepost.events.record import Recorder
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import HttpSettings, Settings
+from gatepost.net.accepting import Accepting
 from gatepost.net.clock import now
 from gatepost.net.counters import Counters
 from gatepost.net.resolver import resolver_from
@@ -31,6 +32,7 @@ from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
 from gatepost.node.http_crowd import Crowd
 from gatepost.node.intake import build_intake
+from gatepost.node.sockets import HTTP_BACKLOG, HTTP_FAREWELL
 from gatepost.operate.hand_in import Intake
 from gatepost.store.opening import open_store
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -44,8 +46,11 @@ _MEASURE: Final = 2.0
 _FAULT_PAUSE: Final = 5.0
 #: Seconds that requests under way get when the process stops, and a client for a whole head.
 _LAST_REQUESTS: Final = 10
+#: Seconds for which a connection that is kept alive may ask once more when the process stops.
+_LAST_CALL: Final = 3.0
 _HEAD: Final = 15.0
 _KEEP_ALIVE: Final = 30
+_CLOSE: Final = (b"connection", b"close")
 #: Connections at once; beyond, 503.
 _MOST: Final = 500
 
@@ -85,9 +90,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
         await intake.signer.refresh()
         await intake.suppressed.refresh()
         api = Api(intake=intake, counters=place.counters)
-        server = _Server(
-            _configuration(build_app(api), settings.http or HttpSettings()), place.pipe
-        )
+        server = _Server(build_app(api), settings.http or HttpSettings(), place)
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(each)
@@ -102,7 +105,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
                     _until_gone(place.pipe, stop),
                 )
             ]
-            serving = group.create_task(server.serve(sockets=[place.sock]))
+            serving = group.create_task(server.serve(sockets=[]))
             await stop.wait()
             server.should_exit = True
             await serving
@@ -114,10 +117,12 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
         await store.close()
 
 
-def _configuration(app: Callable[..., Awaitable[None]], settings: HttpSettings) -> uvicorn.Config:
+def _configuration(
+    app: Callable[..., Awaitable[None]], settings: HttpSettings, protocol: type[H11Protocol]
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=type("Patient", (_Patient,), {"crowd": Crowd(settings)}),
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -133,17 +138,36 @@ def _configuration(app: Callable[..., Awaitable[None]], settings: HttpSettings) 
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals alone: they are the process's own; tells the supervisor when it serves."""
+    """Leaves signals alone: they are the process's own; accepts as the workers do; tells the
+    supervisor when it serves.
+    """
 
-    def __init__(self, configuration: uvicorn.Config, pipe: socket.socket) -> None:
-        super().__init__(configuration)
-        self._pipe = pipe
+    def __init__(
+        self, app: Callable[..., Awaitable[None]], settings: HttpSettings, place: HttpPlace
+    ) -> None:
+        self._patient: type[_Patient] = type("Patient", (_Patient,), {"crowd": Crowd(settings)})
+        super().__init__(_configuration(app, settings, self._patient))
+        self._pipe = place.pipe
+        place.sock.setblocking(False)
+        self._accepting = Accepting(
+            place.sock, self._protocol, backlog=HTTP_BACKLOG, farewell=HTTP_FAREWELL
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so."""
         await super().startup(sockets)
+        await self._accepting.open()
         with contextlib.suppress(OSError):
             self._pipe.send(SERVES)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and let those end who are there."""
+        self._accepting.close()
+        self._patient.is_last = True
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self._patient(self.config, self.server_state, {})
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -152,11 +176,15 @@ class _Server(uvicorn.Server):
 
 
 class _Patient(H11Protocol):
-    """Gives a client so long for the head of a request, and no longer."""
+    """Gives a client so long for the head of a request, and no longer; one that has begun a request
+    when the process stops hears its answer, one that is silent may ask once more within a while.
+    """
 
     crowd: ClassVar[Crowd]
     _late: asyncio.TimerHandle | None = None
     _counted = ""
+    #: The process stops: what is asked from now on is the last of its connection.
+    is_last: ClassVar[bool] = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first head, unless there are too many like this one."""
@@ -167,14 +195,39 @@ class _Patient(H11Protocol):
             return
         self._counted = host
         self._wait_for_head()
+        if self.is_last:  # it was let in just before the end
+            self.shutdown()
 
     def data_received(self, data: bytes) -> None:
         """Take octets; while no request is under way, they are a head's."""
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._is_under_way():
             self._stop_waiting()
+            if self.is_last:
+                self._answer_last()
         elif self._late is None:
             self._wait_for_head()
+
+    def shutdown(self) -> None:
+        """End behind the answer that is under way, or the one that is asked for soon."""
+        if self._is_under_way() and not self.cycle.response_started:
+            self._answer_last()
+        else:  # an answer that has begun did not say that it is the last
+            self.loop.call_later(_LAST_CALL, self._part)
+
+    def _answer_last(self) -> None:
+        """Close behind the answer, and say so in it (RFC 9112 §9.6)."""
+        self.cycle.keep_alive = False
+        scope = self.cycle.scope  # the application may have put other headers there
+        scope["headers"] = [*scope["headers"], _CLOSE]  # as if the client had asked for it
+
+    def _part(self) -> None:
+        begun, _ = self.conn.trailing_data
+        if not (begun or self._is_under_way() or self.transport.is_closing()):
+            self.transport.close()
+
+    def _is_under_way(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
@@ -193,7 +246,7 @@ class _Patient(H11Protocol):
 
     def _give_up(self) -> None:
         self._late = None
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._is_under_way():
             self.transport.close()
 
 

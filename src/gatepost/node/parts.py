@@ -238,9 +238,9 @@ def build_desk(
     *,
     free_space: Callable[[], int],
     stopping: Callable[[], bool],
-    capacity: int,
+    capacity: Callable[[], int],
 ) -> Desk:
-    """Return what all conversations of a worker share; `capacity` is how many they may be."""
+    """Return what all conversations of a worker share; `capacity` returns how many they may be."""
     limits = settings.limits
     return Desk(
         local=local_domains(settings.local_domains),

@@ -13,12 +13,12 @@ from gatepost.net.clock import now
 from gatepost.net.counters import Counters
 from gatepost.net.open_files import FEWEST, raise_limit, too_few
 from gatepost.net.tls import FrontContexts
-from gatepost.node.business import Node, close, stamps_of
+from gatepost.node.business import Node, stamps_of
 from gatepost.node.handover import inherit
 from gatepost.node.home import node_name
 from gatepost.node.logs import set_up_logs
 from gatepost.node.prepare import CannotServeError, ToldToEndError, prepare_store
-from gatepost.node.sockets import listen, open_http, open_listeners
+from gatepost.node.sockets import close, listen, open_http, open_listeners
 from gatepost.node.sole_server import sole_server, taken_over, write_serving
 from gatepost.node.supervisor import Supervisor, hold_signals
 

@@ -5,17 +5,26 @@ The kernel spreads connections over the sockets of a port (SO_REUSEPORT); a work
 leaves its socket, and what waits in it, to its successor: no connection is refused.
 """
 
+import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gatepost.model.settings import HttpSettings, ListenerSettings
+from gatepost.net.accepting import turn_away
 from gatepost.net.address import parse_socket_address
 from gatepost.net.transport import BACKLOG, PortUnavailableError, bind
 from gatepost.node.handover import Inheritance
+from gatepost.reception.listener import farewell_of
+from gatepost.wire.smtp import replies
 
-_HTTP_BACKLOG: Final = 128
+HTTP_BACKLOG: Final = 128
+#: What a client of the HTTP port hears that is not let in.
+HTTP_FAREWELL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\n"
+    b"Retry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ def listen(listeners: Sequence[OpenListener], http: socket.socket | None) -> Non
             for each in listener.sockets:
                 each.listen(BACKLOG)
         if http is not None:
-            http.listen(_HTTP_BACKLOG)
+            http.listen(HTTP_BACKLOG)
     except OSError as problem:
         raise _unavailable(address, problem) from None
 
@@ -108,3 +117,44 @@ def close_listeners(listeners: Sequence[OpenListener]) -> None:
     for listener in listeners:
         for each in listener.sockets:
             each.close()
+
+
+def close(listeners: Sequence[OpenListener], http: socket.socket | None) -> None:
+    """Close the ports."""
+    close_listeners(listeners)
+    if http is not None:
+        http.close()
+
+
+def dismiss(
+    listeners: Sequence[OpenListener], http: socket.socket | None, kept: Collection[int]
+) -> None:
+    """Say 421, or 503, to all who wait at the ports."""
+    for sock, words in _doors(listeners, http, kept):
+        with contextlib.suppress(OSError):
+            turn_away(sock, words)
+
+
+def close_doors(
+    listeners: Sequence[OpenListener], http: socket.socket | None, kept: Collection[int]
+) -> None:
+    """Close ports at which nobody else accepts: who has connected hears why, who connects later is
+    refused by the system.
+    """
+    for sock, words in _doors(listeners, http, kept):
+        with contextlib.suppress(OSError), sock:
+            sock.listen(0)  # hardly anybody may queue up between the last look and the end
+            turn_away(sock, words)
+
+
+def _doors(
+    listeners: Sequence[OpenListener], http: socket.socket | None, kept: Collection[int]
+) -> Iterator[tuple[socket.socket, bytes]]:
+    """Return sockets and words of farewell, but of those that the service manager keeps (`kept`)."""
+    for listener in listeners:
+        words = farewell_of(listener.settings.role, replies.STOPPING)
+        for sock in listener.sockets:
+            if sock.fileno() not in kept:
+                yield sock, words
+    if http is not None and http.fileno() not in kept:
+        yield http, HTTP_FAREWELL

@@ -32,6 +32,10 @@ LONGEST_PAUSE: Final = 10.0
 #: Seconds between two looks at the certificate files.
 WATCH: Final = 2.0
 
+#: Seconds that a turn of the supervisor takes at most; while it stops, for people wait to be told so.
+_TURN: Final = 0.5
+_LAST_TURN: Final = 0.05
+
 _SIGNALS: Final = (
     signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD,
 )  # fmt: skip
@@ -51,6 +55,8 @@ class _Slot:
     child: Child | None = None
     failures: int = 0
     due_at: float = 0.0
+    #: Its child goes by settings of the past: another is to take its place.
+    is_outdated: bool = False
     retiring: list[Child] = field(default_factory=list)
 
 
@@ -94,7 +100,15 @@ class Business(Protocol):
         ...
 
     def stop(self) -> None:
-        """Hear that the end begins: the ports may go, so that nobody waits at them."""
+        """Hear that the end begins."""
+        ...
+
+    def dismiss(self) -> None:
+        """Tell those who still come that we end; again and again until all workers have ended."""
+        ...
+
+    def close(self) -> None:
+        """Close the ports, last of all: nobody waits at them."""
         ...
 
 
@@ -127,14 +141,18 @@ class Supervisor:
                     self._watch_successor()
                 else:  # else the successor does not know whom it follows
                     self._fill(now)
+                    self._renew(now)
                 self._look(now)
                 self._retire(now)
-            elif now - self._stopping_since > DRAIN:
-                clean = False
-                self._signal_all(signal.SIGKILL)
-            self._wait(0.5)
+            else:
+                self._business.dismiss()
+                if now - self._stopping_since > DRAIN:
+                    clean = False
+                    self._signal_all(signal.SIGKILL)
+            self._wait(_TURN if self._stopping_since is None else _LAST_TURN)
             self._reap()
             self._obey()
+        self._business.close()
         return 0 if clean else 1
 
     # -- children
@@ -142,7 +160,25 @@ class Supervisor:
     def _fill(self, now: float) -> None:
         for index, slot in enumerate(self._slots):
             if slot.child is None and slot.due_at <= now:
-                slot.child = self._spawn(index)
+                slot.child = self._bear(index)
+                slot.is_outdated = False
+
+    def _bear(self, index: int) -> Child | None:
+        """Return a newborn; None where there are no descriptors, no memory or no more processes."""
+        try:
+            return self._spawn(index)
+        except OSError as trouble:
+            slot = self._slots[index]
+            slot.failures += 1
+            pause = _pause(slot.failures)
+            slot.due_at = time.monotonic() + pause
+            _log.error(
+                "%s could not be born: %s; again in %.1f s",
+                self._business.named(index),
+                (trouble.strerror or str(trouble)).lower(),
+                pause,
+            )
+            return None
 
     def _spawn(self, index: int) -> Child:
         ours, theirs = socket.socketpair()
@@ -151,7 +187,13 @@ class Supervisor:
         self._births += 1
         sys.stderr.flush()
         hold_signals()  # one for a newborn waits until it can take it; none is ours by mistake
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            ours.close()
+            theirs.close()
+            raise
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             theirs.close()
@@ -213,7 +255,7 @@ class Supervisor:
             return
         lived = time.monotonic() - child.started_at
         slot.failures = slot.failures + 1 if lived < SHORT_LIFE else 0
-        pause = min(LONGEST_PAUSE, 0.1 * 2**slot.failures) if slot.failures else 0.0
+        pause = _pause(slot.failures)
         slot.due_at = time.monotonic() + pause
         _log.error(
             "%s ended by %s; restarting%s",
@@ -293,12 +335,22 @@ class Supervisor:
         self._reload_wanted = False
         if not self._business.reload():
             return
+        for slot in self._slots:
+            slot.is_outdated = slot.child is not None
+        self._renew(time.monotonic())
+
+    def _renew(self, now: float) -> None:
+        """Bear those anew whose settings are of the past; who cannot be replaced yet goes on."""
         for index, slot in enumerate(self._slots):
-            if slot.child is not None:
-                old, slot.child = slot.child, None
+            if not slot.is_outdated or slot.due_at > now:
+                continue
+            fresh = self._bear(index)
+            if fresh is None:
+                continue
+            old, slot.child, slot.is_outdated = slot.child, fresh, False
+            if old is not None:
                 old.end_by = time.monotonic() + DRAIN
                 slot.retiring.append(old)
-                slot.child = self._spawn(index)
                 os.kill(old.pid, signal.SIGTERM)
 
     def _retire(self, now: float) -> None:
@@ -352,6 +404,11 @@ class Supervisor:
             for child in self._living():
                 if not child.tell(line):
                     _log.warning("%s did not hear", self._business.named(child.index))
+
+
+def _pause(failures: int) -> float:
+    """Return the seconds until the next try of one that failed so often at once."""
+    return min(LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10)) if failures else 0.0
 
 
 def _how(status: int) -> str:

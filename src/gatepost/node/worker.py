@@ -25,7 +25,7 @@ from gatepost.model.settings import ListenerSettings, Settings
 from gatepost.net.certificate import CertificateError, parse_certificate
 from gatepost.net.clock import now
 from gatepost.net.counters import WorkerCounters
-from gatepost.net.open_files import capacity, raise_limit
+from gatepost.net.open_files import allowed, capacity, raise_limit
 from gatepost.net.tls import FrontContexts
 from gatepost.node.child import SERVES
 from gatepost.node.clock_watch import ClockWatch
@@ -91,6 +91,8 @@ class Worker:
         self._place = place
         self._stop = asyncio.Event()
         self._disk = 1 << 62
+        self._open_files = raise_limit()
+        self._capacity = capacity(self._open_files)
 
     async def run(self) -> None:
         """Serve until SIGTERM, or until the supervisor is gone."""
@@ -123,7 +125,7 @@ class Worker:
             place.counters,
             free_space=lambda: self._disk,
             stopping=self._stop.is_set,
-            capacity=capacity(raise_limit()),
+            capacity=lambda: self._capacity,
         )
         # Nothing goes unsigned, and no client is a stranger, because it came early.
         await parts.signer.refresh()
@@ -231,6 +233,7 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _measure(self, store: Store) -> None:
+        self._count_open_files()
         was, self._disk = self._disk, await store.free_space()
         if self._disk == 0 < was:
             _log.error(
@@ -239,6 +242,19 @@ class Worker:
             )
         elif was == 0 < self._disk:
             _log.info("the disk that holds %s has room again", self._settings.data_dir)
+
+    def _count_open_files(self) -> None:
+        """Take as many connections as the limit of open files allows now."""
+        was, self._open_files = self._open_files, allowed()
+        if self._open_files == was:
+            return
+        self._capacity = capacity(self._open_files)
+        _log.warning(
+            "%d open files are allowed now, %d before: so many connections are taken: %d",
+            self._open_files,
+            was,
+            self._capacity,
+        )
 
     async def _listen_to_supervisor(self, store: Store) -> None:
         """Take new certificates, and what the dead held; stop when the supervisor is gone

@@ -68,7 +68,7 @@ class Desk:
 
     `note_exposed` takes the name of an account whose password came in clear, and the client's
     address; `free_space` returns the octets that may still be written; `stopping` tells that the
-    worker is about to end; `capacity` is how many connections its open files allow.
+    worker is about to end; `capacity` returns how many connections its open files allow.
     """
 
     local: LocalDomains
@@ -85,7 +85,7 @@ class Desk:
     memory: Memory
     free_space: Callable[[], int]
     stopping: Callable[[], bool]
-    capacity: int = 1 << 30
+    capacity: Callable[[], int] = lambda: 1 << 30
     pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:

@@ -36,7 +36,8 @@ class Listener:
     async def open(self, sock: socket.socket, deadlines: Deadlines) -> None:
         """Begin to accept."""
         self._conversations = set()
-        self.port = await serve(sock, self._welcome, deadlines=deadlines)
+        farewell = farewell_of(self.door.role, replies.OVERLOADED)
+        self.port = await serve(sock, self._welcome, deadlines=deadlines, farewell=farewell)
 
     async def stop(self, within: float) -> None:
         """Accept no more, let conversations end their transaction, at most `within` seconds."""
@@ -73,7 +74,7 @@ class Listener:
         limits = self.desk.limits
         if load.total > limits.connections or load.from_address > limits.connections_per_address:
             return replies.TOO_MANY_CONNECTIONS
-        if self.desk.counters.value(Metric.CONNECTIONS) > self.desk.capacity:
+        if self.desk.counters.value(Metric.CONNECTIONS) > self.desk.capacity():
             return replies.OVERLOADED
         return None
 
@@ -100,3 +101,8 @@ class Listener:
             await conversation.run()
         finally:
             conversations.discard(conversation)
+
+
+def farewell_of(role: Role, reply: Reply) -> bytes:
+    """Return what one hears who is not let in; nothing where TLS comes first: words in clear are none."""
+    return b"" if role is Role.SUBMISSIONS else reply.octets
