@@ -1,5 +1,6 @@
 """Where a delivery goes, by settings alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from gatepost.model.route import (
     ViaSmtp,
 )
 from gatepost.model.settings import Settings
+from tests.store.makers import delivery, submission
 
 MAIL = ViaMaildir("/data/mail")
 LMTP = ViaLmtp("127.0.0.1", 24)
@@ -87,6 +89,60 @@ def test_a_hold_route_holds_what_is_new() -> None:
     assert ROUTING.placement("held.example") is DeliveryState.HELD
     assert ROUTING.placement("one.example") is DeliveryState.DUE
     assert ROUTING.placement("local.test") is DeliveryState.DUE
+
+
+@pytest.mark.parametrize(
+    ("destination", "asked", "default", "pool"),
+    [
+        ("y.example", None, "", ""),
+        ("y.example", None, "default", "default"),
+        ("y.example", "bulk", "", "bulk"),
+        ("y.example", "bulk", "default", "bulk"),
+        ("two.example", "bulk", "default", "bulk"),
+        ("routed.example", None, "", "news"),
+        ("routed.example", "bulk", "default", "news"),
+        ("smart.example", "bulk", "default", ""),
+        ("local.test", "bulk", "default", ""),
+        ("lmtp.test", "bulk", "default", ""),
+        ("own.test", "bulk", "default", ""),
+        ("one.example", "bulk", "default", ""),
+    ],
+)
+def test_the_pool_is_the_route_s_or_the_account_s(
+    destination: str, asked: str | None, default: str, pool: str
+) -> None:
+    routes = (
+        ("routed.example", ViaMx(pool="news")),
+        ("smart.example", replace(SMART, pool="system")),
+        *ROUTING.routes,
+    )
+    local = {**ROUTING.local, "own.test": replace(SMART, pool="system")}
+    routing = replace(ROUTING, local=local, routes=routes, default_pool=default, names_pools=True)
+    message = submission()
+    (way,) = routing.pooled((delivery(message, f"a@{destination}"),), asked)
+    assert way.pool == pool
+
+
+def test_nothing_is_done_where_no_pool_is_named() -> None:
+    ways = (delivery(submission()),)
+    assert ROUTING.pooled(ways, None) is ways
+
+
+def test_pools_are_read_from_the_settings(tmp_path: Path) -> None:
+    def built(**more: object) -> Routing:
+        return build_routing(settings(tmp_path, **more))
+
+    assert (built().default_pool, built().names_pools) == ("", False)
+    news = {"name": "a.example", "ipv4": "192.0.2.1", "pools": ["news"]}
+    assert built(egress=[news]).default_pool == ""
+    assert built(egress=[news, {"name": "b.example", "ipv6": "::1"}]).default_pool == "default"
+    routed = built(
+        routes=[{"match": ["x"], "via": "smtp:h.test:25", "pool": "news"}],
+        local_domains=[{"name": "own.test", "deliver_to": "smtp:h.test:25"}],
+    )
+    assert routed.names_pools
+    assert routed.routes[0][1] == ViaSmtp("h.test", 25, pool="news")
+    assert routed.local["own.test"] == ViaSmtp("h.test", 25, pool="system")
 
 
 def settings(tmp_path: Path, **more: object) -> Settings:

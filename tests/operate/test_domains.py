@@ -232,6 +232,47 @@ async def test_spf_must_allow_this_relay(store, text, standing):
         assert (await findings(domain, dns))["example.com"] is standing
 
 
+SOURCES = replace(SENDING, addresses=("192.0.2.30", "2001:db8::30"), of_hostname=False)
+
+
+@pytest.mark.parametrize(
+    ("sending", "terms"),
+    [
+        (SENDING, "a:relay.example"),
+        (SOURCES, "ip4:192.0.2.30 ip6:2001:db8::30"),
+        (replace(SOURCES, of_hostname=True), "a:relay.example ip4:192.0.2.30 ip6:2001:db8::30"),
+        (replace(SENDING, of_hostname=False), "a:relay.example"),
+    ],
+)
+async def test_spf_names_what_mail_leaves_from(store, sending, terms):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    texts = [r.text for r in records_of(domain, sending) if r.purpose == "SPF"]
+    assert texts == [f"v=spf1 {terms} ~all", f"v=spf1 {terms} -all"]
+
+
+@pytest.mark.parametrize(
+    ("text", "standing", "words"),
+    [
+        ("v=spf1 ip4:192.0.2.30 ip6:2001:db8::30 -all", GOOD, "it allows 192.0.2.30 and 2001:db8"),
+        ("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all", GOOD, "by what it names"),
+        ("v=spf1 ip6:2001:db8::30 -all", WRONG, "it does not allow 192.0.2.30: fail"),
+        ("v=spf1 a:relay.example -all", WRONG, "it does not allow 192.0.2.30: fail"),
+        ("v=spf1 ip4:192.0.2.30 -all", WRONG, "it does not allow 2001:db8::30: fail"),
+    ],
+)
+async def test_spf_must_allow_each_source_address(store, text, standing, words):
+    domain = await domains.add(store, "example.com", KEY, by=BY)
+    async with DnsServer() as dns:
+        await published(dns, domain)
+        dns.add("example.com", "TXT", f'"{text}"')
+        resolver = Resolver([dns.address], patience=3.0)
+        found = await check(domain, SOURCES, resolver, KEY)
+        await resolver.close()
+    finding = next(f for f in found if f.name == "example.com")
+    assert (finding.standing, words in finding.what) == (standing, True), finding.what
+    assert standing is GOOD or 'in front of "all"' in finding.mend
+
+
 async def test_a_policy_above_the_domain_counts(store):
     domain = await domains.add(store, "news.example.com", KEY, by=BY)
     async with DnsServer() as dns:

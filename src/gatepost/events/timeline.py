@@ -299,7 +299,8 @@ def _reply(facts: _Facts) -> str:
 
 def _by(facts: _Facts, preposition: str = "by") -> str:
     host, address = facts.get("host"), facts.get("address")
-    source = f" from {facts['source']}" if facts.get("source") else ""
+    ours = " from {}" if preposition == "to" else " (called from {})"
+    source = ours.format(facts["source"]) if facts.get("source") else ""
     if not host and not address:
         return source
     where = f"{host} [{_ip(str(address))}]{_port(str(address))}" if address and host else ""
@@ -371,7 +372,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.DOMAIN_PROOF_LAPSED: _proof("stayed away: it may not send as it any more"),
     EventKind.SIGNATURE_BROKEN: _signature_broken,
     EventKind.EGRESS_PAUSED: _egress("was paused"),
-    EventKind.EGRESS_RESUMED: _egress("sends again"),
+    EventKind.EGRESS_RESUMED: _egress("was resumed"),
     EventKind.WORKER_LOST: _worker_lost,
     EventKind.CLOCK_TURNED: _clock_turned,
 }
