@@ -6,7 +6,7 @@ are counted when it is concluded; an answer that was ready only after a lock beg
 
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -19,10 +19,11 @@ from gatepost.identity.foreign import Asker, DirectoryAwayError, ForeignDirector
 from gatepost.identity.keepers import Keepers
 from gatepost.identity.legacy import is_current
 from gatepost.identity.master_key import MasterKey, MasterKeyError
-from gatepost.identity.passwords import PasswordChecker
+from gatepost.identity.passwords import NOBODY, PasswordChecker
 from gatepost.identity.rehash import Rehasher
 from gatepost.identity.restriction import restriction
 from gatepost.identity.scram import ITERATIONS, offer_of, why_no_keys
+from gatepost.identity.shared_checks import SharedChecks
 from gatepost.identity.throttle import Throttle
 from gatepost.identity.turns import BusyError, OutdatedError
 from gatepost.identity.uses import LastUses
@@ -37,6 +38,7 @@ from gatepost.identity.verdict import (
 from gatepost.identity.verified import VerifiedCredentials
 from gatepost.model.account import AccountState, Credential, CredentialKind
 from gatepost.model.ids import AccountName
+from gatepost.model.secret import Secret
 from gatepost.net.address import one_client
 from gatepost.store.account_protocols import Use
 from gatepost.store.foreign_uses import ForeignUse
@@ -80,6 +82,7 @@ class Checks:
     throttle: Throttle
     uses: LastUses
     rehasher: Rehasher
+    shared: SharedChecks = field(default_factory=SharedChecks)
     tokens: Tokens | None = None
     foreign: ForeignDirectories | None = None
 
@@ -236,22 +239,29 @@ class LoginAttempt:
         for credential in mains:
             if checks.verified.knows(name, password, credential.verifier):
                 return credential
-        client = one_client(self._facts.client_address)
-
-        def outdated() -> bool:
-            return self._is_locked(name)
-
         for credential in mains:
-            if await checks.checker.verify(
-                credential.verifier, password, client=client, outdated=outdated
-            ):
+            if await self._verify(name, password, credential.verifier):
                 checks.verified.remember(name, password, credential.verifier)
                 if entry and not (credential.scram and is_current(credential.verifier)):
                     checks.rehasher.rehash(entry.account, credential, password)
                 return credential
         if not mains:
-            await checks.checker.verify_nobody(password, client=client, outdated=outdated)
+            await self._verify(name, password, NOBODY)
         return None
+
+    async def _verify(self, name: AccountName, password: str, verifier: Secret) -> bool:
+        """Have a password checked in this client's turn, or share another's look at the same."""
+        checks = self._checks
+
+        def check() -> Awaitable[bool]:
+            return checks.checker.verify(
+                verifier,
+                password,
+                client=one_client(self._facts.client_address),
+                outdated=lambda: self._is_locked(name),
+            )
+
+        return await checks.shared.run(checks.verified.mark(name, password, verifier), check)
 
     async def _fetch_scram(self, name: AccountName, ask: FetchScram) -> ScramOffer:
         entry = None if self._is_locked(name) else await self._keepers.of_keys(name)

@@ -85,18 +85,6 @@ class PasswordChecker:
         """
         return await self._run(lambda: self._verify(verifier, password), client, outdated)
 
-    async def verify_nobody(
-        self, password: str, *, client: str = "", outdated: Callable[[], bool] | None = None
-    ) -> bool:
-        """Take as long as `verify`, and say no.
-
-        Raises:
-            BusyError, OutdatedError: as `verify` does.
-
-        """
-        await self.verify(NOBODY, password, client=client, outdated=outdated)
-        return False
-
     async def compute(self, work: Callable[[], T]) -> T:
         """Run other slow work in the same threads.
 

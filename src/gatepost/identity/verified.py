@@ -37,7 +37,7 @@ class VerifiedCredentials:
 
     def knows(self, name: AccountName, password: str, verifier: Secret) -> bool:
         """Tell whether these were found right a moment ago."""
-        mark = self._mark(name, password, verifier)
+        mark = self.mark(name, password, verifier)
         ends = self._ends.get(mark)
         if ends is None:
             return False
@@ -48,7 +48,7 @@ class VerifiedCredentials:
 
     def remember(self, name: AccountName, password: str, verifier: Secret) -> None:
         """Keep that these were found right just now."""
-        mark = self._mark(name, password, verifier)
+        mark = self.mark(name, password, verifier)
         self._ends[mark] = self._clock() + self._lifetime
         self._ends.move_to_end(mark)
         while len(self._ends) > self._size:
@@ -59,7 +59,8 @@ class VerifiedCredentials:
         self._ends.clear()
         self._key = os.urandom(32)
 
-    def _mark(self, name: AccountName, password: str, verifier: Secret) -> bytes:
+    def mark(self, name: AccountName, password: str, verifier: Secret) -> bytes:
+        """Return what stands for the three of them, in this process only."""
         # Prepared names and passwords hold no NUL (RFC 4013 §2.3), so that the parts stay apart.
         text = f"{name}\0{password}\0{verifier.reveal()}"
         return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256")
