@@ -8,6 +8,8 @@ wait a while for more, and go. Nothing here belongs to one message: no task, no 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from operator import itemgetter
 from typing import Protocol
 
 from gatepost.delivery.bounds import Bounds
@@ -34,8 +36,16 @@ class Leaves(Protocol):
 class SiteQueue:
     """What waits for one site and leaves from one source, and the connections that serve it."""
 
-    def __init__(self, site: Site, bounds: Bounds, source: Source | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        bounds: Bounds,
+        source: Source | None = None,
+        is_wanted: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.site = site
+        #: Asked by a connection that is about to idle: whether another site needs its room.
+        self._is_wanted = is_wanted
         #: From where its connections come; None: as the system chooses.
         self.source = source
         self.bounds = bounds
@@ -126,7 +136,7 @@ class SiteQueue:
 
     async def wait(self) -> bool:
         """Wait until something may be claimed; False when it took too long, or all is to end."""
-        if self.closing:
+        if self.closing or self._is_wanted():
             return False
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
@@ -149,6 +159,11 @@ class SiteQueue:
             woken, _ = self._idle.popleft()
             if not woken.done():
                 woken.set_result(None)
+
+    @property
+    def idle_until(self) -> float | None:
+        """When the connection that has been idle longest goes home; None where none is idle."""
+        return self._idle[0][1] if self._idle else None
 
     def _pop(self) -> Parcel:
         parcel = self._parcels.take_first()
@@ -186,6 +201,8 @@ class Pool:
         self._retired: set[SiteQueue] = set()
         self._connections = 0
         self._waiting_for_room: deque[SiteQueue] = deque()
+        #: Connections that were sent home for those that wait for room, and have not ended yet.
+        self._sent_home = 0
 
     @property
     def connections(self) -> int:
@@ -203,7 +220,7 @@ class Pool:
         key = _key(site, source)
         queue = self._sites.get(key)
         if queue is None:
-            queue = self._sites[key] = SiteQueue(site, self._bounds, source)
+            queue = self._sites[key] = SiteQueue(site, self._bounds, source, self._send_home)
         elif not queue.tasks:
             queue.site = site  # hosts as they are now
         parcel = queue.add(item, pieces)
@@ -217,11 +234,7 @@ class Pool:
         if len(queue.tasks) >= queue.most or len(queue) <= queue.dialling * 2:
             return
         if self._connections >= self._bounds.connections:
-            if queue not in self._waiting_for_room:
-                if queue.holds_more_urgent(Lane.TRANSACTIONAL):  # a one-time password waits
-                    self._waiting_for_room.appendleft(queue)
-                else:
-                    self._waiting_for_room.append(queue)
+            self._wait_for_room(queue)
             return
         self._connections += 1
         task = asyncio.get_running_loop().create_task(self._serve(queue))
@@ -232,6 +245,9 @@ class Pool:
         """Send home idle connections; `now` in loop time."""
         for queue in list(self._sites.values()):
             queue.end_idle(now)
+        self._sent_home = 0  # one that got new work on its way home makes no room
+        self._use_room()
+        self._send_home_idle()
 
     def retire(
         self, may_use: Callable[[Source], bool], missing: Callable[[str], bool]
@@ -295,8 +311,51 @@ class Pool:
             self._place_anew(queue.site, queue.claim_all())
         elif queue.is_deserted:
             self._sites.pop(_key(queue.site, queue.source), None)
-        if self._waiting_for_room:
+        self._sent_home = max(0, self._sent_home - 1)
+        self._use_room()
+
+    # -- when there are as many connections as may be
+
+    def _wait_for_room(self, queue: SiteQueue) -> None:
+        waiting = self._waiting_for_room
+        if queue.holds_more_urgent(Lane.TRANSACTIONAL):  # a one-time password waits
+            if waiting and waiting[0] is queue:
+                return
+            with suppress(ValueError):
+                waiting.remove(queue)
+            waiting.appendleft(queue)
+        elif queue in waiting:
+            return
+        else:
+            waiting.append(queue)
+        self._send_home_idle()
+
+    def _use_room(self) -> None:
+        """Serve who waits for room, as far as there is some."""
+        while self._waiting_for_room and self._connections < self._bounds.connections:
             self.rouse(self._waiting_for_room.popleft())
+
+    def _send_home(self) -> bool:
+        """Tell whether one connection is to make room; who asks goes."""
+        waiting = self._waiting_for_room
+        while waiting and not len(waiting[0]):
+            waiting.popleft()  # its own connections have served it meanwhile
+        if len(waiting) <= self._sent_home:
+            return False
+        self._sent_home += 1
+        return True
+
+    def _send_home_idle(self) -> None:
+        """Let those that have been idle longest make room, at whichever site."""
+        while self._waiting_for_room:
+            idle = [(q.idle_until, q) for q in self._sites.values()]
+            longest = min(
+                ((at, q) for at, q in idle if at is not None), key=itemgetter(0), default=None
+            )
+            if longest is None or not self._send_home():
+                return
+            at, queue = longest
+            queue.end_idle(at)
 
 
 def _key(site: Site, source: Source | None) -> str:
