@@ -21,6 +21,7 @@ class FakeKeeper:
         self.kept: list[int] = []
         self.trouble: Exception | None = None
         self.full = False
+        self.forsaken: list[int] = []
         self.free = threading.Event()
         self.free.set()
         #: Set while a batch is on its way: what comes now is in the next one.
@@ -40,6 +41,9 @@ class FakeKeeper:
             raise self.trouble
         self.batches.append(len(runs))
         return [run(places) for run in runs]
+
+    def forsake(self, late) -> None:
+        self.forsaken += late
 
     def close(self) -> None:
         self.closed = True

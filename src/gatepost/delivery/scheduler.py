@@ -201,7 +201,7 @@ class Scheduler:
             try:
                 await self._attempts.begin([i.held for i in items])
             except StoreUnavailableError:
-                self.release(items, "")
+                self.release(items, "the store is away")
                 return
             except Exception:  # noqa: BLE001 - else their leases would be kept without end
                 _log.exception("counting attempts for %s failed", hop.destination)

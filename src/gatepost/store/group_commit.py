@@ -60,6 +60,12 @@ class Keeper(Protocol):
         """
         ...
 
+    def forsake(self, late: Sequence[int]) -> None:
+        """Hear for which jobs of the last commit, by number, nobody waited until its end: what was
+        handed to them is in no hands. Never raises.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files and connections. Never raises."""
         ...
@@ -274,6 +280,8 @@ class GroupCommit:
         results = self._keeper.commit([job.run for job in jobs], places)
         for job, result in zip(jobs, results, strict=True):
             job.result = result
+        if late := [number for number, job in enumerate(jobs) if job.given_up]:
+            self._keeper.forsake(late)
 
 
 def _look(batch: list[_Job]) -> None:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
+from gatepost.model.ids import SubmissionId
 from gatepost.model.quota import Subject, Tally
 from gatepost.store.days import day_of
 from gatepost.store.pending import Pending, length
@@ -126,7 +127,14 @@ class PostgresPending(Pending):
 
     execute: Execute
     base: int
+    #: A message that is stored.
+    added: SubmissionId | None = None
     _written: int = 0
+
+    def add_submission(self, row: Row, place: object | None) -> None:
+        """Add a submission and its content."""
+        self.added = row[0]
+        Pending.add_submission(self, row, place)
 
     def flush(self) -> None:
         """Write all of it. Raises psycopg.Error, or a later statement will."""

@@ -5,14 +5,14 @@ subject for itself first (`_lock`), until the commit: the next statement sees wh
 committed, because each statement has a view of its own (READ COMMITTED).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from gatepost.model.account import Account, Credential
-from gatepost.model.delivery import Leased
+from gatepost.model.delivery import Delivery, Leased
 from gatepost.model.domain import Domain
 from gatepost.model.domain_claim import DomainClaim
 from gatepost.model.domain_look import DomainLook
@@ -20,15 +20,17 @@ from gatepost.model.history import History
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.quota import Subject, Tally
+from gatepost.model.submission import Submission
 from gatepost.store.bulk import BulkCount
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.kept_keys import KeptKey
 from gatepost.store.pools import Share, dealt, of_each
 from gatepost.store.postgresql_connection import Connection, Cursor
+from gatepost.store.postgresql_doubt import Traces
 from gatepost.store.postgresql_pending import Kept, PostgresPending
 from gatepost.store.postgresql_reading import PostgresReading
 from gatepost.store.postgresql_words import statement, values
-from gatepost.store.protocols import Held, Lease
+from gatepost.store.protocols import Held, Lease, Transaction
 from gatepost.store.queries import QUEUE_COLUMNS
 from gatepost.store.queue_changes import QueueChanges
 from gatepost.store.quota_protocols import QuotaLease
@@ -44,6 +46,8 @@ from gatepost.store.rows import (
     submission_of,
 )
 from gatepost.store.suppressions import AccountRule
+
+T = TypeVar("T")
 
 _HOW_MANY: Final = (
     "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {lane}"
@@ -112,6 +116,7 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         self._locked: set[str] = set()
         #: Others are to hear of it at once.
         self.told = False
+        self.traces = Traces()
 
     def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
         self._pending.flush()
@@ -137,9 +142,16 @@ class PostgresTransaction(PostgresReading, QueueChanges):
             rows = self._rows(_KNOWN, (as_json(list(self._places)),))
             self._known = {row[0] for row in rows}
 
+    def run(self, job: Callable[[Transaction], T]) -> T:
+        """Run one of the jobs, and note where its leases end."""
+        result = job(self)
+        self.traces.marks.append(len(self.traces.grants))
+        return result
+
     def flush(self) -> None:
         """Write what waits."""
         self._pending.flush()
+        self.traces.submission = self._pending.added
 
     def tell(self) -> None:
         """Let others know, as the last thing: whoever commits news waits for who does already."""
@@ -157,6 +169,15 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         if submission_id in self._places:
             return False
         return self.submission(submission_id) is not None
+
+    def add_deliveries(
+        self, submission: Submission, deliveries: Sequence[Delivery], lease: Lease | None = None
+    ) -> list[Leased]:
+        """Add a submission with its deliveries; hand the due ones over with `lease`."""
+        leased = super().add_deliveries(submission, deliveries, lease)
+        if lease is not None:
+            self.traces.granted(leased, lease.worker)
+        return leased
 
     def _queued(self, *, handed_over: bool) -> None:
         self.told |= not handed_over
@@ -191,7 +212,7 @@ class PostgresTransaction(PostgresReading, QueueChanges):
     def lease_these(self, ids: Sequence[DeliveryId], lease: Lease) -> list[Leased]:
         """Lease those among these that are due."""
         wanted = (as_json(list(ids)), self._stored(lease.until), lease.worker)
-        return known(self._rows(_LEASE_THESE, wanted), self._as_leased)
+        return self._handed_out(self._rows(_LEASE_THESE, wanted), lease)
 
     def lease_ended(
         self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
@@ -212,7 +233,12 @@ class PostgresTransaction(PostgresReading, QueueChanges):
             lease.worker,
         )
         rows = sorted(self._rows(sql, wanted), key=lambda row: (row[-1], row[0]))
-        return known(rows, self._as_leased)
+        return self._handed_out(rows, lease)
+
+    def _handed_out(self, rows: Iterable[Row], lease: Lease) -> list[Leased]:
+        leased = known(rows, self._as_leased)
+        self.traces.granted(leased, lease.worker)
+        return leased
 
     def _as_leased(self, row: Row) -> Leased:
         """Return what is handed out, with its times as our clock has them."""

@@ -30,6 +30,7 @@ from gatepost.store.postgresql_connection import (
     said,
     store_trouble,
 )
+from gatepost.store.postgresql_doubt import Doubt, LostLeases, Traces
 from gatepost.store.postgresql_pending import Kept, PostgresPending, kept
 from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.postgresql_watch import Watch
@@ -42,6 +43,10 @@ _log = logging.getLogger(__name__)
 #: How often a job is tried that others got in the way of.
 _TRIES: Final = 6
 _PAUSE: Final = 0.05
+#: Seconds between looks for a transaction whose answer was lost: a server that lives ends it soon, a
+#: standby takes over within a second or two.
+_ASK_AGAIN: Final = (0.1, 0.3, 0.6)
+_ASKED_FOR: Final = 2.0
 #: Seconds after which a full disk is tried again.
 _FULL_FOR: Final = 5.0
 
@@ -69,6 +74,10 @@ class PostgresWriter:
         self._known_tables: set[str] = set()
         self.own = Own(Lock())
         self._full_until = 0.0
+        #: The transaction whose COMMIT is on its way.
+        self._doubt: Doubt | None = None
+        self._last = Traces()
+        self._lost = LostLeases()
 
     @property
     def is_full(self) -> bool:
@@ -99,8 +108,48 @@ class PostgresWriter:
                 if number:
                     time.sleep(random.uniform(0, _PAUSE * 2**number))  # noqa: S311 - no secret
             except psycopg.Error as error:
-                raise self._trouble(error) from error
+                doubt, self._doubt = self._doubt, None
+                known = self._trouble(error)
+                if doubt is not None and self._connection is None and self._took_place(doubt):
+                    return doubt.results
+                raise known from error
         raise StoreUnavailableError(said(trouble)) from trouble
+
+    def _took_place(self, doubt: Doubt) -> bool:
+        """Find out whether a transaction was committed whose answer was lost with the connection."""
+        end = time.monotonic() + _ASKED_FOR
+        pauses = iter((0.0, *_ASK_AGAIN))
+        while doubt.traces.are_plain and time.monotonic() < end:
+            time.sleep(next(pauses, _ASK_AGAIN[-1]))
+            try:
+                connection = self._open()
+                with self._watch.over(connection):
+                    is_there = doubt.traces.are_in(connection)
+            except (psycopg.Error, StoreUnavailableError) as error:
+                _log.info("store: what became of a commit? %s", said(error))
+                self._forget()
+                continue
+            if is_there:
+                _log.info("store: the answer to a commit was lost, and it had taken place")
+                self._last = doubt.traces
+                self._lost.found(doubt.traces.grants)
+                return True
+        self._lost.add(doubt.traces.grants)
+        return False
+
+    def forsake(self, late: Sequence[int]) -> None:
+        """Give back soon what was leased for jobs of the last commit that gave up."""
+        self._lost.add(grant for number in late for grant in self._last.of_job(number))
+
+    def _give_back_lost(self, connection: Connection) -> None:
+        if self._lost.are_due:
+            try:
+                count = self._lost.give_back(connection)
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            if count:
+                _log.info("store: gave back %d leases that nobody knew of", count)
 
     def _trouble(self, error: psycopg.Error) -> Exception:
         trouble = store_trouble(error)
@@ -115,7 +164,9 @@ class PostgresWriter:
         self, runs: Sequence[Run], places: Mapping[SubmissionId, Kept], *, is_careful: bool
     ) -> list[Any]:
         connection = self._open()
+        self._doubt = None
         with self._watch.over(connection):
+            self._give_back_lost(connection)
             return self._run(connection, runs, places, is_careful=is_careful)
 
     def _run(
@@ -140,20 +191,26 @@ class PostgresWriter:
                 transaction = PostgresTransaction(pending, places, connection, ahead)
                 if is_careful:
                     transaction.look_for_known()
-                results = [run(transaction) for run in runs]
+                results = [transaction.run(run) for run in runs]
                 transaction.flush()
                 if not transaction.told:
+                    self._doubt = Doubt(transaction.traces, results)
                     connection.execute(b"COMMIT")
             if transaction.told:
-                self._tell(connection, transaction)
+                self._tell(connection, transaction, results)
         except BaseException:
             self._roll_back(connection)
             raise
+        self._doubt, self._last = None, transaction.traces
+        self._lost.found(transaction.traces.grants)
         return results
 
-    def _tell(self, connection: Connection, transaction: PostgresTransaction) -> None:
+    def _tell(
+        self, connection: Connection, transaction: PostgresTransaction, results: list[Any]
+    ) -> None:
         with self.own.lock, connection.pipeline():
             transaction.tell()
+            self._doubt = Doubt(transaction.traces, results)
             connection.execute(b"COMMIT")
             self.own.count += 1
 

@@ -126,6 +126,9 @@ class SqliteWriter:
         self._segment.committed()
         return results
 
+    def forsake(self, late: Sequence[int]) -> None:
+        """Leave what was leased for jobs that gave up to the end of its lease."""
+
     def _commit(
         self,
         connection: apsw.Connection,
