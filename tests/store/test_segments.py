@@ -97,9 +97,20 @@ def test_a_new_writer_never_appends_to_an_old_segment(writer, directory):
     another.close()
 
 
-def test_a_missing_segment_says_so(directory):
+def test_a_missing_segment_says_so(writer, directory):
+    writer.append([(b"another",)])
     with pytest.raises(SegmentGoneError):
         read_content(directory, Place("none", 0, 1, 0))
+
+
+def test_a_directory_that_is_away_or_empty_is_no_lost_segment(writer, directory):
+    (place,) = writer.append([(b"content",)])
+    for path in directory.glob("*.seg"):  # say the mount is missing
+        path.rename(path.with_suffix(".away"))
+    with pytest.raises(StoreUnavailableError, match="no content at all"):
+        read_content(directory, place)
+    with pytest.raises(StoreUnavailableError, match="is missing"):
+        read_content(directory / "gone", place)
 
 
 def test_a_full_segment_is_left_for_a_new_one(directory):

@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from gatepost.delivery.contents import contents_of
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import RetentionSettings
@@ -216,12 +217,20 @@ async def test_a_reader_cannot_write(store):
 
 async def test_a_missing_segment_is_damage(store, tmp_path):
     message, _ = await put(store)
-    for path in (tmp_path / CONTENT).glob("*.seg"):
-        path.unlink()
+    whole, _ = await put(store)
+    lost = "UPDATE content SET segment = 'lost' WHERE submission_id = ?"
+    await store.write(lambda t: t.execute(lost, (message.id,)))
     with pytest.raises(ContentDamagedError):
         await content(store, message)
     with pytest.raises(ContentDamagedError):
         await store.write(lambda t: t.content(message.id))
+    # It is damage of that one message; and others that are asked for beside it have theirs.
+    wanted = [whole.id, message.id, "unknown"]
+    assert await store.read(contents_of(wanted)) == {
+        whole.id: (b"content",),
+        message.id: "the stored content is damaged: segment lost is missing",
+        "unknown": "the stored content is gone",
+    }
 
 
 async def test_content_is_kept_as_long_as_settings_say(tmp_path):

@@ -179,6 +179,10 @@ def read_content(directory: Path, place: Place) -> bytes:
     try:
         file = os.open(_path(directory, place.segment), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
+        if not any(directory.glob(f"*{_SUFFIX}")):
+            # Not this one segment is lost: the whole directory is away, say a mount.
+            msg = f"{directory} is missing, or holds no content at all"
+            raise StoreUnavailableError(msg) from error
         raise SegmentGoneError(place.segment) from error
     except OSError as error:
         raise disk_trouble(error) from error

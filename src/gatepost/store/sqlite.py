@@ -22,7 +22,6 @@ from gatepost.model.store_place import Kept, Retention
 from gatepost.store.group_commit import DEADLINE, GroupCommit
 from gatepost.store.pending import Keeping
 from gatepost.store.protocols import (
-    ContentDamagedError,
     Reading,
     StoreUnavailableError,
     Transaction,
@@ -30,7 +29,7 @@ from gatepost.store.protocols import (
 from gatepost.store.segments import SegmentGoneError, disk_trouble, make_directory
 from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
-from gatepost.store.sqlite_reading import SqliteReading
+from gatepost.store.sqlite_reading import LastReading, SqliteReading
 from gatepost.store.sqlite_tidy import SqliteHousekeeper
 from gatepost.store.sqlite_upgrade import Upgrade, migrate, register_program
 from gatepost.store.sqlite_writer import CONTENT, DATABASE, SqliteWriter, free_space, store_lock
@@ -211,11 +210,10 @@ class SqliteStore:
         try:
             for _ in range(_TRIES):
                 try:
-                    return self._query_once(query)
-                except SegmentGoneError as error:
-                    gone = error
-            msg = f"segment {gone} is missing"
-            raise ContentDamagedError(msg)
+                    return self._query_once(query, SqliteReading)
+                except SegmentGoneError:
+                    continue
+            return self._query_once(query, LastReading)
         except apsw.Error as error:
             trouble = store_trouble(error)
             if trouble is None:
@@ -223,11 +221,11 @@ class SqliteStore:
             self._forget_reader()
             raise trouble from error
 
-    def _query_once(self, query: Callable[[Any], T]) -> T:
+    def _query_once(self, query: Callable[[Any], T], kind: type[SqliteReading]) -> T:
         connection = self._reading()
         connection.execute("BEGIN")
         try:
-            return query(SqliteReading(connection, self.data_dir / CONTENT))
+            return query(kind(connection, self.data_dir / CONTENT))
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

@@ -74,8 +74,16 @@ class SqliteReading(Queries):
 
     def check_content(self, submission_id: str) -> None:
         """Read one content. Raises ContentDamagedError."""
+        LastReading(self._connection, self.directory).content(SubmissionId(submission_id))
+
+
+class LastReading(SqliteReading):
+    """A reading that is not tried again: a segment that is not there has not moved, it is lost."""
+
+    def content(self, submission_id: SubmissionId) -> bytes | None:
+        """Return the stored octets. Raises ContentDamagedError."""
         try:
-            self.content(SubmissionId(submission_id))
+            return super().content(submission_id)
         except SegmentGoneError as error:
             msg = f"segment {error} is missing"
             raise ContentDamagedError(msg) from error
