@@ -174,3 +174,13 @@ async def test_a_reverse_path_is_written_as_on_port_587(rig: Rig):
     assert done.status == 202
     (row,) = await rows(rig)
     assert row.submission.reverse_path == APP
+
+
+@pytest.mark.parametrize("field", ["from", "to"])
+async def test_no_address_breaks_out_of_its_place(rig: Rig, field: str):
+    bad = "x@[IPv6:fe80::1%a>\r\nX-Forged: yes\0]"
+    body = MESSAGE | ({"to": [bad]} if field == "to" else {"from": bad})
+    assert (await rig.ask("POST", "/v1/messages", body=body)).status == 422
+    assert await rows(rig) == []
+    (event,) = rig.recorded
+    assert event.facts["address"] == "x@[IPv6:fe80::1%a>??X-Forged: yes?]"

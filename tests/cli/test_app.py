@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from gatepost import __version__
 from gatepost.cli import app as cli
-from gatepost.cli.context import visible
+from gatepost.cli.context import in_one_line, visible
 
 _COMMANDS = ["init", "check", "serve", "account", "domain", "queue", "trace", "probe", "send"]
 #: What no command needs before it is called (decision 32).
@@ -170,6 +170,8 @@ def test_completion_knows_the_commands() -> None:
 
 def test_control_characters_of_others_do_not_reach_the_terminal() -> None:
     assert visible("a\x1b[31mb\x9bc\r\nd\te") == "a\\x1b[31mb\\x9bc\\x0d\nd\te"
+    assert visible("a\u202eb") == "a\\x202eb"
+    assert in_one_line("a\r\nb\tc") == "a\\x0d\\x0ab\\x09c"
 
 
 # -- init, check

@@ -12,6 +12,7 @@ from gatepost.delivery.link import Link
 from gatepost.delivery.lookup import Lookup
 from gatepost.model.delivery import DeliveryState
 from gatepost.net.clock import now
+from gatepost.wire.smtp.client_events import Envelope
 from gatepost.wire.smtp.extensions import read_offers
 from tests.delivery.rig import Rig
 from tests.sink import Sink
@@ -115,3 +116,45 @@ async def test_a_fault_of_ours_in_the_store_does_not_end_the_looking_for_due_mai
                 await asyncio.sleep(0.02)
         sink.go.set()
         await sink.until_messages(2)
+
+
+UNSAYABLE = "a@[IPv6:fe80::1%x>\r\nRCPT TO:<victim@x.example]"
+
+
+@pytest.mark.parametrize("which", ["reverse_path", "forward_path"])
+async def test_an_address_that_cannot_be_said_is_refused_alone(sink: Sink, which: str) -> None:
+    """What a former release queued: it reaches nobody, and holds up nothing else."""
+    async with Rig(sink.port, bounds=Bounds(look=0.02, connections_per_site=1)) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        good = [*await rig.submit("a@y.example")]
+        if which == "reverse_path":
+            bad = await rig.submit("b@y.example", reverse_path=UNSAYABLE)
+        else:
+            bad = await rig.submit("b@y.example\r\nRSET")
+        good += await rig.submit("c@y.example")
+        await rig.until_state(good, DeliveryState.DELIVERED)
+        await rig.until_state(bad, DeliveryState.REFUSED)
+        assert rig.row(bad[0]).attempts == 0
+        assert [rig.row(one).attempts for one in good] == [1, 1]
+        assert len(sink.messages) == 2
+
+
+async def test_one_message_that_makes_us_stumble_defers_no_other(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = Link.verdicts
+
+    async def stumbles(self: Link, envelope: Envelope, *arguments: object) -> object:
+        if "poison@y.example" in envelope.forward_paths:
+            raise ValueError("poison")
+        return await works(self, envelope, *arguments)
+
+    async with Rig(sink.port, bounds=Bounds(look=0.02, connections_per_site=1)) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        monkeypatch.setattr(Link, "verdicts", stumbles)
+        names = ["a", "poison", "b", "c"]
+        ids = [(await rig.submit(f"{name}@y.example"))[0] for name in names]
+        good = [one for one, name in zip(ids, names, strict=True) if name != "poison"]
+        await rig.until_state(good, DeliveryState.DELIVERED)
+        assert [rig.row(one).attempts for one in good] == [1, 1, 1]
+        assert rig.row(ids[1]).state is not DeliveryState.DELIVERED

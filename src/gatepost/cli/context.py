@@ -25,8 +25,10 @@ FINE: Final = 0
 NO: Final = 1
 WRONG: Final = 2
 
-#: Control characters, C1 included: other servers' words must not drive the operator's terminal.
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: Control characters, C1 included, and what turns or breaks lines: other servers' words must not drive
+#: the operator's terminal.
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_BREAKS: Final = re.compile(r"[\t\n]")
 
 #: Every listing has it.
 Json = Annotated[bool, usage.Option("--json", help="Print JSON instead of words.")]
@@ -57,7 +59,16 @@ def say_error(text: str) -> None:
 
 def visible(text: str) -> str:
     """Return `text` with control characters but tab and newline shown as their codes."""
-    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROLS.sub(_code, text)
+
+
+def in_one_line(text: str) -> str:
+    """Return `text` with all control characters shown as their codes: it forges no line of ours."""
+    return _BREAKS.sub(_code, visible(text))
+
+
+def _code(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
 
 
 def settings_path(ctx: usage.Context) -> Path:
@@ -151,7 +162,7 @@ def print_table(
     if not rows:
         usage.echo(empty, err=not sys.stdout.isatty())
         return
-    shown = [[visible(cell) for cell in row] for row in rows]
+    shown = [[in_one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _print_rich_table(columns, shown)
         return

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import usage
-from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
+from gatepost.cli.context import NO, Json, fail, in_one_line, print_json, run_with_store, say
 
 if TYPE_CHECKING:
     from gatepost.operate.trace import Traced
@@ -44,7 +44,7 @@ def print_traced(traced: "Traced") -> None:
     submission = traced.submission
     say(f"Message {traced.id}")
     if submission is not None:
-        say(f"  from        {submission.reverse_path or '<>'}")
+        say(in_one_line(f"  from        {submission.reverse_path or '<>'}"))
         if submission.account:
             say(f"  account     {submission.account}")
         if submission.message_id:
@@ -57,13 +57,14 @@ def print_traced(traced: "Traced") -> None:
     recipients = {d.id: d.forward_path for d in traced.deliveries}
     say("\nDeliveries")
     for delivery in traced.deliveries:
-        say(f"  {delivery.forward_path}: {standing(delivery, now)}")
+        say(in_one_line(f"  {delivery.forward_path}: {standing(delivery, now)}"))
         say(f"    {handling_words(delivery)}")
     say("\nTimeline (UTC)")
     for event in traced.events:
         recipient = recipients.get(event.delivery_id) if event.delivery_id else None
         whom = f"{recipient}: " if recipient else ""
-        say(f"  {event.at:%Y-%m-%d %H:%M:%S}  {whom}{sentence(event, now)}")
+        line = f"{event.at:%Y-%m-%d %H:%M:%S}  {whom}{sentence(event, now)}"
+        say(f"  {in_one_line(line)}")
 
 
 async def _trace(store: "Store", what: str, limit: int) -> "list[Traced]":

@@ -19,6 +19,7 @@ from gatepost.delivery.routing import Hop
 from gatepost.delivery.scheduler_parts import Parts
 from gatepost.delivery.shares import Shares
 from gatepost.delivery.site import Site
+from gatepost.delivery.unsayable import unsayable
 from gatepost.model.delivery import Leased, Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES, Lane
@@ -169,7 +170,8 @@ class Scheduler:
         if is_expired(item.leased.delivery, self._now()):
             self._settler.settle(Result(item.leased, None, attempted=False, expired=True))
             return
-        if (outcome := _SETTLED_AT_ONCE.get(type(item.hop.via))) is not None:
+        outcome = unsayable(item.leased, item.hop) or _SETTLED_AT_ONCE.get(type(item.hop.via))
+        if outcome is not None:
             self._settler.settle(Result(item.leased, outcome, attempted=False))
             return
         found = self._lookup.known(item.hop)

@@ -37,13 +37,14 @@ from gatepost.returns.outcome import (
     LOCAL_TROUBLE,
     NEEDS_UTF8,
     NO_CONNECTION,
+    came_to_nothing,
     deferred,
     refused,
     says_too_many_recipients,
 )
 from gatepost.returns.settlement import Result
 from gatepost.store.protocols import Store, StoreUnavailableError
-from gatepost.wire.smtp.client_events import Fault, FaultKind, Phase, Verdict
+from gatepost.wire.smtp.client_events import Verdict
 from gatepost.wire.smtp.extensions import NO_LIMITS, Limits
 from gatepost.wire.smtp.reply_reader import ServerReply
 
@@ -53,7 +54,6 @@ _log = logging.getLogger(__name__)
 _OUR_FAULT = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
 #: As where a session ends before its final dot: what neighbours may have taken waits for its turn.
 _IN_DOUBT = deferred(LOCAL_TROUBLE, "a neighbour may have taken it over; nothing was stored")
-_AFTER_THE_FACT = frozenset({Phase.CONTENT, Phase.FINAL_DOT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +161,26 @@ class Courier:
                 self._settle(parcel.items, refused(CONTENT_DAMAGED, content))
                 continue
             try:
-                if self._queue.site.kind is Kind.MAILDIR:
-                    await self._store_in_maildirs(parcel, content)
-                else:
-                    await self._transfer(parcel, content)
+                await self._carry(parcel, content)
             except LinkFailedError as failure:
                 await self._fail([p for p, _ in ready[position:]], failure.outcome)
                 return
             except (SourceMissingError, _RetiredError):
                 self._leave_to_another([p for p, _ in ready[position:]])
                 return
+
+    async def _carry(self, parcel: Parcel, content: Sequence[bytes]) -> None:
+        """Carry one parcel; one that makes us stumble takes no other with it."""
+        try:
+            if self._queue.site.kind is Kind.MAILDIR:
+                await self._store_in_maildirs(parcel, content)
+            else:
+                await self._transfer(parcel, content)
+        except (LinkFailedError, SourceMissingError, _RetiredError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever a stranger makes us trip over
+            _log.exception("a message to %s failed", self._queue.site.key)
+            self._put_aside([parcel])
 
     def _leave_to_another(self, parcels: list[Parcel]) -> None:
         """Give parcels to whoever serves the site from a source that may be used. An attempt that
@@ -243,7 +253,7 @@ class Courier:
             fitted.pieces,
             lambda: self._room.is_heard() and _is_ours(parcel),
         )
-        if reused and not parcel.fresh and not link.is_usable and _came_to_nothing(verdicts):
+        if reused and not parcel.fresh and not link.is_usable and came_to_nothing(verdicts):
             # The other side had hung up before it read a word: that is no failure (RFC 5321
             # §4.5.3.2.7), and the attempt has been counted.
             parcel.fresh = True
@@ -434,12 +444,3 @@ def _is_ours(parcel: Parcel) -> bool:
 def _lasts(item: Item) -> bool:
     """Tell whether a lease is ours and surely lasts."""
     return item.is_ours and asyncio.get_running_loop().time() < item.until
-
-
-def _came_to_nothing(verdicts: Sequence[Verdict]) -> bool:
-    """Tell whether a session ended before it had seen any content."""
-    return all(
-        (isinstance(v, Fault) and v.kind is FaultKind.LOST and v.phase not in _AFTER_THE_FACT)
-        or (isinstance(v, ServerReply) and v.code == 421)
-        for v in verdicts
-    )

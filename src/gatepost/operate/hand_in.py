@@ -3,6 +3,7 @@
 A message is taken for all its recipients or for none: who calls sees each refusal at once.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -39,6 +40,7 @@ from gatepost.wire.smtp.replies import Reply
 #: Refused recipients of one parcel that the journal tells.
 _MOST_TOLD: Final = 20
 _LONGEST_ADDRESS: Final = 320
+_NOT_PRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 #: An operator asks what would become of a message.
 _NO_KEY: Final = CredentialId("api")
 
@@ -165,7 +167,8 @@ def _refusals(handed: HandedIn, parcel: Parcel) -> list[Event]:
                 "status": reply.status or "",
                 "text": reply.text,
                 "client": parcel.client,
-                "address": address[:_LONGEST_ADDRESS],
+                # The journal is text for other programs, too; what was refused may hold anything.
+                "address": _NOT_PRINTABLE.sub("?", address[:_LONGEST_ADDRESS]),
             },
         )
         for address, reply in islice(found.items(), _MOST_TOLD)

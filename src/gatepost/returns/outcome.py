@@ -4,6 +4,7 @@ RFC 5321 §4.2.1: 2yz done, 4yz try again, 5yz do not. Where nobody answered the
 (RFC 3463), and always temporary: a network, a certificate or a name server can be mended.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,10 +37,12 @@ NEEDS_UTF8: Final = "5.6.7"
 UTF8_HEADER: Final = "5.6.9"
 CONTENT_DAMAGED: Final = "5.3.0"
 BAD_ADDRESS: Final = "5.1.3"
+BAD_SENDER: Final = "5.1.7"
 
 _DUPLICATE_POSSIBLE: Final = (
     "connection lost after the final dot: it may have arrived, and is sent again"
 )
+_AFTER_THE_FACT: Final = frozenset({Phase.CONTENT, Phase.FINAL_DOT})
 _SPOKEN: Final = {
     Phase.GREETING: "before the greeting",
     Phase.HELLO: "after EHLO",
@@ -175,3 +178,12 @@ def _ours(kind: OutcomeKind, status: str, text: str, to: Spoken | None) -> Outco
     to = to or Spoken()
     words = text[:_LONGEST_TEXT]
     return Outcome(kind, 0, status, words, to.host, to.address, to.tls, source=to.source)
+
+
+def came_to_nothing(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether a session ended before it had seen any content."""
+    return all(
+        (isinstance(v, Fault) and v.kind is FaultKind.LOST and v.phase not in _AFTER_THE_FACT)
+        or (isinstance(v, ServerReply) and v.code == 421)
+        for v in verdicts
+    )

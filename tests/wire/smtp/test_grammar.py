@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gatepost.wire.smtp.grammar import (
     Mailbox,
     is_domain,
+    is_path,
     is_qualified,
     literal_address,
     parse_mailbox,
@@ -44,6 +45,16 @@ PATHS = [
     ("a@[300.0.0.1]", None),
     ("a@[IPv6:zz]", None),
     ("a@[]", None),
+    ("a@[IPv6:fe80::1%eth0]", None),
+    ("a@[IPv6:fe80::1%a b]", None),
+    ("a@[IPv6:fe80::1%a>\r\nRCPT TO:<victim@x.example]", None),
+    ("a@[IPv6:fe80::1%\x1b[31m\x0b\0]", None),
+    ("a@[IPv6:fe80::1/64]", None),
+    ("a@[IPv6: ::1]", None),
+    ("a@[IPv6:::\uff11]", None),
+    ("a@[192.0.2.\u0661]", None),
+    ("a@[192.0.2.1%x]", None),
+    ("a@[IPv6:::ffff:192.0.2.1]", Mailbox("a", "[ipv6:::ffff:192.0.2.1]")),
     ("@x.example,a@b.example", None),
     ('"a"b"@c.example', None),
     ("a@" + "b" * 64 + ".example", None),
@@ -69,6 +80,58 @@ def test_path(text: str, expected: Mailbox | None) -> None:
 def test_any_text_is_a_path_or_none(text: str) -> None:
     found = parse_path(text)
     assert found is None or found.local_part
+
+
+#: What lies near a path: its parts, and what could break out of a command or a field.
+PARTS = st.sampled_from(
+    [
+        *'ab.@"<>[]:%\\ \r\n\0\x1b\u2028\xe9',
+        "IPv6:",
+        "fe80::1",
+        "127.0.0.1",
+        "example",
+        "straße.example",
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=12).map("".join))
+def test_what_is_taken_for_a_path_can_be_said(text: str) -> None:
+    """The door and the way out go by one rule: nothing is accepted that could not be sent."""
+    found = parse_path(text)
+    if found is not None:
+        assert is_path(found.text)
+        assert found.text.isprintable()
+        assert len(found.text.encode()) <= 254
+        outside = found.domain if found.local_part.startswith('"') else found.text
+        assert not set("<> ").intersection(outside)
+
+
+def test_a_domain_that_is_too_long_in_a_labels_is_none() -> None:
+    domain = ".".join(["ü" * 10] * 12)
+    assert parse_mailbox(f"{'a' * 64}@{domain}") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "postmaster", "a@b.example", '"a> b"@c.example', "ä@b.example"]
+)
+def test_paths_that_can_be_said(text: str) -> None:
+    assert is_path(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a b@c.example",
+        '"a"b> c@d.example',
+        "a@b.example\r\nRSET",
+        "a@b.example\n",
+        "a@[IPv6:::1%\0]",
+        "@r.example:a@b.example",
+    ],
+)
+def test_paths_that_cannot_be_said(text: str) -> None:
+    assert not is_path(text)
 
 
 @given(

@@ -19,6 +19,8 @@ _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 #: A-d-l ":" of a source route: accepted, and ignored (RFC 5321 §4.1.1.3, appendix C).
 _SOURCE_ROUTE: Final = re.compile(r"(?:@[A-Za-z0-9.-]+|@\[[^\]]+\])(?:,@[^,:]+)*:")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+#: IPv6Address() takes any character at all behind "%" for a scope, which no literal has (§4.1.3).
+_IPV6: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _ORDINARY: Final = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
 
 
@@ -102,6 +104,8 @@ def _parse_utf8(text: str) -> Mailbox | None:
         return None
     if not (_is_local_part(plain) and _is_domain_or_literal(labels)):
         return None
+    if len(local_part.encode()) + 1 + len(labels) > PATH - 2:  # A-labels are longer
+        return None
     return Mailbox(local_part, labels.lower())
 
 
@@ -119,6 +123,16 @@ def parse_path(text: str) -> Mailbox | None:
     return parse_mailbox(text)
 
 
+def is_path(text: str) -> bool:
+    """Tell whether an address of an envelope may stand between "<" and ">", in a command or in a field
+    of ours: "" or what `parse_path` made of what came. Whatever else was stored is neither said nor
+    written.
+    """
+    if not text or _ORDINARY.fullmatch(text):
+        return len(text) <= PATH - 2
+    return text.lower() == "postmaster" or parse_mailbox(text) is not None
+
+
 def is_domain(text: str) -> bool:
     """Tell whether `text` is a domain name in A-labels (RFC 5321 §4.1.2, underscores allowed)."""
     return len(text) <= DOMAIN and _DOMAIN.fullmatch(text) is not None
@@ -134,7 +148,7 @@ def literal_address(domain: str) -> str | None:
     inner = domain[1:-1] if domain.startswith("[") and domain.endswith("]") else ""
     try:
         if inner[:5].upper() == "IPV6:":
-            return str(IPv6Address(inner[5:]))
+            return str(IPv6Address(inner[5:])) if _IPV6.fullmatch(inner, 5) else None
         return str(IPv4Address(inner))
     except AddressValueError:
         return None

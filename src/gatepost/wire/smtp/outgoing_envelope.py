@@ -2,14 +2,8 @@
 
 from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase
 from gatepost.wire.smtp.extensions import Offers
+from gatepost.wire.smtp.grammar import is_path
 from gatepost.wire.smtp.notification import RecipientWishes, spell_notify
-
-
-def is_fit(path: str) -> bool:
-    """Tell whether a path can neither end its command nor its angle brackets."""
-    if not path.isprintable():
-        return False
-    return path.startswith('"') or not set("<> ").intersection(path)
 
 
 def commands(envelope: Envelope, offers: Offers, *, rehearsing: bool) -> list[tuple[Phase, bytes]]:
@@ -21,7 +15,7 @@ def commands(envelope: Envelope, offers: Offers, *, rehearsing: bool) -> list[tu
 
     """
     paths = (envelope.reverse_path, *envelope.forward_paths)
-    if not all(map(is_fit, paths)) or not (envelope.utf8 or is_ascii(envelope)):
+    if not all(map(is_path, paths)) or not (envelope.utf8 or is_ascii(envelope)):
         msg = "a path is not fit for a command"
         raise ValueError(msg)
     flight = [(Phase.MAIL, mail_command(envelope, offers))]
