@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -145,6 +147,30 @@ async def test_a_torn_line_is_cut_before_more_is_written(tmp_path: Path, journal
     file.write_bytes(b'{"position":1}\n{"posit')
     await catch_up(as_store(outbox(1)), journal, lambda: NOW)
     assert [line["position"] for line in lines(tmp_path / "journal")] == [1, 1]
+
+
+async def test_half_a_line_never_stands_before_others(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = outbox(3)
+    await catch_up(as_store(made), journal, lambda: NOW)
+    made.add_events([Event(EventKind.DELIVERED, NOW, facts={"n": n}) for n in range(3, 6)])
+    write = os.write
+
+    def half(file: int, octets: bytes) -> int:
+        monkeypatch.setattr(os, "write", no_room)  # the rest finds the disk full
+        return write(file, bytes(octets[: len(octets) // 2]))
+
+    def no_room(file: int, octets: bytes) -> int:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(os, "write", half)
+    with pytest.raises(OSError, match="no room"):
+        await catch_up(as_store(made), journal, lambda: NOW)
+    monkeypatch.setattr(os, "write", write)
+    assert [line["facts"]["n"] for line in lines(tmp_path / "journal")] == [0, 1, 2]
+    await catch_up(as_store(made), journal, lambda: NOW)
+    assert [line["facts"]["n"] for line in lines(tmp_path / "journal")] == [0, 1, 2, 3, 4, 5]
 
 
 async def test_old_files_go_when_a_day_begins(tmp_path: Path, journal: Journal) -> None:

@@ -6,6 +6,7 @@ Lines are on the disk before the position is: a crash repeats lines, and loses n
 """
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import logging
@@ -106,13 +107,18 @@ async def run_journal(
     `interval` seconds when that one is gone.
     """
     journal = Journal(directory, retention)
+    waits = False
     try:
         while True:
             try:
                 if await asyncio.to_thread(journal.lock):
-                    await catch_up(store, journal, now)
+                    written = await catch_up(store, journal, now)
+                    if waits and written:
+                        _log.info("the journal is written again")
+                        waits = False
             except (OSError, StoreUnavailableError) as error:
                 _log.warning("the journal waits: %s", error)
+                waits = True
             except Exception:  # noqa: BLE001 - the top of a task: mail does not wait for it
                 _log.exception("the journal waits: a fault of ours")
                 await asyncio.sleep(_FAULT_PAUSE)
@@ -178,25 +184,37 @@ class Journal:
     def append(self, events: Sequence[StoredEvent], day: date) -> None:
         """Add lines to the day's file; they are on the disk on return. Raises OSError."""
         file = self._of(day)
+        end = os.fstat(file).st_size
         rest = memoryview(journal_lines(events))
-        while rest:
-            rest = rest[os.write(file, rest) :]
-        os.fdatasync(file)
+        try:
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            os.fdatasync(file)
+        except OSError:
+            # They come again: half a line must not stand before them. Where it cannot be taken away now,
+            # it is when the file is opened anew.
+            with contextlib.suppress(OSError):
+                os.ftruncate(file, end)
+            self._close_file()
+            raise
 
     def close(self) -> None:
         """Let go of file and lock."""
-        for opened in (self._file, self._lock):
-            if opened is not None:
-                os.close(opened)
-        self._file = self._lock = self._day = None
+        self._close_file()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _close_file(self) -> None:
+        file, self._file, self._day = self._file, None, None
+        if file is not None:
+            os.close(file)
 
     def _of(self, day: date) -> int:
         path = self._directory / f"{day.isoformat()}.jsonl"
         if self._file is not None and self._day == day and _is_at(self._file, path):
             return self._file
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._close_file()
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)
         self._day = day

@@ -1,0 +1,160 @@
+"""Disks that are full or read-only elsewhere than under the store: maildirs, the journal, certificates."""
+
+import errno
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Disk, Scene, World
+from tests.node.talk import Talk, anyone
+from tests.support.node import wait_until
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
+
+MakeDisk = Callable[..., Disk]
+
+LOCAL = """
+[[local_domains]]
+name = "local.test"
+mailboxes = ["alice", "bob"]
+deliver_to = "maildir:mail"
+
+[retry]
+first = "200 ms"
+longest = "1 s"
+"""
+BIG = b"0123456789abcdef" * 4 + b"\r\n"
+
+
+def begin(scene: Scene) -> Path:
+    """A node that delivers into maildirs; where they lie."""
+    scene.node.settings = LOCAL
+    scene.node.set_up()
+    scene.node.start()
+    return scene.node.data_dir / "mail"
+
+
+def hand_in(scene: Scene, name: str, octets: int = 200_000) -> None:
+    with Talk(scene.node.ports.mx) as talk:
+        talk.hello()
+        talk.envelope("s@else.test", f"{name}@local.test")
+        body = BIG * (octets // len(BIG))
+        assert talk.message(b"Subject: x\r\n\r\n" + body).startswith("250")
+
+
+def files(maildir: Path, part: str) -> list[Path]:
+    return sorted((maildir / part).iterdir()) if (maildir / part).is_dir() else []
+
+
+def trouble(scene: Scene) -> list[str]:
+    return [row["reason"] for row in scene.node.json("queue", "list")]
+
+
+def journal(directory: Path) -> list[dict[str, object]]:
+    """Return its events; a line that has no end yet is none."""
+    found = sorted(directory.glob("*.jsonl"))
+    octets = [file.read_bytes().rpartition(b"\n")[0] for file in found]
+    return [json.loads(line) for each in octets for line in each.splitlines()]
+
+
+@pytest.mark.parametrize("how", ["full", "no names", "read-only"])
+def test_a_maildir_that_takes_nothing(scene: Scene, make_disk: MakeDisk, how: str) -> None:
+    disk = make_disk(scene.node.data_dir / "mail", size="4m", inodes=60)
+    place = begin(scene)
+    hand_in(scene, "alice")
+    wait_until(lambda: len(files(place / "alice", "new")) == 1, "the first message")
+    (first,) = files(place / "alice", "new")
+    if how == "full":
+        disk.fill(leave=100_000)  # the beginning of a message has room
+    elif how == "no names":
+        disk.use_up_names()
+    else:
+        disk.remount("ro")
+    hand_in(scene, "alice")
+    hand_in(scene, "bob")  # whose maildir is not there yet
+    tried = {"full": "no space left", "no names": "no space left", "read-only": "read-only"}[how]
+    wait_until(lambda: sum(tried in words for words in trouble(scene)) == 2, "both are told of")
+    # Mail for others goes on meanwhile, and nothing half-written is seen by readers.
+    assert files(place / "alice", "new") == [first]
+    assert files(place / "bob", "new") == []
+    if how == "full":
+        disk.relieve()
+    elif how == "no names":
+        disk.free_names()
+    else:
+        disk.remount("rw")
+    wait_until(lambda: len(files(place / "alice", "new")) == 2, "the second message")
+    wait_until(lambda: len(files(place / "bob", "new")) == 1, "bob's message")
+    wait_until(scene.is_up_to_date, "an empty queue")
+    sizes = {file.stat().st_size for file in files(place / "alice", "new")}
+    assert min(sizes) > 190_000, "whole messages"
+    for mailbox in ("alice", "bob"):
+        assert files(place / mailbox, "tmp") == []
+    assert scene.node.json("queue", "verify") == []
+
+
+@pytest.mark.parametrize("error", [0, errno.EROFS, errno.EIO], ids=["full", "EROFS", "EIO"])
+def test_a_journal_that_cannot_be_written(
+    scene: Scene, world: World, make_disk: MakeDisk, error: int
+) -> None:
+    directory = scene.node.data_dir / "journal"
+    disk = make_disk(directory, size="1m")
+    scene.node.surroundings["WORLD_BELOW"] = str(directory)
+    scene.node.set_up()
+    scene.node.start()
+    talk = scene.session()
+    assert scene.send(talk).startswith("250")
+    scene.wait_until_arrived()
+    wait_until(lambda: len(journal(directory)) >= 3, "a journal")
+    if error:
+        world.break_disk(error)
+    else:
+        disk.fill(leave=0)
+    for _ in range(20):
+        assert scene.send(talk).startswith("250")
+    scene.wait_until_arrived()
+    scene.wait_for_words("the journal waits")
+    wait_until(scene.is_up_to_date, "an empty queue")
+    if error:
+        world.break_disk(0)
+    else:
+        disk.relieve()
+
+    def delivered() -> int:
+        return sum(event["kind"] == "delivery.delivered" for event in journal(directory))
+
+    wait_until(lambda: delivered() >= len(scene.promised), "every event in the journal")
+    # At least once, in order: a batch that failed half-way may come again, and no line is torn.
+    positions = list(dict.fromkeys(event["position"] for event in journal(directory)))
+    assert positions == sorted(positions)
+    scene.wait_for_words("the journal is written again")
+
+
+def test_certificates_that_cannot_be_read_for_a_while(scene: Scene, make_disk: MakeDisk) -> None:
+    """A disk for them that is away and comes back: the former ones stay, and the new ones are taken."""
+    node = scene.node
+    disk = make_disk(node.directory / "tls")
+    node.set_up()
+    for name in ("cert.pem", "key.pem"):
+        shutil.move(node.directory / name, disk.path / name)
+        (node.directory / name).symlink_to(disk.path / name)
+    node.start()
+    wait_until(lambda: "all workers serve" in node.log.read_text(), "both workers")
+    (disk.path / "key.pem").write_bytes(b"")  # as an editor leaves it on a full disk
+    scene.wait_for_words("certificate not taken over, the former one stays")
+    assert scene.send(scene.session()).startswith("250")
+    subprocess.run(["umount", "-l", disk.path], check=True, timeout=30)
+    with Talk(node.ports.submissions, tls=anyone()) as talk:
+        talk.hello()
+    subprocess.run(["mount", "-t", "tmpfs", "gatepost-test", disk.path], check=True, timeout=30)
+    node.run("init", str(disk.path / "fresh"))
+    begin = len(node.log.read_text())
+    for name in ("key.pem", "cert.pem"):
+        (disk.path / "fresh" / name).rename(disk.path / name)
+    wait_until(lambda: "certificates reloaded" in node.log.read_text()[begin:], "new certificates")
+    assert scene.send(scene.session()).startswith("250")
+    scene.wait_until_arrived()
