@@ -186,7 +186,7 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
         settlements = list(settlements)
         self.calls.append(("settle", len(settlements)))
         for s in settlements:
-            if not self._holds(s.held):
+            if not self._holds(s.held) and not self._was_delivered(s):
                 continue
             ours.add(s.held.id)
             row = self.delivery_rows[s.held.id]
@@ -246,6 +246,12 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
     def _holds(self, held: Held) -> bool:
         row = self.delivery_rows[held.id]
         return row.state is DeliveryState.LEASED and self.leases[held.id][0] == held.fence
+
+    def _was_delivered(self, settlement: Settlement) -> bool:
+        held = settlement.held
+        waits = not self.delivery_rows[held.id].state.is_final
+        unchanged = self.leases[held.id][0] == held.fence
+        return settlement.state is DeliveryState.DELIVERED and waits and unchanged
 
     def _change(self, identifier: DeliveryId, state: DeliveryState, **more: Any) -> None:
         row = self.delivery_rows[identifier]

@@ -76,6 +76,9 @@ class Sink:
         #: Replies are held while this is not set.
         self.go = asyncio.Event()
         self.go.set()
+        #: As `go`, but only of what is said to a final dot.
+        self.go_at_dot = asyncio.Event()
+        self.go_at_dot.set()
         self.open_sessions = 0
         self.most_sessions = 0
         self.messages: list[Message] = []
@@ -291,6 +294,7 @@ class _Session:
                 Message(reverse_path, taken, content, self.number, mail, self.tls, self.user)
             )
         await self.sink._note()
+        await self.sink.go_at_dot.wait()
         for reply in replies:
             if not await self.tell(reply):
                 return False

@@ -4,8 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from gatepost.model.delivery import DeliveryState
+from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId, WorkerId
+from gatepost.net.clock import now
 from gatepost.store.protocols import QueueFilter, Settlement
 from gatepost.store.sqlite import open_sqlite
 from tests.delivery.rig import CONTENT, Rig
@@ -44,4 +48,32 @@ async def test_deliveries_over_sqlite(tmp_path: Path) -> None:
         }
         assert {m.content for m in sink.messages} == {CONTENT}
         assert sorted(r.delivery.attempts for r in rows) == [1, 1, 2]
+    await store.close()
+
+
+@pytest.mark.parametrize("to", [DeliveryState.HELD, DeliveryState.CANCELLED])
+async def test_what_a_next_hop_took_while_it_was_held_or_cancelled_goes_once(
+    tmp_path: Path, to: DeliveryState
+) -> None:
+    store = await open_sqlite(tmp_path, WorkerId("node/boot/0"))
+    async with Sink() as sink, Rig(sink.port, store=store) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        sink.go_at_dot.clear()
+        (one,) = await rig.submit("b@y.example")
+        await sink.until_messages(1)
+        live = (DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD)
+        changed = await store.write(lambda t: t.change_queue([one], live, to, now()))
+        assert changed == [one]
+        sink.go_at_dot.set()
+        states: set[DeliveryState] = set()
+        async with asyncio.timeout(30):
+            while states != {DeliveryState.DELIVERED}:
+                await asyncio.sleep(0.02)
+                rows = await store.read(lambda s: s.deliveries(QueueFilter(id=one), limit=2))
+                states = {row.delivery.state for row in rows}
+        due = (DeliveryState.DUE, now())
+        assert await store.write(lambda t: t.change_queue([one], live, *due)) == []
+        events = await store.read(lambda s: s.events())
+        assert [e.event.kind for e in events].count(EventKind.DELIVERED) == 1
+        assert len(sink.messages) == 1
     await store.close()

@@ -364,7 +364,8 @@ async def test_hold_release_and_what_a_worker_held_is_lost(store):
     _, (way,), (leased,) = await put(store, lease=lease())
     hold = ("change_queue", [way.id], _WAITING, DeliveryState.HELD, NOON)
     assert await do(store, *hold) == [way.id]
-    assert await do(store, "settle", [settled(leased)]) == set()
+    later = settled(leased, DeliveryState.DUE, LATER, next_attempt_at=NOON)
+    assert await do(store, "settle", [later]) == set()
     assert await take(store, at=NOON + 9 * MINUTE) == []
     assert await do(store, *hold) == []
     release = ("change_queue", [way.id], [DeliveryState.HELD], DeliveryState.DUE, NOON)

@@ -401,7 +401,7 @@ class Courier:
     def _settle(self, items: Sequence[Item], outcome: Outcome) -> None:
         for item in items:
             self._ended.add(item.id)
-            if item.is_ours:
+            if item.is_ours or outcome.kind is OutcomeKind.DELIVERED:
                 self._room.settle(Result(item.leased, outcome))
             else:
                 self._room.release((item,), "")

@@ -74,8 +74,9 @@ _HELD: Final = (
     "(SELECT value ->> 0 AS id, CAST(value ->> 1 AS integer) AS fence FROM json_each(?)) AS j"
 )
 _IS_HELD: Final = "delivery.id = j.id AND delivery.state = 1 AND delivery.leases = j.fence"
-_STILL_HELD: Final = (
-    f"SELECT delivery.id, delivery.submission_id FROM delivery JOIN {_HELD} ON {_IS_HELD}"  # noqa: S608
+_LAST_HANDED: Final = (
+    f"SELECT delivery.id, delivery.submission_id, delivery.state FROM delivery JOIN {_HELD}"  # noqa: S608
+    " ON delivery.id = j.id AND delivery.leases = j.fence"
     " ORDER BY delivery.id FOR UPDATE OF delivery"
 )
 _BEGIN: Final = (
@@ -284,11 +285,9 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         self.told |= freed > 0
         return freed
 
-    def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
+    def _last_handed(self, held: Iterable[Held]) -> list[Row]:
         wanted = _held_json(held)
-        if wanted == "[]":
-            return {}
-        return {row[0]: row[1] for row in self._rows(_STILL_HELD, (wanted,))}
+        return [] if wanted == "[]" else list(self._rows(_LAST_HANDED, (wanted,)))
 
     # -- what is read to be changed
     def _lock(self, subject: str) -> None:

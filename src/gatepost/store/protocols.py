@@ -326,7 +326,9 @@ class Transaction(
 
     def settle(self, settlements: Iterable[Settlement]) -> set[DeliveryId]:
         """Write outcomes with their events; return those whose lease was still ours. A lost
-        lease changes nothing and writes no event."""
+        lease changes nothing and writes no event; but what was delivered is so while nobody has
+        leased it since (held meanwhile, or free again), and is told of what was cancelled.
+        """
         ...
 
     def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
@@ -343,8 +345,9 @@ class Transaction(
     ) -> list[DeliveryId]:
         """Hold (DUE, LEASED -> HELD), release or retry (HELD, DUE -> DUE now), or cancel
         (not final -> CANCELLED) those deliveries that are in one of `states` still; return which
-        they were, in order. A leased one that is changed loses its fence: the worker's settle will
-        change nothing. What was never tried and waits for its time waits on when it was held; else
+        they were, in order. A leased one that is changed loses its lease: the worker's settle will
+        change nothing, but for what was delivered. What was held past its time for trying has what
+        it had left when it was due, an hour at least. What was never tried and waits for its time waits on when it was held; else
         it is due now, and is tried as long as it would have been. It costs a few statements,
         whatever the number of ids."""
         ...

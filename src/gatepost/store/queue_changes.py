@@ -17,6 +17,7 @@ from gatepost.store.queries import Queries
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.rows import (
     DUE,
+    LEASED,
     NOTICE_NUMBERS,
     NUMBERS,
     Row,
@@ -47,10 +48,19 @@ _HOLD: Final = (
 #: held; else it is due now, and has its whole time for trying.
 _WAITS: Final = "attempts = 0 AND next_attempt_at > ?1"
 _AT: Final = f"CASE WHEN state = 2 AND {_WAITS} THEN next_attempt_at ELSE ?1 END"
+#: What was held is tried for as long as it would have been from then on; an hour at least.
+_LEAST: Final = 3_600_000_000
 _RELEASE: Final = (
-    f"UPDATE delivery SET state = 0, ready_at = {_AT}, worker = NULL, reason = '', expires_at ="  # noqa: S608
-    f" CASE WHEN {_WAITS} THEN expires_at - next_attempt_at + {_AT} ELSE expires_at END,"
+    f"UPDATE delivery SET state = 0, ready_at = {_AT}, worker = NULL, reason = '', expires_at = CASE"  # noqa: S608
+    f" WHEN {_WAITS} THEN expires_at - next_attempt_at + {_AT}"
+    " WHEN state <> 2 OR next_attempt_at > ?1 THEN expires_at"
+    f" WHEN expires_at - next_attempt_at < {_LEAST} THEN ?1 + {_LEAST}"
+    " ELSE expires_at - next_attempt_at + ?1 END,"
     f" next_attempt_at = {_AT} WHERE id IN (SELECT value FROM json_each(?2))"
+)
+#: Cancelled while it was under way: what the next hop took is told all the same.
+_DELIVERED_ALL_THE_SAME: Final = (
+    "UPDATE {} SET state = 3, outcome = ?, reason = ? WHERE id = ? AND state = 7 AND leases = ?"
 )
 
 
@@ -65,9 +75,15 @@ class QueueChanges(Queries, TableChanges):
     #: How a question keeps others from its rows until the commit, where they could come.
     for_update: ClassVar[str] = ""
 
+    def _last_handed(self, held: Iterable[Held]) -> list[Row]:
+        """Return what nobody was handed since: id, submission, state; they stay so until the commit."""
+        raise NotImplementedError
+
     def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
         """Return which leases stand, each with its submission; they stay so until the commit."""
-        raise NotImplementedError
+        return {
+            of: submission for of, submission, state in self._last_handed(held) if state == LEASED
+        }
 
     def _is_known(self, submission_id: SubmissionId) -> bool:
         raise NotImplementedError
@@ -107,10 +123,26 @@ class QueueChanges(Queries, TableChanges):
     def settle(self, settlements: Iterable[Settlement]) -> set[DeliveryId]:
         """Write outcomes with their events."""
         by_id = {settlement.held.id: settlement for settlement in settlements}
-        held = self._still_held(settlement.held for settlement in by_id.values())
-        for delivery_id, submission_id in held.items():
-            self._settle_one(by_id[delivery_id], submission_id)
-        return set(held)
+        ours = set()
+        for delivery_id, submission_id, state in self._last_handed(s.held for s in by_id.values()):
+            settlement = by_id[delivery_id]
+            # What was delivered is so, whatever was decided meanwhile: no second copy goes out.
+            if state == LEASED or settlement.state is DeliveryState.DELIVERED:
+                ours.add(delivery_id)
+                self._settle_one(settlement, submission_id)
+        for delivery_id, settlement in by_id.items():
+            if delivery_id not in ours and settlement.state is DeliveryState.DELIVERED:
+                self._tell_of_cancelled(settlement)
+        return ours
+
+    def _tell_of_cancelled(self, settlement: Settlement) -> None:
+        held, reason = settlement.held, settlement.reason
+        row = (outcome_json(settlement.outcome), reason, held.id, held.fence)
+        if any(
+            self._change(_DELIVERED_ALL_THE_SAME.format(day), row)
+            for day in self.days("delivery")[:-3:-1]  # today's, or yesterday's
+        ):
+            self._pending.add_events(settlement.events)
 
     def _settle_one(self, settlement: Settlement, submission_id: SubmissionId) -> None:
         pending, delivery_id = self._pending, settlement.held.id

@@ -61,12 +61,12 @@ _LEASE: Final = (
     " WHERE id IN (SELECT value FROM json_each(?))"
 )
 #: One row for any number of ids: a list of (id, submission id) in JSON.
-_STILL_HELD: Final = (
-    "SELECT json_group_array(json_array(d.id, d.submission_id)) FROM json_each(?) AS j"
-    " CROSS JOIN delivery AS d ON d.id = j.key WHERE d.state = 1 AND d.leases = j.value"
+_LAST_HANDED: Final = (
+    "SELECT json_group_array(json_array(d.id, d.submission_id, d.state)) FROM json_each(?) AS j"
+    " CROSS JOIN delivery AS d ON d.id = j.key WHERE d.leases = j.value"
 )
-_STILL_HELD_ONE: Final = (
-    "SELECT submission_id FROM delivery WHERE id = ? AND state = 1 AND leases = ?"
+_LAST_HANDED_ONE: Final = (
+    "SELECT id, submission_id, state FROM delivery WHERE id = ? AND leases = ?"
 )
 _BEGIN_ONE: Final = (
     "UPDATE delivery SET attempts = attempts + 1 WHERE id = ? AND state = 1 AND leases = ?"
@@ -211,18 +211,17 @@ class SqliteTransaction(SqliteReading, QueueChanges):
         """Take back attempts that were not made."""
         self._change_all(_WITHDRAW, self._still_held(held))
 
-    def _still_held(self, held: Iterable[Held]) -> dict[DeliveryId, SubmissionId]:
+    def _last_handed(self, held: Iterable[Held]) -> list[Row]:
         wanted = {one.id: one.fence for one in held}
         if not wanted:
-            return {}
+            return []
         if not self._pending.touched.isdisjoint(wanted):
             self._pending.flush()
         if len(wanted) == 1:
-            ((name, fence),) = wanted.items()
-            found = next(self._connection.execute(_STILL_HELD_ONE, (name, fence)), None)
-            return {} if found is None else {name: found[0]}
-        row = next(self._connection.execute(_STILL_HELD, (as_json(wanted),)))
-        return dict(json.loads(row[0]))
+            return list(self._connection.execute(_LAST_HANDED_ONE, next(iter(wanted.items()))))
+        row = next(self._connection.execute(_LAST_HANDED, (as_json(wanted),)))
+        found: list[Row] = json.loads(row[0])
+        return found
 
     def _change_all(self, sql: str, ids: Iterable[DeliveryId], *first: int) -> None:
         wanted = list(ids)
