@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.net.counters import Counters, Metric
+from gatepost.net.counters import MOST_SOURCES, Counters, Metric
 
 
 def test_a_connection_is_counted_in_and_out():
@@ -89,6 +89,21 @@ def test_metrics_are_summed_over_workers():
         table.worker(index).add(Metric.DELIVERED, index)
     assert table.total(Metric.DELIVERED) == 3
     assert table.worker(2).value(Metric.DELIVERED) == 2
+
+
+def test_source_addresses_have_places_of_their_own():
+    table = Counters.create(2)
+    for index in range(2):
+        for place in (0, MOST_SOURCES - 1):
+            table.worker(index).add_of_source(place, Metric.DELIVERED)
+        table.worker(index).add_of_source(0, Metric.REFUSED)
+    assert [table.of_source(p, Metric.DELIVERED) for p in (0, 1, MOST_SOURCES - 1)] == [2, 0, 2]
+    assert table.of_source(0, Metric.REFUSED) == 2
+    assert table.of_source(0, Metric.DEFERRED) == 0
+    assert set(table.snapshot().values()) == {0}
+    for place, metric in ((MOST_SOURCES, Metric.DELIVERED), (0, Metric.ACCEPTED)):
+        with pytest.raises(ValueError, match="is not counted"):
+            table.worker(0).add_of_source(place, metric)
 
 
 def test_a_node_has_a_worker():

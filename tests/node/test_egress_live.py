@@ -5,9 +5,10 @@ import smtplib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from tests.sink import HANG, Sink
-from tests.support.node import HOST, Node, wait_until
+from tests.support.node import HOST, Node, free_ports, wait_until
 from tests.support.postgresql import database_of
 from tests.support.two_nodes import two_nodes
 
@@ -72,7 +73,9 @@ def state(node: Node, address: str) -> str:
 
 async def test_pause_resume_and_an_address_that_is_missing(tmp_path: Path) -> None:
     async with Sink() as sink:
-        node = Node(tmp_path, FIRST + MISSING + route(sink), workers=2)
+        (http,) = free_ports(1)
+        watched = f'[http]\naddress = "{HOST}:{http}"\n'
+        node = Node(tmp_path, watched + FIRST + MISSING + route(sink), workers=2)
         await off(node.set_up)
         try:
             await off(node.start)
@@ -95,9 +98,21 @@ async def test_pause_resume_and_an_address_that_is_missing(tmp_path: Path) -> No
             assert await off(state, node, "192.0.2.77") == "absent"
             log = node.log.read_text()
             assert log.count("192.0.2.77 is not an address of this machine") == 2, "once a program"
+            metrics = await off(_metrics, http)
+            wanted = 'gatepost_source_attempts_total{source="127.0.0.21",outcome="delivered"} '
+            assert sum(int(m.removeprefix(wanted)) for m in metrics if m.startswith(wanted)) >= 1
+            assert 'gatepost_source_usable{source="127.0.0.21"} 1' in metrics
+            assert 'gatepost_source_usable{source="192.0.2.77"} 0' in metrics
+            delivered = "gatepost_deliveries_delivered_total "
+            assert any(m.startswith(delivered) and not m.endswith(" 0") for m in metrics)
             assert [len(m.forward_paths) for m in sink.messages] == [1] * len(sink.messages)
         finally:
             await off(node.stop)
+
+
+def _metrics(port: int) -> list[str]:
+    with urlopen(f"http://{HOST}:{port}/metrics", timeout=60) as answer:
+        return answer.read().decode().splitlines()
 
 
 def _waits_for_gone(node: Node) -> bool:

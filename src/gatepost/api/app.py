@@ -16,10 +16,11 @@ from gatepost.operate.hand_in import Intake
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the routes need."""
+    """What the routes need. `sources` are the source addresses, by their places in `counters`."""
 
     intake: Intake
     counters: Counters
+    sources: tuple[str, ...] = ()
 
 
 def build_routes() -> FastAPI:

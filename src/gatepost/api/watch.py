@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from gatepost.model.delivery import DeliveryState
 from gatepost.net.counters import Metric
+from gatepost.operate.egress import unusable_addresses
 from gatepost.store.protocols import StoreUnavailableError
 
 router: Final = APIRouter(tags=["watch"])
@@ -51,8 +52,29 @@ async def metrics(request: Request) -> PlainTextResponse:
         for state, count in depth.items()
         if isinstance(state, DeliveryState)
     ]
+    if api.sources:
+        unusable = await api.intake.store.read(unusable_addresses)
+        lines += _of_sources(api, unusable)
     body = "\n".join(lines) + "\n"
     return PlainTextResponse(body, media_type="text/plain; version=0.0.4")
+
+
+def _of_sources(api: Any, unusable: frozenset[str]) -> list[str]:  # noqa: ANN401
+    name = "gatepost_source_attempts_total"
+    lines = _metric(name, "Attempts by source address and what they came to.", "counter")
+    for place, address in enumerate(api.sources):
+        for metric in Metric:
+            if metric.is_of_sources:
+                count = api.counters.of_source(place, metric)
+                lines.append(
+                    f'{name}{{source="{address}",outcome="{metric.name.lower()}"}} {count}'
+                )
+    name = "gatepost_source_usable"
+    words = "Whether anything leaves from a source address: 0 while it is paused or missing."
+    lines += _metric(name, words, "gauge")
+    return lines + [
+        f'{name}{{source="{address}"}} {int(address not in unusable)}' for address in api.sources
+    ]
 
 
 def _metric(name: str, words: str, kind: str) -> list[str]:

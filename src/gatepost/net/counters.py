@@ -23,6 +23,10 @@ _CELL: Final = 4  # octets
 _SKETCH: Final = 2 * _BUCKETS * _CELL
 _HEAD: Final = 4096  # one page of 64-bit numbers
 _REGION: Final = _HEAD + _SKETCH
+#: In the head: the metrics, then, from the 64th number on, four for each source address.
+_SOURCES_AT: Final = 64
+_OF_ONE: Final = 4
+MOST_SOURCES: Final = (_HEAD // 8 - _SOURCES_AT) // _OF_ONE
 
 
 class Metric(IntEnum):
@@ -34,6 +38,11 @@ class Metric(IntEnum):
     DELIVERED = 3
     DEFERRED = 4
     REFUSED = 5
+
+    @property
+    def is_of_sources(self) -> bool:
+        """Whether it is counted by source address, too."""
+        return self >= Metric.DELIVERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,11 @@ class Counters:
         """Return all metrics, each summed over the workers."""
         return {metric: self.total(metric) for metric in Metric}
 
+    def of_source(self, place: int, metric: Metric) -> int:
+        """Return a metric's sum for one source address, by its place."""
+        at = _place_of(place, metric)
+        return sum(head[at] for head in self._heads)
+
     def connections_from(self, address: str) -> int:
         """Return how many connections are open from an address (IPv6: from its /64)."""
         return self.count_in(self.buckets(address))
@@ -135,9 +149,20 @@ class WorkerCounters:
         """Raise a metric."""
         self._head[metric] += count
 
+    def add_of_source(self, place: int, metric: Metric) -> None:
+        """Raise a metric of one source address, by its place."""
+        self._head[_place_of(place, metric)] += 1
+
     def value(self, metric: Metric) -> int:
         """Return this worker's own part of a metric."""
         return self._head[metric]
+
+
+def _place_of(place: int, metric: Metric) -> int:
+    if not 0 <= place < MOST_SOURCES or not metric.is_of_sources:
+        msg = f"{metric.name} of source {place} is not counted"
+        raise ValueError(msg)
+    return _SOURCES_AT + place * _OF_ONE + metric - Metric.DELIVERED
 
 
 def _network(address: str) -> bytes:

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gatepost.api.app import Api, build_app
 from gatepost.delivery.routing import build_routing
+from gatepost.egress.sources import LOOK_EVERY, Sources
 from gatepost.events.record import Recorder
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import HttpSettings, Settings
@@ -32,6 +33,7 @@ from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
 from gatepost.node.http_crowd import Crowd
 from gatepost.node.intake import build_intake
+from gatepost.node.outcomes import source_addresses
 from gatepost.node.sockets import HTTP_BACKLOG, HTTP_FAREWELL
 from gatepost.operate.hand_in import Intake
 from gatepost.store.opening import open_store
@@ -79,7 +81,10 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
     store = await open_store(settings, place.name, clock=now)
     try:
         said = announcement(settings, place.node, place.name)
-        heartbeat = Heartbeat(store, said, shared=is_shared(settings))
+        # It calls nobody, but who hears nothing of addresses takes it that the system chooses.
+        sources = Sources([each.source for each in settings.egress], store)
+        await sources.look()
+        heartbeat = Heartbeat(store, said, shared=is_shared(settings), sources=sources.announced)
         await heartbeat.beat()
         disk = _Disk()
         recorder = Recorder(store)
@@ -89,7 +94,8 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
         )
         await intake.signer.refresh()
         await intake.suppressed.refresh()
-        api = Api(intake=intake, counters=place.counters)
+        counted = source_addresses(settings)
+        api = Api(intake=intake, counters=place.counters, sources=counted)
         server = _Server(build_app(api), settings.http or HttpSettings(), place)
         async with asyncio.TaskGroup() as group:
             background = [
@@ -102,6 +108,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
                     intake.histories.run(),
                     _every(_LOOK, lambda: _look(intake)),
                     _every(_MEASURE, lambda: disk.measure(store)),
+                    _every(LOOK_EVERY, sources.look),
                     _until_gone(place.pipe, stop),
                 )
             ]

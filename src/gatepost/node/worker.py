@@ -31,6 +31,7 @@ from gatepost.node.child import SERVES
 from gatepost.node.clock_watch import ClockWatch
 from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
+from gatepost.node.outcomes import OutcomeCount, source_addresses
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
 from gatepost.operate.domain_looks import Watch
 from gatepost.reception.listener import Listener
@@ -127,6 +128,8 @@ class Worker:
             stopping=self._stop.is_set,
             capacity=lambda: self._capacity,
         )
+        count = OutcomeCount(place.counters, source_addresses(self._settings))
+        parts.settler.listen(count.heard)
         # Nothing goes unsigned, and no client is a stranger, because it came early.
         await parts.signer.refresh()
         await self._trust_clients(parts)

@@ -101,6 +101,14 @@ def rows(reading: Reading, ours: Named) -> list[EgressRow]:
     return [_with_twins(row, twins) for row in sorted(found.values(), key=_order)]
 
 
+def unusable_addresses(reading: Reading) -> frozenset[str]:
+    """Return the addresses from which nothing leaves: paused, or at no node that should have them."""
+    announced = [e for one in heard(reading.presences(), reading.time()) for e in one.sources]
+    there = {a for each in announced for a in each.source.addresses if a not in each.absent}
+    absent = {a for each in announced for a in each.absent} - there
+    return frozenset(absent | {pause.address for pause in reading.pauses()})
+
+
 def twins_of(alive: Iterable[Presence]) -> dict[str, tuple[str, ...]]:
     """Return addresses that the machines of several nodes have, each with the nodes' names."""
     nodes: dict[str, set[tuple[str, str]]] = {}
