@@ -5,6 +5,7 @@ RFC 6152 §3 (8BITMIME), RFC 3030 §3 (BINARYMIME), RFC 6531 §3.2 (SMTPUTF8).
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,9 @@ SignAgain = Callable[[Submission, bytes], Awaitable[bytes]]
 
 #: Octets above which reading and writing content anew would hold up others: it goes to a thread.
 _LARGE: Final = 256 * 1024
+#: One thread for all of it: what takes several times its size in memory comes one after another, and
+#: keeps no thread from others. (It starts with the first that needs it, after the fork.)
+_ALONE: Final = ThreadPoolExecutor(1, "reencode")
 #: What a maildir takes: lines, of any octets.
 OF_MAILDIR: Final = Offers(eight_bit=True, utf8=True)
 
@@ -58,11 +62,11 @@ async def fit(
         size = sum(map(len, pieces)) if submission.binary else submission.size
         return Fitted(pieces, size, submission.eight_bit, submission.binary, submission.utf8)
     capacity = Capacity.EIGHT_BIT if offers.eight_bit else Capacity.SEVEN_BIT
-    content = b"".join(pieces)
-    if len(content) <= _LARGE:
-        made = _changed(content, submission, capacity, in_ascii=utf8)
+    if sum(map(len, pieces)) <= _LARGE:
+        made = _changed(pieces, submission, capacity, utf8)
     else:
-        made = await asyncio.to_thread(_changed, content, submission, capacity, in_ascii=utf8)
+        loop = asyncio.get_running_loop()
+        made = await loop.run_in_executor(_ALONE, _changed, pieces, submission, capacity, utf8)
     if isinstance(made, Unconvertible):
         return Unfit(
             UTF8_HEADER if made.in_header else NEEDS_EIGHT_BIT,
@@ -79,8 +83,9 @@ async def fit(
 
 
 def _changed(
-    content: bytes, submission: Submission, capacity: Capacity, *, in_ascii: bool
+    pieces: Sequence[bytes], submission: Submission, capacity: Capacity, in_ascii: bool
 ) -> bytes | Unconvertible:
+    content = b"".join(pieces)
     if submission.origin is not Origin.MX:
         content = _unsigned(content)
     if in_ascii:

@@ -18,8 +18,7 @@ from gatepost.model.route import (
 from gatepost.net.clock import now
 from gatepost.operate.hand_in import Envelope, Intake, Parcel, arrival_of, judge_envelope
 from gatepost.operate.limits import Limited, limited, limited_json
-from gatepost.reception.accept import Accepted, ready_to_keep
-from gatepost.reception.accept import judge as judge_content
+from gatepost.reception.accept import Accepted, judge_beside, ready_to_keep
 from gatepost.wire.message.header import HeaderFault, scan, spell
 from gatepost.wire.message.line_ends import with_clean_line_ends
 from gatepost.wire.smtp import replies
@@ -101,7 +100,7 @@ async def judge(parcel: Parcel, intake: Intake) -> Judgement:
     )
     steps = [sender, *(_quota_step(each) for each in limits)]
     arrival = arrival_of(parcel, envelope)
-    judged = judge_content(arrival, intake.acceptance, at)
+    judged = await judge_beside(arrival, intake.acceptance, at)
     if not isinstance(judged, Reply):
         steps.append(Step("content", "header, From and Sender are in order"))
         judged = await ready_to_keep(arrival, judged, intake.acceptance)

@@ -140,10 +140,7 @@ async def accept(arrival: Arrival, to: Acceptance) -> Reply:
 
     Raises nothing: trouble with the store is a reply (decision 27).
     """
-    if arrival.size <= _LARGE:
-        judged = judge(arrival, to, now())
-    else:
-        judged = await asyncio.to_thread(judge, arrival, to, now())
+    judged = await judge_beside(arrival, to, now())
     if isinstance(judged, Reply):
         return judged
     try:
@@ -183,6 +180,13 @@ async def ready_to_keep(arrival: Arrival, judged: Accepted, to: Acceptance) -> A
         return full
     ready = await signed(judged, to)
     return ready if isinstance(ready, Reply) or not to.align else await to.align(ready)
+
+
+async def judge_beside(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
+    """As `judge`; what is large is read in a thread, for it would hold up others."""
+    if arrival.size <= _LARGE:
+        return judge(arrival, to, at)
+    return await asyncio.to_thread(judge, arrival, to, at)
 
 
 def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:

@@ -6,7 +6,9 @@ the content as it came, less the fields that were cut. Clean content is not even
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import field, replace
+from threading import Lock
 from typing import Final
 
 from gatepost.model.settings import SubmissionSettings
@@ -50,6 +52,10 @@ _UNSUBSCRIBE: Final = frozenset({b"list-unsubscribe", b"list-unsubscribe-post"})
 _ADDED: Final = (b"date", b"message-id")
 _NEVER_EMPTY: Final = frozenset({*_ADDED, b"sender"})
 _DEFAULT: Final = SubmissionSettings()
+#: Octets above which messages, which are read in threads then, are written anew one after another:
+#: each takes several times its size.
+_LARGE: Final = 1024 * 1024
+_ONE_AT_A_TIME: Final = Lock()
 
 
 @value(frozen=True, slots=True)
@@ -170,7 +176,8 @@ def _as_lines(content: bytes, facts: Facts) -> bytes | Reply:
         return BAD_CONTENT.about(Flaw.LONG_LINE.value)
     if facts.rules.long_lines == "pass":
         return content
-    made = reencode(content, Capacity.EIGHT_BIT)
+    with _ONE_AT_A_TIME if len(content) > _LARGE else nullcontext():
+        made = reencode(content, Capacity.EIGHT_BIT)
     if isinstance(made, Unconvertible):
         return BAD_CONTENT.about(f"{Flaw.LONG_LINE.value}, and {made.words}")
     return made

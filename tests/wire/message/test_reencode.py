@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import tracemalloc
 from email.message import EmailMessage
 from typing import Any
 
@@ -154,6 +155,48 @@ def test_too_many_parts_are_not_looked_into() -> None:
     made = reencode(head + b"--b\r\n" * 20_000 + b"\r\n\xc3\xa9", SEVEN)
     assert isinstance(made, Unconvertible)
     assert made.words == "it has too many parts"
+
+
+def nested(depth: int, body: bytes) -> bytes:
+    for level in range(depth):
+        kind = b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (level, level)
+        body = kind + body + b"\r\n--b%d--\r\n" % level
+    return HEAD + body
+
+
+def test_parts_within_parts_have_a_bound() -> None:
+    content = nested(10, b"\r\nh\xc3\xa9llo over there\r\n")
+    assert leaves(converted(content)) == leaves(content)
+    made = reencode(nested(11, b"\r\nh\xc3\xa9llo over there\r\n"), SEVEN)
+    assert isinstance(made, Unconvertible)
+    assert made.words == "it has too many parts within parts"
+
+
+def test_the_bound_of_parts_is_one_for_the_whole_message() -> None:
+    inner = b"Content-Type: multipart/mixed; boundary=i\r\n\r\n%b--i--\r\n"
+    part = b"--o\r\n" + inner % (b"--i\r\n\r\n\xc3\xa9\r\n" * 1000)
+    head = HEAD + b"Content-Type: multipart/mixed; boundary=o\r\n\r\n"
+    assert leaves(converted(head + part * 4 + b"--o--\r\n"))
+    made = reencode(head + part * 5 + b"--o--\r\n", SEVEN)
+    assert isinstance(made, Unconvertible)
+    assert made.words == "it has too many parts"
+
+
+def test_large_content_in_many_parts_is_copied_a_few_times_only() -> None:
+    line = b"a" * 70 + b"\r\n"
+    content = nested(10, b"\r\nx\ry\r\n" + line * 60_000)
+    tracemalloc.start()
+    try:
+        converted(content)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 7 * len(content)
+
+
+def test_text_with_bare_line_ends_keeps_them_in_base64() -> None:
+    made = converted(HEAD + b"\r\none\ntwo\rthree\r\n" + "ü".encode(), EIGHT)
+    assert b"Content-Transfer-Encoding: base64\r\n" in made
 
 
 def test_long_lines_of_base64_are_cut_anew() -> None:
