@@ -21,7 +21,7 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.quota import Tally
 from gatepost.store.guessing_protocols import Guessed
-from gatepost.store.protocols import NoticeKind, Transaction
+from gatepost.store.protocols import NoticeKind, Store, Transaction
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_schema import VERSIONS, make_day_table
 from gatepost.store.suppressions import AccountRule
@@ -106,6 +106,12 @@ def literal(value: object) -> str:
 async def fill(directory: Path) -> None:
     """Make a store of the present version with rows in every table."""
     store = await open_sqlite(directory, WorkerId("node/1/0"), clock=lambda: NOON)
+    await fill_store(store)
+    await store.close()
+
+
+async def fill_store(store: Store) -> None:
+    """Write rows into every table."""
     await store.write(_accounts)
     await store.write(_rest)
     for states in ((DeliveryState.DUE, DeliveryState.HELD), (DeliveryState.DUE,) * 3):
@@ -115,7 +121,6 @@ async def fill(directory: Path) -> None:
             for number, state in enumerate(states)
         ]
         await store.write(lambda t, m=message, w=ways: _queue(t, m, w), (message.id, (CONTENT,)))
-    await store.close()
 
 
 def _queue(transaction, message, ways):

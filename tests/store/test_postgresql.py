@@ -462,7 +462,7 @@ def test_a_start_does_not_wait_without_end(server, freezing) -> None:
 @pytest.mark.timeout(PATIENCE)
 def test_who_migrates_is_not_waited_for_without_end(server, monkeypatch) -> None:
     monkeypatch.setattr(
-        "gatepost.store.postgresql_schema._LOCK_BOUND", b"SET LOCAL lock_timeout = '50ms'"
+        "gatepost.store.postgresql_upgrade._LOCK_BOUND", b"SET LOCAL lock_timeout = '50ms'"
     )
     address = fresh(server, "migrating")
     with psycopg.connect(**address.options()) as other:
@@ -477,7 +477,7 @@ def test_a_migration_may_take_longer_than_other_statements(server, monkeypatch) 
     address = fresh(server, "slow_migration")
     monkeypatch.setattr("gatepost.store.postgresql.Watch", lambda: Watch(patience=1))
     slow = (*VERSIONS[:-1], replace(VERSIONS[-1], pre=f"SELECT pg_sleep(3);{VERSIONS[-1].pre}"))
-    monkeypatch.setattr("gatepost.store.postgresql_schema.VERSIONS", slow)
+    monkeypatch.setattr("gatepost.store.postgresql_upgrade.VERSIONS", slow)
     prepare(address)
 
 

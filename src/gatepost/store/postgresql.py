@@ -33,9 +33,10 @@ from gatepost.store.postgresql_connection import (
 )
 from gatepost.store.postgresql_news import News
 from gatepost.store.postgresql_reading import POSITION_BITS, PostgresReading
-from gatepost.store.postgresql_schema import is_present, lock_number, migrate
+from gatepost.store.postgresql_schema import lock_number
 from gatepost.store.postgresql_tidy import PostgresHousekeeper
 from gatepost.store.postgresql_transaction import PostgresTransaction
+from gatepost.store.postgresql_upgrade import is_present, migrate, upgrade
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_writer import PostgresWriter
 from gatepost.store.protocols import Reading, StoreUnavailableError, Transaction
@@ -197,6 +198,7 @@ class PostgresStore:
             await PostgresHousekeeper(
                 retention=self._retention.events, ask=self._in_reader, change=self._commits.write
             ).tidy(now + timedelta(microseconds=ahead))
+            await upgrade(self._in_reader, self._commits.write).finish()
         finally:
             await self._commits.write(partial(_execute, _RELEASE, (until,)))
 

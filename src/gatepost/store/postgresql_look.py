@@ -19,7 +19,8 @@ from gatepost.store.postgresql_connection import (
     start_trouble,
 )
 from gatepost.store.postgresql_reading import PostgresReading
-from gatepost.store.postgresql_schema import VERSIONS, read_marks, refuse_newer, refuse_old_server
+from gatepost.store.postgresql_schema import VERSIONS
+from gatepost.store.postgresql_upgrade import read_marks, refuse_newer, refuse_old_server
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.rows import Row
 

@@ -23,7 +23,7 @@ _SETTLED: Final = (
     f" AND position <= (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << {POSITION_BITS})"  # noqa: S608
     " + (SELECT value FROM counter WHERE name = 'event')"
 )
-_DAY_TABLES: Final = (
+DAY_TABLES: Final = (
     "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relname > ? AND relname < ?"
     " AND relnamespace = current_schema()::regnamespace ORDER BY relname"
 )
@@ -65,7 +65,7 @@ class PostgresReading(Queries):
 
     def days(self, kind: str) -> list[str]:
         """Return the daily tables of a kind ("delivery" or "event"), oldest first."""
-        return day_tables(self._rows(_DAY_TABLES, (f"{kind}_", f"{kind}`")))
+        return day_tables(self._rows(DAY_TABLES, (f"{kind}_", f"{kind}`")))
 
     def next_due_at(
         self, lanes: Iterable[Lane] = LANES, pools: Sequence[str] = ANY_NODE

@@ -9,17 +9,9 @@ Times are microseconds since the Unix epoch, states are numbers (`rows`). Texts 
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
-from gatepost.store.schema import Marks, Version, numbers
-
-if TYPE_CHECKING:
-    from psycopg import Connection
-
-#: The first with pg_current_xact_id and MultiXact fixes that we rely on is 13; 14 is the oldest
-#: that is still cared for.
-_OLDEST_SERVER: Final = 140_000
+from gatepost.store.schema import Version
 
 #: offset of positions: see `postgresql_pending`.
 _FIRST: Final = """
@@ -229,6 +221,11 @@ CREATE TABLE egress_pause (
 );
 """
 
+#: How many versions a worker's program knows; NULL: one that does not tell, so 6 at most.
+_KNOWS: Final = """
+ALTER TABLE presence ADD COLUMN knows BIGINT;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_by_octets(_FIRST) + _VACUUM),
@@ -237,10 +234,8 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_PROOFS),
     Version(_DESTINATIONS),
     Version(_by_octets(_EGRESS)),
+    Version(_KNOWS),
 )
-
-#: A migration waits so long for another program's, and for each table that somebody uses.
-_LOCK_BOUND: Final = b"SET LOCAL lock_timeout = '30s'"
 
 _DAILY_DELIVERY: Final = """
 CREATE TABLE IF NOT EXISTS delivery_{day} (
@@ -275,67 +270,3 @@ def day_table_statements(kind: str, day: str) -> list[str]:
 def lock_number(name: str) -> int:
     """Return the number of an advisory lock of ours; it is the same in every program."""
     return zlib.crc32(f"gatepost/{name}".encode())
-
-
-def is_present(connection: "Connection[Any]") -> bool:
-    """Tell whether `migrate` has nothing to do. Raises as it does."""
-    refuse_old_server(connection)
-    marks = read_marks(connection)
-    refuse_newer(marks)
-    return marks.version >= len(VERSIONS)
-
-
-def migrate(connection: "Connection[Any]") -> None:
-    """Bring a database to the present version but for `post`, all or nothing, one at a time.
-
-    Raises:
-        NewerDatabaseError: this program is too old for it; nothing was touched.
-        StoreUnavailableError: the server is too old.
-        psycopg.Error: trouble.
-
-    """
-    if is_present(connection):
-        return
-    with connection.transaction():
-        connection.execute(_LOCK_BOUND)
-        connection.execute(b"SELECT pg_advisory_xact_lock($1)", (lock_number("schema"),))
-        marks = read_marks(connection)
-        refuse_newer(marks)
-        for number in numbers(marks.version, VERSIONS):
-            connection.execute(VERSIONS[number - 1].pre.encode())
-        after = marks.after_pre(VERSIONS)
-        for name, value in (("version", after.version), ("oldest", after.oldest)):
-            connection.execute(
-                b"INSERT INTO schema_mark VALUES ($1, $2)"
-                b" ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (name, value),
-            )
-
-
-def refuse_old_server(connection: "Connection[Any]") -> None:
-    """Raise StoreUnavailableError where the server is older than we know it."""
-    if connection.info.server_version < _OLDEST_SERVER:
-        found, oldest = connection.info.server_version // 10_000, _OLDEST_SERVER // 10_000
-        msg = f"PostgreSQL {found} is too old, {oldest} is needed"
-        raise StoreUnavailableError(msg)
-
-
-def read_marks(connection: "Connection[Any]") -> Marks:
-    """Return what a database says of its schema. Raises psycopg.Error."""
-    there = connection.execute(b"SELECT to_regclass('schema_mark') IS NOT NULL").fetchone()
-    if there is None or not there[0]:
-        return Marks()
-    rows = connection.execute(b"SELECT name, value FROM schema_mark").fetchall()
-    marks = {row[0]: row[1] for row in rows}
-    version = marks.get("version", 0)
-    return Marks(version, marks.get("oldest", version), version)
-
-
-def refuse_newer(marks: Marks) -> None:
-    """Raise NewerDatabaseError where this program is too old for a database."""
-    if not marks.admit(len(VERSIONS)):
-        msg = (
-            f"the database has version {marks.version} and wants programs that know"
-            f" {marks.oldest}, this one knows {len(VERSIONS)}"
-        )
-        raise NewerDatabaseError(msg)

@@ -29,7 +29,9 @@ from gatepost.store.postgresql_connection import Connection, Cursor
 from gatepost.store.postgresql_doubt import Traces
 from gatepost.store.postgresql_pending import Kept, PostgresPending
 from gatepost.store.postgresql_reading import PostgresReading
+from gatepost.store.postgresql_schema import VERSIONS
 from gatepost.store.postgresql_words import statement, values
+from gatepost.store.presences import Announcement, Beat
 from gatepost.store.protocols import Held, Lease, Transaction
 from gatepost.store.queries import QUEUE_COLUMNS
 from gatepost.store.queue_changes import QueueChanges
@@ -91,6 +93,7 @@ _RENEW: Final = (
 )
 _KNOWN: Final = "SELECT id FROM submission WHERE id IN (SELECT value FROM json_each(?))"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))"
+_KNOW: Final = "UPDATE presence SET knows = ?1 WHERE worker = ?2 AND knows IS DISTINCT FROM ?1"  # for `upgrade`
 _NEWS: Final = (
     "UPDATE counter SET value = value + 1 WHERE name = 'news'",
     "SELECT pg_notify('gatepost', '')",
@@ -288,6 +291,12 @@ class PostgresTransaction(PostgresReading, QueueChanges):
     def _last_handed(self, held: Iterable[Held]) -> list[Row]:
         wanted = _held_json(held)
         return [] if wanted == "[]" else list(self._rows(_LAST_HANDED, (wanted,)))
+
+    def beat(self, announcement: Announcement) -> Beat:
+        """Note that a worker is alive, and how new its program is."""
+        beat = super().beat(announcement)
+        self._run(_KNOW, (len(VERSIONS), announcement.worker))
+        return beat
 
     # -- what is read to be changed
     def _lock(self, subject: str) -> None:

@@ -31,7 +31,7 @@ from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
 from gatepost.store.sqlite_reading import LastReading, SqliteReading
 from gatepost.store.sqlite_tidy import SqliteHousekeeper
-from gatepost.store.sqlite_upgrade import Upgrade, migrate, register_program
+from gatepost.store.sqlite_upgrade import migrate, register_program, upgrade
 from gatepost.store.sqlite_writer import CONTENT, DATABASE, SqliteWriter, free_space, store_lock
 
 _log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ class SqliteStore:
             raise disk_trouble(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            await Upgrade(self.data_dir, self._in_reader, self._commits.write).finish()
+            await upgrade(self.data_dir, self._in_reader, self._commits.write).finish()
             await SqliteHousekeeper(
                 directory=self.data_dir / CONTENT,
                 retention=self._retention.events,

@@ -6,12 +6,9 @@ the store's lock, so that none comes between question and deed.
 """
 
 import fcntl
-import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,19 +22,13 @@ from gatepost.store.schema import Marks, Version, numbers
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_schema import DAY_TABLES, VERSIONS
 from gatepost.store.sqlite_transaction import SqliteTransaction
-
-_log = logging.getLogger(__name__)
+from gatepost.store.upgrade import RAISE_MARK, Upgrade
 
 #: "Gate", so that file(1) can tell whose database it is.
 _APPLICATION_ID: Final = 0x47617465
 _PROGRAM: Final = re.compile(r"program-(\d{1,6})\.lock", re.ASCII)
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _HAS_MARKS: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_mark'"
-
-_RAISE_MARK: Final = (
-    "INSERT INTO schema_mark (name, value) VALUES (?, ?)"
-    " ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)"
-)
 
 
 def read_marks(rows: Callable[[str], Iterable[Row]]) -> Marks:
@@ -90,8 +81,8 @@ def migrate(connection: apsw.Connection, data_dir: Path) -> None:
             _bring_to(connection, VERSIONS[number - 1], is_new=marks.version == 0)
         after = marks.after_pre(VERSIONS)
         tidied = after.tidied if marks.version else len(VERSIONS)
-        connection.execute(_RAISE_MARK, ("oldest", after.oldest))
-        connection.execute(_RAISE_MARK, ("tidied", tidied))
+        connection.execute(RAISE_MARK, ("oldest", after.oldest))
+        connection.execute(RAISE_MARK, ("tidied", tidied))
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(VERSIONS)}")
 
@@ -136,38 +127,17 @@ def older_programs(data_dir: Path, version: int) -> list[int]:
     return sorted(used)
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """What is left to do for the present version. `ask` and `change` are the store's read and
-    write.
-    """
+def upgrade(
+    data_dir: Path,
+    ask: Callable[[Callable[[SqliteReading], Any]], Awaitable[Any]],
+    change: Callable[[Callable[[Any], Any], Content | None], Awaitable[Any]],
+) -> Upgrade:
+    """Return what is left to do; `ask` and `change` are the store's read and write."""
 
-    data_dir: Path
-    ask: Callable[[Callable[[SqliteReading], Any]], Awaitable[Any]]
-    change: Callable[[Callable[[Any], Any], Content | None], Awaitable[Any]]
-
-    async def finish(self) -> None:
-        """Do each `post` that waits, one portion to a transaction, unless an older program is at
-        work. Raises StoreUnavailableError.
-        """
-        marks: Marks = await self.ask(lambda reading: read_marks(reading.rows))
-        for number in numbers(marks.tidied, VERSIONS):
-            if post := VERSIONS[number - 1].post:
-                if not await self.change(partial(self._begin, number), None):
-                    return
-                for statement in post:
-                    while await self.change(partial(_execute, (statement, ())), None):
-                        pass
-                _log.info("store: what came before version %d is cleared away", number)
-            await self.change(partial(_execute, (_RAISE_MARK, ("tidied", number))), None)
-
-    def _begin(self, number: int, transaction: SqliteTransaction) -> bool:
-        """From now on no older program is let in; False while one is there."""
-        if older_programs(self.data_dir, number):
+    def begin(number: int, transaction: SqliteTransaction) -> bool:
+        if older_programs(data_dir, number):
             return False
-        transaction.execute(_RAISE_MARK, ("oldest", number))
+        transaction.execute(RAISE_MARK, ("oldest", number))
         return True
 
-
-def _execute(statement: tuple[str, Sequence[Any]], transaction: SqliteTransaction) -> int:
-    return transaction.execute(*statement)
+    return Upgrade(VERSIONS, ask, change, lambda reading: read_marks(reading.rows), begin)
