@@ -245,7 +245,8 @@ class _Databases:
             self._forget(server)
             self.numbers += 1
             name = f"test{self.numbers}"
-            server.execute(f"CREATE DATABASE {name} TEMPLATE {self.template}")
+            template = "template1" if migrate is None else self.template
+            server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
             self.names[directory] = name
             if migrate is not None:
                 self.emptied.add(directory)
@@ -268,6 +269,7 @@ class _Databases:
             with suppress(psycopg.OperationalError):  # still in use
                 server.execute(f"DROP DATABASE {self.names[directory]}")
                 del self.names[directory]
+                self.emptied.discard(directory)
 
 
 _databases: Final = _Databases()

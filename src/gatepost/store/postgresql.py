@@ -32,8 +32,7 @@ from gatepost.store.postgresql_connection import (
     store_trouble,
 )
 from gatepost.store.postgresql_news import News
-from gatepost.store.postgresql_reading import POSITION_BITS, PostgresReading
-from gatepost.store.postgresql_schema import lock_number
+from gatepost.store.postgresql_reading import PostgresReading
 from gatepost.store.postgresql_tidy import PostgresHousekeeper
 from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.postgresql_upgrade import is_present, migrate, upgrade
@@ -102,34 +101,11 @@ def prepare(address: Address) -> None:
         if not is_ready:
             with watch.over(connection, _MIGRATION):
                 migrate(connection)
-        with watch.over(connection):
-            _raise_positions(connection)
     except psycopg.Error as error:
         raise start_trouble(error) from error
     finally:
         watch.close()
         discard(connection)
-
-
-def _raise_positions(connection: Connection) -> None:
-    """See to it that new events come behind all others, also where a copy of the database was
-    restored into a server whose transactions are numbered from the beginning.
-    """
-    begin(connection)
-    connection.execute(b"SELECT pg_advisory_xact_lock($1)", (lock_number("schema"),))
-    reading = PostgresReading(connection)
-    read = reading.rows("SELECT coalesce(max(value), 0) FROM counter WHERE name LIKE 'reader/%'")
-    highest = read[0][0]
-    if days := reading.days("event"):
-        newest = reading.rows(f"SELECT coalesce(max(position), 0) FROM {days[-1]}")  # noqa: S608
-        highest = max(highest, newest[0][0])
-    bound = f"(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << {POSITION_BITS})"
-    connection.execute(
-        f"UPDATE counter SET value = $1 - {bound}"  # noqa: S608
-        f" WHERE name = 'event' AND value + {bound} < $1".encode(),
-        (highest,),
-    )
-    connection.execute(b"COMMIT")
 
 
 class PostgresStore:

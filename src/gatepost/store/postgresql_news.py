@@ -22,10 +22,14 @@ _log = logging.getLogger(__name__)
 
 #: Seconds between two questions, and after a connection was lost.
 _ASK: Final = 1.0
+#: Which server answers, too: its start is one of no other.
 _LOOK: Final = (
-    b"SELECT value, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    b"SELECT value, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
+    b" (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
     b" FROM counter WHERE name = 'news'"
 )
+#: What the version moves by when another server answers: further than news ever count.
+_ANOTHER: Final = 1 << 48
 
 
 class News:
@@ -37,6 +41,8 @@ class News:
         self._own = own
         self._clock = clock
         self.version = 0
+        self._server: int | None = None
+        self._servers = 0
         self._wake, self._waker = os.pipe()
         self._first = threading.Event()
         self._thread = threading.Thread(target=self._work, name="store-news", daemon=True)
@@ -85,11 +91,19 @@ class News:
                 own = self._own.count
             if row is not None:
                 self._clock.set(row[1], asked_at, time.monotonic())
-                self.version = row[0] - own
+                self._note_server(row[2])
+                self.version = self._servers * _ANOTHER + row[0] - own
             self._first.set()
             ready, _, _ = select.select([connection.fileno(), self._wake], [], [], _ASK)
             if self._wake in ready:
                 return
+
+    def _note_server(self, server: int) -> None:
+        """Count another server: one that was a standby may lack the last news, so all is read again."""
+        if self._server not in {None, server}:
+            self._servers += 1
+            _log.info("store: another PostgreSQL answers, or the same anew; all is read again")
+        self._server = server
 
     def _is_over(self, seconds: float) -> bool:
         return bool(select.select([self._wake], [], [], seconds)[0])

@@ -32,6 +32,7 @@ from gatepost.store.postgresql_connection import (
 )
 from gatepost.store.postgresql_doubt import Doubt, LostLeases, Traces
 from gatepost.store.postgresql_pending import Kept, PostgresPending, kept
+from gatepost.store.postgresql_positions import raise_positions
 from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_words import statement, values
@@ -49,6 +50,8 @@ _ASK_AGAIN: Final = (0.1, 0.3, 0.6)
 _ASKED_FOR: Final = 2.0
 #: Seconds after which a full disk is tried again.
 _FULL_FOR: Final = 5.0
+#: SQLSTATE of a warning that has no better one.
+_WARNING: Final = "01000"
 
 
 @dataclass(slots=True)
@@ -78,6 +81,7 @@ class PostgresWriter:
         self._doubt: Doubt | None = None
         self._last = Traces()
         self._lost = LostLeases()
+        self._unsure = ""
 
     @property
     def is_full(self) -> bool:
@@ -125,6 +129,8 @@ class PostgresWriter:
                 connection = self._open()
                 with self._watch.over(connection):
                     is_there = doubt.traces.are_in(connection)
+                    if is_there:
+                        self._await_standby(connection)
             except (psycopg.Error, StoreUnavailableError) as error:
                 _log.info("store: what became of a commit? %s", said(error))
                 self._forget()
@@ -136,6 +142,16 @@ class PostgresWriter:
                 return True
         self._lost.add(doubt.traces.grants)
         return False
+
+    def _await_standby(self, connection: Connection) -> None:
+        """Have what is there be as durable as a commit that was answered: what follows it is on the
+        standby no sooner than it is. Raises psycopg.Error, StoreUnavailableError.
+        """
+        self._unsure = ""
+        begin(connection)
+        connection.execute(b"UPDATE counter SET value = value WHERE name = 'event'")
+        connection.execute(b"COMMIT")
+        self._insist(Traces())
 
     def forsake(self, late: Sequence[int]) -> None:
         """Give back soon what was leased for jobs of the last commit that gave up."""
@@ -178,6 +194,7 @@ class PostgresWriter:
         is_careful: bool,
     ) -> list[Any]:
         wall, ahead = self._clock.now()
+        self._unsure = ""
         try:
             with connection.pipeline():
                 begin(connection)
@@ -198,12 +215,26 @@ class PostgresWriter:
                     connection.execute(b"COMMIT")
             if transaction.told:
                 self._tell(connection, transaction, results)
+            self._insist(transaction.traces)
         except BaseException:
             self._roll_back(connection)
             raise
         self._doubt, self._last = None, transaction.traces
         self._lost.found(transaction.traces.grants)
         return results
+
+    def _hear(self, said: errors.Diagnostic) -> None:
+        """Hear a warning. A commit whose wait for its standby was cancelled (by statement_timeout, or
+        somebody's hand) ends well, with nothing but a warning.
+        """
+        if said.sqlstate == _WARNING:
+            self._unsure = said.message_primary or "a warning"
+
+    def _insist(self, traces: Traces) -> None:
+        if self._unsure:
+            self._lost.add(traces.grants)
+            msg = f"PostgreSQL: the commit may not be on its standby: {self._unsure}"
+            raise StoreUnavailableError(msg)
 
     def _tell(
         self, connection: Connection, transaction: PostgresTransaction, results: list[Any]
@@ -229,10 +260,10 @@ class PostgresWriter:
     def _open(self) -> Connection:
         if self._connection is None:
             connection = connect(self._address)
+            connection.add_notice_handler(self._hear)
             try:
                 with self._watch.over(connection):
-                    base = connection.execute(b"SELECT value FROM counter WHERE name = 'event'")
-                ((self._base,),) = base.fetchall()
+                    self._base = raise_positions(connection)
             except errors.UndefinedTable:
                 discard(connection)
                 # Made anew by no hand of ours, and mail would seem to be gone.
