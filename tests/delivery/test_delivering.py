@@ -17,7 +17,7 @@ from gatepost.model.route import ViaCapture, ViaDiscard, ViaLmtp, ViaMaildir, Vi
 from gatepost.model.settings import RetrySettings
 from gatepost.net.address import SocketAddress
 from gatepost.net.clock import now
-from gatepost.store.protocols import Lease
+from gatepost.store.protocols import Lease, StoreUnavailableError
 from gatepost.wire.smtp.client_events import Phase
 from tests.delivery.rig import CONTENT, QUICK, Rig, routing
 from tests.memory_store import MemoryStore
@@ -501,6 +501,50 @@ async def test_stopping_gives_back_what_waits(sink: Sink) -> None:
         assert {r.state for r in rows} == {DUE}
         assert sorted(r.attempts for r in rows) == [0, 0, 0, 1]
         assert rig.scheduler.held == 0
+
+
+async def test_stopping_behind_a_final_dot_sends_no_second_copy_at_once(sink: Sink) -> None:
+    late = RetrySettings(first=timedelta(minutes=5), longest=timedelta(hours=1))
+    async with Rig(sink.port, retry=late) as rig:
+        one_mx(rig)
+        sink.go_at_dot.clear()
+        (one,) = await rig.submit("b@y.example")
+        await sink.until_messages(1)
+        await rig.scheduler.stop(0.1)
+        row = rig.row(one)
+        assert (row.state, row.attempts) == (DUE, 1)
+        assert row.next_attempt_at > now() + timedelta(minutes=1)
+        assert row.last_outcome is not None
+        assert "it may have arrived" in row.last_outcome.text
+        assert rig.scheduler.held == 0
+        sink.go_at_dot.set()
+
+
+class Unreadable(MemoryStore):
+    """Counts attempts, and cannot read contents while `unreadable`."""
+
+    unreadable = True
+
+    async def read(self, query: Any) -> Any:
+        found = await super().read(query)
+        if self.unreadable and isinstance(found, dict) and found:
+            raise StoreUnavailableError("away")
+        return found
+
+
+async def test_an_attempt_without_content_is_none(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatepost.delivery.scheduler._SHORT_PAUSE", timedelta(milliseconds=20))
+    store = Unreadable()
+    async with Rig(sink.port, store=store) as rig:
+        one_mx(rig)
+        (one,) = await rig.submit("b@y.example", hand_over=False)
+        await store.until(lambda: rig.row(one).leases >= 3)
+        assert rig.row(one).attempts <= 1
+        store.unreadable = False
+        (row,) = await rig.until_state([one], DELIVERED)
+        assert row.attempts == 1
 
 
 class SlowToLease(MemoryStore):

@@ -1,17 +1,22 @@
 """A message that makes us stumble is deferred like any other: it holds nothing for ever."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from gatepost.delivery import transfer
 from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.link import Link
 from gatepost.delivery.lookup import Lookup
 from gatepost.model.delivery import DeliveryState
+from gatepost.model.ids import DeliveryId
+from gatepost.model.submission import Submission
 from gatepost.net.clock import now
+from gatepost.store.protocols import Held
 from gatepost.wire.smtp.client_events import Envelope
 from gatepost.wire.smtp.extensions import read_offers
 from tests.delivery.rig import Rig
@@ -158,3 +163,66 @@ async def test_one_message_that_makes_us_stumble_defers_no_other(
         await rig.until_state(good, DeliveryState.DELIVERED)
         assert [rig.row(one).attempts for one in good] == [1, 1, 1]
         assert rig.row(ids[1]).state is not DeliveryState.DELIVERED
+
+
+async def test_a_message_that_makes_us_stumble_takes_none_with_it_that_waits_for_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    works = transfer.fit
+
+    async def stumble(submission: Submission, content: Sequence[bytes], *more: Any) -> Any:
+        if b"poison" in b"".join(content):
+            raise ValueError("poison")
+        return await works(submission, content, *more)
+
+    monkeypatch.setattr(transfer, "fit", stumble)
+    bounds = Bounds(look=0.02, dial=5.0, connections_per_site=1)
+    # The third message has two recipients, and the next hop room for one of them.
+    script = {"RCPT": ["250 ok", "250 ok", "250 ok", "452 4.5.3 too many"]}
+    async with Sink(script) as sink, Rig(sink.port, bounds=bounds) as rig:
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        await rig.until_state(await rig.submit("first@y.example"))
+        sink.go.clear()
+        (busy,) = await rig.submit("second@y.example")
+        await rig.until_attempted(busy)
+        both = await rig.submit("b@y.example", "c@y.example")
+        await rig.submit("d@y.example", content=b"Subject: poison\r\n\r\n")
+        sink.go.set()
+        rows = await rig.until_state(both)
+        assert [row.last_outcome and row.last_outcome.code for row in rows] == [250, 250]
+        went = [path for message in sink.messages for path in message.forward_paths]
+        assert sorted(went)[:2] == ["b@y.example", "c@y.example"]  # each once
+
+
+async def test_what_waits_at_a_site_that_cannot_be_reached_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    works, calls = Attempts.begin, 0
+    gate = asyncio.Event()
+
+    async def stumble(self: Attempts, held: Sequence[Held]) -> set[DeliveryId]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            ours = await works(self, held)
+            await gate.wait()
+            return ours
+        if calls == 2:
+            raise ValueError("poison")
+        return await works(self, held)
+
+    bounds = Bounds(look=0.02, dial=5.0, connections_per_site=1)
+    async with (
+        Sink({"GREETING": ["421 4.3.2 later"]}) as sink,
+        Rig(sink.port, bounds=bounds) as rig,
+    ):
+        rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))
+        monkeypatch.setattr(Attempts, "begin", stumble)
+        first = await rig.submit("first@y.example")
+        async with asyncio.timeout(30):
+            while not calls:
+                await asyncio.sleep(0.02)
+        waiting = await rig.submit("second@y.example")
+        gate.set()
+        await rig.until_state(first + waiting, DeliveryState.DELIVERED)
+        assert rig.scheduler.held == 0

@@ -69,9 +69,13 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
 
     sources = setup.sources or Sources((), setup.store)
 
-    def release(items: list[Item], reason: str) -> None:
+    def release(items: Sequence[Item], reason: str) -> None:
         if scheduler is not None:
             scheduler.release(items, reason)
+
+    def untried(items: Sequence[Item], why: str) -> None:
+        if scheduler is not None:
+            scheduler.untried(items, why)
 
     def place_anew(site: Site, parcels: Sequence[Parcel]) -> None:
         if scheduler is not None:
@@ -84,7 +88,8 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         files=setup.files,
         chance=setup.entropy.generator(),
         settle=setup.settler.settle,
-        release=lambda items, reason: release(list(items), reason),
+        release=release,
+        untried=untried,
         place_anew=place_anew,
         source_missing=sources.missing,
         sign_again=setup.sign_again,

@@ -151,6 +151,17 @@ class Link:
             raise TypeError(event)
         return event.verdicts
 
+    def verdicts_so_far(self) -> tuple[Verdict, ...]:
+        """Return what was said to each forward-path, where the final dot was sent and the answer is
+        not waited for any more; () where no final dot was sent.
+        """
+        if self._session.phase is not Phase.FINAL_DOT:
+            return ()
+        self._slow = True
+        self._session.receive(b"")
+        event = self._session.next_event()
+        return event.verdicts if isinstance(event, TransactionEnded) else ()
+
     def outcome(self, verdict: Verdict) -> Outcome:
         """Return what a verdict of `verdicts` means."""
         outcome = from_verdict(verdict, self.spoken, slow=self._slow)

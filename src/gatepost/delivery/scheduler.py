@@ -43,6 +43,8 @@ _log = logging.getLogger(__name__)
 _LEAST_WAITING = 50
 #: What a slow site gives back is due again after so long, more or less.
 _SLOW_PAUSE = timedelta(seconds=60)
+#: What the store did not let go is due again after so long.
+_SHORT_PAUSE = timedelta(seconds=5)
 _STOPPED = "the worker that held it stopped"
 #: How often idle connections are looked at, in seconds.
 _TIDY = 1.0
@@ -244,6 +246,15 @@ class Scheduler:
         if reason and ours:
             at = self._now() + (after or timedelta(0))
             self._spawn(self._give_back(ours, at, reason))
+
+    def untried(self, items: Sequence[Item], why: str) -> None:
+        """Give back, in a moment, what was not attempted, though it may have been counted."""
+        ours = [i for i in items if i.is_ours and self._items.get(i.id) is i]
+        self.release(items, "")
+        if ours:
+            unmade = [i.held for i in ours if i.counted]
+            at = self._now() + _SHORT_PAUSE
+            self._spawn(self._give_back([i.held for i in ours], at, why, unmade))
 
     async def _give_back(
         self, held: list[Held], at: datetime, reason: str, unmade: Sequence[Held] = ()

@@ -58,9 +58,9 @@ _IN_DOUBT = deferred(LOCAL_TROUBLE, "a neighbour may have taken it over; nothing
 
 @dataclass(frozen=True, slots=True)
 class Room7:
-    """What couriers share. `release` is told of items that end without an outcome, `place_anew` of
-    parcels that another source has to send, `source_missing` of an address that this machine does
-    not have; `now` is UTC.
+    """What couriers share. `release` is told of items that end without an outcome, `untried` of such
+    whose attempt was perhaps counted and is not made, `place_anew` of parcels that another source has
+    to send, `source_missing` of an address that this machine does not have; `now` is UTC.
     `is_heard`: no neighbour can hold this worker for lost, and its leases for free.
     """
 
@@ -71,6 +71,7 @@ class Room7:
     chance: Random
     settle: Callable[[Result], None]
     release: Callable[[Sequence[Item], str], None]
+    untried: Callable[[Sequence[Item], str], None]
     place_anew: Callable[[Site, Sequence[Parcel]], None]
     source_missing: Callable[[str], None]
     sign_again: SignAgain
@@ -91,7 +92,8 @@ class Courier:
         self._link: Link | None = None
         self._carried = 0
         self._is_dialling = False
-        #: What of the present claim has its outcome.
+        self._claimed: list[Parcel] = []
+        #: What of the present claim has its outcome, or is queued again.
         self._ended: set[DeliveryId] = set()
         self._is_over = False
 
@@ -102,7 +104,7 @@ class Courier:
         self._is_dialling = True
         try:
             while not self._is_over:
-                parcels = queue.claim()
+                self._claimed = parcels = queue.claim()
                 if not parcels:
                     if self._link is None or not await queue.wait():
                         break
@@ -112,7 +114,7 @@ class Courier:
                     await self._carry_all(parcels)
                 except Exception:  # noqa: BLE001 - whatever a stranger makes us trip over
                     _log.exception("deliveries to %s failed", queue.site.key)
-                    self._put_aside(parcels)
+                    self._put_aside(self._claimed)
             if self._link is not None:
                 await self._link.close()
         finally:
@@ -209,7 +211,7 @@ class Courier:
             missing = [p.submission.id for p in parcels if p.pieces is None and p.items]
             contents = await self._room.store.read(contents_of(missing)) if missing else {}
         except StoreUnavailableError:
-            self._room.release([i for p in parcels for i in p.items], store_away)
+            self._room.untried([i for p in parcels for i in p.items], store_away)
             return []
         ready = []
         for parcel in parcels:
@@ -248,16 +250,22 @@ class Courier:
         fitted = await self._fit(parcel, content, link)
         if fitted is None or not parcel.items:
             return
-        verdicts = await link.verdicts(
-            envelope_of(parcel, fitted),
-            fitted.pieces,
-            lambda: self._room.is_heard() and _is_ours(parcel),
-        )
+        try:
+            verdicts = await link.verdicts(
+                envelope_of(parcel, fitted),
+                fitted.pieces,
+                lambda: self._room.is_heard() and _is_ours(parcel),
+            )
+        except asyncio.CancelledError:  # this worker stops
+            # Perhaps it was taken: as where a connection is lost then, it is not due at once.
+            if verdicts := link.verdicts_so_far():
+                self._settle_each(parcel, verdicts, link)
+            raise
         if reused and not parcel.fresh and not link.is_usable and came_to_nothing(verdicts):
             # The other side had hung up before it read a word: that is no failure (RFC 5321
             # §4.5.3.2.7), and the attempt has been counted.
             parcel.fresh = True
-            self._queue.put_back(parcel)
+            self._put_back(parcel)
             return
         self._carried += 1
         again = self._settle_each(parcel, verdicts, link)
@@ -265,7 +273,12 @@ class Courier:
             parcel.items = again
             for item in again:
                 item.counted = False
-            self._queue.put_back(parcel)
+            self._put_back(parcel)
+
+    def _put_back(self, parcel: Parcel) -> None:
+        """Queue a parcel again; what becomes of it is no matter of this claim any more."""
+        self._ended.update(item.id for item in parcel.items)
+        self._queue.put_back(parcel)
 
     def _keep_within(self, limits: Limits, parcel: Parcel) -> None:
         """Leave those recipients for another transaction that this one may not have."""
@@ -390,6 +403,7 @@ class Courier:
             self._is_over = True
             return
         waiting = self._queue.claim_all()
+        self._claimed += waiting
         try:
             await self._count([i for p in waiting for i in p.items if not i.counted])
         except StoreUnavailableError:
