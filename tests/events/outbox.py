@@ -1,10 +1,12 @@
 """An outbox in memory: as much of a store as the events' room asks for."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from gatepost.model.event import Event
 from gatepost.store.protocols import StoredEvent, StoreUnavailableError
+from gatepost.store.rows import microseconds
 
 
 class Outbox:
@@ -13,6 +15,7 @@ class Outbox:
     def __init__(self) -> None:
         self.stored: list[StoredEvent] = []
         self.positions: dict[str, int] = {}
+        self.claims: dict[str, int] = {}
         self.away = False
         self.writes = 0
         self.refused = 0
@@ -31,6 +34,20 @@ class Outbox:
 
     def set_position(self, reader: str, position: int) -> None:
         self.positions[reader] = position
+
+    def claim_reader(self, reader: str, claim: int, now: datetime, until: datetime) -> int:
+        there = self.claims.get(reader, 0)
+        if there not in {0, claim} and there > microseconds(now):
+            return 0
+        self.claims[reader] = microseconds(until)
+        return self.claims[reader]
+
+    def advance_reader(self, reader: str, position: int, claim: int, until: datetime) -> int:
+        if self.claims.get(reader) != claim:
+            return 0
+        self.positions[reader] = max(position, self.position(reader))
+        self.claims[reader] = microseconds(until)
+        return self.claims[reader]
 
     async def read(self, query: Callable[[Any], Any]) -> Any:
         self._check()

@@ -198,6 +198,57 @@ def test_one_process_of_a_node_writes(tmp_path: Path, journal: Journal) -> None:
     other.close()
 
 
+async def test_an_event_is_in_the_journal_of_one_node(tmp_path: Path) -> None:
+    made = outbox(3)
+    one, two = Journal(tmp_path / "one", KEPT), Journal(tmp_path / "two", KEPT)
+    assert one.lock()
+    assert two.lock()
+    assert await catch_up(as_store(made), one, lambda: NOW) == 3
+    made.add_events([Event(EventKind.HELD, NOW)])
+    assert await catch_up(as_store(made), two, lambda: NOW) == 0
+    # The first stands still: the other goes on, and what the first writes as it wakes is twice there.
+    late = NOW + timedelta(seconds=11)
+    assert await catch_up(as_store(made), two, lambda: late) == 1
+    made.positions["journal"] = 3
+    assert await catch_up(as_store(made), one, lambda: NOW) == 0
+    assert [line["position"] for line in lines(tmp_path / "one")] == [1, 2, 3, 4]
+    assert [line["position"] for line in lines(tmp_path / "two")] == [4]
+    made.positions["journal"] = 4
+    made.add_events([Event(EventKind.HELD, NOW)])
+    assert await catch_up(as_store(made), one, lambda: late) == 0
+    assert await catch_up(as_store(made), two, lambda: late) == 1
+    one.close()
+    two.close()
+
+
+async def test_the_next_process_of_a_node_goes_on_at_once(tmp_path: Path) -> None:
+    made = outbox(1)
+    for count in (1, 2):
+        journal = Journal(tmp_path / "journal", KEPT)
+        assert journal.lock()
+        assert await catch_up(as_store(made), journal, lambda: NOW) == 1
+        journal.close()
+        made.add_events([Event(EventKind.HELD, NOW)])
+        assert made.positions == {"journal": count}
+
+
+async def test_who_cannot_write_leaves_it_to_others(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = outbox(1)
+
+    def full(_: object, __: object) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr(journal, "append", full)
+    with pytest.raises(OSError, match="full"):
+        await catch_up(as_store(made), journal, lambda: NOW)
+    other = Journal(tmp_path / "other", KEPT)
+    assert other.lock()
+    assert await catch_up(as_store(made), other, lambda: NOW + timedelta(seconds=11)) == 1
+    other.close()
+
+
 def test_the_journal_is_nobody_elses_to_read(tmp_path: Path, journal: Journal) -> None:
     journal.append([StoredEvent(1, Event(EventKind.HELD, NOW))], NOW.date())
     assert (tmp_path / "journal").stat().st_mode & 0o777 == 0o700

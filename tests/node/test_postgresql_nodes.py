@@ -1,7 +1,9 @@
 """Two nodes over one PostgreSQL: what one knows the other knows, and either serves."""
 
+import json
 import smtplib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,19 @@ def send(node: Node, login: Node, recipient: str) -> None:
         client.login(login.account, login.password)
         letter = f"From: {login.account}\r\nSubject: hello\r\n\r\nTo {recipient}.\r\n"
         client.sendmail(login.account, [recipient], letter)
+
+
+def send_some_time(node: Node, login: Node, recipient: str) -> None:
+    """Send while the store may have other worries."""
+
+    def is_sent() -> bool:
+        try:
+            send(node, login, recipient)
+        except (OSError, smtplib.SMTPException):
+            return False
+        return True
+
+    wait_until(is_sent, "the message")
 
 
 def logs_in(node: Node, account: str, password: str) -> bool:
@@ -58,6 +73,44 @@ def test_a_change_is_heard_of_on_all_workers(nodes: tuple[Node, Node]) -> None:
         on_all_workers(
             lambda n=node: not logs_in(n, "other@example.com", "a-password-1"), "the suspension"
         )
+
+
+def test_each_event_is_in_the_journal_of_a_node_also_when_one_dies(
+    nodes: tuple[Node, Node],
+) -> None:
+    first, second = nodes
+    for number in range(5):
+        send(nodes[number % 2], first, f"early{number}@dest.example")
+    wait_until(lambda: accepted(nodes) >= early, "the journal")
+    writer = max(nodes, key=lambda node: len(journal(node)))
+    other = second if writer is first else first
+    writer.kill()
+    for number in range(5):
+        send_some_time(other, first, f"late{number}@dest.example")
+    wait_until(lambda: accepted(nodes) >= late, "the other node's journal")
+    writer.start()
+    send_some_time(writer, first, "last@dest.example")
+    wait_until(lambda: "last@dest.example" in accepted(nodes), "a journal")
+    lines = [line["position"] for node in nodes for line in journal(node)]
+    # At most what was written since the last word on how far it had come is there twice.
+    assert len(lines) - len(set(lines)) <= 20
+
+
+early = {f"early{number}@dest.example" for number in range(5)}
+late = {f"late{number}@dest.example" for number in range(5)}
+
+
+def journal(node: Node) -> list[dict[str, Any]]:
+    """Return the lines that are whole."""
+    files = sorted((node.directory / "state" / "journal").glob("*.jsonl"))
+    whole = b"".join(file.read_bytes() for file in files).rpartition(b"\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def accepted(nodes: tuple[Node, Node]) -> set[str]:
+    """Return whose deliveries are captured, by the journals."""
+    lines = [line for node in nodes for line in journal(node)]
+    return {line["facts"]["recipient"] for line in lines if line["kind"] == "delivery.captured"}
 
 
 def test_either_node_verifies_the_store(nodes: tuple[Node, Node]) -> None:

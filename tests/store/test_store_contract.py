@@ -577,6 +577,24 @@ async def test_a_readers_position_is_remembered(store):
     assert await ask(store, "position", "journal") == 9
 
 
+async def test_one_goes_on_for_a_reader_at_a_time(store):
+    soon, late = NOON + MINUTE, NOON + 5 * MINUTE
+    first = await do(store, "claim_reader", "journal", 0, NOON, soon)
+    assert first
+    assert await do(store, "claim_reader", "journal", 0, NOON, soon) == 0
+    assert await do(store, "claim_reader", "other", 0, NOON, soon)
+    second = await do(store, "advance_reader", "journal", 9, first, late)
+    assert second
+    assert await do(store, "advance_reader", "journal", 99, first, late) == 0
+    assert await do(store, "advance_reader", "journal", 7, second, late) == second
+    assert await ask(store, "position", "journal") == 9
+    assert await do(store, "claim_reader", "journal", 0, soon, late) == 0
+    third = await do(store, "claim_reader", "journal", 0, late, late + MINUTE)
+    assert third
+    assert await do(store, "advance_reader", "journal", 99, second, late) == 0
+    assert await do(store, "claim_reader", "journal", third, late, late + 2 * MINUTE)
+
+
 async def test_ended_leases_are_left_alone_where_that_is_asked(store):
     _, _, (leased,) = await put(store, lease=lease())
     (due,) = (await put(store))[1]

@@ -3,6 +3,10 @@
 A rendering of the outbox: in order, at least once (a line carries its position, so that a reader
 can drop what it has seen). A day is the day of writing in UTC: a file that is done never changes.
 Lines are on the disk before the position is: a crash repeats lines, and loses none.
+
+Of several nodes one writes at a time, under a claim in the store: an event is in the journal of one
+node. Where one dies, or stands still, before it has written down how far it came, another repeats what
+it wrote since: at most a batch, in two journals.
 """
 
 import asyncio
@@ -12,6 +16,7 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from json.encoder import encode_basestring
@@ -26,6 +31,10 @@ _log = logging.getLogger(__name__)
 
 READER: Final = "journal"
 _BATCH: Final = 1000
+#: Another node goes on when this one has not written for so long; and seconds of it, by our count, in
+#: which a claim need not be made anew.
+_CLAIMED: Final = timedelta(seconds=10)
+_SURE: Final = 5.0
 #: Seconds until it is tried again after a fault of ours.
 _FAULT_PAUSE: Final = 10.0
 _FILE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl", re.ASCII)
@@ -136,25 +145,62 @@ async def catch_up(store: Store, journal: "Journal", now: Callable[[], datetime]
 
     """
     written = 0
-    position = await store.read(lambda reading: reading.position(READER))
+    position = await _position(store)
+    if not journal.is_sure:
+        if not await _next(store, position) or not await _claim(store, journal, now()):
+            return 0
+        position = await _position(store)  # another node may have gone on until now
     while True:
         events = await _next(store, position)
         if not events:
             return written
-        await asyncio.to_thread(journal.append, events, now().date())
+        try:
+            await asyncio.to_thread(journal.append, events, now().date())
+        except OSError:
+            with contextlib.suppress(StoreUnavailableError):
+                await _let_go(store, journal, now())  # another node may have a better disk
+            raise
         position = events[-1].position
-        await _keep(store, position)
+        if not await _keep(store, journal, position, now()):
+            return written
         written += len(events)
         if len(events) < _BATCH:
             return written  # what came meanwhile waits for its neighbours: fewer, larger writes
+
+
+async def _position(store: Store) -> int:
+    return await store.read(lambda reading: reading.position(READER))
 
 
 async def _next(store: Store, position: int) -> Sequence[StoredEvent]:
     return await store.read(lambda reading: reading.events(after=position, limit=_BATCH))
 
 
-async def _keep(store: Store, position: int) -> None:
-    await store.write(lambda transaction: transaction.set_position(READER, position))
+async def _claim(store: Store, journal: "Journal", at: datetime) -> bool:
+    """Tell whether we are the node that writes from now on."""
+    began, former = time.monotonic(), journal.claim
+    claim = await store.write(
+        lambda transaction: transaction.claim_reader(READER, former, at, at + _CLAIMED)
+    )
+    journal.hold(claim, began)
+    return claim > 0
+
+
+async def _let_go(store: Store, journal: "Journal", at: datetime) -> None:
+    """Leave it to whichever node comes first, this one as well."""
+    former = journal.claim
+    claim = await store.write(lambda transaction: transaction.claim_reader(READER, former, at, at))
+    journal.hold(claim, began=-_SURE)
+
+
+async def _keep(store: Store, journal: "Journal", position: int, at: datetime) -> bool:
+    """Remember how far we are; False where another node has gone on meanwhile."""
+    began, former = time.monotonic(), journal.claim
+    claim = await store.write(
+        lambda transaction: transaction.advance_reader(READER, position, former, at + _CLAIMED)
+    )
+    journal.hold(claim, began)
+    return claim > 0
 
 
 class Journal:
@@ -166,6 +212,21 @@ class Journal:
         self._lock: int | None = None
         self._file: int | None = None
         self._day: date | None = None
+        #: The claim by which this node writes; 0 where it has none.
+        self.claim = 0
+        self._sure_until = 0.0
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the claim certainly stands."""
+        return self.claim > 0 and time.monotonic() < self._sure_until
+
+    def hold(self, claim: int, began: float) -> None:
+        """Keep a claim, asked for at `began`, for whichever process of this node is the next."""
+        self.claim = claim
+        self._sure_until = began + _SURE
+        if self._lock is not None:
+            os.pwrite(self._lock, f"{claim:<20}".encode(), 0)
 
     def lock(self) -> bool:
         """Take the node's lock, or tell that another process has it. Raises OSError."""
@@ -179,6 +240,8 @@ class Journal:
             os.close(lock)
             return False
         self._lock = lock
+        kept = os.pread(lock, 20, 0).strip()
+        self.claim = int(kept) if kept.isdigit() else 0
         return True
 
     def append(self, events: Sequence[StoredEvent], day: date) -> None:
@@ -204,6 +267,7 @@ class Journal:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+        self.claim = 0
 
     def _close_file(self) -> None:
         file, self._file, self._day = self._file, None, None

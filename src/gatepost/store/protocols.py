@@ -34,6 +34,7 @@ from gatepost.store.pauses import ChangesPauses, ReadsPauses
 from gatepost.store.pools import ANY_NODE, LeasesOfPools, ReadsPools
 from gatepost.store.presences import ChangesPresences, ReadsPresences
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
+from gatepost.store.readers import AdvancesReaders
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
 from gatepost.wire.values import value
 
@@ -270,6 +271,7 @@ class Transaction(
     ChangesKeptKeys,
     ChangesApiKeys,
     ChangesPresences,
+    AdvancesReaders,
     LeasesOfPools,
     ChangesPauses,
     Protocol,

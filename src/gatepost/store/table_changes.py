@@ -1,5 +1,6 @@
 """The changes that a job may make in tables that are the same in every database."""
 
+from datetime import datetime
 from typing import Final
 
 from gatepost.model.ids import AccountName
@@ -17,6 +18,12 @@ from gatepost.store.statements import upsert_one
 from gatepost.store.suppression_table import SuppressionTableChanges
 
 _PUT_POSITION: Final = upsert_one("counter", "name, value", "name")
+#: A claim is the time at which it ends.
+_CLAIM: Final = (
+    "INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name)"
+    " DO UPDATE SET value = excluded.value WHERE counter.value <= ?3 OR counter.value = ?4"
+)
+_PROLONG: Final = "UPDATE counter SET value = ?2 WHERE name = ?1 AND value = ?3"
 
 
 class TableChanges(
@@ -46,3 +53,26 @@ class TableChanges(
     def set_position(self, reader: str, position: int) -> None:
         """Remember how far a reader has come."""
         self._run(_PUT_POSITION, (f"reader/{reader}", position))
+
+    def claim_reader(self, reader: str, claim: int, now: datetime, until: datetime) -> int:
+        """Go on alone for a reader."""
+        end = self._stored(until)
+        wanted = (f"claim/{reader}", end, self._stored(now), claim)
+        return end if self._change(_CLAIM, wanted) else 0
+
+    def advance_reader(self, reader: str, position: int, claim: int, until: datetime) -> int:
+        """Remember how far a reader has come, and prolong the claim."""
+        end = self._stored(until)
+        if not self._change(_PROLONG, (f"claim/{reader}", end, claim)):
+            return 0
+        if position > self.position(reader):
+            self.set_position(reader, position)
+        return end
+
+    def position(self, reader: str) -> int:
+        """Return how far a reader has come."""
+        raise NotImplementedError
+
+    def _stored(self, at: datetime) -> int:
+        """Return a time of ours as the store's clock has it."""
+        raise NotImplementedError
