@@ -8,6 +8,7 @@ from gatepost.model.delivery import DeliveryState, Leased
 from gatepost.model.ids import DeliveryId
 from gatepost.store.pauses import Pause
 from gatepost.store.protocols import Held, Lease
+from gatepost.wire.smtp.notification import Notify
 
 
 class MemoryPools:
@@ -29,7 +30,9 @@ class MemoryPools:
     ) -> list[DeliveryId]:
         def is_owed(row: Any) -> bool:
             message = self.submission_rows[row.submission_id]
-            return bool(message.reverse_path) and message.received_at <= received_before
+            since = message.release_at or message.received_at
+            hears = row.wishes.notify is None or Notify.DELAY in row.wishes.notify
+            return bool(message.reverse_path) and hears and since <= received_before
 
         found = [
             row.id

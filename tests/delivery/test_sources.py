@@ -251,6 +251,19 @@ async def test_ending_a_worker_gives_a_pool_s_mail_back() -> None:
         assert {rig.row(i).state for i in ids} == {DUE}
 
 
+async def test_a_worker_that_stops_calls_from_no_other_source() -> None:
+    async with Sink() as sink, Rig(**to(sink), egress=(BULK, THREE_BULK)) as rig:
+        sink.go.clear()
+        ids = await rig.submit("a@y.example", pool="bulk")
+        await sink.until(lambda: sink.sessions == 1)
+        stopping = asyncio.create_task(rig.scheduler.stop(1.0))
+        await asyncio.sleep(0)
+        rig.sources.missing(sink.peers[0])
+        await stopping
+        assert sink.sessions == 1
+        assert rig.row(ids[0]).state is DUE
+
+
 def test_a_machine_that_calls_itself_is_recognised_from_another_address() -> None:
     us = Ourselves.listening_on("relay.test", [SocketAddress("0.0.0.0", 2525)])
     peer = SocketAddress("127.0.0.1", 2525)

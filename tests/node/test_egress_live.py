@@ -93,6 +93,10 @@ async def test_pause_resume_and_an_address_that_is_missing(tmp_path: Path) -> No
             await off(node.run, "egress", "resume", "127.0.0.21")
             assert (await arrival(sink, "two@y.example"))[0] == "127.0.0.21"
             assert "from 127.0.0.21" in await off(lambda: node.run("trace", "two@y.example").stdout)
+            told = await off(node.run, "account", "pool", node.account, "nwes")
+            assert (
+                "no node that runs has an address of pool nwes: its mail will wait" in told.stderr
+            )
             await off(node.run, "account", "pool", node.account, "gone")
             await off(wait_until, lambda: _waits_for_gone(node), "mail in the pool")
             assert await off(state, node, "192.0.2.77") == "absent"

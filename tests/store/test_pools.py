@@ -17,6 +17,7 @@ from gatepost.store.pauses import Pause
 from gatepost.store.pools import Share, dealt, shared_out
 from gatepost.store.presences import Announced
 from gatepost.store.protocols import Held, Lease, NoticeKind, QueueFilter
+from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from tests.memory_store import MemoryStore
 from tests.store.makers import ACCEPTED, NOON, delivery, settled, submission
 from tests.store.openers import OPENERS
@@ -24,6 +25,7 @@ from tests.store.test_presences import said
 
 OTP, TRANSACTIONAL, BULK = LANES
 MINUTE = timedelta(minutes=1)
+OLD = submission(received_at=NOON - 5 * MINUTE)
 PAUSE = Pause("192.0.2.5", NOON, "ops", "listed")
 
 
@@ -181,6 +183,9 @@ async def test_pools_that_wait_are_named(store):
         ({"of": submission(received_at=NOON - 5 * MINUTE), "warned": True}, False),
         ({"of": submission(received_at=NOON - 5 * MINUTE, reverse_path="")}, False),
         ({"of": submission(received_at=NOON - 3 * MINUTE)}, False),
+        ({"of": OLD, "wishes": RecipientWishes(Notify.FAILURE)}, False),
+        ({"of": OLD, "wishes": RecipientWishes(Notify.FAILURE | Notify.DELAY)}, True),
+        ({"of": replace(OLD, release_at=NOON - MINUTE)}, False),
     ],
 )
 async def test_strays_are_those_that_expire_or_whose_sender_should_know(store, changes, is_found):

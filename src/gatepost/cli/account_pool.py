@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from gatepost.cli import usage
 from gatepost.cli.account_verbs import Name, by, print_account, run
-from gatepost.cli.context import Json, fail
+from gatepost.cli.context import Json, fail, load_settings, say_error
 
 if TYPE_CHECKING:
     from gatepost.model.account import Account
@@ -32,10 +32,15 @@ def pool(
     """Say from which pool of source addresses an account's mail leaves, from the next message on."""
     from gatepost.model.wrong import WrongValueError  # noqa: PLC0415
 
-    async def work(store: "Store") -> "Account":
-        from gatepost.operate.account_pool import set_pool  # noqa: PLC0415
+    ours = {each for egress in load_settings(ctx).egress for each in egress.pools}
 
-        return await set_pool(store, name, None if pool == _NONE else pool, by())
+    async def work(store: "Store") -> "Account":
+        from gatepost.operate.account_pool import known_pools, set_pool  # noqa: PLC0415
+
+        account = await set_pool(store, name, None if pool == _NONE else pool, by())
+        if account.pool and account.pool not in ours | await store.read(known_pools):
+            say_error(f"no node that runs has an address of pool {pool}: its mail will wait")
+        return account
 
     try:
         account = run(ctx, work)

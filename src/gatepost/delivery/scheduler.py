@@ -216,11 +216,15 @@ class Scheduler:
 
     def place_anew(self, site: Site, parcels: Sequence[Parcel]) -> None:
         """Queue parcels again whose source may not be used any more."""
-        self._leaving.put_anew(site, parcels)
+        if self._stopping.is_set():
+            self.release([item for parcel in parcels for item in parcel.items], _STOPPED)
+        else:
+            self._leaving.put_anew(site, parcels)
 
     def _sources_changed(self) -> None:
-        self._leaving.change()
-        self.look()
+        if not self._stopping.is_set():  # then all that waits is given back anyway
+            self._leaving.change()
+            self.look()
 
     def _without_source(self, items: list[Item], why: str) -> None:
         """Give back what nothing can be called for from here now; it was not attempted."""

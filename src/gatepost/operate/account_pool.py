@@ -7,8 +7,17 @@ from dataclasses import replace
 
 from gatepost.model.account import Account
 from gatepost.model.settings_egress_checks import pool as checked
+from gatepost.model.source import DEFAULT
 from gatepost.operate.accounts import By, changed, existing
-from gatepost.store.protocols import Store, Transaction
+from gatepost.queue.presence import heard
+from gatepost.store.protocols import Reading, Store, Transaction
+
+
+def known_pools(reading: Reading) -> frozenset[str]:
+    """Return the pools of which nodes that run have addresses, and the default one."""
+    alive = heard(reading.presences(), reading.time())
+    named = (pool for one in alive for each in one.sources for pool in each.source.pools)
+    return frozenset((DEFAULT, *named))
 
 
 async def set_pool(store: Store, name: str, pool: str | None, by: By) -> Account:

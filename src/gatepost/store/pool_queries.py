@@ -7,6 +7,7 @@ from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES
 from gatepost.store.rows import LANE_NUMBERS, microseconds
 from gatepost.store.statements import Asks
+from gatepost.wire.smtp.notification import Notify
 
 _NEXT: Final = (
     "(SELECT min(d.pool) FROM delivery AS d INDEXED BY delivery_next"
@@ -20,9 +21,11 @@ _WALK: Final = (
     " SELECT walk.pool FROM walk WHERE walk.pool IS NOT NULL"
 )
 _STRAYS: Final = (
-    "SELECT d.id FROM delivery AS d CROSS JOIN submission AS s ON s.id = d.submission_id"
+    "SELECT d.id FROM delivery AS d CROSS JOIN submission AS s ON s.id = d.submission_id"  # noqa: S608
     " WHERE d.state = 0 AND d.lane = ? AND d.pool = ? AND d.ready_at <= ?"
-    " AND (d.expires_at <= ? OR (d.warned = 0 AND s.reverse_path <> '' AND s.received_at <= ?))"
+    " AND (d.expires_at <= ? OR (d.warned = 0 AND s.reverse_path <> ''"
+    f" AND (d.notify IS NULL OR (d.notify & {Notify.DELAY.value}) <> 0)"
+    " AND coalesce(s.release_at, s.received_at) <= ?))"
     " LIMIT ?"
 )
 
