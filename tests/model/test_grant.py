@@ -33,6 +33,13 @@ from gatepost.model.wrong import WrongValueError
         # in quotes it is an asterisk
         ('"*"@b.example', '"*"@b.example'),
         ('"News-*"@b.example', '"news-*"@b.example'),
+        # a quoted pair means the character, and quotes stay only where they are needed
+        (r'"g\one"@b.example', "gone@b.example"),
+        (r'"\*"@b.example', '"*"@b.example'),
+        (r'"a\ b"@b.example', '"a b"@b.example'),
+        (r'"a\"b"@b.example', r'"a\"b"@b.example'),
+        (r'"a\\b"@b.example', r'"a\\b"@b.example'),
+        ('".a"@b.example', '".a"@b.example'),
         ("J\u00dcRG@b.example", "j\u00fcrg@b.example"),
         ("ju\u0308rg-*@gr\u00fcn.example", "j\u00fcrg-*@xn--grn-ioa.example"),
     ],

@@ -14,6 +14,7 @@ operator mean by app@example.com? People type App@ and app@ for one mailbox, no 
 two to two owners, and a refusal over a capital letter would help nobody.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,9 @@ EVERYTHING: Final = "*"
 #: What parts the tag from a local part, where nothing else is set.
 TAG: Final = "+"
 _NEEDS_QUOTES: Final = frozenset(' "(),:;<>@[\\]')
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+_TO_ESCAPE: Final = re.compile(r'["\\]')
 #: In characters; an account's addresses keep to RFC 5321 §4.5.3.1. A longer one is nobody's, and
 #: is neither normalised (a quarter of a megabyte of combining marks takes 16 s) nor remembered.
 _LONGEST: Final = 320
@@ -35,8 +39,8 @@ _LONGEST: Final = 320
 
 def canonical(address: str) -> str | None:
     """Return the form in which addresses are compared and grants are kept: local part in lower
-    case without needless quotes, domain in lower-case A-labels. "@domain" stays so. None for what
-    is no address, or a longer one than there can be.
+    case without needless quotes and backslashes, domain in lower-case A-labels. "@domain" stays
+    so. None for what is no address, or a longer one than there can be.
     """
     return _canonical(address) if len(address) <= _LONGEST else None
 
@@ -47,13 +51,18 @@ def _canonical(address: str) -> str | None:
     labels = a_labels(domain)
     if not at or not labels:
         return None
-    if local_part.startswith('"') and local_part.endswith('"') and len(local_part) > 1:
-        inner = local_part[1:-1]
-        # Quotes are how an address says that its "*" is an asterisk.
-        if inner and not set(inner) & (_NEEDS_QUOTES | {"*"}) and ".." not in inner:
-            local_part = inner if inner.strip(".") == inner else local_part
+    if _QUOTED.fullmatch(local_part):
+        local_part = _in_needed_quotes(_QUOTED_PAIR.sub(r"\1", local_part[1:-1]))
     # Not casefold(), which takes "straße" and "strasse" for one: they may be two people.
     return f"{normalize('NFC', normalize('NFC', local_part).lower())}@{labels}"
+
+
+def _in_needed_quotes(name: str) -> str:
+    """Return a local part that was quoted in its shortest form: one mailbox has one (RFC 5321 §4.1.2)."""
+    # Quotes are how an address says that its "*" is an asterisk.
+    if name and not set(name) & (_NEEDS_QUOTES | {"*"}) and "" not in name.split("."):
+        return name
+    return '"' + _TO_ESCAPE.sub(r"\\\g<0>", name) + '"'
 
 
 def parse_grant(text: str) -> str:
