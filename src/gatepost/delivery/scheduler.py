@@ -228,15 +228,10 @@ class Scheduler:
 
     def _without_source(self, items: list[Item], why: str) -> None:
         """Give back what nothing can be called for from here now; it was not attempted."""
-        ours = [i for i in items if i.is_ours and self._items.get(i.id) is i]
-        self.release(items, "")
-        now = self._now()
-        for item in ours:
-            # What any node may send comes back to us: not at once.
-            comes_back = item.leased.delivery.pool in self._sources.pools
-            at = now + _SLOW_PAUSE if comes_back else now
-            unmade = (item.held,) if item.counted else ()
-            self._spawn(self._give_back([item.held], at, why, unmade))
+        pools = self._sources.pools
+        # What any node may send comes back to us: not at once.
+        self.untried([i for i in items if i.leased.delivery.pool in pools], why, _SLOW_PAUSE)
+        self.untried([i for i in items if i.leased.delivery.pool not in pools], why, timedelta(0))
 
     # -- what goes out
 
@@ -251,13 +246,13 @@ class Scheduler:
             at = self._now() + (after or timedelta(0))
             self._spawn(self._give_back(ours, at, reason))
 
-    def untried(self, items: Sequence[Item], why: str) -> None:
+    def untried(self, items: Sequence[Item], why: str, after: timedelta | None = None) -> None:
         """Give back, in a moment, what was not attempted, though it may have been counted."""
         ours = [i for i in items if i.is_ours and self._items.get(i.id) is i]
         self.release(items, "")
         if ours:
+            at = self._now() + (_SHORT_PAUSE if after is None else after)
             unmade = [i.held for i in ours if i.counted]
-            at = self._now() + _SHORT_PAUSE
             self._spawn(self._give_back([i.held for i in ours], at, why, unmade))
 
     async def _give_back(

@@ -6,27 +6,23 @@ durably, and carries one after the other.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
-from datetime import datetime
-from random import Random
+from collections.abc import Sequence
+from dataclasses import replace
 
 from gatepost.delivery import maildir
-from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.contents import Content, contents_of
 from gatepost.delivery.envelopes import are_ascii, envelope_of
 from gatepost.delivery.fitting import (
     OF_MAILDIR,
     Fitted,
-    SignAgain,
     Unfit,
     fit,
 )
-from gatepost.delivery.link import Call, Link, LinkFailedError, Surroundings, open_link
+from gatepost.delivery.link import Call, Link, LinkFailedError, open_link
 from gatepost.delivery.parcel import Item, Parcel, within
 from gatepost.delivery.pool import SiteQueue
-from gatepost.delivery.site import Kind, Site, targets
+from gatepost.delivery.room7 import Room7
+from gatepost.delivery.site import Kind, targets
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId
 from gatepost.model.route import TlsMode
@@ -43,7 +39,7 @@ from gatepost.returns.outcome import (
     says_too_many_recipients,
 )
 from gatepost.returns.settlement import Result
-from gatepost.store.protocols import Store, StoreUnavailableError
+from gatepost.store.protocols import StoreUnavailableError
 from gatepost.wire.smtp.client_events import Verdict
 from gatepost.wire.smtp.extensions import NO_LIMITS, Limits
 from gatepost.wire.smtp.reply_reader import ServerReply
@@ -54,29 +50,6 @@ _log = logging.getLogger(__name__)
 _OUR_FAULT = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
 #: As where a session ends before its final dot: what neighbours may have taken waits for its turn.
 _IN_DOUBT = deferred(LOCAL_TROUBLE, "a neighbour may have taken it over; nothing was stored")
-
-
-@dataclass(frozen=True, slots=True)
-class Room7:
-    """What couriers share. `release` is told of items that end without an outcome, `untried` of such
-    whose attempt was perhaps counted and is not made, `place_anew` of parcels that another source has
-    to send, `source_missing` of an address that this machine does not have; `now` is UTC.
-    `is_heard`: no neighbour can hold this worker for lost, and its leases for free.
-    """
-
-    store: Store
-    attempts: Attempts
-    around: Surroundings
-    files: Executor
-    chance: Random
-    settle: Callable[[Result], None]
-    release: Callable[[Sequence[Item], str], None]
-    untried: Callable[[Sequence[Item], str], None]
-    place_anew: Callable[[Site, Sequence[Parcel]], None]
-    source_missing: Callable[[str], None]
-    sign_again: SignAgain
-    now: Callable[[], datetime]
-    is_heard: Callable[[], bool]
 
 
 class _RetiredError(Exception):

@@ -1,0 +1,38 @@
+"""What the couriers of a worker share (room 7)."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from gatepost.delivery.attempts import Attempts
+from gatepost.delivery.fitting import SignAgain
+from gatepost.delivery.link import Surroundings
+from gatepost.delivery.parcel import Item, Parcel
+from gatepost.delivery.site import Site
+from gatepost.returns.settlement import Result
+from gatepost.store.protocols import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Room7:
+    """What couriers share. `release` is told of items that end without an outcome, `untried` of such
+    whose attempt was perhaps counted and is not made, `place_anew` of parcels that another source has
+    to send, `source_missing` of an address that this machine does not have; `now` is UTC.
+    `is_heard`: no neighbour can hold this worker for lost, and its leases for free.
+    """
+
+    store: Store
+    attempts: Attempts
+    around: Surroundings
+    files: Executor
+    chance: Random
+    settle: Callable[[Result], None]
+    release: Callable[[Sequence[Item], str], None]
+    untried: Callable[[Sequence[Item], str], None]
+    place_anew: Callable[[Site, Sequence[Parcel]], None]
+    source_missing: Callable[[str], None]
+    sign_again: SignAgain
+    now: Callable[[], datetime]
+    is_heard: Callable[[], bool]
