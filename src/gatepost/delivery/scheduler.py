@@ -7,11 +7,11 @@ they are needed, and what cannot be sent before the worker stops is given back.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Coroutine, Sequence
 from datetime import datetime, timedelta
 
 from gatepost.delivery.giving_back import give_back
+from gatepost.delivery.lasting import pause, repeat
 from gatepost.delivery.leaving import Leaving
 from gatepost.delivery.lookup import key_of
 from gatepost.delivery.parcel import Item, Parcel, Shelf
@@ -298,11 +298,12 @@ class Scheduler:
 
     async def run(self) -> None:
         """Look for due mail, keep leases, tidy up; until `stop`."""
+        stopping = self._stopping
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
-            group.create_task(self._repeat(self._keep_leases, self._bounds.renew_after / 4))
-            group.create_task(self._repeat(self._tidy, _TIDY))
-            group.create_task(self._repeat(self._be_fair, self._bounds.fairness))
+            group.create_task(repeat(self._keep_leases, self._bounds.renew_after / 4, stopping))
+            group.create_task(repeat(self._tidy, _TIDY, stopping))
+            group.create_task(repeat(self._be_fair, self._bounds.fairness, stopping))
 
     async def stop(self, grace: float) -> None:
         """Stop within about `grace` seconds: end transactions under way, give back the rest."""
@@ -343,7 +344,7 @@ class Scheduler:
                 _log.warning("cannot look for due mail: %s", trouble)
             except Exception:  # noqa: BLE001 - the top of a task: what is in hand goes on
                 _log.exception("cannot look for due mail: a fault of ours")
-                await self._pause_or_stop(_FAULT_PAUSE)
+                await pause(_FAULT_PAUSE, self._stopping)
             await self._pause()
 
     async def _take_due(self, *, anyway: bool) -> None:
@@ -414,23 +415,6 @@ class Scheduler:
             self.release(
                 items, f"waits for its turn at {host}", _SLOW_PAUSE * (0.5 + self._spread())
             )
-
-    async def _repeat(
-        self, what: Callable[[], Coroutine[None, None, None]], seconds: float
-    ) -> None:
-        while not self._stopping.is_set():
-            try:
-                await what()
-            except StoreUnavailableError as trouble:
-                _log.warning("the store is away: %s", trouble)
-            except Exception:  # noqa: BLE001 - the top of a task: what is in hand goes on
-                _log.exception("a fault of ours; it is tried again")
-            await self._pause_or_stop(seconds)
-
-    async def _pause_or_stop(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
     # -- small things
 
