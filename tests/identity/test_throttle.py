@@ -1,6 +1,6 @@
 """Guessing is slowed for all workers together (decision 20)."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,6 +15,7 @@ from gatepost.identity.throttle import (
 )
 from gatepost.identity.verdict import Cause, Consequence
 from gatepost.model.ids import AccountName
+from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.wire.sasl.exchange import CheckPassword, Granted
 from tests.identity.people import HERE, NAME, NOON, PASSWORD, People, account, main
@@ -159,7 +160,7 @@ async def test_unlocking_reaches_every_worker(people: People) -> None:
     assert other.lock(HERE, NAME)
 
     def job(transaction):
-        found = subjects_of(transaction, NAME, people.now)
+        found = subjects_of(transaction, NAME)
         transaction.put_guessed([forgiven(each, people.now) for each in found])
         return found
 
@@ -182,7 +183,7 @@ async def test_what_was_noted_before_an_unlock_and_is_written_after_it_counts_no
     people.later(seconds=0.01)
 
     def job(transaction):
-        found = subjects_of(transaction, NAME, people.now)
+        found = subjects_of(transaction, NAME)
         transaction.put_guessed([forgiven(each, people.now) for each in found])
 
     await people.store.write(job)
@@ -204,7 +205,7 @@ async def test_an_address_stands_for_its_network_and_its_pairs(people: People) -
     people.throttle.note_failure(HERE, NAME)
     people.throttle.note_failure("192.0.2.8", NAME)
     await people.throttle.flush()
-    found = await people.store.read(lambda reading: subjects_of(reading, HERE, people.now))
+    found = await people.store.read(lambda reading: subjects_of(reading, HERE))
     assert {guessed.subject for guessed in found} == set(subjects(HERE, NAME).values())
 
 
@@ -229,3 +230,18 @@ async def test_the_copy_in_memory_is_bounded(people: People) -> None:
     for n in range(100):
         throttle.note_failure(f"192.0.2.{n}", NAME)
     assert len(throttle) == 10
+
+
+@pytest.mark.parametrize(
+    ("clock", "at"),
+    [
+        (timedelta(minutes=5), timedelta(minutes=5)),
+        (timedelta(days=10), timedelta(seconds=1)),
+        (timedelta(days=-10), timedelta(seconds=1)),
+    ],
+)
+def test_an_operator_whose_clock_was_set_forgives_as_of_the_servers_last_word(clock, at):
+    known = datetime(2026, 1, 2, tzinfo=UTC)
+    guessed = Guessed("pair/x/192.0.2.1", (known,), 1, known + timedelta(hours=1), known)
+    done = forgiven(guessed, known + clock)
+    assert (done.failures, done.locks, done.changed_at) == ((), 0, known + at)

@@ -49,6 +49,8 @@ _MOST_WAITING: Final = 20_000
 #: Seconds by which reads overlap: a neighbour commits a little after its clock said `changed_at`.
 _OVERLAP: Final = 2.0
 _KEPT: Final = timedelta(seconds=WINDOW + LONGEST_LOCK + FORGIVEN_AFTER)
+_MOMENT: Final = timedelta(seconds=1)
+_BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +246,11 @@ def subjects(client_address: str, name: AccountName | None = None) -> dict[Cause
     return found
 
 
-def subjects_of(reading: Reading, what: str, now: datetime) -> list[Guessed]:
+def subjects_of(reading: Reading, what: str) -> list[Guessed]:
     """Return what the throttle knows under an account's prepared name, or under an address (its
     network and its pairs included).
     """
-    known = reading.guesses(now - _KEPT)
+    known = reading.guesses(_BEGINNING)  # a command's clock may be one that servers do not follow
     try:
         ip_address(what.partition("%")[0])
     except ValueError:
@@ -265,8 +267,12 @@ def subjects_of(reading: Reading, what: str, now: datetime) -> list[Guessed]:
 
 
 def forgiven(guessed: Guessed, now: datetime) -> Guessed:
-    """Return a subject as if it had never failed."""
-    return Guessed(guessed.subject, (), 0, datetime.fromtimestamp(0, UTC), now)
+    """Return a subject as if it had never failed. Where `now` is no time that servers can have,
+    because the clock was set and they do not follow it, it is forgiven as of their last word.
+    """
+    known = guessed.changed_at
+    at = now if known <= now <= known + _KEPT else known + _MOMENT
+    return Guessed(guessed.subject, (), 0, _BEGINNING, at)
 
 
 def _forgiven_at(guessed: Guessed) -> float:

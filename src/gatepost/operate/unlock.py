@@ -24,7 +24,7 @@ async def unlock(store: Store, what: str, *, by: By) -> list[Guessed]:
         wanted = what.strip()
 
     def job(transaction: Transaction) -> list[Guessed]:
-        found = [g for g in subjects_of(transaction, wanted, by.now) if g.failures or g.locks]
+        found = [g for g in subjects_of(transaction, wanted) if g.failures or g.locks]
         if found:
             transaction.put_guessed([forgiven(guessed, by.now) for guessed in found])
             facts = {"what": wanted, "by": by.operator}
