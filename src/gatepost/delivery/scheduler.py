@@ -17,14 +17,13 @@ from gatepost.delivery.lookup import key_of
 from gatepost.delivery.parcel import Item, Parcel, Shelf
 from gatepost.delivery.routing import Hop
 from gatepost.delivery.scheduler_parts import Parts
+from gatepost.delivery.settled_here import settled_here
 from gatepost.delivery.shares import Shares
 from gatepost.delivery.site import Site
-from gatepost.delivery.unsayable import unsayable
-from gatepost.model.delivery import Leased, Outcome, OutcomeKind
+from gatepost.model.delivery import Leased, OutcomeKind
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES, Lane
-from gatepost.model.route import Via, ViaCapture, ViaDiscard
-from gatepost.queue.expiry import is_expired
+from gatepost.model.route import Via
 from gatepost.queue.lanes import has_room, room_for
 from gatepost.returns.outcome import LOCAL_TROUBLE, deferred
 from gatepost.returns.settle import earliest_retry
@@ -50,11 +49,6 @@ _STOPPED = "the worker that held it stopped"
 _TIDY = 1.0
 #: Seconds until due mail is looked for again after a fault of ours.
 _FAULT_PAUSE = 2.0
-
-_SETTLED_AT_ONCE = {
-    ViaCapture: Outcome(OutcomeKind.CAPTURED, status="2.0.0", text="captured"),
-    ViaDiscard: Outcome(OutcomeKind.DISCARDED, status="2.0.0", text="discarded"),
-}
 
 
 class Scheduler:
@@ -169,12 +163,9 @@ class Scheduler:
 
     def _place(self, item: Item, pieces: Sequence[bytes] | None) -> None:
         """Room 6: settle it here, queue it for its site, or find out which that is."""
-        if is_expired(item.leased.delivery, self._now()):
-            self._settler.settle(Result(item.leased, None, attempted=False, expired=True))
-            return
-        outcome = unsayable(item.leased, item.hop) or _SETTLED_AT_ONCE.get(type(item.hop.via))
-        if outcome is not None:
-            self._settler.settle(Result(item.leased, outcome, attempted=False))
+        settled = settled_here(item.leased, item.hop, self._now())
+        if settled is not None:
+            self._settler.settle(settled)
             return
         found = self._lookup.known(item.hop)
         if isinstance(found, Site):
