@@ -271,6 +271,7 @@ class MemoryStore:
         self,
         job: Callable[[Any], Any],
         content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+        envelope: object = None,
     ) -> Any:
         await asyncio.sleep(0)
         if self.away:

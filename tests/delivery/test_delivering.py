@@ -555,11 +555,11 @@ class SlowToLease(MemoryStore):
         self.asked = asyncio.Event()
         self.go = asyncio.Event()
 
-    async def write(self, job: Any, content: Any = None) -> Any:
+    async def write(self, job: Any, content: Any = None, envelope: Any = None) -> Any:
         if content is None and not self.asked.is_set():
             self.asked.set()
             await self.go.wait()
-        return await super().write(job, content)
+        return await super().write(job, content, envelope)
 
 
 async def test_what_is_leased_while_the_worker_stops_is_given_back(sink: Sink) -> None:

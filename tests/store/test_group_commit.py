@@ -28,7 +28,7 @@ class FakeKeeper:
         self.busy = threading.Event()
         self.closed = False
 
-    def keep(self, contents) -> Mapping[SubmissionId, Place]:
+    def keep(self, contents, envelopes) -> Mapping[SubmissionId, Place]:
         if self.full:
             raise DiskFullError("full")
         self.kept.append(len(contents))
@@ -132,7 +132,7 @@ async def test_a_full_disk_fails_what_brings_content_only(commits, keeper):
 
 
 async def test_the_writer_survives_what_nobody_foresaw(commits, keeper, monkeypatch):
-    def broken(contents):
+    def broken(contents, envelopes):
         raise ZeroDivisionError
 
     monkeypatch.setattr(keeper, "keep", broken)

@@ -307,7 +307,7 @@ async def test_damaged_content_is_not_moved_and_its_segment_stays(tmp_path):
     (old,) = segments(tmp_path / CONTENT)
     path = tmp_path / CONTENT / f"{old}.seg"
     with path.open("r+b") as file:
-        file.seek(5000)
+        file.seek(path.read_bytes().index(b"damaged"))
         file.write(b"DAMAGED")
     store = await opened(tmp_path)
     await settle(store, leased)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.ids import WorkerId
+from gatepost.store.segment_head import LEAST
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_writer import CONTENT
 from gatepost.store.verify import verify
@@ -41,7 +42,7 @@ async def test_a_whole_store_has_no_faults(store):
         ("UPDATE delivery SET ready_at = NULL", "no time at which it may be taken"),
         ("UPDATE delivery SET ready_at = 5 WHERE state = 0", "due at two different times"),
         ("INSERT INTO notice VALUES ('d', 0, 's')", "owed for no message"),
-        ("UPDATE content SET length = length + 1", "overlaps"),
+        ("UPDATE content SET length = length + 1000", "overlaps"),
         ("UPDATE content SET length = length - 1", "damaged or missing"),
         ("UPDATE content SET segment = 'none'", "damaged or missing"),
         ("UPDATE delivery_20261123 SET state = 0", "is filed as finished, and is not"),
@@ -63,6 +64,6 @@ async def test_a_planted_fault_is_found(store, damage, words):
 async def test_a_damaged_octet_is_found(store, tmp_path):
     (segment,) = (tmp_path / CONTENT).glob("*.seg")
     octets = segment.read_bytes()
-    segment.write_bytes(b"X" + octets[1:])
+    segment.write_bytes(octets[:LEAST] + b"X" + octets[LEAST + 1 :])
     (fault,) = await verify(store)
     assert "damaged" in fault

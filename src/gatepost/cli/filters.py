@@ -23,6 +23,9 @@ IdOption = Annotated[
     str | None,
     usage.Option("--id", metavar="ID", help="Of a message or delivery; 8 digits will do."),
 ]
+ReasonOption = Annotated[
+    str | None, usage.Option("--reason", metavar="TEXT", help="Only what waits for this reason.")
+]
 
 
 def queue_filter(
@@ -31,6 +34,7 @@ def queue_filter(
     destination: str | None,
     recipient: str | None,
     id: str | None,  # noqa: A002 - the option's name
+    reason: str | None = None,
     states: list[str] | None = None,
 ) -> "QueueFilter":
     """Return the filter, names brought into the form that they are stored in."""
@@ -41,6 +45,6 @@ def queue_filter(
         which = filters.queue_filter(
             account=account, destination=destination, recipient=recipient, id=id
         )
-        return replace(which, states=filters.states_of(states or []))
+        return replace(which, reason=reason, states=filters.states_of(states or []))
     except WrongValueError as error:
         fail(error.wrongs[0].what, error.wrongs[0].mend)

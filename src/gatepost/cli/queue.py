@@ -10,6 +10,7 @@ from gatepost.cli.filters import (
     AccountOption,
     DestinationOption,
     IdOption,
+    ReasonOption,
     RecipientOption,
     queue_filter,
 )
@@ -32,6 +33,7 @@ def list_(  # noqa: PLR0913, PLR0917 - its options
     destination: DestinationOption = None,
     recipient: RecipientOption = None,
     id: IdOption = None,  # noqa: A002
+    reason: ReasonOption = None,
     state: Annotated[
         list[str] | None,
         usage.Option(
@@ -47,7 +49,12 @@ def list_(  # noqa: PLR0913, PLR0917 - its options
     """List deliveries, oldest first: those that are not finished, unless told otherwise."""
     states = [*(state or []), *(["captured"] if captured else [])]
     which = queue_filter(
-        account=account, destination=destination, recipient=recipient, id=id, states=states
+        account=account,
+        destination=destination,
+        recipient=recipient,
+        id=id,
+        reason=reason,
+        states=states,
     )
     rows = run_with_store(ctx, lambda store: _rows(store, which, limit, after))
     if json:

@@ -11,6 +11,7 @@ from gatepost.cli.filters import (
     AccountOption,
     DestinationOption,
     IdOption,
+    ReasonOption,
     RecipientOption,
     queue_filter,
 )
@@ -45,11 +46,14 @@ def _add_verb(app: usage.Commands, verb: str, words: str) -> None:
         destination: DestinationOption = None,
         recipient: RecipientOption = None,
         id: IdOption = None,  # noqa: A002
+        reason: ReasonOption = None,
         all_: AllOption = False,
         yes: YesOption = False,
         json: Json = False,
     ) -> None:
-        which = queue_filter(account=account, destination=destination, recipient=recipient, id=id)
+        which = queue_filter(
+            account=account, destination=destination, recipient=recipient, id=id, reason=reason
+        )
         _change(ctx, verb, which, all_=all_, yes=yes, json=json)
 
     app.command(verb, help=words)(command)
@@ -66,7 +70,7 @@ def _change(
         if not all_:
             fail(
                 f"{verb} what?",
-                "give --id, --account, --destination or --recipient; or --all for everything",
+                "give --id, --account, --destination, --recipient or --reason; or --all for everything",
             )
         if not yes and sys.stdin.isatty() and not usage.confirm(f"{verb} everything?"):
             raise usage.Exit(NO)

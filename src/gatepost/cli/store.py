@@ -15,7 +15,7 @@ def repair(ctx: usage.Context, json: Json = False) -> None:
     """
     from gatepost.net.clock import now  # noqa: PLC0415
     from gatepost.operate.ownership import OwnershipError, become_owner  # noqa: PLC0415
-    from gatepost.operate.repair import ServedError, repair_store, report  # noqa: PLC0415
+    from gatepost.operate.repair import ServedError, as_json, repair_store, report  # noqa: PLC0415
     from gatepost.store.protocols import StoreUnavailableError  # noqa: PLC0415
 
     settings = load_settings(ctx)
@@ -32,11 +32,9 @@ def repair(ctx: usage.Context, json: Json = False) -> None:
         words = f"the database in {settings.data_dir} cannot be repaired, and is as it was: {error}"
         fail(words, "put a backup in its place", NO)
     if json:
-        print_json(
-            {"kept": str(done.kept), "rows": done.rows, "torn": done.torn, "lost": done.lost}
-        )
+        print_json(as_json(done))
     else:
         for line in report(done):
             say(line)
-    if done.torn:
+    if done.torn or done.lost or done.restored.held:
         raise usage.Exit(NO)

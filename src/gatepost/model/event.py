@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     RELEASED = "delivery.released"
     RETRIED = "delivery.retried"
     CANCELLED = "delivery.cancelled"
+    RESTORED = "delivery.restored"
     RETURNED = "return.sent"
     RETURN_DROPPED = "return.dropped"
     ALIGNMENT_WARNED = "alignment.warned"

@@ -19,6 +19,7 @@ from gatepost.node.home import home_id, is_shared, node_name
 from gatepost.node.parts import read_tokens
 from gatepost.node.patience import extend, told_to_end, wait_for
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
+from gatepost.operate.repair import is_behind
 from gatepost.store.opening import open_store, where
 from gatepost.store.protocols import NewerDatabaseError, StoreAwayError, StoreUnavailableError
 from gatepost.store.sqlite_writer import DATABASE, free_space
@@ -42,6 +43,10 @@ class NotYetError(CannotServeError):
 
 class ToldToEndError(Exception):
     """Told to end before the node served."""
+
+
+class BehindError(Exception):
+    """The database lacks what the journal has."""
 
 
 def prepare_store(settings: Settings, *, alone: bool = True) -> None:
@@ -118,6 +123,8 @@ def _try_store(settings: Settings, *, alone: bool) -> tuple[int, str]:
         read_tokens(settings.auth.oauth)
         store = await open_store(settings, WorkerId(f"{name}/start/{os.getpid()}/"))
         home = home_id(settings.data_dir)
+        if not is_shared(settings) and await is_behind(store, settings.data_dir):
+            raise BehindError
         if alone:
             await store.write(lambda transaction: take_seat(transaction, name, home, sole=sole))
         await store.close()
@@ -169,6 +176,12 @@ def _store_words(settings: Settings, problem: Exception) -> str:
     words = str(problem) or type(problem).__name__
     if isinstance(problem, TwinError):
         return f'another node that is called "{words}" is alive; give this one a name: node = "…"'
+    if isinstance(problem, BehindError):
+        return (
+            f"the database {settings.data_dir / DATABASE} is older than what lies beside it: its log"
+            ' was lost, or it is a copy. Run "gatepost store repair", so that nothing is lost or sent'
+            " twice (or move journal and content away, if a new database was meant)"
+        )
     if isinstance(problem, NewerDatabaseError):
         return f"{store}: a newer Gatepost wrote it ({words}); update this one"
     if words.startswith(_DAMAGE):

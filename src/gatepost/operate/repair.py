@@ -1,11 +1,22 @@
 """Repair a damaged SQLite database: what the operator asks for, and hears."""
 
-import json
-from datetime import datetime
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Final
 
+from gatepost.events.journal_read import events_since, last_position
 from gatepost.operate.serving import is_served
+from gatepost.store.protocols import Store
+from gatepost.store.segment_records import highest_position
+from gatepost.store.segments import disk_trouble
 from gatepost.store.sqlite_repair import Repair, repair
+from gatepost.store.sqlite_restore import Journal, Restored
+from gatepost.store.sqlite_writer import CONTENT
+from gatepost.store.verify import Inspected, Inspecting
+
+JOURNAL: Final = "journal"
 
 
 class ServedError(Exception):
@@ -23,18 +34,61 @@ def repair_store(data_dir: Path, now: datetime) -> Repair:
     if is_served(data_dir):
         raise ServedError
     kept = data_dir / f"damaged-{now:%Y%m%dT%H%M%SZ}"
-    return repair(data_dir, kept, last_position=last_journal_position(data_dir / "journal"))
+    try:
+        return repair(data_dir, kept, _journal(data_dir), now)
+    except OSError as error:
+        raise disk_trouble(error) from error
 
 
-def last_journal_position(directory: Path) -> int:
-    """Return the position of the last event in the journal; 0 where it holds none."""
-    for path in sorted(directory.glob("*.jsonl"), reverse=True):
-        for line in reversed(path.read_bytes().splitlines()):
-            try:
-                return int(json.loads(line)["position"])
-            except (ValueError, KeyError, TypeError):
-                continue
-    return 0
+def _journal(data_dir: Path) -> Journal:
+    directory = data_dir / JOURNAL
+    return Journal(
+        last_position(directory), _alive_until(data_dir), partial(events_since, directory)
+    )
+
+
+def _alive_until(data_dir: Path) -> datetime:
+    """Return when a worker last wrote: the youngest of its files that others do not touch."""
+    files = [*(data_dir / CONTENT).glob("*.seg"), *(data_dir / JOURNAL).glob("*.jsonl")]
+    last = max((file.stat().st_mtime for file in files), default=0.0)
+    return datetime.fromtimestamp(last, UTC)
+
+
+async def is_behind(store: Store, data_dir: Path) -> bool:
+    """Tell whether a database lacks what journal and segments know of: its log was lost, or an
+    older copy was put in its place. What it would send may have been sent.
+
+    Raises:
+        OSError: the journal cannot be read.
+        StoreUnavailableError: the database cannot.
+
+    """
+    if not isinstance(store, Inspected):
+        return False
+    told = await asyncio.to_thread(_known_position, data_dir)  # first: both may go on
+    return bool(await store.inspect(partial(_lacks, told)))
+
+
+def _known_position(data_dir: Path) -> int:
+    return max(last_position(data_dir / JOURNAL), highest_position(data_dir / CONTENT))
+
+
+def _lacks(told: int, reading: Inspecting) -> list[str]:
+    rows = reading.rows("SELECT value FROM counter WHERE name = 'event' AND value >= ?", (told,))
+    return [] if rows else [str(told)]
+
+
+def as_json(done: Repair) -> dict[str, object]:
+    """Return the same for programs."""
+    restored = done.restored
+    numbers = ("messages", "due", "held", "ended", "unaccepted")
+    return {
+        "kept": str(done.kept),
+        "rows": done.rows,
+        "torn": done.torn,
+        "lost": done.lost,
+        "restored": {name: getattr(restored, name) for name in numbers},
+    }
 
 
 def report(done: Repair) -> list[str]:
@@ -48,11 +102,40 @@ def report(done: Repair) -> list[str]:
             f"{sum(n for name, n in rows.items() if name.startswith('event_'))} events."
         ),
     ]
-    if not done.torn:
-        return [*said, "Every table was read to its end."]
-    said.append(f"Not read to the end: {', '.join(done.torn)}.")
+    said += _restored(done.restored)
+    if done.torn:
+        said.append(f"Not read to the end: {', '.join(done.torn)}.")
+    else:
+        said.append("Every table was read to its end.")
     said += [f"Lost: {each}." for each in done.lost]
-    said.append(
-        "Rows that no other table names may be missing besides: the journal tells what was accepted."
-    )
+    if done.torn:
+        said.append(
+            "Of accounts, credentials, domains and settings rows may be missing without a word."
+        )
+    return said
+
+
+def _restored(restored: Restored) -> list[str]:
+    said = []
+    if restored.messages:
+        said.append(
+            f"Restored from segments: {restored.messages} messages, of which {restored.due} "
+            "deliveries go on."
+        )
+    if restored.ended:
+        said.append(
+            f"{restored.ended} deliveries stood in the queue, and had ended: they are not made again."
+        )
+    if restored.unaccepted:
+        said.append(
+            f"{restored.unaccepted} contents in segments belong to messages that were never "
+            "accepted: nothing to do."
+        )
+    if restored.held:
+        said.append("Held, so that nothing is sent twice unseen:")
+        said += [f'  {count} because "{reason}"' for reason, count in restored.held.items()]
+        said += [
+            'Look at them: gatepost queue list --reason "…". Not sure that they went? Send them:',
+            'gatepost queue release --reason "…". Sure? Give them up: gatepost queue cancel --reason "…".',
+        ]
     return said

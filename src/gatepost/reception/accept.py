@@ -31,6 +31,7 @@ from gatepost.reception.ownership import judge_authors
 from gatepost.reception.readiness import Unpublished, refusal, waits_for
 from gatepost.reception.signing import Signer
 from gatepost.reception.suppressed import drop_events, dropped
+from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import (
     DiskFullError,
     Lease,
@@ -284,7 +285,8 @@ async def keep(accepted: Accepted, to: Acceptance) -> SubmissionId | None:
             transaction.spend(accepted.spendings)
         return _Kept(accepted.submission.id, leased)
 
-    kept = await to.store.write(job, (submission.id, accepted.pieces))
+    envelope = Envelope(submission, accepted.deliveries)
+    kept = await to.store.write(job, (submission.id, accepted.pieces), envelope)
     if kept.leased and hand_over:
         hand_over.take(kept.leased, accepted.pieces)
     elif hand_over and submission.release_at:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from gatepost.model.ids import SubmissionId
+from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import StoreUnavailableError, Transaction
 
 _log = logging.getLogger(__name__)
@@ -41,8 +42,11 @@ Run = Callable[[Transaction], Any]
 class Keeper(Protocol):
     """What the writer thread works with. All of it is called in that thread only."""
 
-    def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Any]:
-        """Make contents durable, or ready to be; return what `commit` has to know of each.
+    def keep(
+        self, contents: Sequence[Content], envelopes: Sequence[Envelope | None]
+    ) -> Mapping[SubmissionId, Any]:
+        """Make contents durable, or ready to be, each with its envelope beside it where one was
+        given; return what `commit` has to know of each.
 
         Raises:
             StoreUnavailableError: none of them can be stored.
@@ -80,6 +84,7 @@ class _Job:
     future: asyncio.Future[Any]
     asked_at: float
     octets: int = 0
+    envelope: Envelope | None = None
     is_peek: bool = False
     #: Set by the writer thread when it begins, by the loop when the caller has given up waiting.
     taken: bool = False
@@ -118,11 +123,13 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._work, name=f"{name}-writer", daemon=True)
         self._thread.start()
 
-    def write(self, run: Run, content: Content | None = None) -> asyncio.Future[Any]:
+    def write(
+        self, run: Run, content: Content | None = None, envelope: Envelope | None = None
+    ) -> asyncio.Future[Any]:
         """Hand a job in; the future ends when it is durable or has failed."""
         octets = 0 if content is None else sum(map(len, content[1]))
         future = self._loop.create_future()
-        return self._put(_Job(run, content, future, self._loop.time(), octets))
+        return self._put(_Job(run, content, future, self._loop.time(), octets, envelope))
 
     def peek(self, run: Callable[[], T]) -> asyncio.Future[T]:
         """Run a function in the writer thread, outside any transaction."""
@@ -245,10 +252,11 @@ class GroupCommit:
         _look(batch)
         jobs = [job for job in batch if not job.is_peek and not job.given_up]
         contents = [job.content for job in jobs if job.content is not None]
+        envelopes = [job.envelope for job in jobs if job.content is not None]
         places: Mapping[SubmissionId, Any] = {}
         if contents:
             try:
-                places = self._keeper.keep(contents)
+                places = self._keeper.keep(contents, envelopes)
             except StoreUnavailableError as error:
                 # What brings no content may still be written: settling frees room.
                 _fail((job for job in jobs if job.content is not None), error)

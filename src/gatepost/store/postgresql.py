@@ -18,6 +18,7 @@ from psycopg import errors
 
 from gatepost.model.ids import SubmissionId, WorkerId
 from gatepost.model.store_place import Kept, Retention
+from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import GroupCommit
 from gatepost.store.pending import Keeping
 from gatepost.store.postgresql_clock import StoreClock
@@ -139,9 +140,10 @@ class PostgresStore:
         self,
         job: Callable[[Transaction], T],
         content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+        envelope: Envelope | None = None,
     ) -> T:
         """Run a job, committed with its neighbours, and return what it returned once durable."""
-        result: T = await self._commits.write(job, content)
+        result: T = await self._commits.write(job, content, envelope)
         return result
 
     async def read(self, query: Callable[[Reading], T]) -> T:

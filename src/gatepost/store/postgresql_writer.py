@@ -16,6 +16,7 @@ import psycopg
 from psycopg import errors
 
 from gatepost.model.ids import SubmissionId
+from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import Content, Run
 from gatepost.store.pending import Keeping
 from gatepost.store.postgresql_clock import StoreClock
@@ -89,8 +90,10 @@ class PostgresWriter:
         return time.monotonic() < self._full_until
 
     # -- phase 1
-    def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Kept]:
-        """Make contents ready to be written with their rows."""
+    def keep(
+        self, contents: Sequence[Content], _envelopes: Sequence[Envelope | None]
+    ) -> Mapping[SubmissionId, Kept]:
+        """Make contents ready to be written with their rows, beside which no envelope is needed."""
         if self.is_full:
             msg = "the database's disk is full"
             raise DiskFullError(msg)

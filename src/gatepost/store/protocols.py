@@ -25,6 +25,7 @@ from gatepost.store.bulk import CountsBulk, ReadsBulk
 from gatepost.store.destinations import LeasesOfDestinations, ReadsDestinations
 from gatepost.store.domain_claims import ReadsDomainClaims, WritesDomainClaims
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
+from gatepost.store.envelope import Envelope
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 from gatepost.store.guessing_protocols import ChangesGuesses, ReadsGuesses
 from gatepost.store.history_protocols import HistoryChanges, HistoryReading
@@ -380,10 +381,12 @@ class Store(Protocol):
         self,
         job: Callable[[Transaction], T],
         content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+        envelope: Envelope | None = None,
     ) -> T:
         """Run a job, committed with its neighbours, and return what it returned once durable.
 
-        `content` (pieces in order) is made durable before the job's rows.
+        `content` (pieces in order) is made durable before the job's rows. Where it lies apart from
+        them, `envelope` stands beside it, so that rows that are destroyed can be made anew.
 
         Raises:
             StoreUnavailableError: nothing of this job was written.

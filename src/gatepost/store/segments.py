@@ -1,8 +1,9 @@
 """Content in append-only segments: files of one directory, each written by one worker.
 
-A segment `data_dir/content/NAME.seg` is octets and nothing else; what they are is told by rows
-that hold a `Place`. Order makes this safe: octets are synced before their rows are committed
-(an orphan is garbage, never a loss), and a segment goes after the commit that dropped its last row.
+What the octets of a segment `data_dir/content/NAME.seg` are is told by rows that hold a `Place`;
+heads before the contents tell it when the database is damaged (`segment_head`). Order makes this
+safe: octets are synced before their rows are committed (an orphan is garbage, never a loss), and a
+segment goes after the commit that dropped its last row.
 
 Whoever appends holds an flock on the segment, so that "nobody writes here any more" is one system
 call, and a dead worker needs no register. No segment is ever appended to by a second process: a
@@ -15,18 +16,23 @@ import os
 import secrets
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
+from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import ContentDamagedError, DiskFullError, StoreUnavailableError
+from gatepost.store.segment_head import head, mark_of
 from gatepost.wire.values import value
 
 #: A writer turns to a new segment when the present one has grown to this.
 SEGMENT_OCTETS: Final = 64 * 2**20
 _SUFFIX: Final = ".seg"
 _UNBORN: Final = ".new"
+#: Octets of a name that nobody can guess.
+_UNKNOWN: Final = 8
 #: pwritev takes at most IOV_MAX buffers; 1024 on Linux and macOS.
 _BUFFERS: Final = 1024
 #: zlib gives up the GIL above 5 KiB. For content of a few pieces that size the two hand-overs cost
@@ -84,12 +90,19 @@ class SegmentWriter:
         self._segment_octets = segment_octets
         self._file: int | None = None
         self._name = ""
+        self._mark = b""
         self._offset = 0
         self._begun_at = 0.0
         self._left: list[int] = []
 
-    def append(self, contents: Sequence[Sequence[bytes]]) -> list[Place]:
+    def append(
+        self,
+        contents: Sequence[Sequence[bytes]],
+        envelopes: Iterable[Envelope | None] = repeat(None),
+        position: int = 0,
+    ) -> list[Place]:
         """Append contents, each given as pieces, with one sync for all; return where they are.
+        Each has its envelope before it, and the position of the last event that is committed.
 
         Raises:
             DiskFullError: no room; nothing is kept.
@@ -98,7 +111,7 @@ class SegmentWriter:
         """
         try:
             file = self._open()
-            places, buffers = self._lay_out(contents)
+            places, buffers = self._lay_out(contents, envelopes, position)
             end = _write(file, buffers, self._offset)
         except OSError as error:
             if error.errno in _FULL:
@@ -136,7 +149,8 @@ class SegmentWriter:
         if self._file is not None and self._offset >= self._segment_octets:
             self._leave()
         if self._file is None:
-            self._name = f"{time.time_ns():016x}{secrets.token_hex(2)}"
+            self._name = f"{time.time_ns():016x}{secrets.token_hex(_UNKNOWN)}"
+            self._mark = mark_of(self._name)
             self._file = _create(self._directory, self._name)
             self._begun_at = time.monotonic()
             self._offset = 0
@@ -155,13 +169,22 @@ class SegmentWriter:
             with suppress(OSError):
                 os.ftruncate(self._file, self._offset)
 
-    def _lay_out(self, contents: Sequence[Sequence[bytes]]) -> tuple[list[Place], list[bytes]]:
+    def _lay_out(
+        self,
+        contents: Sequence[Sequence[bytes]],
+        envelopes: Iterable[Envelope | None],
+        position: int,
+    ) -> tuple[list[Place], list[bytes]]:
         places = []
         buffers: list[bytes] = []
         offset = self._offset
-        for pieces in contents:
+        for pieces, envelope in zip(contents, envelopes, strict=False):
             length = sum(map(len, pieces))
-            places.append(Place(self._name, offset, length, _crc(pieces, length)))
+            crc = _crc(pieces, length)
+            before = head(self._mark, envelope, length, crc, position=position)
+            offset += len(before)
+            places.append(Place(self._name, offset, length, crc))
+            buffers.append(before)
             buffers += pieces
             offset += length
         return places, buffers
@@ -177,7 +200,7 @@ def read_content(directory: Path, place: Place) -> bytes:
 
     """
     try:
-        file = os.open(_path(directory, place.segment), os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(segment_path(directory, place.segment), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
         if not any(directory.glob(f"*{_SUFFIX}")):
             # Not this one segment is lost: the whole directory is away, say a mount.
@@ -212,7 +235,7 @@ def abandoned(directory: Path, segment: str) -> Iterator[int | None]:
     While it is held, no row for it can appear.
     """
     try:
-        file = os.open(_path(directory, segment), os.O_RDWR | os.O_CLOEXEC)
+        file = os.open(segment_path(directory, segment), os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         yield None
         return
@@ -229,7 +252,7 @@ def abandoned(directory: Path, segment: str) -> Iterator[int | None]:
 def size(directory: Path, segment: str) -> int:
     """Return a segment's octets; 0 when it is gone."""
     try:
-        return _path(directory, segment).stat().st_size
+        return segment_path(directory, segment).stat().st_size
     except OSError:
         return 0
 
@@ -237,14 +260,14 @@ def size(directory: Path, segment: str) -> int:
 def age(directory: Path, segment: str) -> float:
     """Return the seconds since a segment was last written to; 0 when it is gone."""
     try:
-        return time.time() - _path(directory, segment).stat().st_mtime
+        return time.time() - segment_path(directory, segment).stat().st_mtime
     except OSError:
         return 0.0
 
 
 def remove(directory: Path, segment: str) -> None:
     """Remove a segment that is held by `abandoned` and has no rows. Raises OSError."""
-    _path(directory, segment).unlink(missing_ok=True)
+    segment_path(directory, segment).unlink(missing_ok=True)
 
 
 def remove_unborn(directory: Path, older_than: float) -> None:
@@ -257,7 +280,8 @@ def remove_unborn(directory: Path, older_than: float) -> None:
                 path.unlink()
 
 
-def _path(directory: Path, segment: str) -> Path:
+def segment_path(directory: Path, segment: str) -> Path:
+    """Return a segment's file."""
     return directory / f"{segment}{_SUFFIX}"
 
 
@@ -268,7 +292,7 @@ def _create(directory: Path, name: str) -> int:
     file = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        unborn.rename(_path(directory, name))
+        unborn.rename(segment_path(directory, name))
         sync_directory(directory)
     except OSError:
         os.close(file)

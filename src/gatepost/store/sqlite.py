@@ -19,6 +19,7 @@ import apsw
 
 from gatepost.model.ids import SubmissionId, WorkerId
 from gatepost.model.store_place import Kept, Retention
+from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import DEADLINE, GroupCommit
 from gatepost.store.pending import Keeping
 from gatepost.store.protocols import (
@@ -127,9 +128,10 @@ class SqliteStore:
         self,
         job: Callable[[Transaction], T],
         content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+        envelope: Envelope | None = None,
     ) -> T:
         """Run a job, committed with its neighbours, and return what it returned once durable."""
-        result: T = await self._commits.write(job, content)
+        result: T = await self._commits.write(job, content, envelope)
         return result
 
     async def read(self, query: Callable[[Reading], T]) -> T:

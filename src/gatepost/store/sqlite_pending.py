@@ -77,6 +77,8 @@ class SqlitePending(Pending):
     """Rows that wait for `flush`, in SQLite."""
 
     connection: apsw.Connection
+    #: Of the last event that was written; 0: none was.
+    position: int = 0
 
     def flush(self) -> None:
         """Write all of it. Raises apsw.Error."""
@@ -141,6 +143,7 @@ class SqlitePending(Pending):
         connection.execute(
             "UPDATE counter SET value = ? WHERE name = 'event'", (position + len(self._events),)
         )
+        self.position = position + len(self._events)
         self._events = []
 
     def _need_table(self, kind: str, day: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.segments import make_directory, sync_directory
 from gatepost.store.sqlite_connection import connect
 from gatepost.store.sqlite_pages import Pages, Value
+from gatepost.store.sqlite_restore import Journal, Restored, count_events, restore
 from gatepost.store.sqlite_schema import DAY_TABLES, VERSIONS, make_day_table
 from gatepost.store.sqlite_upgrade import migrate
 from gatepost.store.sqlite_writer import CONTENT, DATABASE, store_lock
@@ -117,15 +119,18 @@ class Repair:
     torn: list[str] = field(default_factory=list)
     #: What is known to be lost, one sentence each.
     lost: list[str] = field(default_factory=list)
+    #: What segments and journal gave back.
+    restored: Restored = field(default_factory=Restored)
 
 
-def repair(data_dir: Path, kept: Path, *, last_position: int) -> Repair:
+def repair(data_dir: Path, kept: Path, journal: Journal, now: datetime) -> Repair:
     """Replace the database by one with all that can be read of it. Nobody may use it meanwhile.
 
     Args:
         data_dir: the state directory.
         kept: a directory, not there yet, for the damaged files; on the same disk.
-        last_position: of the last event that is known to have been written.
+        journal: what is known beside the database.
+        now: the time.
 
     Raises:
         StoreUnavailableError: nothing can be read of it, or a disk is in the way; the database is as
@@ -138,13 +143,21 @@ def repair(data_dir: Path, kept: Path, *, last_position: int) -> Repair:
             _keep(data_dir, kept)
             new = data_dir / _NEW
             _remove(new)
-            _build(kept / DATABASE, new, data_dir, done, last_position)
+            _build(kept / DATABASE, new, data_dir, done, _Beside(journal, now))
             _remove_beside(data_dir / DATABASE)
             new.replace(data_dir / DATABASE)
             sync_directory(data_dir)
     except (OSError, apsw.Error) as error:
         raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What is known beside the database."""
+
+    journal: Journal
+    now: datetime
 
 
 def _keep(data_dir: Path, kept: Path) -> None:
@@ -162,7 +175,7 @@ def _keep(data_dir: Path, kept: Path) -> None:
     sync_directory(kept)
 
 
-def _build(damaged: Path, new: Path, data_dir: Path, done: Repair, last_position: int) -> None:
+def _build(damaged: Path, new: Path, data_dir: Path, done: Repair, beside: _Beside) -> None:
     # Looked at in a copy of the copy: SQLite writes beside what it reads.
     shown = new.with_name(f"{new.name}-source")
     _remove(shown)
@@ -170,7 +183,9 @@ def _build(damaged: Path, new: Path, data_dir: Path, done: Repair, last_position
         if damaged.with_name(damaged.name + end).exists():
             shutil.copyfile(damaged.with_name(damaged.name + end), f"{shown}{end}")
     os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    source, target = _opened(shown), connect(new)
+    source = _opened(shown) if shown.exists() else None
+    shown.touch()
+    target = connect(new)
     try:
         migrate(target, data_dir)
         if source is not None:
@@ -181,7 +196,16 @@ def _build(damaged: Path, new: Path, data_dir: Path, done: Repair, last_position
                 source.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         with target:
             _bring_over(source, target, done, Pages(shown))
-            _settle(target, done, last_position)
+            done.restored = restore(
+                target,
+                data_dir / CONTENT,
+                beside.journal,
+                beside.now,
+                is_counted=source is not None and "counter" not in done.torn,
+            )
+            done.lost += done.restored.lost
+            _settle(target, done)
+            count_events(target, done.restored.last_position, done.restored.events)
         target.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         if source is not None:
@@ -344,7 +368,7 @@ def _until_damage(
         yield None
 
 
-def _settle(target: apsw.Connection, done: Repair, last_position: int) -> None:
+def _settle(target: apsw.Connection, done: Repair) -> None:
     """Name what is lost, and make the rest whole."""
     for table in day_tables(target.execute(DAY_TABLES, ("delivery_", "delivery`"))):
         # What is finished is finished, though an older page still shows it in the queue.
@@ -362,14 +386,6 @@ def _settle(target: apsw.Connection, done: Repair, last_position: int) -> None:
         target.execute(change)
     for change in _TIDY:
         target.execute(change)
-    tables = day_tables(target.execute(DAY_TABLES, ("event_", "event`")))
-    known = [target.execute(f"SELECT max(position) FROM {table}").get for table in tables]  # noqa: S608
-    last = max([last_position, *(number for number in known if number is not None)])
-    target.execute(
-        "INSERT INTO counter VALUES ('event', ?) ON CONFLICT (name)"
-        " DO UPDATE SET value = max(value, excluded.value)",
-        (last,),
-    )
 
 
 def _remove(path: Path) -> None:

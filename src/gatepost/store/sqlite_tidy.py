@@ -8,9 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import SubmissionId
 from gatepost.store import segments
-from gatepost.store.protocols import ContentDamagedError
+from gatepost.store.envelope import Envelope
+from gatepost.store.protocols import ContentDamagedError, QueueFilter, Reading
+from gatepost.store.rows import NewerRowError
+from gatepost.store.segment_records import needed_octets
 from gatepost.store.segments import Place, SegmentGoneError, read_content
 from gatepost.store.sqlite_transaction import SqliteTransaction
 from gatepost.store.tidy import Housekeeper
@@ -22,6 +26,9 @@ _SETTLED: Final = 600.0
 #: Content is moved on when less than this share of a segment is needed, so many octets at once.
 _NEEDED: Final = 0.5
 _MOVE_OCTETS: Final = 8 * 2**20
+_OPEN: Final = (DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD)
+#: More than any message has.
+_MOST_DELIVERIES: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,13 @@ class SqliteHousekeeper(Housekeeper):
 
     async def _tidy_segment(self, name: str, size: int) -> None:
         """Move on what is left in a segment, or remove it. It is held: no row can be added."""
-        sql = "SELECT count(*), coalesce(sum(length), 0) FROM content WHERE segment = ?"
-        rows = await self._rows(sql, name)
-        count, needed = rows[0]
-        if self._is_needed(name, size, count, needed):
-            return
-        if count and not await self._move_all(name):
+        sql = "SELECT offset, length FROM content WHERE segment = ?"
+        lengths = {row[0]: row[1] for row in await self._rows(sql, name)}
+        if lengths:
+            needed = await asyncio.to_thread(needed_octets, self.directory, name, lengths)
+            if self._is_needed(name, size, len(lengths), needed):
+                return
+        if lengths and not await self._move_all(name):
             return
         await asyncio.to_thread(segments.remove, self.directory, name)
         _log.debug("store: removed segment %s of %d octets", name, size)
@@ -90,8 +98,22 @@ class SqliteHousekeeper(Housekeeper):
         def job(transaction: SqliteTransaction) -> None:
             transaction.move_content(submission_id, place)
 
-        await self.change(job, (submission_id, (octets,)))
+        envelope = await self.ask(lambda reading: _envelope(reading, submission_id))
+        await self.change(job, (submission_id, (octets,)), envelope)
         return True
+
+
+def _envelope(reading: Reading, submission_id: SubmissionId) -> Envelope | None:
+    """Return what is left to do of a message."""
+    which = QueueFilter(id=submission_id, states=_OPEN)
+    try:
+        submission = reading.submission(submission_id)
+        rows = reading.deliveries(which, limit=_MOST_DELIVERIES)
+    except NewerRowError:
+        return None  # a program that knows less writes none at all
+    if submission is None:
+        return None
+    return Envelope(submission, [row.delivery for row in rows], is_certain=True)
 
 
 def _portions(

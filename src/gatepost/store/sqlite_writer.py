@@ -17,6 +17,7 @@ from typing import Any, Final
 import apsw
 
 from gatepost.model.ids import SubmissionId
+from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import Content, Run
 from gatepost.store.pending import Keeping
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
@@ -97,14 +98,18 @@ class SqliteWriter:
         self._connections = 0
         self._known_tables: set[str] = set()
         self._schema_version = 0
+        #: Of the last event that we have committed.
+        self._position = 0
 
     # -- phase 1
-    def keep(self, contents: Sequence[Content]) -> Mapping[SubmissionId, Place]:
+    def keep(
+        self, contents: Sequence[Content], envelopes: Sequence[Envelope | None]
+    ) -> Mapping[SubmissionId, Place]:
         """Append contents with one sync. Raises StoreUnavailableError."""
         if free_space(self._data_dir) <= 0:
             msg = "less disk space is left than the reserve"
             raise DiskFullError(msg)
-        places = self._segment.append([pieces for _, pieces in contents])
+        places = self._segment.append([pieces for _, pieces in contents], envelopes, self._position)
         return {content[0]: place for content, place in zip(contents, places, strict=True)}
 
     # -- phase 2
@@ -146,6 +151,7 @@ class SqliteWriter:
             results = [run(transaction) for run in runs]
             transaction.flush()
             connection.execute("COMMIT")
+            self._position = max(self._position, pending.position)
         except BaseException:
             self._known_tables.clear()
             # SQLite itself rolls back at some errors (a full disk among them).

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from gatepost.store.days import table_day
+from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import Content
 from gatepost.store.rows import Row, as_json, microseconds
 
@@ -38,6 +39,19 @@ QUOTAS_KEPT: Final = timedelta(days=31)
 _HISTORIES_KEPT: Final = timedelta(days=400)
 
 
+class Change(Protocol):
+    """The store's write."""
+
+    def __call__(
+        self,
+        run: Callable[[Any], Any],
+        content: Content | None = None,
+        envelope: Envelope | None = None,
+    ) -> Awaitable[Any]:
+        """Run a job; its content, and the envelope beside that, are stored before its rows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Housekeeper:
     """One round of housekeeping. `ask` and `change` are the store's read and write."""
@@ -47,7 +61,7 @@ class Housekeeper:
 
     retention: timedelta
     ask: Callable[[Callable[[Any], Any]], Awaitable[Any]]
-    change: Callable[[Callable[[Any], Any], Content | None], Awaitable[Any]]
+    change: Change
 
     async def tidy(self, now: datetime) -> None:
         """Do all of it. Raises StoreUnavailableError."""
