@@ -19,6 +19,7 @@ from gatepost.wire.dkim.verify import MOST_SIGNATURES
 from gatepost.wire.message.authentication_results import forged_fields
 from gatepost.wire.message.header import Header, scan
 from gatepost.wire.smtp.grammar import parse_mailbox
+from gatepost.wire.smtp.notification import Notify
 from gatepost.wire.smtp.replies import CANNOT_VERIFY_AUTHOR, DMARC_REFUSED, Reply
 from tests.dns_server import DnsServer
 from tests.support.reception import RememberingStore
@@ -126,6 +127,29 @@ async def test_findings_are_written_down(
     door = Door(dns)
     assert (await door.take(content, reverse_path, client)).accepts
     assert re.search(found, door.results), door.results
+
+
+@pytest.mark.rfc("5321#6.2")
+@pytest.mark.parametrize(
+    ("content", "reverse_path", "client", "verify", "told"),
+    [
+        (LETTER, f"joe@{DOMAIN}", "192.0.2.7", True, True),  # SPF
+        (STRANGER, f"joe@{DOMAIN}", "192.0.2.7", True, True),
+        (SIGNED, f"joe@{DOMAIN}", "198.51.100.1", True, True),  # DMARC, by DKIM
+        (LETTER, f"joe@{DOMAIN}", "198.51.100.1", True, False),
+        (SIGNED, "victim@other.test", "198.51.100.1", True, False),
+        (STRANGER, "victim@nothing.test", "192.0.2.7", True, False),
+        (LETTER, f"joe@{DOMAIN}", "192.0.2.7", False, False),
+    ],
+)
+async def test_reports_go_to_proven_senders_only(
+    dns: DnsServer, content: bytes, reverse_path: str, client: str, verify: bool, told: bool
+) -> None:
+    """A stranger's message that is refused behind us must hit nobody whose name he took."""
+    door = Door(dns, verify=verify)
+    assert (await door.take(content, reverse_path, client)).accepts
+    (delivery,) = door.store.deliveries
+    assert delivery.wishes.notify is (None if told else Notify.NEVER)
 
 
 @pytest.mark.rfc("7372#3.4")

@@ -26,11 +26,13 @@ from gatepost.wire.message.header import Header, HeaderFault, scan, value_of
 from gatepost.wire.records.dmarc import DmarcResult, DmarcVerdict, Policy, evaluate
 from gatepost.wire.records.spf import SpfResult
 from gatepost.wire.records.spf_check import SpfFacts, SpfVerdict, check_host
+from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from gatepost.wire.smtp.replies import BAD_CONTENT, CANNOT_VERIFY_AUTHOR, DMARC_REFUSED, Reply
 
 #: Seconds for all look-ups of one message: RFC 7208 §4.6.4 asks for 20 at least, and RFC 6409 §5.3
 #: leaves 120 until the reply.
 PATIENCE: Final = 20.0
+_NEVER: Final = RecipientWishes(Notify.NEVER)
 #: From with authors in more domains than this is not judged by some of them: it is refused where
 #: DMARC is enforced.
 _MOST_AUTHORS: Final = 4
@@ -73,10 +75,13 @@ class Inbound:
         message = _Message(content, header, _author_domains(content, header))
         forged = forged_fields(content, header, self._hostname)
         if not self._settings.verify:
+            accepted = _unreported(accepted)
             return _with(accepted, b"", tuple(without(content, forged))) if forged else accepted
         findings = await self._find_out(arrival, accepted, message)
         if refusal := self._judge(findings, message):
             return refusal
+        if not _is_proven(arrival.reverse_path, findings):
+            accepted = _unreported(accepted)
         field = results_field(self._hostname, findings)
         pieces = tuple(without(content, forged)) if forged else (content,)
         examined = _with(accepted, field, pieces)
@@ -176,6 +181,24 @@ def _with(accepted: Accepted, field: bytes, content: tuple[bytes, ...]) -> Accep
         pieces=pieces,
         event=replace(accepted.event, facts={**accepted.event.facts, "size": size}),
     )
+
+
+def _is_proven(reverse_path: str, findings: Findings) -> bool:
+    """Tell whether a report would go to whom the message came from: its reverse-path's domain lets this
+    client send (SPF), or is the author's, for whom DMARC passed.
+    """
+    if findings.spf.result is SpfResult.PASS and not findings.spf_is_of_helo:
+        return True
+    domain = reverse_path.rpartition("@")[2]
+    return findings.dmarc.result is DmarcResult.PASS and findings.dmarc.author == domain
+
+
+def _unreported(accepted: Accepted) -> Accepted:
+    """Return a message of which nobody hears again, here or behind a next hop that knows DSN: a
+    report to a forged reverse-path would be mail that its owner never asked for (RFC 5321 §6.2).
+    """
+    deliveries = tuple(replace(each, wishes=_NEVER) for each in accepted.deliveries)
+    return replace(accepted, deliveries=deliveries)
 
 
 def _facts(findings: Findings) -> dict[str, Fact]:

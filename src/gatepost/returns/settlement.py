@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost.model.delivery import DeliveryState, Leased, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.submission import Origin, Submission
 from gatepost.queue.expiry import is_delay_notice_due, wants
 from gatepost.queue.retry import next_attempt, pace
 from gatepost.store.protocols import Held, NoticeKind, Settlement
@@ -74,7 +75,7 @@ def _final(result: Result, at: datetime, state: DeliveryState, kind: EventKind) 
             notice = NoticeKind.RETURN
         else:
             # RFC 5321 §6.1: a return that cannot be delivered is told to nobody.
-            why = "the sender asked not to be told" if reverse_path else ""
+            why = _why_untold(leased.submission) if reverse_path else ""
             more: dict[str, Fact] = {"reason": why} if why else {}
             events.append(_event(result, EventKind.RETURN_DROPPED, at, **more))
     elif outcome is not None and _is_success_due(outcome, reverse_path, notify):
@@ -87,6 +88,14 @@ def _final(result: Result, at: datetime, state: DeliveryState, kind: EventKind) 
         notice=notice,
         submission=leased.submission,
     )
+
+
+def _why_untold(submission: Submission) -> str:
+    if (
+        submission.origin is Origin.MX
+    ):  # its door asks for no wishes, and says so where none is told
+        return "neither SPF nor DMARC says that its sender sent it"
+    return "the sender asked not to be told"
 
 
 def _is_success_due(outcome: Outcome, reverse_path: str, notify: Notify | None) -> bool:
