@@ -19,8 +19,9 @@ from gatepost.store.postgresql_connection import Connection
 
 _log = logging.getLogger(__name__)
 
-#: Seconds; the server itself ends a statement after 30 (`postgresql_connection`).
-PATIENCE: Final = 40.0
+#: Seconds; the server itself ends a statement after 15 (`postgresql_connection`), and who waits for an
+#: answer gives up after 10.
+PATIENCE: Final = 20.0
 _LOOK: Final = 1.0
 
 

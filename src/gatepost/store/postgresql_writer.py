@@ -131,7 +131,7 @@ class PostgresWriter:
             try:
                 connection = self._open()
                 with self._watch.over(connection):
-                    is_there = doubt.traces.are_in(connection)
+                    is_there = doubt.traces.are_in(connection) and self._outlives(connection)
                     if is_there:
                         self._await_standby(connection)
             except (psycopg.Error, StoreUnavailableError) as error:
@@ -155,6 +155,16 @@ class PostgresWriter:
         connection.execute(b"UPDATE counter SET value = value WHERE name = 'event'")
         connection.execute(b"COMMIT")
         self._insist(Traces())
+
+    def _outlives(self, connection: Connection) -> bool:
+        """Tell whether what is there is on the standby, too, if one is waited for: a commit is that
+        comes behind it.
+        """
+        self._unsure = ""
+        begin(connection)
+        connection.execute(b"UPDATE counter SET value = value + 1 WHERE name = 'news'")
+        connection.execute(b"COMMIT")
+        return not self._unsure
 
     def forsake(self, late: Sequence[int]) -> None:
         """Give back soon what was leased for jobs of the last commit that gave up."""
