@@ -72,6 +72,17 @@ def test_the_message_appears_whole_and_synced(
     assert (tmp_path / "mail/bob/new/id.host").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.rfc("5321#4.4")
+def test_one_return_path_is_there_ours(tmp_path: Path) -> None:
+    lines = header_lines("a@x.example", "bob@local.test")
+    came = b"Received: x\r\nreturn-path: <forged@y.example>\r\nDelivered-To: c@d\r\n\r\nReturn-Path: b\r\n"
+    deliver(str(tmp_path), "bob", "id.host", lines, [came])
+    assert (tmp_path / "bob/new/id.host").read_bytes() == (
+        b"Return-Path: <a@x.example>\nDelivered-To: bob@local.test\n"
+        b"Received: x\nDelivered-To: c@d\n\nReturn-Path: b\n"
+    )
+
+
 def test_the_same_delivery_made_again_replaces_itself(tmp_path: Path) -> None:
     for _ in range(2):
         deliver(str(tmp_path), "bob", "id.host", (), [b"hi\r\n"])

@@ -96,7 +96,10 @@ class RememberingStore(MemoryQuotas):
         )
 
     async def write(
-        self, job: Callable[[Any], Any], content: tuple[SubmissionId, Sequence[bytes]] | None = None
+        self,
+        job: Callable[[Any], Any],
+        content: tuple[SubmissionId, Sequence[bytes]] | None = None,
+        envelope: object = None,
     ) -> Any:
         if self.fault:
             raise self.fault

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from gatepost.model.delivery import Outcome
 from gatepost.returns.outcome import DISK_FULL, LOCAL_TROUBLE, Spoken, deferred, delivered
+from gatepost.wire.message.header import HeaderFault, scan
 from gatepost.wire.values import changed
 
 #: What a folder's name may hold besides letters and digits; the rest is written %XX.
@@ -93,7 +94,8 @@ def _write(maildir: Path, name: str, lines: Sequence[bytes], content: Sequence[b
     try:
         with os.fdopen(descriptor, "wb") as file:
             # Files on Unix end lines with LF, and maildir readers expect it.
-            file.write(b"".join((*lines, *content)).replace(b"\r\n", b"\n"))
+            whole = b"".join((*lines, _without_return_path(b"".join(content))))
+            file.write(whole.replace(b"\r\n", b"\n"))
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(maildir / "new" / name)
@@ -101,6 +103,21 @@ def _write(maildir: Path, name: str, lines: Sequence[bytes], content: Sequence[b
         temporary.unlink(missing_ok=True)
         raise
     _sync(maildir / "new")
+
+
+def _without_return_path(content: bytes) -> bytes:
+    """Return a message without the Return-Path that it brought: exactly one is to be there, ours. The
+    Delivered-To of other hops stay below ours: whoever forwards tells loops by them.
+    """
+    header = scan(content)
+    if isinstance(header, HeaderFault) or b"return-path" not in header.names:
+        return content
+    kept = [
+        content[header.starts[i] : header.starts[i + 1]]
+        for i, name in enumerate(header.names)
+        if name != b"return-path"
+    ]
+    return b"".join((*kept, content[header.end :]))
 
 
 def _sync(directory: Path) -> None:
