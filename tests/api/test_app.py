@@ -133,37 +133,42 @@ async def test_a_body_that_never_ends_is_let_go(monkeypatch: pytest.MonkeyPatch)
     assert got[0]["status"] == 408
 
 
-async def test_all_bodies_together_have_a_bound(monkeypatch: pytest.MonkeyPatch):
+async def test_no_key_takes_the_memory_for_bodies_from_all_others(
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.setattr("gatepost.api.bounds._MEMORY", 1)
     app = Bounded(build_routes(), octets=100, knows=_nobody)  # so that 400 is the bound of all
-    enough, done = asyncio.Event(), asyncio.Event()
-    statuses: list[int] = []
+    held, done = asyncio.Semaphore(0), asyncio.Event()
 
-    async def one(octets: int) -> None:
+    async def one(octets: int, key: bytes) -> int:
         messages = [{"type": "http.request", "body": b"x" * octets, "more_body": True}]
+        statuses: list[int] = []
 
         async def receive():
             if messages:
                 return messages.pop()
-            enough.set()
+            held.release()
             await done.wait()
             return {"type": "http.request", "body": b""}
 
         async def send(message):
             statuses.append(message.get("status", 0))
 
-        scope = {"type": "http", "headers": [], "method": "POST", "path": "/none"}
+        headers = [(b"authorization", key)]
+        scope = {"type": "http", "headers": headers, "method": "POST", "path": "/none"}
         await app(scope | {"query_string": b"", "root_path": ""}, receive, send)
+        return statuses[0]
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(4):
-            group.create_task(one(100))
-        await enough.wait()
-        await one(1)
-        assert statuses[0] == 503
+        good = [group.create_task(one(100, b"a")), group.create_task(one(100, b"a"))]
+        for _ in good:
+            await held.acquire()
+        assert await one(1, b"a") == 503
+        good.append(group.create_task(one(100, b"b")))
+        await held.acquire()
         done.set()
-    assert statuses.count(404) == 4
-    assert app._held == 0
+    assert [task.result() for task in good] == [404, 404, 404]
+    assert app._memory.used == 0
 
 
 TEXTS = st.text(st.sampled_from(string.printable + "é\0\u2028😀"), max_size=40)

@@ -49,9 +49,9 @@ FEW = 4096
 
 
 def right_or_wrong(verifier: Secret, password: str) -> bool:
-    """argon2 without its cost: "plain:PASSWORD" is a verifier too."""
-    if verifier.reveal().startswith("plain:"):
-        return verifier == Secret(f"plain:{password}")
+    """argon2 without its cost: "$argon2id$plain:PASSWORD" is a verifier too."""
+    if verifier.reveal().startswith("$argon2id$plain:"):
+        return verifier == Secret(f"$argon2id$plain:{password}")
     return False if verifier.reveal().startswith("$argon2") else verify_password(verifier, password)
 
 
@@ -145,7 +145,7 @@ def main(password: str = PASSWORD, of: Account | None = None, **more: Any) -> Cr
     of = of or account()
     made = Credential(
         CredentialId(f"main-{of.name}"), of.name, CredentialKind.PASSWORD,
-        Secret(f"plain:{password}"), NOON,
+        Secret(f"$argon2id$plain:{password}"), NOON,
         scram=derive_keys(password, of.salt, of.iterations),
     )  # fmt: skip
     return replace(made, **more)

@@ -69,7 +69,7 @@ class FakeStore(MemoryQuotas):
 
 def credential(password: str) -> Credential:
     """Return a credential whose verifier is readable, for a verify that compares."""
-    secret = Secret(f"plain:{password}")
+    secret = Secret(f"$argon2id$plain:{password}")
     return Credential(CredentialId(f"id-{password}"), NAME, CredentialKind.PASSWORD, secret, AT)
 
 
@@ -100,7 +100,7 @@ class World:
 
     def verify(self, verifier: Secret, password: str) -> bool:
         self.verified_against.append(verifier)
-        return verifier == Secret(f"plain:{password}")
+        return verifier == Secret(f"$argon2id$plain:{password}")
 
     async def check(self, name: str, password: str) -> Verdict:
         attempt = self.authenticator.begin(LoginFacts("192.0.2.7", "PLAIN"))
@@ -146,6 +146,13 @@ async def test_an_account_without_password_costs_the_same(world: World) -> None:
     world.store.secrets = {}
     assert await world.cause(NAME, "right") is Cause.WRONG_PASSWORD
     assert world.verified_against == [NOBODY]
+
+
+async def test_a_hash_of_another_system_costs_no_less(world: World) -> None:
+    imported = Secret("{SSHA}AAAA")
+    world.store.secrets[NAME] = [replace(credential("right"), verifier=imported)]
+    assert await world.cause(NAME, "wrong") is Cause.WRONG_PASSWORD
+    assert world.verified_against == [imported, NOBODY]
 
 
 async def test_suspended_is_told_only_to_those_who_know_the_password(world: World) -> None:

@@ -91,6 +91,8 @@ def claims(provider: Provider, **more: Any) -> dict[str, Any]:
         ({"email": None}, "email: the token does not say"),
         ({"email": ["a"]}, "email: the token does not say"),
         ({"email_verified": False}, "email_verified"),
+        ({"email_verified": [1]}, "email_verified"),
+        ({"email_verified": "yes"}, "email_verified"),
     ],
 )
 async def test_every_claim_is_looked_at(
@@ -246,6 +248,23 @@ async def test_a_good_token_logs_its_account_in(
     verdict, answer = await login(people, provider.token(**claims(provider)), name)
     assert (verdict.cause, verdict.credential) == (None, TOKEN_CREDENTIAL)
     assert (answer.granted, answer.authcid) == (True, NAME)
+
+
+async def test_a_holder_whose_name_only_looks_like_an_account_is_another_one(
+    people: People, provider: Provider
+) -> None:
+    await people.put(account(), main())
+    people.authenticator._checks = replace(people.authenticator._checks, tokens=checker(provider))
+    assert (await login(people, provider.token(**claims(provider, email=NAME.title()))))[1].granted
+    for alike in (f"\uff41{NAME[1:]}", f"{NAME[0]}\u00ad{NAME[1:]}"):
+        verdict, answer = await login(people, provider.token(**claims(provider, email=alike)), None)
+        assert (verdict.cause, answer.granted) == (Cause.BAD_TOKEN, False)
+    by_name = replace(checker(provider)._rules, account_claim="sub")
+    tokens = TokenChecker(by_name, keys=checker(provider)._keys)
+    people.authenticator._checks = replace(people.authenticator._checks, tokens=tokens)
+    for name, granted in ((NAME, True), (NAME.title(), False)):
+        _, answer = await login(people, provider.token(**claims(provider, sub=name)), None)
+        assert answer.granted is granted
 
 
 async def test_a_refused_token_has_its_true_cause(people: People, provider: Provider) -> None:

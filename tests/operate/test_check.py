@@ -15,6 +15,7 @@ from gatepost.model.settings import (
     HttpSettings,
     ListenerSettings,
     LocalDomainSettings,
+    OauthSettings,
     RefreshSettings,
     Role,
     RouteSettings,
@@ -97,6 +98,16 @@ def test_dates_of_a_certificate_count(
     assert finding.grade is grade
     assert words in finding.what
     assert finding.mend == "renew it"
+
+
+@pytest.mark.parametrize(("issuer", "warned"), [(None, True), ("https://id.example", False)])
+def test_keys_without_an_issuer_are_warned_of(
+    settings: Settings, issuer: str | None, *, warned: bool
+) -> None:
+    oauth = OauthSettings(jwks_file=Path("jwks.json"), issuer=issuer, audience="gatepost")
+    auth = settings.auth.model_copy(update={"oauth": oauth})
+    found = bad(check(settings.model_copy(update={"auth": auth}), closed, NOW))
+    assert [finding.subject for finding in found] == ["auth.oauth.issuer"] * warned
 
 
 def test_a_key_that_everybody_may_read_is_warned_of(settings: Settings) -> None:

@@ -3,22 +3,43 @@
 import pytest
 
 from gatepost.net.address import one_client
-from gatepost.reception.desk import Memory
+from gatepost.reception.memory import Memory, Taker
 from gatepost.reception.patience import Pace, Patience
 from gatepost.wire.smtp.replies import NO_MEMORY
 from tests.support.reception import Scene
 
+STRANGERS = [Taker(f"192.0.2.{number}") for number in range(1, 100)]
+ACCOUNTS = [Taker(f"app{number}@y.example", is_known=True) for number in range(1, 100)]
 
-def test_a_stranger_has_a_share_and_who_logged_in_has_all() -> None:
+
+def test_a_stranger_has_a_share_and_all_strangers_leave_as_much_as_they_hold() -> None:
     memory = Memory(800, 100)
-    memory.take(60, "192.0.2.1")
-    memory.take(30, "192.0.2.1")
-    assert (memory.left("192.0.2.1"), memory.left("192.0.2.2"), memory.left()) == (10, 100, 710)
-    memory.take(650)
-    assert memory.left("192.0.2.2") == 60  # what is left at all
-    memory.give(90, "192.0.2.1")
-    memory.give(650)
-    assert (memory.used, memory.left("192.0.2.1")) == (0, 100)
+    memory.take(60, STRANGERS[0])
+    memory.take(30, STRANGERS[0])
+    assert (memory.left(STRANGERS[0]), memory.left(STRANGERS[1])) == (10, 100)
+    for stranger in STRANGERS[1:]:
+        memory.take(memory.left(stranger), stranger)
+    assert 395 <= memory.used <= 400
+    assert memory.left(ACCOUNTS[0]) >= 200
+    memory.give(90, STRANGERS[0])
+    assert memory.left(STRANGERS[0]) >= 40
+
+
+def test_whoever_comes_next_finds_as_much_as_the_largest_holds() -> None:
+    memory = Memory(1000)
+    held: list[int] = []
+    for account in ACCOUNTS[:9]:
+        taken = 0
+        while more := memory.left(account):
+            memory.take(more, account)
+            taken += more
+        held.append(taken)
+        assert memory.limit - memory.used >= taken - 1
+    assert held[0] >= 499
+    assert memory.left(ACCOUNTS[50]) > 0
+    for account, octets in zip(ACCOUNTS, held, strict=False):
+        memory.give(octets, account)
+    assert (memory.used, memory._held, memory.left(ACCOUNTS[0])) == (0, {}, 500)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +60,9 @@ def test_what_counts_as_one_client(host: str, client: str) -> None:
 async def test_a_stranger_whose_share_is_taken_is_told_to_come_again() -> None:
     scene = Scene("mx")
     scene.memory = Memory(1 << 30, 5000)
-    scene.memory.take(4000, "192.0.2.7")  # by his other connections
+    scene.memory.take(4000, Taker("192.0.2.7"))  # by his other connections
     conversation = scene.conversation()
-    assert conversation._stranger() == "192.0.2.7"
+    assert conversation._taker() == Taker("192.0.2.7")
     conversation._keep(b"x" * 900)
     assert [conversation._session.content_refusal] == [None]
     conversation._keep(b"x" * 200)

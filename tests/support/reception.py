@@ -26,9 +26,10 @@ from gatepost.net.tls_channel import TlsInfo
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.converse import Conversation
-from gatepost.reception.desk import Desk, Door, Memory
+from gatepost.reception.desk import Desk, Door
 from gatepost.reception.extensions import extensions_for
 from gatepost.reception.later import Later
+from gatepost.reception.memory import Memory
 from gatepost.reception.relay import local_domains
 from gatepost.store.kept_keys import KeptKey
 from gatepost.store.later import LEAST_COUNTED

@@ -9,13 +9,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatepost.api.keys import stranger
 from gatepost.api.problems import ProblemError, answer
+from gatepost.reception.memory import Memory, Taker
 from gatepost.store.protocols import StoreUnavailableError
 
 #: Seconds for a whole body.
 _PATIENCE: Final = 60.0
 #: In base64 a message is larger by a third; its envelope comes beside it.
 _ENVELOPE: Final = 512 * 1024
-#: Octets of all bodies under way together, or four of full size.
+#: Octets of all bodies under way together, or four of full size. One key has half of it, and always
+#: leaves as much to others as it holds.
 _MEMORY: Final = 256 * 2**20
 #: Octets of a body that are read before the key is looked at.
 _STRANGERS: Final = 64 * 1024
@@ -55,8 +57,7 @@ class Bounded:
         self._app = app
         self._octets = octets
         self._knows = knows
-        self._memory = max(_MEMORY, 4 * octets)
-        self._held = 0
+        self._memory = Memory(max(_MEMORY, 4 * octets))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer in the application's place when a request goes beyond."""
@@ -73,8 +74,9 @@ class Bounded:
             return
         held: list[int] = []
         authorization = headers.get(b"authorization", b"").decode("latin-1")
+        taker = Taker(authorization, is_known=bool(authorization))
         try:
-            body = await self._body(receive, held, authorization)
+            body = await self._body(receive, held, taker)
             if isinstance(body, int):
                 await self._refuse(body, scope, receive, send)
                 return
@@ -85,9 +87,9 @@ class Bounded:
 
             await self._app(scope, again, send)
         finally:
-            self._held -= sum(held)
+            self._memory.give(sum(held), taker)
 
-    async def _body(self, receive: Receive, held: list[int], authorization: str) -> Message | int:
+    async def _body(self, receive: Receive, held: list[int], taker: Taker) -> Message | int:
         """Return the whole body as one message, or the status that refuses it. What it takes of
         the memory for bodies is told to `held`.
         """
@@ -100,14 +102,14 @@ class Bounded:
                         return message
                     pieces.append(message.get("body", b""))
                     size += len(pieces[-1])
-                    held.append(len(pieces[-1]))
-                    self._held += held[-1]
                     if size > self._octets:
                         return 413
-                    if self._held > self._memory:
+                    if len(pieces[-1]) > self._memory.left(taker):
                         return 503
+                    held.append(len(pieces[-1]))
+                    self._memory.take(held[-1], taker)
                     if size > _STRANGERS and not is_known:
-                        is_known = await self._knows(authorization)
+                        is_known = await self._knows(taker.name)
                         if not is_known:
                             return 401
                     if not message.get("more_body"):

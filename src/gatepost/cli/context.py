@@ -145,10 +145,14 @@ async def _with_store(place: "Place", work: Callable[["Store"], Awaitable[T]]) -
 
 
 def print_json(value: object) -> None:
-    """Print one JSON value; times in RFC 3339, everything else must be plain."""
+    """Print one JSON value; times in RFC 3339, everything else must be plain.
+
+    What would steer a terminal is escaped: json leaves DEL and the C1 controls as they are.
+    """
     import json  # noqa: PLC0415
 
-    usage.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    usage.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def print_table(

@@ -229,7 +229,7 @@ class LoginAttempt:
         self, name: AccountName, password: str, entry: Entry | None
     ) -> Credential | None:
         """Return whose secret this is. App passwords cost nothing; a wrong one costs one argon2,
-        whether there is such an account or not.
+        whether there is such an account or not, and beside a hash of another system too.
         """
         checks = self._checks
         for credential in _of(entry, CredentialKind.APP_PASSWORD):
@@ -245,7 +245,7 @@ class LoginAttempt:
                 if entry and not (credential.scram and is_current(credential.verifier)):
                     checks.rehasher.rehash(entry.account, credential, password)
                 return credential
-        if not mains:
+        if not any(is_current(credential.verifier) for credential in mains):
             await self._verify(name, password, NOBODY)
         return None
 
@@ -302,7 +302,7 @@ class LoginAttempt:
             return TokenAnswer(False, error=b'{"status":"invalid_token"}')
         refused = TokenAnswer(False, error=tokens.challenge())
         try:
-            holder = _prepared(await tokens.holder(ask.token, self._at))
+            holder = _said(await tokens.holder(ask.token, self._at))
         except TokenError as problem:
             entry = await self._checks.directory.find(name) if name else None
             account = entry.account if entry else None
@@ -377,6 +377,16 @@ class LoginAttempt:
                 return None
             case _:
                 return False
+
+
+def _said(holder: str) -> AccountName:
+    """Return the account that an issuer names, which must be written as accounts are: two users
+    of his whose names look alike here are not one.
+    """
+    name = _prepared(holder)
+    if name != holder:
+        raise TokenError(f"the holder's name is not written as an account's is: {name}")
+    return name
 
 
 def _prepared(name: str) -> AccountName:

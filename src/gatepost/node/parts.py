@@ -46,10 +46,11 @@ from gatepost.reception.accept import Acceptance, HandOver
 from gatepost.reception.alignment import Gate
 from gatepost.reception.allowances import Allowances
 from gatepost.reception.bulk import BulkCounter
-from gatepost.reception.desk import Desk, Door, Memory
+from gatepost.reception.desk import Desk, Door
 from gatepost.reception.extensions import extensions_for
 from gatepost.reception.inbound import Inbound
 from gatepost.reception.later import Later
+from gatepost.reception.memory import Memory
 from gatepost.reception.offered import Possible, offered
 from gatepost.reception.readiness import Unpublished
 from gatepost.reception.relay import local_domains

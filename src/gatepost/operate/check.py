@@ -20,7 +20,7 @@ import apsw
 from gatepost.model.domain_name import parse_host_port
 from gatepost.model.route import ClientCertificate
 from gatepost.model.secret import Secret
-from gatepost.model.settings import CertificateSettings, Role, Settings
+from gatepost.model.settings import CertificateSettings, OauthSettings, Role, Settings
 from gatepost.net import open_files
 from gatepost.net.address import parse_socket_address
 from gatepost.net.certificate import (
@@ -86,8 +86,16 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
         *_data_dir(settings),
         # As the one who will have to read them.
         *_secret_files(settings),
+        *_tokens(settings.auth.oauth),
         *directory_findings(settings.auth),
     ]
+
+
+def _tokens(oauth: OauthSettings | None) -> Iterator[Finding]:
+    """Keys alone say nothing of who issued a token: a set may be shared by many."""
+    if oauth is not None and oauth.issuer is None and (oauth.jwks_file or oauth.jwks_url):
+        what = "tokens of whoever signs with these keys are taken, whatever their iss"
+        yield Finding(Grade.WARNING, "auth.oauth.issuer", what, "name the issuer, as in iss")
 
 
 def _hostname(settings: Settings) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ from gatepost.reception.desk import Desk, Door
 from gatepost.reception.drawing import Drawing
 from gatepost.reception.handling import requests_of, urgency
 from gatepost.reception.holding import Holding
+from gatepost.reception.memory import Taker
 from gatepost.reception.offered import offered_within
 from gatepost.reception.patience import Patience
 from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
@@ -123,7 +124,7 @@ class Conversation:
             self._record_refusal(replies.INTERNAL_FAULT, "")
             self._session.close(replies.INTERNAL_FAULT)
         finally:
-            self._holding.let_go(self._stranger())
+            self._holding.let_go(self._taker())
             self._drawing.end()
         self._connection.deadline = self._time() + 5
         self._connection.write(self._session.octets_to_send())
@@ -158,7 +159,7 @@ class Conversation:
                 case ContentEnded():
                     await self._on_content_ended()
                 case ContentDropped():
-                    self._holding.let_go(self._stranger())
+                    self._holding.let_go(self._taker())
                     self._patience.content_over()
                 case TurnOver():
                     await self._wait_for_turn()
@@ -244,7 +245,7 @@ class Conversation:
                 mail,
                 self._standing(),
                 message_size=self._door.profile.message_size,
-                room=Room(disk=desk.free_space(), memory=desk.memory.left(self._stranger())),
+                room=Room(disk=desk.free_space(), memory=desk.memory.left(self._taker())),
             )
             if refusal is None and mail.hold and (later := desk.acceptance.later):
                 refusal = await later.judge_mail(mail, self._account)
@@ -309,12 +310,14 @@ class Conversation:
 
     def _keep(self, octets: bytes) -> None:
         """Keep a piece of content, while this worker has memory for it."""
-        if not self._holding.keep(octets, self._stranger()):
+        if not self._holding.keep(octets, self._taker()):
             self._session.refuse_content(replies.NO_MEMORY)
 
-    def _stranger(self) -> str:
-        """Return whose share of the memory content takes; "" for one who has logged in."""
-        return "" if self._principal else one_client(self._connection.peer.host)
+    def _taker(self) -> Taker:
+        """Return whose part of the memory content takes."""
+        if by := self._principal:
+            return Taker(by.account, is_known=True)
+        return Taker(one_client(self._connection.peer.host))
 
     async def _on_content_ended(self) -> None:
         session = self._session
@@ -323,7 +326,7 @@ class Conversation:
         reply = session.content_refusal
         if reply is None:
             reply = await accept(self._arrival(), self._desk.acceptance)
-        self._holding.let_go(self._stranger())
+        self._holding.let_go(self._taker())
         self._patience.content_over()
         queued = reply.text.startswith(replies.QUEUED.text)
         self._drawing.end(is_stored=queued or reply is replies.STORE_AWAY)

@@ -12,45 +12,11 @@ from gatepost.model.settings import LimitSettings, Role
 from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.allowances import Allowances
+from gatepost.reception.memory import Memory
 from gatepost.reception.patience import Pace
 from gatepost.reception.relay import LocalDomains
 from gatepost.reception.suppressed import SuppressionList
 from gatepost.wire.smtp.extensions import Profile
-
-
-class Memory:
-    """How many octets of content under way this worker holds, and may hold.
-
-    All that one stranger's connections hold together is at most `share`: who has logged in finds
-    room whatever strangers do. "" as client: somebody who has logged in.
-    """
-
-    __slots__ = ("_strangers", "limit", "share", "used")
-
-    def __init__(self, limit: int, share: int | None = None) -> None:
-        self.limit = limit
-        self.share = limit if share is None else share
-        self.used = 0
-        self._strangers: dict[str, int] = {}
-
-    def left(self, client: str = "") -> int:
-        """Return what this client may still take."""
-        left = self.limit - self.used
-        return min(left, self.share - self._strangers.get(client, 0)) if client else left
-
-    def take(self, octets: int, client: str = "") -> None:
-        """Count octets that a client holds from now on."""
-        self.used += octets
-        if client and octets:
-            self._strangers[client] = self._strangers.get(client, 0) + octets
-
-    def give(self, octets: int, client: str = "") -> None:
-        """Count octets that a client has let go of."""
-        self.used -= octets
-        if client and octets:
-            self._strangers[client] -= octets
-            if not self._strangers[client]:
-                del self._strangers[client]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from typing import Final
 
-from gatepost.reception.desk import Memory
+from gatepost.reception.memory import Memory, Taker
 
 #: So many pieces become one: chunks of one octet (RFC 3030) would cost fifty in memory.
 _MOST_PIECES: Final = 1024
 
 
 class Holding:
-    """`pieces` of content in order, `size` octets together. A `client` is whose share of the memory
-    they take, "" for one who has logged in.
+    """`pieces` of content in order, `size` octets together. The taker is whose part of the memory
+    they are; between the first piece and `let_go` it is the same.
     """
 
     __slots__ = ("_joined", "_memory", "pieces", "size")
@@ -21,22 +21,22 @@ class Holding:
         self.size = 0
         self._joined = 0
 
-    def keep(self, octets: bytes, client: str) -> bool:
+    def keep(self, octets: bytes, taker: Taker) -> bool:
         """Keep a piece; False: there is no memory for it, and nothing is held any more (decision 8)."""
-        if self._memory.left(client) < len(octets):
-            self.let_go(client)
+        if self._memory.left(taker) < len(octets):
+            self.let_go(taker)
             return False
         pieces = self.pieces
         pieces.append(octets)
         self.size += len(octets)
-        self._memory.take(len(octets), client)
+        self._memory.take(len(octets), taker)
         if len(pieces) - self._joined >= _MOST_PIECES:
             pieces[self._joined :] = [b"".join(pieces[self._joined :])]
             self._joined = len(pieces)
         return True
 
-    def let_go(self, client: str) -> None:
+    def let_go(self, taker: Taker) -> None:
         """Hold nothing."""
         if self.size:
-            self._memory.give(self.size, client)
+            self._memory.give(self.size, taker)
         self.pieces, self.size, self._joined = [], 0, 0
