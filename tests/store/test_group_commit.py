@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -56,7 +57,7 @@ def keeper() -> FakeKeeper:
 
 @pytest.fixture
 async def commits(keeper):
-    made = GroupCommit(keeper, deadline=0.1)
+    made = GroupCommit(keeper)
     yield made
     keeper.free.set()
     await made.close()
@@ -141,7 +142,8 @@ async def test_the_writer_survives_what_nobody_foresaw(commits, keeper, monkeypa
     assert await commits.write(lambda _: 1) == 1
 
 
-async def test_nobody_waits_for_ever(commits, keeper, monkeypatch):
+async def test_nobody_waits_for_ever(keeper, monkeypatch):
+    commits = GroupCommit(keeper, deadline=1.0, margin=0.0)
     monkeypatch.setattr(group_commit, "_SWEEP", 0.01)
     ran = []
     keeper.free.clear()
@@ -160,9 +162,52 @@ async def test_nobody_waits_for_ever(commits, keeper, monkeypatch):
     async with asyncio.timeout(30):
         while commits.is_stuck:
             await asyncio.sleep(0.01)
-    await commits.write(lambda _: ran.append("third"))
-    # What its caller was told is not written was not.
-    assert ran == ["first", "third"]
+    await commits.close()
+    # What its callers were told is not written was not: neither what waited, nor what waited for a lock.
+    assert ran == []
+
+
+async def test_what_waits_for_a_lock_too_long_is_not_begun(keeper):
+    """Its caller would hear that it was not written, and then it would be."""
+    commits = GroupCommit(keeper, deadline=30.0, margin=29.5)
+    ran = []
+    keeper.free.clear()
+    jobs = [commits.write(lambda _: ran.append("late")) for _ in range(3)]
+    while time.monotonic() < commits._waiting[-1].begin_by:
+        await asyncio.sleep(0.01)
+    keeper.free.set()
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert {str(result) for result in results} == {"it was too late to be begun"}
+    await commits.close()
+    assert ran == []
+
+
+async def test_each_for_itself_asks_anew_whether_somebody_still_waits(keeper, monkeypatch):
+    """Others got in the way of the batch; then each of them takes its time."""
+    monkeypatch.setattr(group_commit, "_SWEEP", 0.01)
+    commits = GroupCommit(keeper, deadline=0.5, margin=0.0)
+    alone = []
+
+    def commit(runs, places):
+        if len(runs) > 1:
+            raise LookupError("others got in the way")
+        alone.append(runs)
+        keeper.free.wait()
+        return [run(None) for run in runs]
+
+    monkeypatch.setattr(keeper, "commit", commit)
+    ran = []
+    gate = threading.Event()
+    first = commits.peek(gate.wait)
+    jobs = [commits.write(lambda _, n=n: ran.append(n)) for n in range(20)]
+    keeper.free.clear()
+    gate.set()
+    _, *results = await asyncio.gather(first, *jobs, return_exceptions=True)
+    keeper.free.set()
+    await commits.close()
+    assert {type(result) for result in results} == {StoreUnavailableError}
+    assert ran == []
+    assert len(alone) <= 1
 
 
 async def test_a_peek_runs_in_the_writer_outside_of_commits(commits, keeper):

@@ -18,11 +18,12 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName, SubmissionId, WorkerId
 from gatepost.model.quota import Subject, Unit
 from gatepost.model.suppression import Suppression, SuppressionClass
+from gatepost.store import postgresql as store_of_nodes
 from gatepost.store.kept_keys import KeptKey
 from gatepost.store.pending import Keeping
 from gatepost.store.postgresql import PostgresStore, open_postgresql, prepare
 from gatepost.store.postgresql_clock import StoreClock
-from gatepost.store.postgresql_connection import Address, begin, connect
+from gatepost.store.postgresql_connection import LOCK_PATIENCE, Address, begin, connect
 from gatepost.store.postgresql_look import ask as ask_once
 from gatepost.store.postgresql_look import look
 from gatepost.store.postgresql_news import News
@@ -392,6 +393,11 @@ def test_a_url_that_cannot_be_read_is_not_repeated() -> None:
     with pytest.raises(StoreUnavailableError, match="cannot be read") as caught:
         Address("postgresql://u:s3cret%zz@h/db").options()
     assert "s3cret" not in str(caught.value)
+
+
+def test_who_waits_twice_for_a_lock_is_done_before_callers_hear_that_nothing_was_written() -> None:
+    assert 2 * LOCK_PATIENCE <= store_of_nodes._DEADLINE - store_of_nodes._MARGIN
+    assert store_of_nodes._MARGIN > LOCK_PATIENCE
 
 
 async def test_a_frozen_server_s_connection_is_given_up(server) -> None:

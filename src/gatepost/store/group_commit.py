@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from gatepost.model.ids import SubmissionId
@@ -33,6 +34,8 @@ MOST_OCTETS: Final = 16 * 2**20
 GATHER: Final = 0.004
 #: Seconds after which a caller is told that the store is away.
 DEADLINE: Final = 30.0
+#: Seconds that a commit may take once its job is begun, locks included.
+MARGIN: Final = 1.0
 _SWEEP: Final = 1.0
 
 Content = tuple[SubmissionId, Sequence[bytes]]
@@ -83,6 +86,8 @@ class _Job:
     content: Content | None
     future: asyncio.Future[Any]
     asked_at: float
+    #: It is not begun later: who asked would have heard meanwhile that it was not written.
+    begin_by: float
     octets: int = 0
     envelope: Envelope | None = None
     is_peek: bool = False
@@ -102,10 +107,15 @@ class GroupCommit:
         *,
         name: str = "store",
         deadline: float = DEADLINE,
+        margin: float = MARGIN,
         gather: float = GATHER,
     ) -> None:
+        """`deadline` is when a caller is told that the store is away; what is not begun `margin`
+        before it is not begun at all. Both in seconds.
+        """
         self._keeper = keeper
         self._deadline = deadline
+        self._margin = margin
         self._gather = gather
         self._gathers_until = 0.0
         self._loop = asyncio.get_running_loop()
@@ -128,13 +138,13 @@ class GroupCommit:
     ) -> asyncio.Future[Any]:
         """Hand a job in; the future ends when it is durable or has failed."""
         octets = 0 if content is None else sum(map(len, content[1]))
-        future = self._loop.create_future()
-        return self._put(_Job(run, content, future, self._loop.time(), octets, envelope))
+        return self._put(self._job(run, content, octets, envelope))
 
     def peek(self, run: Callable[[], T]) -> asyncio.Future[T]:
         """Run a function in the writer thread, outside any transaction."""
-        future = self._loop.create_future()
-        return self._put(_Job(run, None, future, self._loop.time(), is_peek=True))
+        job = self._job(run, None)
+        job.is_peek = True
+        return self._put(job)
 
     async def close(self) -> None:
         """Finish what was handed in, then end the thread."""
@@ -145,6 +155,17 @@ class GroupCommit:
         await asyncio.shield(self._ended)
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    def _job(
+        self,
+        run: Callable[..., Any],
+        content: Content | None,
+        octets: int = 0,
+        envelope: Envelope | None = None,
+    ) -> _Job:
+        now = time.monotonic()
+        begin_by = now + self._deadline - self._margin
+        return _Job(run, content, self._loop.create_future(), now, begin_by, octets, envelope)
 
     def _put(self, job: _Job) -> asyncio.Future[Any]:
         if self._closing:
@@ -179,7 +200,7 @@ class GroupCommit:
     def _sweep(self) -> None:
         """Fail jobs that have waited too long: a neighbour may sit on the lock, a disk may hang."""
         self._sweeper = None
-        oldest = self._loop.time() - self._deadline
+        oldest = time.monotonic() - self._deadline
         while self._waiting and (
             self._waiting[0].future.done() or self._waiting[0].asked_at < oldest
         ):
@@ -279,17 +300,34 @@ class GroupCommit:
             _fail(jobs, error)
             return
         for job in jobs:
+            if _is_late(job):
+                continue
             try:
                 self._commit([job], places)
             except Exception as own:  # noqa: BLE001 - a job is foreign code
                 _fail([job], own)
 
     def _commit(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any]) -> None:
-        results = self._keeper.commit([job.run for job in jobs], places)
+        results = self._keeper.commit([partial(_run, job) for job in jobs], places)
         for job, result in zip(jobs, results, strict=True):
             job.result = result
         if late := [number for number, job in enumerate(jobs) if job.given_up]:
             self._keeper.forsake(late)
+
+
+def _run(job: _Job, transaction: Transaction) -> object:
+    """Run a job, under whatever lock the keeper has waited for meanwhile, in each of its tries."""
+    return None if _is_late(job) else job.run(transaction)
+
+
+def _is_late(job: _Job) -> bool:
+    """Tell whether a job must not be begun: its caller has heard that it was not written, or would
+    hear it before it is. Clients who are told so send again.
+    """
+    if not job.given_up and time.monotonic() < job.begin_by:
+        return False
+    job.error = StoreUnavailableError("it was too late to be begun")
+    return True
 
 
 def _look(batch: list[_Job]) -> None:
@@ -306,7 +344,7 @@ def _take(jobs: Sequence[_Job]) -> list[_Job]:
     for job in jobs:
         job.taken = True
         # In this order: the loop sets given_up first and looks at taken for its words only.
-        if not job.given_up:
+        if not _is_late(job):
             taken.append(job)
     return taken
 

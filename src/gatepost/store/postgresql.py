@@ -23,6 +23,7 @@ from gatepost.store.group_commit import GroupCommit
 from gatepost.store.pending import Keeping
 from gatepost.store.postgresql_clock import StoreClock
 from gatepost.store.postgresql_connection import (
+    LOCK_PATIENCE,
     Address,
     Connection,
     begin,
@@ -48,6 +49,8 @@ T = TypeVar("T")
 _READERS: Final = 2
 #: Seconds after which a caller is told that the store is away: clients wait for the reply.
 _DEADLINE: Final = 10.0
+#: Seconds before that in which nothing is begun any more: it may have to wait for a lock.
+_MARGIN: Final = LOCK_PATIENCE + 1.0
 #: How often a query is run again because a day was dropped, or a server went away, meanwhile.
 _TRIES: Final = 3
 #: Seconds that a migration may take: it may build an index over all mail.
@@ -125,7 +128,9 @@ class PostgresStore:
         keeping = Keeping(retention.content, retention.captured)
         self._watch = Watch()
         self._writer = PostgresWriter(address, keeping, clock, self._watch)
-        self._commits = GroupCommit(self._writer, name=f"store {worker}", deadline=_DEADLINE)
+        self._commits = GroupCommit(
+            self._writer, name=f"store {worker}", deadline=_DEADLINE, margin=_MARGIN
+        )
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         self._reader = threading.local()
         self._connections: list[Connection] = []
