@@ -38,6 +38,9 @@ class Business:
     def named(self, index):
         return "it"
 
+    def tick_of(self, child):
+        return 0
+
     def reload(self):
         return False
 
@@ -87,5 +90,60 @@ def test_what_is_the_supervisors_business_does_not_touch_a_newborn(name: str) ->
             assert node.stdout.readline() == b"works\n"
             node.send_signal(signal.SIGTERM)
             assert node.wait(30) == 0
+        finally:
+            _end(node)
+
+
+#: A node whose first worker freezes once it has served; the second one ends it all.
+_FREEZING = """
+import os, signal, sys
+from gatepost.net.counters import Counters
+from gatepost.node import supervisor, watchdog
+
+watchdog.HUNG = 0.5
+counters = Counters.create(2)
+
+class Business:
+    def work(self, me):
+        if me.birth == 1:
+            counters.worker(me.region).tick()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        print(me.birth, flush=True)
+        os.kill(os.getppid(), signal.SIGTERM)
+        return 0
+
+    def bury(self, child):
+        counters.clear(child.region)
+
+    def tick_of(self, child):
+        return counters.tick_of(child.region)
+
+    def named(self, index):
+        return "it"
+
+    def watch(self):
+        return None
+
+    def dismiss(self):
+        pass
+
+    def close(self):
+        pass
+
+    def stop(self):
+        pass
+
+supervisor.hold_signals()
+sys.exit(supervisor.Supervisor(1, Business()).run())
+"""
+
+
+def test_who_hangs_is_killed_and_another_takes_its_place() -> None:
+    program = [sys.executable, "-c", _FREEZING]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, start_new_session=True) as node:
+        try:
+            assert node.stdout is not None
+            assert node.stdout.readline() == b"2\n"
+            node.wait(30)
         finally:
             _end(node)

@@ -23,7 +23,8 @@ _CELL: Final = 4  # octets
 _SKETCH: Final = 2 * _BUCKETS * _CELL
 _HEAD: Final = 4096  # one page of 64-bit numbers
 _REGION: Final = _HEAD + _SKETCH
-#: In the head: the metrics, then, from the 64th number on, four for each source address.
+#: In the head: the metrics, a sign of life, then, from the 64th number on, four for each source address.
+_LIFE_AT: Final = 63
 _SOURCES_AT: Final = 64
 _OF_ONE: Final = 4
 MOST_SOURCES: Final = (_HEAD // 8 - _SOURCES_AT) // _OF_ONE
@@ -86,6 +87,10 @@ class Counters:
         """Forget what a worker that died had counted. Called by the supervisor."""
         start = index * _REGION
         self._map[start : start + _REGION] = bytes(_REGION)
+
+    def tick_of(self, index: int) -> int:
+        """Return how often a worker has said that it lives; 0: not yet."""
+        return self._heads[index][_LIFE_AT]
 
     def total(self, metric: Metric) -> int:
         """Return a metric's sum over the workers."""
@@ -152,6 +157,10 @@ class WorkerCounters:
     def add_of_source(self, place: int, metric: Metric) -> None:
         """Raise a metric of one source address, by its place."""
         self._head[_place_of(place, metric)] += 1
+
+    def tick(self) -> None:
+        """Say that this worker's loop turns."""
+        self._head[_LIFE_AT] += 1
 
     def value(self, metric: Metric) -> int:
         """Return this worker's own part of a metric."""

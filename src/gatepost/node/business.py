@@ -102,7 +102,8 @@ class Node:
         """Be the HTTP process. Its framework is imported by it alone, which takes half a second."""
         from gatepost.node.http import HttpPlace, serve  # noqa: PLC0415
 
-        place = HttpPlace(worker_id(self.name, me), self.name, me.pipe, sock, self.counters)
+        name = worker_id(self.name, me)
+        place = HttpPlace(name, self.name, me.pipe, sock, self.counters, me.region)
         return serve(self.settings, place)
 
     def bury(self, child: Child) -> None:
@@ -110,6 +111,10 @@ class Node:
         self.counters.clear(child.region)
         self.dead.append(worker_id(self.name, child))
         del self.dead[:-64]
+
+    def tick_of(self, child: Child) -> int:
+        """Return a process's last sign of life."""
+        return self.counters.tick_of(child.region)
 
     def reload(self) -> bool:
         """Read the file again at SIGHUP; True when workers must be born anew for it."""

@@ -35,6 +35,7 @@ from gatepost.node.http_crowd import Crowd
 from gatepost.node.intake import build_intake
 from gatepost.node.outcomes import source_addresses
 from gatepost.node.sockets import HTTP_BACKLOG, HTTP_FAREWELL
+from gatepost.node.watchdog import show_life
 from gatepost.operate.hand_in import Intake
 from gatepost.store.opening import open_store
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -66,6 +67,8 @@ class HttpPlace:
     pipe: socket.socket
     sock: socket.socket
     counters: Counters
+    #: Its own part of them.
+    region: int
 
 
 def serve(settings: Settings, place: HttpPlace) -> int:
@@ -78,6 +81,7 @@ def serve(settings: Settings, place: HttpPlace) -> int:
 async def _serve(settings: Settings, place: HttpPlace) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    show_life(place.counters.worker(place.region))
     store = await open_store(settings, place.name, clock=now)
     try:
         said = announcement(settings, place.node, place.name)

@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 from gatepost.node.child import Child
 from gatepost.node.handover import Successor
+from gatepost.node.watchdog import HUNG, Watchdog
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,10 @@ class Business(Protocol):
         """Hear of a worker that died, before another takes its place."""
         ...
 
+    def tick_of(self, child: Child) -> int:
+        """Return a number that changes while a worker's loop turns; 0 before it does."""
+        ...
+
     def ready(self) -> None:
         """Hear that all workers serve; once."""
         ...
@@ -126,6 +131,7 @@ class Supervisor:
         self._next_watch = 0.0
         self._births = 0
         self._reload_wanted = False
+        self._watchdog = Watchdog(business.tick_of)
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT and all workers have ended; returns 0, or 1 when some had
@@ -144,6 +150,7 @@ class Supervisor:
                     self._renew(now)
                 self._look(now)
                 self._retire(now)
+                self._end_hung(now)
             else:
                 self._business.dismiss()
                 if now - self._stopping_since > DRAIN:
@@ -263,6 +270,12 @@ class Supervisor:
             _how(status),
             f" in {pause:.1f} s" if pause else "",
         )
+
+    def _end_hung(self, now: float) -> None:
+        """Kill who does not stir: its place, and what it holds, go to another."""
+        for child in self._watchdog.hung(self._living(), now):
+            _log.error("%s has hung for %.0f s; killed", self._business.named(child.index), HUNG)
+            os.kill(child.pid, signal.SIGKILL)
 
     def _signal_all(self, number: signal.Signals) -> None:
         for child in self._living():

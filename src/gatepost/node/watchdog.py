@@ -1,0 +1,77 @@
+"""A process that hangs is ended: what it holds, connections and the store's lock, goes with it.
+
+Whose event loop turns says so once a second, in a table that processes share. Silence is counted by
+the turns of who watches, each for a little time at most: after a machine has slept, or all of its
+processes were frozen together, nobody is late.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from gatepost.net.counters import WorkerCounters
+from gatepost.node.child import Child
+
+#: Seconds between two signs of life.
+_TICK: Final = 1.0
+#: Seconds of silence after which a process is held for hung: much longer than a loaded machine makes
+#: one wait.
+HUNG: Final = 60.0
+#: Seconds that count at most from one look to the next; looks are half a second apart.
+_LONGEST_TURN: Final = 2.0
+
+
+def show_life(counters: WorkerCounters) -> None:
+    """Say that this process's loop turns, now and for as long as it does."""
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        counters.tick()
+        loop.call_later(_TICK, tick)
+
+    tick()
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    tick: int
+    silent: float
+
+
+class Watchdog:
+    """Who watches. `tick_of` returns the last sign of a child: 0 where it has given none yet, for its
+    loop has not begun.
+    """
+
+    def __init__(self, tick_of: Callable[[Child], int]) -> None:
+        self._tick_of = tick_of
+        self._lives: dict[int, _Life] = {}
+        self._looked_at: float | None = None
+
+    def hung(self, children: Iterable[Child], now: float) -> list[Child]:
+        """Look at the living; return those that hang, each again only after as long again.
+
+        Args:
+            children: who is to be alive.
+            now: seconds, from any beginning.
+
+        """
+        since = now if self._looked_at is None else self._looked_at
+        passed = min(now - since, _LONGEST_TURN)
+        self._looked_at = now
+        former, self._lives = self._lives, {}
+        hung = []
+        for child in children:
+            life = _after(former.get(child.birth), self._tick_of(child), passed)
+            if life.silent >= HUNG:
+                hung.append(child)
+                life = _Life(life.tick, 0.0)
+            self._lives[child.birth] = life
+        return hung
+
+
+def _after(life: _Life | None, tick: int, passed: float) -> _Life:
+    if life is None or not tick or tick != life.tick:
+        return _Life(tick, 0.0)
+    return _Life(tick, life.silent + passed)
