@@ -67,6 +67,8 @@ class Rig:
     absent: set[str] = field(default_factory=set)
     #: Whether no neighbour can hold this worker for lost.
     heard: bool = True
+    #: Whether who held a lease that has ended would have said what came of it.
+    takes_over: bool = True
     #: Whether the time of day leapt a moment ago.
     leapt: bool = False
 
@@ -99,6 +101,7 @@ class Rig:
             sources=self.sources,
             is_heard=lambda: self.heard,
             leapt_within=lambda _: self.leapt,
+            may_take_over=lambda: self.takes_over,
         )
         self.opportunistic = client_context(Verification.OPPORTUNISTIC)
         self.scheduler: Scheduler = set_up_delivery(setup, asyncio.get_running_loop().time)

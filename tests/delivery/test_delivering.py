@@ -615,10 +615,11 @@ async def test_what_is_handed_over_while_the_worker_stops_is_given_back(sink: Si
         assert rig.scheduler.held == 0
 
 
-async def test_when_the_time_leapt_no_lease_of_a_neighbour_is_taken_for_ended(
-    sink: Sink, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("leapt", "takes_over"), [(True, True), (False, False)])
+async def test_when_time_leapt_or_the_store_was_away_no_lease_of_a_neighbour_is_taken_for_ended(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch, *, leapt: bool, takes_over: bool
 ) -> None:
-    async with Rig(sink.port, leapt=True) as rig:
+    async with Rig(sink.port, leapt=leapt, takes_over=takes_over) as rig:
         one_mx(rig)
         with monkeypatch.context() as neighbour:
             theirs = Lease(WorkerId("node/boot/1"), now() - timedelta(minutes=1))
@@ -628,9 +629,32 @@ async def test_when_the_time_leapt_no_lease_of_a_neighbour_is_taken_for_ended(
         (due,) = await rig.submit("b@y.example", hand_over=False)
         await rig.until_state([due], DELIVERED)
         assert rig.row(held).state is DeliveryState.LEASED
-        rig.leapt = False
+        rig.leapt, rig.takes_over = False, True
         rig.scheduler.look()
         await rig.until_state([held], DELIVERED)
+
+
+async def test_what_is_delivered_is_written_before_its_ended_lease_is_taken(sink: Sink) -> None:
+    """The store is away for longer than a lease; when it is back, all ask it at once."""
+    async with Rig(sink.port) as rig:
+        one_mx(rig)
+        sink.go.clear()
+        (way,) = await rig.submit("b@y.example")
+        await sink.until(lambda: sink.sessions == 1)
+        rig.store.away = True
+        sink.go.set()
+        await sink.until_messages(1)
+        async with asyncio.timeout(30):
+            while not rig.settler.is_kept_waiting:
+                await asyncio.sleep(0.01)
+        fence, _ = rig.store.tables.leases[way]
+        rig.store.tables.leases[way] = (fence, now() - timedelta(seconds=1))
+        rig.scheduler.look()
+        rig.store.away = False
+        await rig.until_state([way], DELIVERED)
+        assert not rig.settler.is_kept_waiting
+        assert rig.row(way).leases == 1
+        assert len(sink.messages) == 1
 
 
 async def test_outcomes_wait_for_a_store_that_is_away(sink: Sink) -> None:

@@ -180,3 +180,18 @@ async def test_the_store_s_clock_is_followed_by_who_shares_it(world: World):
     clock.follow(NOON, clock.elapsed() - 60)
     assert timedelta(seconds=60) <= clock.agreed() - NOON < timedelta(seconds=120)
     assert clock.agreed_seconds() == pytest.approx(clock.agreed().timestamp(), abs=5)
+
+
+async def test_leases_are_taken_for_ended_only_by_who_was_heard_without_a_gap(world: World):
+    one = world.worker(ONE)
+    assert not one.may_take_over()
+    await one.beat()
+    assert not one.may_take_over()
+    await world.pass_by(15, one)
+    assert one.may_take_over()
+    world.at += 130  # the store was away
+    assert not one.may_take_over()
+    await one.beat()
+    assert not one.may_take_over()
+    await world.pass_by(15, one)
+    assert one.may_take_over()

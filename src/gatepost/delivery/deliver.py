@@ -36,7 +36,7 @@ class DeliverySetup:
     what blocks (maildirs), `sign_again` signs content that was changed for a next hop.
     `mx_port` differs from 25 in tests and rehearsals only; `local_exchangers`: an MX may lead to
     this machine. `sources` are what is called from; None: the system chooses. `is_heard` tells whether no neighbour
-    can hold this worker for lost.
+    can hold this worker for lost, `may_take_over` whether a lease that has ended is nobody's.
     """
 
     store: Store
@@ -54,6 +54,7 @@ class DeliverySetup:
     local_exchangers: bool = True
     sources: Sources | None = None
     is_heard: Callable[[], bool] = lambda: True
+    may_take_over: Callable[[], bool] = lambda: True
     now: Callable[[], datetime] = now
     leapt_within: Callable[[float], bool] = leapt_within
     entropy: Entropy = field(default_factory=Entropy)
@@ -121,6 +122,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
             now=setup.now,
             spread=setup.entropy.fraction,
             leapt_within=setup.leapt_within,
+            may_take_over=setup.may_take_over,
         )
     )
     return scheduler

@@ -69,6 +69,7 @@ class Scheduler:
         self._now = parts.now
         self._spread = parts.spread
         self._leapt_within = parts.leapt_within
+        self._may_take_over = parts.may_take_over
         self._loop = asyncio.get_running_loop()
         self._items: dict[DeliveryId, Item] = {}
         self._shares = Shares()
@@ -351,10 +352,9 @@ class Scheduler:
         lease = self._lease()
         if self._stopping.is_set():
             return
-        # By a time that leapt, leases of neighbours at work look ended: until they have renewed them,
-        # none is taken over.
-        ended = not self._leapt_within(self._bounds.lease)
-        taken = await self._shares.lease(self._store, now, lease, limit, room, ended=ended)
+        taken = await self._shares.lease(
+            self._store, now, lease, limit, room, ended=self._takes_over()
+        )
         leased = taken.leased
         if self._stopping.is_set():
             # `stop` has emptied our hands meanwhile, and the store closes when we have ended.
@@ -367,6 +367,15 @@ class Scheduler:
             self._wake.set()
         elif leased:
             self._due_at = await self._store.read(lambda store: store.next_due_at(lanes, pools))
+
+    def _takes_over(self) -> bool:
+        """Tell whether leases that have ended are taken. By a time that leapt, those of neighbours at
+        work look ended until they have renewed them; when the store was away, what is known to be
+        delivered has yet to be written, by us or by them.
+        """
+        if self._leapt_within(self._bounds.lease) or self._settler.is_kept_waiting:
+            return False
+        return self._may_take_over()
 
     async def _pause(self) -> None:
         """Wait a little, less if something calls."""

@@ -32,3 +32,5 @@ class Parts:
     spread: Callable[[], float]
     #: Whether `now` leapt in the last so many seconds: a clock that was set is followed.
     leapt_within: Callable[[float], bool]
+    #: Whether who held a lease that has ended would have said what came of it.
+    may_take_over: Callable[[], bool]

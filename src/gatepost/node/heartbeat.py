@@ -61,6 +61,7 @@ class Heartbeat:
         self._shared = shared
         self._steady: datetime | None = None
         self._until = 0.0
+        self._is_steady = False
         self._doubt: Callable[[], None] | None = None
         self._took_over: Callable[[], None] | None = None
         self._told_skew = False
@@ -76,6 +77,12 @@ class Heartbeat:
     def is_heard(self) -> bool:
         """Tell whether no neighbour can hold this worker for lost yet."""
         return elapsed() < self._until
+
+    def may_take_over(self) -> bool:
+        """Tell whether a lease that has ended may be taken for one that nobody acts upon: behind a
+        gap, as when the store was away, who held it has yet to say what came of it.
+        """
+        return self._is_steady and self.is_heard()
 
     async def beat(self) -> None:
         """Announce once, and take over from whom nobody hears any more.
@@ -93,6 +100,7 @@ class Heartbeat:
         if self._until and (beat.was_lost or ended >= self._until) and self._doubt is not None:
             self._doubt()
         self._steady, self._until = heard.steady, began + HEARD
+        self._is_steady = may_bury(heard.steady, beat)
         if self._shared:
             follow(beat.now, (began + ended) / 2)
             self._tell_skew(said.at - beat.now)

@@ -135,6 +135,7 @@ def build_parts(
             local_exchangers=settings.dns.local_exchangers,
             sources=sources,
             is_heard=heartbeat.is_heard,
+            may_take_over=heartbeat.may_take_over,
         ),
         asyncio.get_running_loop().time,
     )

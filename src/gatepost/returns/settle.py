@@ -58,6 +58,8 @@ class Settler:
         self._writing = 0
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[Listener] = []
+        #: The store is away, and has not been told of all outcomes.
+        self.is_kept_waiting = False
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told the settlements that were written, and whose lease was still ours."""
@@ -109,8 +111,10 @@ class Settler:
                 _log.warning(
                     "outcomes of %d deliveries wait for the store: %s", len(batch), trouble
                 )
+                self.is_kept_waiting = True
                 await asyncio.sleep(_STORE_PAUSE)
             else:
+                self.is_kept_waiting = False
                 break
         if len(ours) < len(batch):
             _log.info("%d deliveries were no longer ours to settle", len(batch) - len(ours))
