@@ -223,8 +223,8 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
             self._change(identifier, DeliveryState.DUE, next_attempt_at=at)
         return len(late)
 
-    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
-        self.notices.pop((delivery_id, kind), None)
+    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> bool:
+        return self.notices.pop((delivery_id, kind), self) is None
 
     def add_events(self, events: Iterable[Event]) -> None:
         self.event_rows.extend(events)

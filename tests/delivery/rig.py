@@ -28,7 +28,7 @@ from gatepost.net.clock import new_identifier, now
 from gatepost.net.deadlines import Deadlines
 from gatepost.net.resolver import Resolver
 from gatepost.net.tls import Verification, client_context
-from gatepost.returns.notify import Notifier, ReturnMessage
+from gatepost.returns.notify import Notifier, NotOwedError, ReturnMessage, StrikeOut
 from gatepost.returns.settle import Settler
 from gatepost.wire.smtp.client_events import Phase
 from gatepost.wire.smtp.notification import NO_WISHES, RecipientWishes
@@ -138,7 +138,9 @@ class Rig:
     async def _sign_again(self, submission: Submission, content: bytes) -> bytes:
         return b"DKIM-Signature: again\r\n"
 
-    async def _accept_return(self, message: ReturnMessage) -> bool:
+    async def _accept_return(self, message: ReturnMessage, strike_out: StrikeOut) -> bool:
+        if not await self.store.write(strike_out):
+            raise NotOwedError
         self.returns.append(message)
         self.returned.set()
         return True

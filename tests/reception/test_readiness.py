@@ -189,7 +189,7 @@ async def test_a_return_whose_signature_does_not_hold_goes_unsigned(store, broke
     to = replace(await acceptance(store, HOLD), hostname=NAME)
     content = b"From: <MAILER-DAEMON@football.example.com>\r\nSubject: hi\r\n\r\nSorry.\r\n"
     message = ReturnMessage(SubmissionId("1" * 32), "bob@y.example", content)
-    assert await accept_return(message, to)
+    assert await accept_return(message, lambda _: True, to)
     assert await queued(store) == [DUE]
     assert await signed_by(store) == [""]
 

@@ -11,7 +11,15 @@ from gatepost.model.delivery import Delivery, DeliveryState, Outcome, OutcomeKin
 from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId, identifier
 from gatepost.model.submission import Submission
-from gatepost.returns.notify import Notifier, ReturnMessage, grouped, is_wanted, return_id
+from gatepost.returns.notify import (
+    Notifier,
+    NotOwedError,
+    ReturnMessage,
+    StrikeOut,
+    grouped,
+    is_wanted,
+    return_id,
+)
 from gatepost.store.protocols import DueNotice, NoticeKind, StoreUnavailableError
 from tests.memory_store import MemoryStore
 
@@ -73,12 +81,15 @@ class Desk:
         self.answer = answer
         self.poison = poison
         self.taken: list[ReturnMessage] = []
+        self.store = MemoryStore()
 
-    async def accept(self, message: ReturnMessage) -> bool:
+    async def accept(self, message: ReturnMessage, strike_out: StrikeOut) -> bool:
         if self.poison in message.content:
             raise ValueError("a fault of ours")
         if isinstance(self.answer, Exception):
             raise self.answer
+        if self.answer and not await self.store.write(strike_out):
+            raise NotOwedError
         self.taken.append(message)
         return self.answer
 
@@ -94,6 +105,7 @@ def store_with(*notices: DueNotice) -> MemoryStore:
 
 
 def notifier(store: MemoryStore, desk: Desk) -> Notifier:
+    desk.store = store
     return Notifier(store, "relay.test", desk.accept, now=lambda: NOON)
 
 
@@ -157,3 +169,12 @@ async def test_expired_is_permanent_to_a_program() -> None:
     await notifier(store_with(late), desk).send_due()
     assert b"Status: 5.4.1" in desk.taken[0].content
     assert b"Remote-MTA" not in desk.taken[0].content
+
+
+async def test_what_a_neighbour_has_told_of_is_not_told_again() -> None:
+    store, desk = store_with(notice(1)), Desk()
+    (due,) = await store.read(lambda reading: reading.notices_due(limit=9))
+    await notifier(store, desk).send_due()
+    await notifier(store, desk)._send([due])
+    assert len(desk.taken) == 1
+    assert store.kinds() == [EventKind.RETURNED]

@@ -331,9 +331,10 @@ async def test_a_return_is_owed_until_it_is_struck_and_content_waits_for_it(stor
     assert notice.delivery.last_outcome == REFUSED
     assert await ask(store, "content", message.id) == CONTENT
     assert await verify(store) == []
-    await do(store, "clear_notice", way.id, NoticeKind.WARNING)
+    assert not await do(store, "clear_notice", way.id, NoticeKind.WARNING)
     assert len(await ask(store, "notices_due", limit=9)) == 1
-    await do(store, "clear_notice", way.id, NoticeKind.RETURN)
+    assert await do(store, "clear_notice", way.id, NoticeKind.RETURN)
+    assert not await do(store, "clear_notice", way.id, NoticeKind.RETURN)
     assert await ask(store, "notices_due", limit=9) == []
     assert await ask(store, "content", message.id) is None
     assert await verify(store) == []

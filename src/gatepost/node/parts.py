@@ -156,7 +156,10 @@ def build_parts(
         sent=bulk.count,
     )
     notifier = Notifier(
-        store, settings.hostname, lambda message: accept_return(message, acceptance), now=now
+        store,
+        settings.hostname,
+        lambda message, strike_out: accept_return(message, strike_out, acceptance),
+        now=now,
     )
     settler.listen(notifier.heard)
     histories = Histories(store, directory, breaker_bounds(settings.breaker))

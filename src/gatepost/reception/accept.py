@@ -257,9 +257,12 @@ async def signed(accepted: Accepted, to: Acceptance) -> Accepted | Reply:
     )
 
 
-async def keep(accepted: Accepted, to: Acceptance) -> SubmissionId | None:
+async def keep(
+    accepted: Accepted, to: Acceptance, owed: Callable[[Transaction], bool] | None = None
+) -> SubmissionId | None:
     """Store one message durably and hand its deliveries over; return the id under which it is kept,
-    the first one where it came before. None: its key stands for another message.
+    the first one where it came before. None: its key stands for another message, or `owed`, which is
+    asked first in the same transaction, says no.
 
     Raises:
         StoreUnavailableError: nothing was stored.
@@ -272,8 +275,12 @@ async def keep(accepted: Accepted, to: Acceptance) -> SubmissionId | None:
         lease = hand_over.lease(first.lane, first.destination, pools)
 
     def job(transaction: Transaction) -> _Kept:
+        if owed and not owed(transaction):
+            return _Kept(None)
         if submission.origin is Origin.RETURN and transaction.submission(submission.id):
-            return _Kept(submission.id)  # accepted before a crash
+            return _Kept(
+                submission.id
+            )  # an older release struck out afterwards, and crashed before
         before = accepted.once and came_before(transaction, submission, accepted.once, to.keys_kept)
         if before:
             if before.id:

@@ -7,7 +7,7 @@ from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import now
 from gatepost.reception.accept import Acceptance, Accepted, keep, signed
 from gatepost.reception.deliveries import deliveries_for
-from gatepost.returns.notify import ReturnMessage
+from gatepost.returns.notify import NotOwedError, ReturnMessage, StrikeOut
 from gatepost.wire.smtp.grammar import parse_mailbox
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from gatepost.wire.smtp.replies import Reply
@@ -16,12 +16,13 @@ from gatepost.wire.smtp.replies import Reply
 _NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
 
 
-async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
-    """Store a return of ours, under the id it brings: accepting one twice changes nothing.
+async def accept_return(message: ReturnMessage, strike_out: StrikeOut, to: Acceptance) -> bool:
+    """Store a return of ours, under the id it brings, and strike out what it tells of with it.
 
     Returns False when its forward-path is none, so that it can never be accepted.
 
     Raises:
+        NotOwedError: nothing was stored: what it tells of was told of before.
         StoreUnavailableError: nothing was stored.
 
     """
@@ -56,5 +57,7 @@ async def accept_return(message: ReturnMessage, to: Acceptance) -> bool:
         authors=(f"MAILER-DAEMON@{to.hostname}",),
     )
     with_signature = await signed(accepted, to)
-    await keep(accepted if isinstance(with_signature, Reply) else with_signature, to)
+    ready = accepted if isinstance(with_signature, Reply) else with_signature
+    if await keep(ready, to, strike_out) is None:
+        raise NotOwedError
     return True

@@ -1,8 +1,8 @@
 """Tells senders what became of their mail: returns and delay notices (RFC 3464, RFC 5321 §6.1).
 
 Settling leaves a note that a sender is owed one (decision 11); here it is composed, and enters by
-the same door as any message. The return's id derives from the deliveries' ids, so that a crash
-between accepting it and striking out the note does no harm.
+the same door as any message. All workers look for notes: in the transaction that accepts a return
+they are struck out, and one that finds that a neighbour has told of some of them stores nothing.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 
 from gatepost.model.delivery import DeliveryState, Outcome, OutcomeKind
@@ -51,9 +52,16 @@ class ReturnMessage:
     priority: int = 0
 
 
-#: Accepts a return durably; False: it can never be accepted. Accepting one id twice is harmless.
-#: Raises StoreUnavailableError where it is worth trying again.
-AcceptReturn = Callable[[ReturnMessage], Awaitable[bool]]
+class NotOwedError(Exception):
+    """Somebody has told meanwhile of what a report is about, or of a part of it."""
+
+
+#: Strikes out what a return tells of, in the transaction that accepts it; False: none of it is owed
+#: any more, and nothing was changed. Raises NotOwedError where a part of it is not.
+StrikeOut = Callable[[Transaction], bool]
+#: Accepts a return durably, and strikes out; False: it can never be accepted, and nothing was struck.
+#: Raises StoreUnavailableError where it is worth trying again, NotOwedError.
+AcceptReturn = Callable[[ReturnMessage, StrikeOut], Awaitable[bool]]
 
 
 class Notifier:
@@ -114,26 +122,26 @@ class Notifier:
 
     async def _send(self, notices: Sequence[DueNotice]) -> None:
         wanted = [n for n in notices if is_wanted(n)]
-        sent = False
-        identifier = SubmissionId("")
-        if wanted:
-            identifier = return_id(wanted)
-            sent = await self._report(wanted, identifier)
-        kind = EventKind.RETURNED if sent else EventKind.RETURN_DROPPED
+        try:
+            if not wanted or not await self._report(notices, wanted):
+                await self._store.write(self._strike_out(notices, wanted, is_sent=False))
+        except NotOwedError:
+            self._wake.set()  # what a neighbour has not told of is still owed
+
+    def _strike_out(
+        self, notices: Sequence[DueNotice], wanted: Sequence[DueNotice], *, is_sent: bool
+    ) -> StrikeOut:
+        kind = EventKind.RETURNED if is_sent else EventKind.RETURN_DROPPED
+        identifier = return_id(wanted) if wanted else SubmissionId("")
         events = [_event(n, kind, self._now(), identifier) for n in wanted]
+        return partial(_strike_out, notices, events)
 
-        def strike_out(transaction: Transaction) -> None:
-            for notice in notices:
-                transaction.clear_notice(notice.delivery.id, notice.kind)
-            transaction.add_events(events)
-
-        await self._store.write(strike_out)
-
-    async def _report(self, wanted: Sequence[DueNotice], identifier: SubmissionId) -> bool:
-        """Accept one report; without the original where a fault of ours shows with it. False when
+    async def _report(self, notices: Sequence[DueNotice], wanted: Sequence[DueNotice]) -> bool:
+        """Accept one report, and strike out all that it settles; without the original where a fault of ours shows with it. False when
         neither can be accepted: it must not hold up all the others, nor stop the worker.
         """
-        submission = wanted[0].submission
+        submission, identifier = wanted[0].submission, return_id(wanted)
+        strike_out = self._strike_out(notices, wanted, is_sent=True)
         original = await self._store.read(lambda store: _original(store, submission.id))
         for shown in (original, b""):
             try:
@@ -145,12 +153,25 @@ class Notifier:
                     wanted[0].delivery.lane,
                     submission.priority,
                 )
-                return await self._accept(message)
-            except StoreUnavailableError:
+                return await self._accept(message, strike_out)
+            except (StoreUnavailableError, NotOwedError):
                 raise
             except Exception as fault:  # noqa: BLE001 - our own fault, with this one report
                 _tell_fault(f"a report about {submission.id} failed", fault)
         return False
+
+
+def _strike_out(
+    notices: Sequence[DueNotice], events: Sequence[Event], transaction: Transaction
+) -> bool:
+    """`StrikeOut`, with the events that tell of it."""
+    owed = [transaction.clear_notice(each.delivery.id, each.kind) for each in notices]
+    if not any(owed):
+        return False
+    if not all(owed):
+        raise NotOwedError
+    transaction.add_events(events)
+    return True
 
 
 def _tell_fault(words: str, fault: Exception) -> None:

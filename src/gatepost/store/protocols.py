@@ -334,8 +334,8 @@ class Transaction(
         """
         ...
 
-    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
-        """Strike an owed report: it has been accepted, or needs none."""
+    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> bool:
+        """Strike an owed report: it has been accepted, or needs none. False: it is not owed."""
         ...
 
     # -- operator verbs on the queue

@@ -179,11 +179,13 @@ class QueueChanges(Queries, TableChanges):
         wanted = (self._stored(at), self._stored(at), self._stored(later_than))
         return self._change(_HASTEN, wanted)
 
-    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> None:
-        """Strike an owed report; content that waited for it may go."""
+    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> bool:
+        """Strike an owed report; content that waited for it may go. False: it is not owed."""
         sql = "DELETE FROM notice WHERE delivery_id = ? AND kind = ? RETURNING submission_id"
-        for (submission_id,) in list(self._rows(sql, (delivery_id, NOTICE_NUMBERS[kind]))):
+        struck = list(self._rows(sql, (delivery_id, NOTICE_NUMBERS[kind])))
+        for (submission_id,) in struck:
             self._pending.let_go(submission_id)
+        return bool(struck)
 
     # -- operator verbs on the queue
     def change_queue(

@@ -116,7 +116,10 @@ async def finish(store: Store) -> None:
         store=store, hostname="relay.test", message_size=10**6, give_up=timedelta(days=1)
     )
     notifier = Notifier(
-        store, "relay.test", lambda message: accept_return(message, acceptance), now=now
+        store,
+        "relay.test",
+        lambda message, strike_out: accept_return(message, strike_out, acceptance),
+        now=now,
     )
     await insist(lambda: store.write(lambda t: t.free_leases("")))
     while True:
