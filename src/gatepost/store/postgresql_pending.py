@@ -75,8 +75,9 @@ _NO_MORE: Final = " AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.submissi
 _NO_NOTICE: Final = (
     " AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.submission_id = content.submission_id)"
 )
+#: Once: on the day of its last delivery it is forgotten; a report may be struck out on the next one.
 _MARK_FINISHED: Final = (
-    f"UPDATE submission SET finished_at = ? WHERE id {_SETTLED}"  # noqa: S608
+    f"UPDATE submission SET finished_at = ? WHERE id {_SETTLED} AND finished_at IS NULL"  # noqa: S608
     + _NO_MORE.format(table="submission.id")
 )
 _KEEP_CAPTURED: Final = (

@@ -57,9 +57,10 @@ _NO_MORE: Final = """
 _NO_NOTICE: Final = """
     AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.submission_id = content.submission_id)
 """
+#: Once: on the day of its last delivery it is forgotten; a report may be struck out on the next one.
 _MARK_FINISHED: Final = (
     "UPDATE submission SET finished_at = ? WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
-    + _NO_MORE.format(table="submission.id")
+    " AND finished_at IS NULL" + _NO_MORE.format(table="submission.id")
 )
 _KEEP_CAPTURED: Final = (
     "UPDATE content SET keep_until = max(coalesce(keep_until, 0), ?)"
