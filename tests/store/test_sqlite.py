@@ -279,6 +279,21 @@ async def test_a_quiet_worker_s_delivered_content_goes_from_the_disk(tmp_path, m
     await store.close()
 
 
+async def test_who_keeps_no_house_leaves_its_segment_all_the_same(tmp_path, monkeypatch):
+    http, worker = await opened(tmp_path), await opened(tmp_path)
+    _, leased = await put(http, b"secret", lease=lease())
+    await settle(worker, leased)
+    monkeypatch.setattr("gatepost.store.sqlite_writer.REST", 0.0)  # it has been there for a while
+    await worker.tidy(NOON)
+    assert len(segments(tmp_path / CONTENT)) == 1
+    await http.rest()
+    await worker.tidy(NOON)
+    assert segments(tmp_path / CONTENT) == []
+    assert await verify(worker) == []
+    await http.close()
+    await worker.close()
+
+
 async def test_what_is_left_in_a_segment_of_garbage_moves_on(tmp_path):
     dead = await opened(tmp_path)
     gone = [await put(dead, b"x" * 5000, lease=lease()) for _ in range(5)]

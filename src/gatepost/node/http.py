@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 #: Seconds: how often other processes' commits are looked for (decision 5), and disk is measured.
 _LOOK: Final = 0.2
 _MEASURE: Final = 2.0
+#: Its segment is left when it is of some age: housekeeping is the workers'.
+_REST: Final = 30.0
 #: Seconds until it is tried again after a fault of ours.
 _FAULT_PAUSE: Final = 5.0
 #: Seconds that requests under way get when the process stops, and a client for a whole head.
@@ -113,6 +115,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
                     _every(_LOOK, lambda: _look(intake)),
                     _every(_MEASURE, lambda: disk.measure(store)),
                     _every(LOOK_EVERY, sources.look),
+                    _every(_REST, store.rest),
                     _until_gone(place.pipe, stop),
                 )
             ]

@@ -171,6 +171,9 @@ class PostgresStore:
         """
         return 0 if self._writer.is_full else _ROOM
 
+    async def rest(self) -> None:
+        """Do nothing: no file is ours."""
+
     async def tidy(self, now: datetime) -> None:
         """Do the housekeeping if no neighbour does."""
         wall, ahead = self._clock.now()

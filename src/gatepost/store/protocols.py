@@ -412,6 +412,10 @@ class Store(Protocol):
         """Return the octets that may still be written before DiskFullError."""
         ...
 
+    async def rest(self) -> None:
+        """Let go of a file of some age, so that housekeeping can empty it; `tidy` does so, too."""
+        ...
+
     async def tidy(self, now: datetime) -> None:
         """Do the node's housekeeping if no neighbour does: retention, segments, checkpoints."""
         ...

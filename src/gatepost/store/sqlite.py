@@ -157,9 +157,13 @@ class SqliteStore:
             self._space_until = now + _SPACE_KNOWN
         return self._space
 
+    async def rest(self) -> None:
+        """Let go of a segment of some age."""
+        await self._commits.peek(self._writer.rest)
+
     async def tidy(self, now: datetime) -> None:
         """Do the node's housekeeping if no neighbour does; let go of a segment of some age."""
-        await self._commits.peek(self._writer.rest)
+        await self.rest()
         try:
             lock = os.open(self.data_dir / _TIDY_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
