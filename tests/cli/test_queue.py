@@ -19,6 +19,7 @@ from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.net.clock import new_identifier
 from gatepost.operate import queue_change
+from gatepost.store.presences import Announcement
 from gatepost.store.protocols import Held, Lease, Settlement, Store
 from gatepost.store.sqlite import open_sqlite
 
@@ -203,6 +204,33 @@ def test_verbs_change_what_they_name_and_tell_it() -> None:
     ]
     assert all(event["facts"]["by"] for event in traced["events"][1:])
     assert {d["state"] for d in traced["deliveries"]} == {"cancelled"}
+
+
+async def _live_by(ahead: timedelta) -> None:
+    store = await open_sqlite(Path("state"), WorkerId("node/0/1.1/"))
+    said = Announcement(
+        WorkerId("node/0/1.1/"), "node", "home", "1.0", (), datetime.now(UTC) + ahead
+    )
+    await store.write(lambda transaction: transaction.beat(said))
+    await store.close()
+
+
+@pytest.mark.parametrize("verb", ["retry", "release"])
+@pytest.mark.parametrize("days", [-10, 0, 10])
+def test_verbs_go_by_the_time_of_the_node_that_lives(verb: str, days: int) -> None:
+    """The machine's clock was set, and the node does not follow it."""
+    state = DeliveryState.HELD if verb == "release" else DeliveryState.DUE
+    submission, _ = add("a@one.example", state=state)
+    of_the_node = datetime.now(UTC) + timedelta(days=days)
+    asyncio.run(_live_by(timedelta(days=days)))
+    assert f"{verb}: 1" in run("queue", verb, "--all").stdout
+    (row,) = listed()
+    if verb == "retry" or days > 0:
+        due_at = datetime.fromisoformat(row["next_attempt_at"])
+        assert abs(due_at - of_the_node) < timedelta(minutes=5)
+    (traced,) = json.loads(run("trace", submission.id, "--json").stdout)
+    told_at = datetime.fromisoformat(traced["events"][-1]["at"])
+    assert abs(told_at - of_the_node) < timedelta(minutes=5)
 
 
 def test_a_long_queue_is_changed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:

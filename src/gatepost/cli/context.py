@@ -94,7 +94,8 @@ def load_settings(ctx: usage.Context) -> "Settings":
         _fail_all(error)
 
 
-def _load_place(ctx: usage.Context) -> "Place":
+def load_place_of(ctx: usage.Context) -> "Place":
+    """Return where the store is, or say what is wrong with the settings and end with 2."""
     from gatepost.model.settings_fault import SettingsError  # noqa: PLC0415
     from gatepost.operate.configuration import load_place  # noqa: PLC0415
 
@@ -119,7 +120,7 @@ def run_with_store(ctx: usage.Context, work: Callable[["Store"], Awaitable[T]]) 
         StoreUnavailableError,
     )
 
-    place = _load_place(ctx)
+    place = load_place_of(ctx)
     try:
         become_owner(place.data_dir)
         return asyncio.run(_with_store(place, work))

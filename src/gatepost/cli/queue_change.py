@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import usage
-from gatepost.cli.context import NO, Json, fail, print_json, run_with_store, say
+from gatepost.cli.context import (
+    NO,
+    Json,
+    fail,
+    load_place_of,
+    print_json,
+    run_with_store,
+    say,
+)
 from gatepost.cli.filters import (
     AccountOption,
     DestinationOption,
@@ -77,7 +85,8 @@ def _change(
     elif all_:
         fail("--all goes without a filter", "remove one of them")
     order = Order(Verb(verb), which, operator_name())
-    changed = run_with_store(ctx, lambda store: _changed(store, order))
+    is_shared = load_place_of(ctx).store != "sqlite"
+    changed = run_with_store(ctx, lambda store: _changed(store, order, is_shared=is_shared))
     if json:
         print_json({"changed": changed})
     else:
@@ -86,14 +95,16 @@ def _change(
         raise usage.Exit(NO)
 
 
-async def _changed(store: "Store", order: "Order") -> int:
+async def _changed(store: "Store", order: "Order", *, is_shared: bool) -> int:
+    from gatepost.operate.node_time import node_time  # noqa: PLC0415
     from gatepost.operate.queue_change import BrokenOffError, change_all, matching  # noqa: PLC0415
 
     found = await matching(store, order)
     bar = _Bar(order.verb, found.count)
     changed = 0
+    now = await node_time(store, datetime.now(UTC), is_shared=is_shared)
     try:
-        async for done in change_all(store, order, found, datetime.now(UTC)):
+        async for done in change_all(store, order, found, now):
             changed += done.changed
             bar.advance(done.seen)
     except BrokenOffError as trouble:
