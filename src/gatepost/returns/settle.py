@@ -92,6 +92,7 @@ class Settler:
                 except Exception as fault:  # noqa: BLE001 - the top of a task: our own fault
                     self._give_up(batch, fault)
                 self._writing = 0
+                self.is_kept_waiting = False
         finally:
             self._task = None
 
@@ -114,7 +115,6 @@ class Settler:
                 self.is_kept_waiting = True
                 await asyncio.sleep(_STORE_PAUSE)
             else:
-                self.is_kept_waiting = False
                 break
         if len(ours) < len(batch):
             _log.info("%d deliveries were no longer ours to settle", len(batch) - len(ours))
