@@ -25,6 +25,7 @@ help:
 	@echo "make crash           kill -9, full and broken disks, turned clocks: nothing that got 250 is lost"
 	@echo "make soak            200 times kill -9 under a load of every kind (CYCLES=200)"
 	@echo "make postgresql-versions   the store over PostgreSQL 14 to 17 (POSTGRESQL_VERSIONS='14')"
+	@echo "make test-compiled   compile what every message passes, and test that (ADR 26)"
 	@echo "make bench           speed beside other servers (bench/README.md)"
 	@echo "make docs            build the documentation into site/"
 	@echo "make reference       write the generated pages of docs/reference/ anew"
@@ -56,6 +57,15 @@ $(VENV)/.docs: constraints/docs.txt $(VENV)/.develop
 	@$(PIP) install --require-hashes -r constraints/docs.txt
 	@touch $@
 
+# The rooms that every message passes, as C (ADR 26): PYTHONPATH=$(COMPILED) takes them.
+COMPILED := build/compiled
+$(COMPILED)/.built: $(VENV)/.develop pyproject.toml scripts/compile_hook.py $(shell find src -name '*.py')
+	@echo "compiling what every message passes (a minute or two)"
+	@rm -rf build/wheel $(COMPILED)
+	@GATEPOST_COMPILE=1 $(PIP) wheel --no-deps --no-build-isolation -w build/wheel .
+	@$(PIP) install --no-deps --target $(COMPILED) build/wheel/*.whl
+	@touch $@
+
 # ---- use ------------------------------------------------------------------------------------
 
 demo: $(VENV)/.runtime
@@ -84,6 +94,14 @@ POSTGRESQL_VERSIONS ?= 14 15 16 17
 postgresql-versions: $(VENV)/.develop
 	@VENV="$(VENV)" PARALLEL="$(PARALLEL)" PYTEST_ARGS="$(PYTEST_ARGS)" \
 		sh scripts/postgresql-versions.sh $(POSTGRESQL_VERSIONS)
+
+compiled: $(COMPILED)/.built
+
+COMPILED_TESTS ?= tests/dialogues tests/node tests/project/test_compiled.py
+
+# What speaks to whole programs, against the compiled ones; unit tests hand in things of their own, which C refuses.
+test-compiled: $(COMPILED)/.built
+	PYTHONPATH=$(CURDIR)/$(COMPILED) COMPILED=1 $(PYTEST) -o pythonpath=. $(PARALLEL) $(COMPILED_TESTS) $(PYTEST_ARGS)
 
 # ---- quality --------------------------------------------------------------------------------
 

@@ -17,4 +17,5 @@ pin() { # set, then what to resolve
 
 pin runtime "$@" constraints/build.in pyproject.toml
 pin develop "$@" constraints/build.in pyproject.toml --extra ldap --extra legacy --extra postgres --extra test --extra quality --constraint constraints/runtime.txt
+pin compile "$@" constraints/build.in constraints/compile.in pyproject.toml --constraint constraints/develop.txt
 pin docs "$@" pyproject.toml --extra docs --constraint constraints/develop.txt

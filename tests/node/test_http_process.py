@@ -29,6 +29,7 @@ async def test_it_leaves_its_segment_and_shows_that_it_lives(
         rests.set()
 
     monkeypatch.setattr(SqliteStore, "rest", rest)
+    monkeypatch.chdir(tmp_path)  # as every process of a node is in its data_dir
     settings = Settings(
         hostname="relay.test.example",
         data_dir=tmp_path,

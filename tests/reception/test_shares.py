@@ -62,7 +62,7 @@ async def test_a_stranger_whose_share_is_taken_is_told_to_come_again() -> None:
     scene.memory = Memory(1 << 30, 5000)
     scene.memory.take(4000, Taker("192.0.2.7"))  # by his other connections
     conversation = scene.conversation()
-    assert conversation._taker() == Taker("192.0.2.7")
+    assert conversation._holding.taker == Taker("192.0.2.7")
     conversation._keep(b"x" * 900)
     assert [conversation._session.content_refusal] == [None]
     conversation._keep(b"x" * 200)

@@ -8,7 +8,7 @@ tuples; one with limits asks the store once for many messages.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -34,7 +34,7 @@ _IDLE: Final = 1.0
 #: that tries again and again asks the store once.
 _BELIEVED: Final = 1.0
 #: Seconds that neighbours get to give back what they do not use (they look every 0.2 s), twice.
-_RECALL: Final = (0.3, 0.3)
+_RECALL: Final[Sequence[float]] = (0.3, 0.3)
 
 
 @dataclass(slots=True)

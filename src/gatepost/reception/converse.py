@@ -100,7 +100,7 @@ class Conversation:
         self._drawing = Drawing(desk.allowances)
         #: Recipients of this transaction whose mail is dropped: why.
         self._dropped: dict[str, str] = {}
-        self._holding = Holding(desk.memory)
+        self._holding = Holding(desk.memory, self._taker())
         self._has_sent = False
         self._is_held = False
         self._time = asyncio.get_running_loop().time
@@ -124,7 +124,7 @@ class Conversation:
             self._record_refusal(replies.INTERNAL_FAULT, "")
             self._session.close(replies.INTERNAL_FAULT)
         finally:
-            self._holding.let_go(self._taker())
+            self._holding.let_go()
             self._drawing.end()
         self._connection.deadline = self._time() + 5
         self._connection.write(self._session.octets_to_send())
@@ -159,7 +159,7 @@ class Conversation:
                 case ContentEnded():
                     await self._on_content_ended()
                 case ContentDropped():
-                    self._holding.let_go(self._taker())
+                    self._holding.let_go()
                     self._patience.content_over()
                 case TurnOver():
                     await self._wait_for_turn()
@@ -239,13 +239,14 @@ class Conversation:
         if desk.stopping() and self._has_sent:
             return replies.STOPPING
         self._dropped = {}
+        self._holding.taker = self._taker()
         try:
             await self._look_again()
             refusal = judge_mail(
                 mail,
                 self._standing(),
                 message_size=self._door.profile.message_size,
-                room=Room(disk=desk.free_space(), memory=desk.memory.left(self._taker())),
+                room=Room(disk=desk.free_space(), memory=self._holding.left()),
             )
             if refusal is None and mail.hold and (later := desk.acceptance.later):
                 refusal = await later.judge_mail(mail, self._account)
@@ -310,7 +311,7 @@ class Conversation:
 
     def _keep(self, octets: bytes) -> None:
         """Keep a piece of content, while this worker has memory for it."""
-        if not self._holding.keep(octets, self._taker()):
+        if not self._holding.keep(octets):
             self._session.refuse_content(replies.NO_MEMORY)
 
     def _taker(self) -> Taker:
@@ -326,7 +327,7 @@ class Conversation:
         reply = session.content_refusal
         if reply is None:
             reply = await accept(self._arrival(), self._desk.acceptance)
-        self._holding.let_go(self._taker())
+        self._holding.let_go()
         self._patience.content_over()
         queued = reply.text.startswith(replies.QUEUED.text)
         self._drawing.end(is_stored=queued or reply is replies.STORE_AWAY)

@@ -130,8 +130,8 @@ class GroupCommit:
         #: The writer sits on a batch whose callers have given up: who comes now need not wait, too.
         self.is_stuck = False
         self._closing = False
-        self._thread = threading.Thread(target=self._work, name=f"{name}-writer", daemon=True)
-        self._thread.start()
+        self._writer = threading.Thread(target=self._work, name=f"{name}-writer", daemon=True)
+        self._writer.start()
 
     def write(
         self, run: Run, content: Content | None = None, envelope: Envelope | None = None

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -71,7 +72,7 @@ _ORIGINS: Final = {origin.value: origin for origin in Origin}
 _KINDS: Final = {kind.value: kind for kind in EventKind}
 _OUTCOMES: Final = {kind.value: kind for kind in OutcomeKind}
 #: So many fields of an outcome are known.
-_OUTCOME_WIDTH: Final = len(Outcome.__slots__)
+_OUTCOME_WIDTH: Final = len(fields(Outcome))
 
 # One encoder for all: json.dumps makes one anew whenever it is given an option.
 _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode

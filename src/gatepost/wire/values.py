@@ -18,7 +18,7 @@ else:
 
     @cache
     def _fields_of(kind: Any) -> Any:  # noqa: ANN401
-        return attrgetter(*kind.__slots__)
+        return attrgetter(*kind.__match_args__)
 
     def value(*, frozen: bool, slots: bool) -> Any:  # noqa: ANN401
         """Return the decorator that makes a class a value."""
