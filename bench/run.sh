@@ -16,6 +16,7 @@ make --quiet -C "$BENCH/tools" OUT="$BENCH_STATE/bin"
 accepting=gatepost
 relaying=gatepost
 add() { accepting+=,$1; relaying+=,$1; }
+if [ -d "$BENCH/../build/compiled" ]; then add gatepost@COMPILED=1; fi
 if have postfix && have dovecot; then add postfix; fi
 if [ -x "$BENCH_STATE/opt/exim/usr/sbin/exim4" ]; then add exim; fi
 if [ -d "$BENCH_STATE/opt/node/node_modules/Haraka" ] && have node; then add haraka; fi

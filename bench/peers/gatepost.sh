@@ -2,9 +2,11 @@
 # Gatepost from this checkout (.venv), one worker per core unless WORKERS= says otherwise.
 # GATEPOST: another gatepost program. DKIM=1 imports the benchmark's key for $DKIM_DOMAIN. FILL: options of fill.py;
 # the queue begins with what that makes (made once, and copied). ROUTES: TOML, before the route for all.
+# COMPILED=1: what "make compiled" has built (ADR 28).
 . "$(dirname "$0")/lib.sh"
 PORT=${PORT:-2561}
 GATEPOST=${GATEPOST:-$(dirname "$BENCH")/.venv/bin/gatepost}
+[ "${COMPILED:-}" != 1 ] || export PYTHONPATH=$(dirname "$BENCH")/build/compiled
 CONF=$D/gatepost.toml
 gatepost() { "$GATEPOST" -c "$CONF" "$@"; }
 peer_version() { "$GATEPOST" --version; }

@@ -23,7 +23,8 @@ from tests.crash.ledger import (
     unreported,
 )
 from tests.crash.load import Load, Refusal
-from tests.support.node import HOST, Node, free_ports, wait_until
+from tests.support.node import HOST, Node, wait_until
+from tests.support.ports import free_ports
 
 WORKERS = 2
 SETTINGS = """

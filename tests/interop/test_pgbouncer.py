@@ -19,7 +19,8 @@ from gatepost.store.verify import verify
 from tests.store.makers import NOON, lease, settled
 from tests.store.test_store_contract import ACCOUNT, ask, do, put, take
 from tests.support.node import wait_until
-from tests.support.postgresql import database_of, free_port, shared_server
+from tests.support.ports import free_port
+from tests.support.postgresql import database_of, shared_server
 from tests.support.programs import need
 
 pytestmark = pytest.mark.interop("pgbouncer")

@@ -16,7 +16,7 @@ from gatepost.net.ldap import (
     LdapError,
     LdapSettings,
 )
-from tests.support.node import free_ports
+from tests.support.ports import free_ports
 from tests.support.programs import need, run
 from tests.support.slapd import PASSWORD, PEOPLE, READER, READER_PASSWORD, Slapd, person
 

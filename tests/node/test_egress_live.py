@@ -8,7 +8,8 @@ from typing import Any
 from urllib.request import urlopen
 
 from tests.sink import HANG, Sink
-from tests.support.node import HOST, Node, free_ports, wait_until
+from tests.support.node import HOST, Node, wait_until
+from tests.support.ports import free_ports
 from tests.support.postgresql import database_of
 from tests.support.two_nodes import two_nodes
 

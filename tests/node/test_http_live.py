@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.crash import processes
-from tests.support.node import CAPTURE_ALL, HOST, Node, free_ports, wait_until
+from tests.support.node import CAPTURE_ALL, HOST, Node, wait_until
+from tests.support.ports import free_ports
 
 ACCOUNT = "app@sender.test"
 MESSAGE = {"from": ACCOUNT, "to": ["bob@y.example"], "content": f"From: {ACCOUNT}\n\nhello\n"}

@@ -13,7 +13,8 @@ from tests.conftest import NodeMaker
 from tests.crash import processes
 from tests.node.conftest import LOCAL
 from tests.node.test_restart import Knocker
-from tests.support.node import HOST, Node, free_ports, wait_until
+from tests.support.node import HOST, Node, wait_until
+from tests.support.ports import free_ports
 
 WAITING = 60
 

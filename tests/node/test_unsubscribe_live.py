@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import dkim
 import pytest
 
-from tests.support.node import CAPTURE_ALL, HOST, Node, free_ports, wait_until
+from tests.support.node import CAPTURE_ALL, HOST, Node, wait_until
+from tests.support.ports import free_ports
 
 BOB, EVE = "bob@y.example", "eve@y.example"
 AUTHOR = "news@brand.test"

@@ -14,11 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tests.support.ports import free_ports
 
 HOST = "127.0.0.1"
 #: Seconds until something that should happen counts as not happening, on a busy machine.
@@ -65,15 +66,6 @@ class Ports:
     submission: int
     submissions: int
     mx: int
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has now; asked for together, so that they differ."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def wait_until(holds: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.node import HOST, free_ports, greets, wait_until
+from tests.support.node import HOST, greets, wait_until
+from tests.support.ports import free_ports
 from tests.support.programs import need
 
 MAIN = """\

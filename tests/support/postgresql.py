@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.programs import missing
 
 #: Seconds that a server gets to come up, on a machine with much else to do.
@@ -53,14 +53,6 @@ DO $$ DECLARE it RECORD; BEGIN
 END $$
 """
 _USED: Final = "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
 
 
 def programs_with_tls() -> Path:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.node import HOST, free_ports, greets, wait_until
+from tests.support.node import HOST, greets, wait_until
+from tests.support.ports import free_ports
 from tests.support.programs import need
 
 _CONFIGURATION = """

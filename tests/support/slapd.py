@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gatepost.net.certificate import make_self_signed
-from tests.support.node import free_ports, greets, wait_until
+from tests.support.node import greets, wait_until
+from tests.support.ports import free_ports
 from tests.support.programs import need
 
 BASE = "dc=corp,dc=test"

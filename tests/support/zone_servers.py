@@ -11,7 +11,8 @@ import dns.message
 import dns.query
 import dns.rcode
 
-from tests.support.node import HOST, free_ports, wait_until
+from tests.support.node import HOST, wait_until
+from tests.support.ports import free_ports
 from tests.support.programs import need
 
 TSIG_NAME = "gatepost"
