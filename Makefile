@@ -59,10 +59,18 @@ $(VENV)/.docs: constraints/docs.txt $(VENV)/.develop
 
 # The rooms that every message passes, as C (ADR 26): PYTHONPATH=$(COMPILED) takes them.
 COMPILED := build/compiled
-$(COMPILED)/.built: $(VENV)/.develop pyproject.toml scripts/compile_hook.py $(shell find src -name '*.py')
+# What it is built with, as docs/how-to/server.md says: none of the extras, none of what tests need.
+COMPILER := build/compiler
+$(COMPILER)/.built: constraints/compile.txt | $(BIN)/python
+	@$(BIN)/python -m venv --clear $(COMPILER)
+	@$(COMPILER)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r constraints/compile.txt
+	@touch $@
+
+$(COMPILED)/.built: $(COMPILER)/.built $(VENV)/.develop pyproject.toml scripts/compile_hook.py $(shell find src -name '*.py')
 	@echo "compiling what every message passes (a minute or two)"
 	@rm -rf build/wheel $(COMPILED)
-	@GATEPOST_COMPILE=1 $(PIP) wheel --no-deps --no-build-isolation -w build/wheel .
+	@GATEPOST_COMPILE=1 $(COMPILER)/bin/python -m pip --disable-pip-version-check --quiet \
+		wheel --no-deps --no-build-isolation -w build/wheel .
 	@$(PIP) install --no-deps --target $(COMPILED) build/wheel/*.whl
 	@touch $@
 

@@ -58,7 +58,7 @@ def _is_wished() -> bool:
 def _compile(root: Path, out: Path, modules: Sequence[str]) -> None:
     # A process of its own: mypyc wants to stand where the packages begin.
     script = Path(__file__).with_name("compile_rooms.py")
-    command = [sys.executable, str(script), str(root / "pyproject.toml"), str(out), *modules]
+    command = [sys.executable, str(script), str(out), *modules]
     done = subprocess.run(command, cwd=root / _SOURCES, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from gatepost.egress.choice import ABSENT, choose, in_pool, pause_words, served, usable, why_none
 from gatepost.model.source import DEFAULT, SYSTEM, Source
 from gatepost.net.dialer import has_address
+from gatepost.store.freshness import Freshness
 from gatepost.store.pauses import Pause
 from gatepost.store.presences import Announced
 from gatepost.store.protocols import Store
@@ -51,13 +52,10 @@ class Sources:
         self._store = store
         self._tells = tells
         self._has = has
-        self._clock = clock
         self._pauses: dict[str, Pause] = {}
         self._absent: frozenset[str] = frozenset()
         self._changed: Callable[[], None] | None = None
-        self._version: int | None = None
-        self._stale = False
-        self._read_at = clock() - _STALE_AFTER
+        self._freshness = Freshness(_STALE_AFTER, clock)
         self._settle()
 
     # -- what is asked
@@ -128,10 +126,7 @@ class Sources:
         """
         if not self.all:
             return
-        if data_version != self._version:
-            self._version = data_version
-            self._stale = True
-        if self._stale and self._clock() - self._read_at >= _STALE_AFTER:
+        if self._freshness.is_due(data_version):
             await self.refresh()
 
     async def refresh(self) -> None:
@@ -143,12 +138,11 @@ class Sources:
         """
         if not self.all:
             return
-        self._stale = False
-        self._read_at = self._clock()
+        self._freshness.reading()
         try:
             found = await self._store.read(lambda reading: reading.pauses())
         except BaseException:
-            self._stale = True
+            self._freshness.failed()
             raise
         pauses = {pause.address: pause for pause in found}
         if pauses != self._pauses:

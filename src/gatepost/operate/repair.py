@@ -112,6 +112,11 @@ def report(done: Repair) -> list[str]:
         said.append(
             "Of accounts, credentials, domains and settings rows may be missing without a word."
         )
+    elif done.restored.messages:
+        said.append(
+            "What operators changed at the same time may be as it was before: look at gatepost account list, "
+            "domain list, suppression list, egress list."
+        )
     return said
 
 

@@ -19,6 +19,7 @@ from gatepost.model.grant import canonical
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import now
 from gatepost.reception.readiness import Unpublished, mode_of, unready
+from gatepost.store.freshness import Freshness
 from gatepost.store.protocols import Reading, Store, StoreUnavailableError
 from gatepost.wire.dkim.canonical import body_hash
 from gatepost.wire.dkim.sign import BadKeyError, SigningKey, SigningTime, parse_private_key, sign
@@ -88,15 +89,12 @@ class Signer:
         self._store = store
         self._master_key = master_key
         self._lifetime = round(lifetime(give_up).total_seconds())
-        self._clock = clock
         self._domains: list[Domain] = []
         self._keys: dict[str, tuple[SigningKey, ...]] = {}
         self._parsed: dict[DkimKey, SigningKey] = {}
         self._unready: dict[str, Unpublished] = {}
         self._until_verified = 0
-        self._version: int | None = None
-        self._stale = True
-        self._read_at = clock() - _STALE_AFTER
+        self._freshness = Freshness(_STALE_AFTER, clock)
 
     async def note_version(self, data_version: int) -> None:
         """Pass on what `Store.data_version` says: keys are read again after a change, but not with
@@ -106,10 +104,7 @@ class Signer:
             StoreUnavailableError: the store cannot be read; the keys stay as they were.
 
         """
-        if data_version != self._version:
-            self._version = data_version
-            self._stale = True
-        if self._stale and self._clock() - self._read_at >= _STALE_AFTER:
+        if self._freshness.is_due(data_version):
             await self.refresh()
 
     async def refresh(self) -> None:
@@ -119,12 +114,11 @@ class Signer:
             StoreUnavailableError: the store cannot be read; the keys stay as they were.
 
         """
-        self._stale = False
-        self._read_at = self._clock()
+        self._freshness.reading()
         try:
             domains, looks = await self._store.read(self._read)
         except StoreUnavailableError:
-            self._stale = True
+            self._freshness.failed()
             raise
         domains = [domain for domain in domains if not domain.unproven]
         self._unready = unready(domains, looks, self.rules.unpublished)

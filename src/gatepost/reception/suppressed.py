@@ -19,6 +19,7 @@ from gatepost.model.ids import AccountName, DeliveryId
 from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression
 from gatepost.model.suppression_subject import subjects_of
+from gatepost.store.freshness import Freshness
 from gatepost.store.protocols import Reading, Settlement, Store, StoreUnavailableError
 from gatepost.store.suppressions import AccountRule
 
@@ -81,13 +82,10 @@ class SuppressionList:
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
-        self._clock = clock
         self._filter = SubjectFilter(0)
         self._number = 0
         self._rules: Mapping[AccountName, AccountRule] = {}
-        self._version: int | None = None
-        self._stale = True
-        self._read_at = clock() - _STALE_AFTER
+        self._freshness = Freshness(_STALE_AFTER, clock)
 
     async def note_version(self, data_version: int) -> None:
         """Pass on what `Store.data_version` says; what is new is read after a change.
@@ -96,10 +94,7 @@ class SuppressionList:
             StoreUnavailableError: the store cannot be read.
 
         """
-        if data_version != self._version:
-            self._version = data_version
-            self._stale = True
-        if self._stale and self._clock() - self._read_at >= _STALE_AFTER:
+        if self._freshness.is_due(data_version):
             await self.refresh()
 
     async def refresh(self) -> None:
@@ -109,8 +104,7 @@ class SuppressionList:
             StoreUnavailableError: the store cannot be read.
 
         """
-        self._stale = False
-        self._read_at = self._clock()
+        self._freshness.reading()
         try:
             rules = await self._store.read(lambda reading: reading.account_rules())
             self._rules = {rule.account: rule for rule in rules}
@@ -120,7 +114,7 @@ class SuppressionList:
                 self._number = await self._fill(larger, 0)
                 self._filter = larger
         except StoreUnavailableError:
-            self._stale = True
+            self._freshness.failed()
             raise
 
     def settled(self, settlements: Sequence[Settlement], ours: set[DeliveryId]) -> None:
