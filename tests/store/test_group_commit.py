@@ -9,6 +9,7 @@ import pytest
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store import group_commit
+from gatepost.store.gathering import ENOUGH
 from gatepost.store.group_commit import GroupCommit
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.segments import Place
@@ -95,6 +96,37 @@ async def test_an_idle_store_waits_for_nobody(keeper):
     async with asyncio.timeout(30):
         await made.write(lambda _: None)
         await made.close()
+
+
+class Patient:
+    """A gathering that waits for company until it is killed."""
+
+    def first(self) -> float:
+        return 0.0
+
+    def longer(self, waiting: int) -> float:
+        return 60.0 if 0 < waiting < ENOUGH else 0.0
+
+    def batch_ended(self) -> None:
+        pass
+
+
+async def test_company_enough_ends_the_wait(keeper):
+    made = GroupCommit(keeper)
+    made._gathering = Patient()
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(made.write(lambda _: None) for _ in range(ENOUGH)))
+    assert keeper.batches[-1] > 1
+    await made.close()
+
+
+async def test_closing_ends_the_wait_for_company(keeper):
+    made = GroupCommit(keeper)
+    made._gathering = Patient()
+    job = made.write(lambda _: 7)
+    async with asyncio.timeout(30):
+        await made.close()
+    assert await job == 7
 
 
 async def test_results_come_back_on_the_loop(commits):
