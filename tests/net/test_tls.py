@@ -4,46 +4,14 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
 
 from gatepost.model.settings import ListenerSettings, Role
 from gatepost.net.certificate import Certificate, make_self_signed, parse_certificate
 from gatepost.net.tls import FrontContexts, client_context, iana_cipher_name
-
-
-def self_signed(*names: str, kind: str = "EC") -> Certificate:
-    key = (
-        ec.generate_private_key(ec.SECP256R1())
-        if kind == "EC"
-        else rsa.generate_private_key(65537, 2048)
-    )
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    return parse_certificate(
-        made.public_bytes(pem),
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
-    )  # fmt: skip
+from tests.support.self_signed import self_signed
 
 
 def shake(
@@ -123,7 +91,7 @@ def test_a_listeners_context_is_the_same_for_life():
 
 
 def test_a_replaced_certificate_is_shown_and_tickets_stay_good():
-    fronts = FrontContexts([FIRST])
+    fronts = FrontContexts([self_signed("mail.one.test", kind="RSA")])
     front = fronts.new_context()
     client = client_context("opportunistic")
     before = shake(front, client)
@@ -131,6 +99,18 @@ def test_a_replaced_certificate_is_shown_and_tickets_stay_good():
     after = shake(front, client)
     assert after.getpeercert(binary_form=True) == der_of(WILD)
     assert shake(front, client, session=before.session).session_reused
+
+
+def test_a_ticket_is_given_where_it_saves_signing_with_rsa():
+    plain, slow = self_signed("relay.test"), self_signed("relay.test", kind="RSA")
+    setting = ListenerSettings(address="127.0.0.1:587", role=Role.SUBMISSION)
+    fronts = FrontContexts([plain])
+    front, client = fronts.front_context(setting), client_context("opportunistic")
+    assert not shake(front, client).session.has_ticket
+    fronts.replace([plain, slow])
+    assert shake(front, client).session.has_ticket
+    fronts.replace([plain])
+    assert not shake(front, client).session.has_ticket
 
 
 def test_tls_1_2_resumes_as_well():
@@ -147,7 +127,6 @@ def test_tls_1_2_resumes_as_well():
 def test_older_than_tls_1_2_is_not_spoken():
     front = FrontContexts([FIRST]).new_context()
     assert front.minimum_version == ssl.TLSVersion.TLSv1_2
-    assert front.num_tickets == 1
     assert client_context("required").minimum_version == ssl.TLSVersion.TLSv1_2
 
 
@@ -181,7 +160,7 @@ def fork() -> "Callable[[Callable[[], None]], int]":
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_session_begun_with_one_worker_is_resumed_by_another(fork, version: ssl.TLSVersion):
-    front = FrontContexts([FIRST]).new_context()
+    front = FrontContexts([self_signed("relay.test", kind="RSA")]).new_context()
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     pids = [fork(lambda s=s: serve_blocking(s, front)) for s in listeners]
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

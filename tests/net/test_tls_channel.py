@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.net.certificate import make_self_signed, parse_certificate
 from gatepost.net.tls import FrontContexts, client_context
 from gatepost.net.tls_channel import TlsChannel, TlsFailedError
+from tests.support.self_signed import self_signed
 
-FRONT = FrontContexts([parse_certificate(*make_self_signed(["relay.test"]))]).new_context()
+#: RSA, so that a session is given a ticket.
+FRONT = FrontContexts([self_signed("relay.test", kind="RSA")]).new_context()
 
 
 class Pair:

@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 
 import pytest
@@ -26,6 +27,7 @@ from gatepost.net.transport import (
     serve,
 )
 from tests.net.conftest import Call, Serve
+from tests.support.self_signed import self_signed
 
 
 async def until(condition, seconds: float = 30.0) -> None:
@@ -56,6 +58,19 @@ def tls_echo(fronts: FrontContexts):
     context = fronts.new_context()
 
     async def handle(connection: Connection) -> None:
+        await connection.start_tls(context, server_side=True)
+        await echo(connection)
+
+    return handle
+
+
+def ehlo_and_echo(fronts: FrontContexts):
+    context = fronts.new_context()
+
+    async def handle(connection: Connection) -> None:
+        while (octets := await connection.read()) != b"STARTTLS\r\n":
+            connection.write(octets)
+        connection.write(b"220\r\n")
         await connection.start_tls(context, server_side=True)
         await echo(connection)
 
@@ -597,11 +612,10 @@ async def test_a_client_without_common_ground_is_told(
     assert "ALERT" in heard
 
 
-async def test_a_ticket_does_not_wait_for_a_client_that_waits_for_it(
-    open_port: Serve, call: Call, fronts: FrontContexts
-):
+async def test_a_ticket_does_not_wait_for_a_client_that_waits_for_it(open_port: Serve, call: Call):
     # It acknowledges the client's last flight; with Nagle's algorithm on, the client says nothing
     # before that, or for 40 ms.
+    fronts = FrontContexts([self_signed("relay.test", kind="RSA")])
     connection = await call_tls(call, await open_port(tls_echo(fronts)))
     assert connection._channel is not None
     session = connection._channel._session
@@ -610,6 +624,30 @@ async def test_a_ticket_does_not_wait_for_a_client_that_waits_for_it(
         return connection.unread == 0 and session.session.has_ticket
 
     await until(has_ticket)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="an acknowledgement of Linux")
+@pytest.mark.parametrize("kind", ["EC", "RSA"])
+async def test_a_client_with_nagles_algorithm_speaks_at_once(open_port: Serve, kind: str):
+    fronts = FrontContexts([self_signed("relay.test", kind=kind)])
+    port = await open_port(ehlo_and_echo(fronts))
+    client = client_context("opportunistic")
+
+    def waited() -> float:
+        with socket.create_connection((port.address.host, port.address.port), 30) as sock:
+            for _ in range(20):  # a new connection acknowledges all at once, an old one late
+                sock.sendall(b"EHLO x\r\n")
+                assert sock.recv(100) == b"EHLO x\r\n"
+            sock.sendall(b"STARTTLS\r\n")
+            assert sock.recv(100) == b"220\r\n"
+            with client.wrap_socket(sock, server_hostname="relay.test") as tls:
+                begun = time.monotonic()
+                tls.sendall(b"EHLO x\r\n")
+                assert tls.recv(100) == b"EHLO x\r\n"
+                return time.monotonic() - begun
+
+    # The machine may be slow, for a time or two; a late acknowledgement comes late each time.
+    assert min([await asyncio.to_thread(waited) for _ in range(12)]) < 0.03
 
 
 async def test_garbage_within_tls_breaks_the_connection(

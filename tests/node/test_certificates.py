@@ -13,6 +13,7 @@ from gatepost.net.certificate import make_self_signed
 from tests.node.conftest import LOCAL, NodeOf
 from tests.node.talk import Talk, anyone
 from tests.support.node import Node, on_all_workers, wait_until
+from tests.support.self_signed import self_signed
 
 MORE = """
 [[tls.more]]
@@ -26,10 +27,10 @@ private_key = "wild.key"
 OTHERS = {"*.wild.test", "mail.brand.test"}
 
 
-def write_pair(node: Node, certificate: str, key: str, *names: str) -> None:
+def write_pair(node: Node, certificate: str, key: str, *names: str, kind: str = "EC") -> None:
     """Replace a pair as renewal programs do: new files, renamed over the former ones."""
-    octets = make_self_signed(names)
-    for name, pem in zip((key, certificate), reversed(octets), strict=True):
+    made = self_signed(*names, kind=kind)
+    for name, pem in ((key, made.key), (certificate, made.chain)):
         fresh = node.directory / f"{name}.new"
         fresh.write_bytes(pem)
         fresh.rename(node.directory / name)
@@ -40,7 +41,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Node:
     node = Node(tmp_path_factory.mktemp("several"), LOCAL, 2)
     node.set_up()
     write_pair(node, "brand.pem", "brand.key", "mail.brand.test")
-    write_pair(node, "wild.pem", "wild.key", "*.wild.test")
+    write_pair(node, "wild.pem", "wild.key", "*.wild.test", kind="RSA")
     node.configure(LOCAL + MORE)
     node.start()
     yield node

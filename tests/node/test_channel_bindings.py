@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import scramp
 
-from gatepost.net.certificate import make_self_signed
 from gatepost.net.channel_binding import bindings_of
 from tests.node.talk import Talk, anyone
 from tests.support.node import Node, wait_until
+from tests.support.self_signed import self_signed
 
 MECHANISM = "SCRAM-SHA-256-PLUS"
 #: Returns the octets of a binding, of a connection whose server showed this certificate (DER).
@@ -43,9 +43,9 @@ def _exporter_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_certificate(node: Node) -> None:
-    chain, key = make_self_signed(["relay.test"])
-    node.certificate.write_bytes(chain)
-    node.certificate.with_name("key.pem").write_bytes(key)
+    made = self_signed("relay.test", kind="RSA")  # a session is given a ticket
+    node.certificate.write_bytes(made.chain)
+    node.certificate.with_name("key.pem").write_bytes(made.key)
 
 
 def end_point(_talk: Talk, certificate: bytes) -> bytes:

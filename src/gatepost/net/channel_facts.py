@@ -1,14 +1,17 @@
 """What a SASL exchange may know of its connection: channel bindings, a fresh nonce, the time."""
 
 import time
-from secrets import token_urlsafe
+from base64 import urlsafe_b64encode
 
 from gatepost.net.channel_binding import ChannelBinding
+from gatepost.net.clock import Entropy
 from gatepost.net.connection import Connection
 from gatepost.wire.sasl.exchange import ChannelFacts
 
-#: Octets of chance in a nonce (RFC 5802 §5.1: different each time; RFC 4086).
+#: Octets of chance in a nonce (RFC 5802 §5.1: different each time; RFC 4086), a multiple of three.
 _NONCE = 18
+
+_entropy = Entropy()
 
 
 def channel_facts(
@@ -24,7 +27,7 @@ def channel_facts(
         end_point=binding.end_point,
         former_end_points=binding.former_end_points,
         offers_plus=offers_plus,
-        nonce=token_urlsafe(_NONCE),
+        nonce=urlsafe_b64encode(_entropy.octets(_NONCE)).decode("ascii"),
         hostname=hostname,
         at=int(time.time()),
     )

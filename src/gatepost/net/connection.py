@@ -6,6 +6,8 @@ flight; no connection has a timer of its own (`deadlines`).
 """
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -43,7 +45,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_broken",
         "_channel",
-        "_closer",
+        "_closers",
         "_closing",
         "_deadlines",
         "_drainer",
@@ -93,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._writing_size = 0
         self._reader: asyncio.Future[None] | None = None
         self._drainer: asyncio.Future[None] | None = None
-        self._closer: asyncio.Future[None] | None = None
+        self._closers: list[asyncio.Future[None]] = []
         self._handshaking = self._reading_paused = self._writing_paused = False
         self._ended = self._lost = self._closing = self._expired = self._owing = False
         self._broken = ""
@@ -158,13 +160,23 @@ class Connection(asyncio.Protocol):
             return []
         if self._channel is None:
             return [octets]
+        self._owing = False
+        if not octets:
+            return self._last_of_handshake(self._channel)
         try:
-            records = self._channel.encrypt(octets) if octets else [self._channel.owed()]
+            return self._channel.encrypt(octets)
         except TlsFailedError as problem:
             self._break(problem.reason)
             return []
-        self._owing = False
-        return records
+
+    def _last_of_handshake(self, channel: TlsChannel) -> list[bytes]:
+        """Return the ticket; without one let the system acknowledge at once what came."""
+        if ticket := channel.owed():
+            return [ticket]
+        if hasattr(socket, "TCP_QUICKACK") and (sock := self._transport.get_extra_info("socket")):
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return []
 
     async def drain(self) -> None:
         """Send what was written and wait while the peer lags behind in reading.
@@ -258,9 +270,9 @@ class Connection(asyncio.Protocol):
                 self._resume_reading()
             else:
                 self._transport.close()
-        if self._closer is None:
-            self._closer = self._loop.create_future()
-        await asyncio.shield(self._closer)
+        closer = self._loop.create_future()
+        self._closers.append(closer)
+        await closer
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -328,7 +340,7 @@ class Connection(asyncio.Protocol):
         self._deadlines.discard(self)
         if exc is not None and not self._broken:
             self._broken = str(exc) or type(exc).__name__
-        for waiter in (self._reader, self._drainer, self._closer):
+        for waiter in (self._reader, self._drainer, *self._closers):
             _wake(waiter)
 
     def pause_writing(self) -> None:
@@ -369,7 +381,8 @@ class Connection(asyncio.Protocol):
         return octets
 
     async def _agree(self, channel: TlsChannel) -> None:
-        self._shake_hands(channel)
+        if self._received or not channel.server_side:  # who is served begins
+            self._shake_hands(channel)
         while self._handshaking:
             if self._ended:
                 raise TlsFailedError("the other side closed the connection")
@@ -392,7 +405,7 @@ class Connection(asyncio.Protocol):
         self._received_size = sum(map(len, self._received))
         # A ticket (TLS 1.3) goes with what the task says next, a greeting perhaps; but at its next
         # read at the latest, for it carries the acknowledgement that a client with Nagle's
-        # algorithm waits for before it speaks (40 ms).
+        # algorithm waits for before it speaks (40 ms). Without one something else must.
         self._owing = done and channel.may_hold_back
         if not self._owing and not self._lost and (owed := channel.owed()):
             self._transport.write(owed)

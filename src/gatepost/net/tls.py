@@ -62,6 +62,7 @@ class FrontContexts:
         self._trusted: frozenset[bytes] = frozenset()
         self._choice = _Choice(certificates)
         self._end_points = _end_points(certificates)
+        self._tickets = _tickets(certificates)
 
     def front_context(self, settings: ListenerSettings) -> ssl.SSLContext:
         """Return a listener's context, the same one for life. The first call is before the fork."""
@@ -76,6 +77,7 @@ class FrontContexts:
         context = _server_context()
         context.sslobject_class = NamedSslObject
         context.sni_callback = self._choose
+        context.num_tickets = self._tickets
         return context
 
     def replace(self, certificates: Sequence[Certificate]) -> None:
@@ -89,6 +91,9 @@ class FrontContexts:
         self._certificates = tuple(certificates)
         known = (*_end_points(certificates), *self._end_points)
         self._end_points = tuple(dict.fromkeys(known))[:_MOST_END_POINTS]
+        self._tickets = _tickets(certificates)
+        for front in self._fronts.values():
+            front.num_tickets = self._tickets
 
     def trust_clients(self, certificates: Iterable[bytes]) -> None:
         """Trust these client certificates (DER), and no others, from the next handshake on.
@@ -115,6 +120,15 @@ class FrontContexts:
             session.server_name = server_name
             session.end_points = self._end_points
         session.context = self._choice.context_for(server_name)
+
+
+def _tickets(certificates: Iterable[Certificate]) -> int:
+    """Return how many tickets a session is given (TLS 1.3; below it there is one in any case).
+
+    One where a session resumed saves signing with RSA: a mail client opens one connection at a time.
+    None where all keys are quicker than the ticket is worth: few clients ever show theirs.
+    """
+    return int(any(certificate.key_kind == "RSA" for certificate in certificates))
 
 
 def _end_points(certificates: Iterable[Certificate]) -> tuple[bytes, ...]:
@@ -185,8 +199,6 @@ def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_SUITES)
-    # One ticket: a mail client opens one connection at a time, and a second one costs time.
-    context.num_tickets = 1
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     return context
 

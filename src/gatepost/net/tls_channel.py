@@ -99,9 +99,9 @@ class TlsChannel:
         "_incoming",
         "_outgoing",
         "_server_hostname",
-        "_server_side",
         "_session",
         "ended",
+        "server_side",
     )
 
     def __init__(
@@ -109,7 +109,7 @@ class TlsChannel:
     ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._server_side = server_side
+        self.server_side = server_side
         self._server_hostname = server_hostname
         self._failed = ""
         self.ended = False
@@ -217,7 +217,7 @@ class TlsChannel:
     @property
     def may_hold_back(self) -> bool:
         """Whether nobody waits for what is owed at the end of the handshake: it is a ticket."""
-        return self._server_side and self._session.version() == "TLSv1.3"
+        return self.server_side and self._session.version() == "TLSv1.3"
 
     def close_notify(self) -> bytes:
         """Say the last word; the answer is not waited for."""
@@ -241,7 +241,7 @@ class TlsChannel:
 
     def binding(self) -> ChannelBinding:
         """Return what ties a login to this session; after the handshake."""
-        binding = bindings_of(self._session, server_side=self._server_side)
+        binding = bindings_of(self._session, server_side=self.server_side)
         session = self._session
         if isinstance(session, NamedSslObject) and session.session_reused and binding.end_point:
             return replace(binding, former_end_points=session.end_points)

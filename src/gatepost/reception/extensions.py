@@ -1,7 +1,8 @@
 """Which extensions each role offers besides those that every listener does: EHLO keywords."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 
 from gatepost.model.settings import LimitSettings, Role
 from gatepost.wire.smtp.extensions import DSN, FUTURERELEASE, LIMITS, MT_PRIORITY
@@ -29,5 +30,11 @@ def extensions_for(
     found |= {DSN: "", MT_PRIORITY: ""}
     if future_release := limits.future_release:
         seconds = int(future_release.total_seconds())
-        found[FUTURERELEASE] = lambda: f"{seconds} {utc_text(now() + future_release)}"
+        found[FUTURERELEASE] = lambda: _furthest(seconds, now().replace(microsecond=0))
     return found
+
+
+@lru_cache(maxsize=4)
+def _furthest(seconds: int, at: datetime) -> str:
+    """Return what FUTURERELEASE says in one second (RFC 4865 §4): how far off, and until when."""
+    return f"{seconds} {utc_text(at + timedelta(seconds=seconds))}"

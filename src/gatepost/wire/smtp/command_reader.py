@@ -34,6 +34,7 @@ _PATH: Final = re.compile(
     rb"(?:FROM|TO):[ \t]*<((?:\"(?:[^\"\\]|\\.)*\"|[^<>\"])*)>(?:[ \t]+(.*))?", re.IGNORECASE
 )
 _CHUNK: Final = re.compile(rb"[ \t]*([0-9]{1,18})([ \t]+LAST)?", re.IGNORECASE)
+_MECHANISM: Final = re.compile(rb"[A-Za-z0-9_-]{1,20}")  # RFC 4422 §3.1
 _CLIENT_NAME: Final = re.compile(r"[!-~]{1,255}")
 
 
@@ -114,7 +115,7 @@ def _hello(extended: bool) -> Callable[[bytes], Command | Reply]:
 
 def _read_auth(argument: bytes) -> Command | Reply:
     mechanism, *rest = argument.split(b" ")
-    if len(rest) > 1 or not re.fullmatch(rb"[A-Za-z0-9_-]{1,20}", mechanism):  # RFC 4422 §3.1
+    if len(rest) > 1 or not _MECHANISM.fullmatch(mechanism):
         return replies.BAD_ARGUMENT
     return Auth(mechanism.decode("ascii").upper(), rest[0] if rest else None)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 #: EHLO keywords that `Profile.extensions` may hold: RFC 3461, 4865, 9422, 6710.
@@ -46,25 +47,36 @@ def keywords(
     AUTH with `mechanisms` only inside TLS and only until it has succeeded; STARTTLS only in clear
     (RFC 3207 §4.2).
     """
-    lines = [
-        f"{profile.hostname} Hello",
+    says = tuple(
+        [
+            f"{keyword} {says if isinstance(says, str) else says()}".rstrip()
+            for keyword, says in profile.extensions.items()
+        ]
+    )
+    more = []
+    if channel is Channel.CLEAR and profile.offers_tls:
+        more.append("STARTTLS")
+    if channel is Channel.TLS and mechanisms and not authenticated:
+        more.append(f"AUTH {' '.join(mechanisms)}")
+    return _lines(profile.hostname, profile.message_size, says, tuple(more))
+
+
+@lru_cache(maxsize=64)
+def _lines(hostname: str, message_size: int, says: tuple[str, ...], more: tuple[str, ...]) -> str:
+    """Put the lines together; thousands of sessions hear the same."""
+    lines = (
+        f"{hostname} Hello",
         "PIPELINING",
-        f"SIZE {profile.message_size}",
+        f"SIZE {message_size}",
         "8BITMIME",
         "CHUNKING",
         "BINARYMIME",
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
-        *(
-            f"{keyword} {says if isinstance(says, str) else says()}".rstrip()
-            for keyword, says in profile.extensions.items()
-        ),
+        *says,
         "HELP",
-    ]
-    if channel is Channel.CLEAR and profile.offers_tls:
-        lines.append("STARTTLS")
-    if channel is Channel.TLS and mechanisms and not authenticated:
-        lines.append(f"AUTH {' '.join(mechanisms)}")
+        *more,
+    )
     return "\n".join(lines)
 
 

@@ -71,7 +71,7 @@ class ServerSession:
     def __init__(
         self, profile: Profile, channel: Channel = Channel.CLEAR, greeting: Reply | None = None
     ) -> None:
-        greeting = greeting or replies.READY.say(f"{profile.hostname} {profile.greeting}")
+        greeting = greeting or _greeting(f"{profile.hostname} {profile.greeting}")
         self.state = State.CONNECTED if greeting.accepts else State.CLOSED
         self.channel = channel
         self.authenticated = False
@@ -443,3 +443,8 @@ class ServerSession:
 def _hello(text: str) -> Reply:
     """Return EHLO's reply; its words are the same for thousands of sessions."""
     return replies.HELLO.say(text)
+
+
+@lru_cache(maxsize=16)
+def _greeting(text: str) -> Reply:
+    return replies.READY.say(text)

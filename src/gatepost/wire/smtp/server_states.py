@@ -39,6 +39,9 @@ class State(Enum):
     CONTENT_COMPLETE = auto()
     CLOSED = auto()
 
+    #: A state is looked up with each command: Enum's own is a function in Python.
+    __hash__ = object.__hash__
+
 
 TRANSACTION: Final = (
     State.HAS_REVERSE_PATH,
