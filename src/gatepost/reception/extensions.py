@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from gatepost.model.settings import LimitSettings, Role
 from gatepost.wire.smtp.extensions import DSN, FUTURERELEASE, LIMITS, MT_PRIORITY
@@ -29,12 +28,24 @@ def extensions_for(
         return found
     found |= {DSN: "", MT_PRIORITY: ""}
     if future_release := limits.future_release:
-        seconds = int(future_release.total_seconds())
-        found[FUTURERELEASE] = lambda: _furthest(seconds, now().replace(microsecond=0))
+        found[FUTURERELEASE] = _Furthest(future_release, now)
     return found
 
 
-@lru_cache(maxsize=4)
-def _furthest(seconds: int, at: datetime) -> str:
-    """Return what FUTURERELEASE says in one second (RFC 4865 §4): how far off, and until when."""
-    return f"{seconds} {utc_text(at + timedelta(seconds=seconds))}"
+class _Furthest:
+    """What FUTURERELEASE says (RFC 4865 §4): how far off, and until when; made once a second."""
+
+    __slots__ = ("_at", "_by", "_now", "_says")
+
+    def __init__(self, by: timedelta, now: Callable[[], datetime]) -> None:
+        self._by = by
+        self._now = now
+        self._at: datetime | None = None
+        self._says = ""
+
+    def __call__(self) -> str:
+        at = self._now().replace(microsecond=0)
+        if at != self._at:
+            self._at = at
+            self._says = f"{int(self._by.total_seconds())} {utc_text(at + self._by)}"
+        return self._says

@@ -1,25 +1,26 @@
 """Line ends and the length of lines (RFC 5321 §2.3.8, RFC 5322 §2.1.1)."""
 
-import re
+from io import IncrementalNewlineDecoder
 from typing import Final
 
 from gatepost.wire.message.limits import LINE
 
 _CRLF: Final = b"\r\n"
-_BARE_CR: Final = re.compile(rb"\r(?!\n)")
-_BARE_LF: Final = re.compile(rb"\n(?<!\r\n)")
-#: Below, two searches: 11 µs for an ordinary 10 KB, where counting takes 20 µs. But for nothing
-#: but line ends they take 18 ms a MB, counting 3 ms: large content is counted.
-_LARGE: Final = 128 * 1024
-#: Octets that are written anew at one go: 8 ms for nothing but line ends.
+#: Octets that are looked at, or written anew, at one go: 8 ms for nothing but line ends.
 _STRETCH: Final = 1024 * 1024
 
 
 def has_clean_line_ends(content: bytes) -> bool:
-    """Tell whether CR and LF occur only together, as CRLF (RFC 5321 §2.3.8)."""
-    if len(content) > _LARGE:
-        return content.count(b"\r") == content.count(b"\n") == content.count(_CRLF)
-    return _BARE_CR.search(content) is None and _BARE_LF.search(content) is None
+    """Tell whether CR and LF occur only together, as CRLF (RFC 5321 §2.3.8).
+
+    What Python reads text files with notes which ends of lines it has seen: one pass over 10 KB takes
+    it 3 µs, two searches for bare ones 6, counting 12.
+    """
+    seen = IncrementalNewlineDecoder(None, translate=False)
+    for start in range(0, len(content), _STRETCH):
+        seen.decode(content[start : start + _STRETCH].decode("latin-1"))
+    seen.decode("", final=True)
+    return seen.newlines is None or seen.newlines == "\r\n"
 
 
 def with_clean_line_ends(content: bytes) -> bytes:
