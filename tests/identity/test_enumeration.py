@@ -119,7 +119,13 @@ def auc(known: list[float], unknown: list[float]) -> float:
 def credentials(mechanism: str, name: str, provider: Provider) -> ClientCredentials:
     """Return what is wrong for any name: a random password, or a token of another's making."""
     if mechanism in {"XOAUTH2", "OAUTHBEARER"}:
-        claims = {"iss": "x", "aud": "gatepost", "email": name, "exp": NOON.timestamp() + 300}
+        claims = {
+            "iss": "x",
+            "aud": "gatepost",
+            "email": name,
+            "email_verified": True,
+            "exp": NOON.timestamp() + 300,
+        }
         return ClientCredentials(name, token=provider.token(**claims, jti=secrets.token_hex(8)))
     if mechanism == "EXTERNAL":
         return ClientCredentials(name)

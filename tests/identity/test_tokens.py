@@ -55,6 +55,7 @@ def checker(provider: Provider, clock: Clock | None = None, **more: Any) -> Toke
         account_claim=more.pop("account_claim", "email"),
         algorithms=("RS256", "ES256"),
         leeway=timedelta(seconds=60),
+        email_verified=more.pop("email_verified", True),
     )
     keys = more.pop("keys", None) or IssuerKeys(issuer=provider.issuer, clock=clock or Clock())
     return TokenChecker(rules, keys=keys, **more)
@@ -63,6 +64,7 @@ def checker(provider: Provider, clock: Clock | None = None, **more: Any) -> Toke
 def claims(provider: Provider, **more: Any) -> dict[str, Any]:
     said = {
         "iss": provider.issuer, "aud": "gatepost", "email": NAME, "exp": AT + 300, "iat": AT,
+        "email_verified": True,
     } | more  # fmt: skip
     return {key: value for key, value in said.items() if value is not None}
 
@@ -75,7 +77,7 @@ def claims(provider: Provider, **more: Any) -> dict[str, Any]:
         ({"aud": ["other", "gatepost"]}, None),
         ({"exp": AT - 59}, None),
         ({"nbf": AT + 60}, None),
-        ({"email_verified": True}, None),
+        ({"email_verified": "true"}, None),
         ({"aud": "other"}, "aud: other is not gatepost"),
         ({"aud": None}, "aud: None"),
         ({"aud": ["a"]}, "aud:"),
@@ -90,7 +92,8 @@ def claims(provider: Provider, **more: Any) -> dict[str, Any]:
         ({"iat": AT + 61}, "iat:"),
         ({"email": None}, "email: the token does not say"),
         ({"email": ["a"]}, "email: the token does not say"),
-        ({"email_verified": False}, "email_verified"),
+        ({"email_verified": None}, "email_verified: the token does not say"),
+        ({"email_verified": False}, "email_verified: nobody has"),
         ({"email_verified": [1]}, "email_verified"),
         ({"email_verified": "yes"}, "email_verified"),
     ],
@@ -105,6 +108,27 @@ async def test_every_claim_is_looked_at(
     with pytest.raises(TokenError, match=words) as raised:
         await checker(provider).holder(token, NOON)
     assert token not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_good"), [(None, True), (True, True), (False, False), ("false", False), (0, False)]
+)
+async def test_an_issuer_may_be_trusted_that_never_says_who_is_verified(
+    provider: Provider, said: object, *, is_good: bool
+) -> None:
+    trusting = checker(provider, email_verified=False)
+    token = provider.token(**claims(provider, email_verified=said))
+    if is_good:
+        assert await trusting.holder(token, NOON) == NAME
+        return
+    with pytest.raises(TokenError, match="nobody has verified"):
+        await trusting.holder(token, NOON)
+
+
+async def test_other_claims_than_an_address_need_no_verification(provider: Provider) -> None:
+    mine = checker(provider, account_claim="sub")
+    token = provider.token(**claims(provider, sub="app", email_verified=None))
+    assert await mine.holder(token, NOON) == "app"
 
 
 @pytest.mark.rfc("8725#3.1")

@@ -50,7 +50,12 @@ def upstream(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> It
 
 
 def claims(provider: Provider) -> dict[str, Any]:
-    return {"iss": provider.issuer, "aud": "gatepost", "email": "app@example.com"}
+    return {
+        "iss": provider.issuer,
+        "aud": "gatepost",
+        "email": "app@example.com",
+        "email_verified": True,
+    }
 
 
 def access_token(provider: Provider, **more: object) -> str:

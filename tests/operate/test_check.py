@@ -110,6 +110,19 @@ def test_keys_without_an_issuer_are_warned_of(
     assert [finding.subject for finding in found] == ["auth.oauth.issuer"] * warned
 
 
+def test_an_issuer_trusted_with_addresses_is_warned_of(settings: Settings) -> None:
+    oauth = OauthSettings(
+        issuer="https://id.example", audience="gatepost", require_email_verified=False
+    )
+    auth = settings.auth.model_copy(update={"oauth": oauth})
+    (finding,) = bad(check(settings.model_copy(update={"auth": auth}), closed, NOW))
+    assert finding.subject == "auth.oauth.require_email_verified"
+    by_name = settings.auth.model_copy(
+        update={"oauth": oauth.model_copy(update={"account_claim": "sub"})}
+    )
+    assert not bad(check(settings.model_copy(update={"auth": by_name}), closed, NOW))
+
+
 def test_a_key_that_everybody_may_read_is_warned_of(settings: Settings) -> None:
     settings.tls.private_key.chmod(0o644)
     (finding,) = bad(check(settings, closed, NOW))

@@ -45,6 +45,9 @@ class Rules:
     account_claim: str
     algorithms: tuple[str, ...]
     leeway: timedelta
+    #: Of accounts found by the claim "email": the token must say that somebody has verified it. False:
+    #: it may leave that unsaid; it never may say that nobody has.
+    email_verified: bool = True
 
 
 class TokenChecker:
@@ -87,7 +90,7 @@ class TokenChecker:
             msg = "there are neither keys nor introspection to check it with"
             raise TokenIssuerAwayError(msg)
         check_claims(claims, self._rules, at)
-        return _account_of(claims, self._rules.account_claim)
+        return _account_of(claims, self._rules)
 
     async def _claims_of_jwt(self, token: str, keys: Keys) -> dict[str, Any]:
         try:
@@ -156,6 +159,7 @@ def build_tokens(settings: "OauthSettings", client_secret: Secret | None) -> Tok
         account_claim=settings.account_claim,
         algorithms=settings.algorithms,
         leeway=settings.leeway,
+        email_verified=settings.require_email_verified,
     )
     return TokenChecker(rules, keys=keys, introspect=introspect)
 
@@ -171,11 +175,18 @@ def _introspection(url: str, login: tuple[str, str] | None) -> Introspect:
     return introspect
 
 
-def _account_of(claims: Mapping[str, Any], claim: str) -> str:
+def _account_of(claims: Mapping[str, Any], rules: Rules) -> str:
+    """Return whose a token is. OpenID Connect lets an issuer leave email_verified out: then nothing is
+    known of the address, which its user may just have typed.
+    """
+    claim = rules.account_claim
     value = claims.get(claim)
     if not isinstance(value, str) or not value:
         raise TokenError(f"{claim}: the token does not say whose it is")
     if claim == "email":
+        if rules.email_verified and _VERIFIED not in claims:
+            msg = f"{_VERIFIED}: the token does not say that somebody has verified the address"
+            raise TokenError(msg)
         verified = claims.get(_VERIFIED, True)
         if verified is not True and verified != "true":
             raise TokenError(f"{_VERIFIED}: nobody has verified that the address is theirs")

@@ -88,6 +88,7 @@ class OauthSettings(Section):
     jwks_file: Path | None = None
     audience: Annotated[str, Field(min_length=1)]
     account_claim: Annotated[str, Field(min_length=1)] = "email"
+    require_email_verified: bool = True
     algorithms: Annotated[
         tuple[str, ...], Field(min_length=1), AfterValidator(checks.token_algorithms)
     ] = ("RS256", "PS256", "ES256", "EdDSA")

@@ -92,10 +92,21 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
 
 
 def _tokens(oauth: OauthSettings | None) -> Iterator[Finding]:
-    """Keys alone say nothing of who issued a token: a set may be shared by many."""
-    if oauth is not None and oauth.issuer is None and (oauth.jwks_file or oauth.jwks_url):
-        what = "tokens of whoever signs with these keys are taken, whatever their iss"
-        yield Finding(Grade.WARNING, "auth.oauth.issuer", what, "name the issuer, as in iss")
+    """Keys alone say nothing of who issued a token: a set may be shared by many. An address that
+    nobody has verified says nothing of whose a token is.
+    """
+    if oauth is None:
+        return
+    if oauth.issuer is None and (oauth.jwks_file or oauth.jwks_url):
+        what = "it is not set: a token of anybody whose issuer uses these keys logs in, whatever its iss"
+        mend = 'write issuer = "https://…", just as tokens say it in iss'
+        yield Finding(Grade.WARNING, "auth.oauth.issuer", what, mend)
+    if oauth.account_claim == "email" and not oauth.require_email_verified:
+        what = "it is false: whoever may type any address at the issuer logs in as that account"
+        mend = (
+            "take it out, unless this issuer lets nobody have an address that it has not verified"
+        )
+        yield Finding(Grade.WARNING, "auth.oauth.require_email_verified", what, mend)
 
 
 def _hostname(settings: Settings) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ private_key = "key.pem"
 #jwks_url = "https://id.example/keys"
 #jwks_file = "jwks.json"
 #account_claim = "email"
+#require_email_verified = true     # false: for an issuer that verifies all addresses, and does not say so
 #algorithms = ["RS256", "PS256", "ES256", "EdDSA"]
 #leeway = "60 s"                   # for clocks that differ
 #introspection_url = "https://id.example/introspect"  # for tokens that are no JWT
