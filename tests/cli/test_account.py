@@ -20,11 +20,12 @@ from gatepost.model.account import Account, Credential
 from gatepost.model.ids import AccountName
 from gatepost.net.certificate import make_self_signed
 from gatepost.store.guessing_protocols import Guessed
+from tests.memory_accounts import MemoryAccounts
 from tests.memory_quotas import MemoryQuotas
 from tests.support.client_certificate import make_client_certificate
 
 
-class Memory(MemoryQuotas):
+class Memory(MemoryAccounts, MemoryQuotas):
     """As much of a Store as the verbs use."""
 
     def __init__(self) -> None:

@@ -15,9 +15,11 @@ from gatepost.identity.cram import CramChecker, context_of
 from gatepost.identity.directory import Directory
 from gatepost.identity.legacy import verify_password
 from gatepost.identity.master_key import MasterKey
+from gatepost.identity.matching import Matcher
 from gatepost.identity.passwords import PasswordChecker
 from gatepost.identity.rehash import Rehasher, with_salt
 from gatepost.identity.scram import derive_keys
+from gatepost.identity.shared_checks import SharedChecks
 from gatepost.identity.throttle import Throttle
 from gatepost.identity.uses import LastUses
 from gatepost.identity.verdict import Cause, LoginFacts, Verdict
@@ -75,13 +77,16 @@ class People:
         self.authenticator = Authenticator(
             Checks(
                 directory=self.directory,
-                checker=self.checker,
-                verified=VerifiedCredentials(clock=self.seconds),
+                matcher=Matcher(
+                    checker=self.checker,
+                    verified=VerifiedCredentials(clock=self.seconds),
+                    shared=SharedChecks(),
+                    rehasher=self.rehasher,
+                ),
                 key=KEY,
                 cram=CramChecker(KEY),
                 throttle=self.throttle,
                 uses=self.uses,
-                rehasher=self.rehasher,
                 tokens=self.tokens,
                 foreign=self.foreign,
             ),

@@ -57,12 +57,12 @@ async def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found.authenticator._checks = replace(
         checks,
         throttle=Unlimited(found.store),
-        checker=PasswordChecker(threads=1, verify=verify_password),
+        matcher=replace(checks.matcher, checker=PasswordChecker(threads=1, verify=verify_password)),
     )
     verifier = hash_password(PASSWORD)
     await found.put(account(), main(verifier=verifier, recoverable=sealed()), app_password())
     yield found
-    found.authenticator._checks.checker.close()
+    found.authenticator._checks.matcher.checker.close()
     found.authenticator.close()
     await found.store.close()
 

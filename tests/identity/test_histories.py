@@ -10,6 +10,7 @@ from gatepost.model.delivery import DeliveryState, Outcome, OutcomeKind
 from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
+from gatepost.store.account_protocols import KeptCredentials
 from gatepost.store.protocols import Held, Settlement
 from tests.memory_store import MemoryStore
 
@@ -29,7 +30,7 @@ class Store(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         tables: Any = self.tables
-        tables.credentials = lambda _: []
+        tables.kept_credentials = lambda _: KeptCredentials()
 
 
 def histories(bounds: Bounds | None = BOUNDS) -> tuple[Histories, Store, Dropped]:

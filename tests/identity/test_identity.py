@@ -15,12 +15,14 @@ from gatepost.identity.authenticate import Authenticator, Cause, LoginFacts, Ver
 from gatepost.identity.cram import CramChecker
 from gatepost.identity.directory import Directory
 from gatepost.identity.master_key import MasterKey
+from gatepost.identity.matching import Matcher
 from gatepost.identity.passwords import (
     NOBODY,
     PasswordChecker,
     hash_password,
     verify_password,
 )
+from gatepost.identity.shared_checks import SharedChecks
 from gatepost.identity.throttle import Throttle
 from gatepost.identity.turns import BusyError
 from gatepost.identity.uses import LastUses
@@ -30,6 +32,7 @@ from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.wire.sasl.exchange import CheckPassword
+from tests.memory_accounts import MemoryAccounts
 from tests.memory_quotas import MemoryQuotas
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -45,7 +48,7 @@ class Clock:
         return self.now
 
 
-class FakeStore(MemoryQuotas):
+class FakeStore(MemoryAccounts, MemoryQuotas):
     """Accounts by name; counts what it is asked."""
 
     def __init__(self) -> None:
@@ -88,13 +91,16 @@ class World:
         self.authenticator = Authenticator(
             Checks(
                 directory=self.directory,
-                checker=self.checker,
-                verified=self.cache,
+                matcher=Matcher(
+                    checker=self.checker,
+                    verified=self.cache,
+                    shared=SharedChecks(),
+                    rehasher=SimpleNamespace(rehash=lambda *_: None),  # type: ignore[arg-type]
+                ),
                 key=key,
                 cram=CramChecker(key),
                 throttle=Throttle(store),
                 uses=LastUses(store),
-                rehasher=SimpleNamespace(rehash=lambda *_: None),  # type: ignore[arg-type]
             )
         )
 

@@ -34,7 +34,13 @@ CERTIFICATE = replace(GOOD, kind=CredentialKind.CERTIFICATE, scram=None, label="
         (ACCOUNT, GOOD, []),
         (ACCOUNT, APP, []),
         (ACCOUNT, CERTIFICATE, []),
-        (replace(ACCOUNT, exposed_at=NOW), GOOD, ["sent without TLS on 2026-11-28"]),
+        (replace(ACCOUNT, exposed_at=NOW), GOOD, ["nobody looked whether the right one"]),
+        (
+            ACCOUNT,
+            replace(GOOD, exposed_at=NOW),
+            ["its password was sent without TLS on 2026-11-28"],
+        ),
+        (ACCOUNT, replace(APP, exposed_at=NOW), ['"printer" was sent without TLS']),
         (ACCOUNT, replace(GOOD, recoverable=Secret("x")), ["CRAM-MD5 is allowed"]),
         (
             ACCOUNT,

@@ -24,6 +24,7 @@ from gatepost.operate.accounts import (
     NewPassword,
     NoSuchAccountError,
 )
+from tests.memory_accounts import MemoryAccounts
 from tests.memory_quotas import MemoryQuotas
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -33,7 +34,7 @@ NEW = NewPassword(CredentialId("c1"), Secret("correct horse"))
 KEY = MasterKey(bytes(32))
 
 
-class FakeStore(MemoryQuotas):
+class FakeStore(MemoryAccounts, MemoryQuotas):
     """A Store of accounts, credentials and events; a job that raises changes nothing."""
 
     def __init__(self) -> None:

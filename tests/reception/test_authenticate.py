@@ -275,3 +275,32 @@ async def test_three_failures_end_the_conversation_and_say_so() -> None:
         for _ in range(3):
             await it.log_in(WRONG, "SCRAM-SHA-256")
         assert (await it.ask(b"AUTH PLAIN")).startswith("421 4.7.0")
+
+
+@pytest.mark.rfc("4954#4")
+@pytest.mark.parametrize(
+    ("message", "noted"),
+    [
+        (f"\0{APP}\0{PASSWORD}", True),
+        (f"\0{APP}\0wrong", True),
+        (f"{APP}\0{APP}\0wrong", True),
+        ("\0nobody\0wrong", True),
+        (APP, False),
+    ],
+)
+async def test_what_comes_in_clear_is_passed_on_and_all_hear_the_same(
+    message: str, *, noted: bool
+) -> None:
+    scene = Scene("submission", mechanisms=ALL)
+    task = asyncio.create_task(scene.conversation().run())
+    await scene.connection.send(b"EHLO c.test\r\n")
+    while not str(await scene.connection.reply_line()).startswith("250 "):
+        pass
+    await scene.connection.send(b"AUTH PLAIN " + b64encode(message.encode()) + b"\r\n")
+    reply = replies.AUTH_BEFORE_TLS
+    assert await scene.connection.reply_line() == f"538 5.7.11 {reply.text}"
+    _, *name_and_password = message.split("\0")
+    sent = [[each.name, each.password] for each in scene.people.in_clear]
+    assert sent == ([name_and_password] if noted else [])
+    assert scene.people.checked == []
+    task.cancel()

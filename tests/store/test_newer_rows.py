@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from gatepost.events.journal import journal_lines
+from gatepost.model.account import Account, Credential, CredentialKind
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.domain import Domain
 from gatepost.model.event import EventKind, LaterKind
+from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.secret import Secret
 from gatepost.store.protocols import NoticeKind, QueueFilter, Store
 from gatepost.store.rows import NewerRowError
 from tests.store.makers import CONTENT, NOON, delivery, event, lease, settled, submission
 from tests.store.openers import OPENERS
+from tests.store.test_api_keys import FULL as API_KEY
 from tests.store.test_domains import DOMAIN, OLD
 
 #: A value of each column that a newer program may have learned.
@@ -94,3 +98,94 @@ async def test_a_key_of_a_newer_algorithm_signs_nothing_here_and_is_not_lost(sto
     assert known == replace(DOMAIN, keys=(OLD,))
     with pytest.raises(NewerRowError):  # whoever changes it would forget that key
         await store.write(lambda t: t.domain(DOMAIN.name))
+
+
+NAMES = AccountName("a@x.example"), AccountName("b@x.example")
+#: Of an account; what is said of it names the value.
+NEWER_ACCOUNTS = {
+    "state": "UPDATE account SET state = 'frozen' WHERE name = 'a@x.example'",
+    "lane": "UPDATE account SET lane = 'frozen' WHERE name = 'a@x.example'",
+    "unit": "UPDATE account SET limits = '[[\"frozen\",\"hour\",1]]' WHERE name = 'a@x.example'",
+    "more": "UPDATE account SET limits = '[[1,2,3,\"frozen\"]]' WHERE name = 'a@x.example'",
+    "senders": "UPDATE account SET senders = '7' WHERE name = 'a@x.example'",
+}
+NEWER_CREDENTIALS = {
+    "kind": "UPDATE credential SET kind = 'passkey' WHERE id = 'new'",
+    "lane": "UPDATE credential SET lane = 'slow' WHERE id = 'new'",
+    "networks": "UPDATE credential SET networks = 'FR' WHERE id = 'new'",
+}
+
+
+def secret(name: AccountName, identifier: str) -> Credential:
+    kind = CredentialKind.APP_PASSWORD
+    return Credential(CredentialId(identifier), name, kind, Secret("x"), NOON, label="a printer")
+
+
+async def put_accounts(store: Store) -> None:
+    def job(transaction):
+        for name in NAMES:
+            transaction.put_account(Account(name, (name,), NOON))
+            transaction.put_credential(secret(name, f"old of {name}"))
+        transaction.put_credential(secret(NAMES[0], "new"))
+
+    await store.write(job)
+
+
+@pytest.mark.parametrize("column", NEWER_ACCOUNTS)
+async def test_an_account_of_a_newer_program_hides_no_other_and_is_not_changed(store, column):
+    await put_accounts(store)
+    await store.write(lambda t: t.execute(NEWER_ACCOUNTS[column]))
+    odd, ours = NAMES
+    assert [each.name for each in await store.read(lambda r: r.accounts())] == [ours]
+    (unread,) = await store.read(lambda r: r.unread_accounts())
+    assert (unread.name, unread.state) == (odd, "frozen" if column == "state" else "active")
+    assert f"account {odd}: only a newer Gatepost knows" in unread.why
+    for look in (store.read, store.write):
+        with pytest.raises(NewerRowError, match=odd):
+            await look(lambda r: r.account(odd))
+    assert await store.write(lambda t: t.remove_account(odd))
+    assert await store.read(lambda r: r.unread_accounts()) == []
+
+
+@pytest.mark.parametrize("column", NEWER_CREDENTIALS)
+async def test_a_credential_of_a_newer_program_hides_no_other(store, column):
+    await put_accounts(store)
+    await store.write(lambda t: t.execute(NEWER_CREDENTIALS[column]))
+    for look in (store.read, store.write):
+        kept = await look(lambda r: r.kept_credentials(NAMES[0]))
+        assert [each.id for each in kept.known] == [f"old of {NAMES[0]}"]
+        (unread,) = kept.unread
+        kind = "passkey" if column == "kind" else "app-password"
+        assert (unread.id, unread.account, unread.kind) == ("new", NAMES[0], kind)
+        assert unread.label == "a printer"
+    assert await store.read(lambda r: r.unread_credentials()) == [unread]
+    assert len(await store.read(lambda r: r.credentials(NAMES[0]))) == 1
+    assert await store.write(lambda t: t.remove_credential("new"))
+    assert await store.read(lambda r: r.unread_credentials()) == []
+
+
+async def test_a_certificate_of_a_newer_program_hides_no_other(store):
+    await put_accounts(store)
+    await store.write(lambda t: t.execute("UPDATE credential SET kind = 'certificate'"))
+    await store.write(lambda t: t.execute("UPDATE credential SET lane = 'slow' WHERE id = 'new'"))
+    assert len(await store.read(lambda r: r.certificates())) == 2
+
+
+async def test_an_api_key_of_a_newer_program_hides_no_other(store, caplog):
+    await store.write(lambda t: t.put_api_key(API_KEY))
+    await store.write(lambda t: t.put_api_key(replace(API_KEY, id="new")))
+    newer = "UPDATE api_key SET scopes = '[\"rule\"]' WHERE id = 'new'"
+    await store.write(lambda t: t.execute(newer))
+    assert await store.read(lambda r: r.api_keys()) == [API_KEY]
+    assert "new waits for a program that can read it" in caplog.text
+    with pytest.raises(NewerRowError):
+        await store.read(lambda r: r.api_key("new"))
+
+
+async def test_a_secret_that_came_in_clear_is_noted_once(store):
+    await put_accounts(store)
+    note = lambda t: t.note_exposed("new", NOON)  # noqa: E731
+    assert [await store.write(note), await store.write(note)] == [True, False]
+    assert not await store.write(lambda t: t.note_exposed("gone", NOON))
+    noted = {c.id: c.exposed_at for c in await store.read(lambda r: r.credentials(NAMES[0]))}
+    assert noted == {"new": NOON, f"old of {NAMES[0]}": None}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from gatepost.identity.authenticate import Cause, Consequence, LoginFacts, Verdict
+from gatepost.identity.authenticate import Cause, Consequence, InClear, LoginFacts, Verdict
 from gatepost.identity.directory import Entry
 from gatepost.identity.histories import Histories
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind
@@ -135,6 +135,10 @@ class OneAccount:
         return Entry(self.account, (MAIN,), holds) if name == APP else None
 
     async def find(self, name: str) -> Entry | None:
+        self.in_clear: list[InClear] = []
+
+    def note_in_clear(self, sent: InClear) -> None:
+        self.in_clear.append(sent)
         return self.cached(name)
 
     def begin(self, login: LoginFacts) -> "OneAttempt":
@@ -291,7 +295,6 @@ class Scene:
         self.records = Records()
         self.suppressed = Suppressed()
         self.stopping = False
-        self.exposed: list[str] = []
         self.free = 1 << 40
         self.memory = Memory(1 << 30)
         self.limits = LimitSettings(recipients=100)
@@ -303,10 +306,11 @@ class Scene:
             mechanisms=() if self.role is Role.MX else mechanisms,
             extensions=extensions_for(self.role, self.limits, now),
         )
+        self.behind: dict[str, bool] = {}
 
     def desk(self) -> Desk:
-        async def note_exposed(name: str, client_address: str) -> None:
-            self.exposed.append(name)
+        async def ask(forward_path: str, destination: str) -> bool | None:
+            return self.behind.get(forward_path)
 
         people: Any = self.people
         store: Any = self.store
@@ -334,7 +338,6 @@ class Scene:
             directory=people,
             histories=Histories(store, people, None),
             allowances=Allowances(store, WorkerId("node/0/1.1/")),
-            note_exposed=note_exposed,
             recorder=records,
             suppressed=suppressed,
             counters=counters,

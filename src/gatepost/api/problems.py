@@ -13,6 +13,7 @@ from gatepost.model.wrong import WrongValueError
 from gatepost.operate.accounts import AccountError, NoSuchAccountError
 from gatepost.operate.suppressions import NoSuchSuppressionError
 from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.rows import NewerRowError
 
 PROBLEM: Final = "application/problem+json"
 
@@ -96,6 +97,11 @@ def install(app: FastAPI) -> None:
     async def on_store(request: Request, problem: StoreUnavailableError) -> JSONResponse:
         del request, problem
         return answer(ProblemError(503, "Storage is not available", "try again later"))
+
+    @app.exception_handler(NewerRowError)
+    async def on_newer(request: Request, problem: NewerRowError) -> JSONResponse:
+        del request
+        return answer(ProblemError(503, "Only a newer Gatepost can do this", str(problem)))
 
 
 def answer(problem: ProblemError) -> JSONResponse:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gatepost.model.account import Account
     from gatepost.operate.account_shown import Guest, Holder
     from gatepost.operate.accounts import NewPassword
+    from gatepost.store.account_protocols import UnreadAccount
     from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import Store
 
@@ -122,7 +123,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
 def list_(ctx: usage.Context, json: Json = False) -> None:
     """List all accounts."""
 
-    async def work(store: "Store") -> "list[Account]":
+    async def work(store: "Store") -> "list[Account | UnreadAccount]":
         from gatepost.operate.accounts import listing  # noqa: PLC0415
 
         return await listing(store)
@@ -133,7 +134,9 @@ def list_(ctx: usage.Context, json: Json = False) -> None:
 
         print_json([account_json(account) for account in accounts])
         return
-    rows = [(a.name, a.state.value, ", ".join(a.senders)) for a in accounts]
+    from gatepost.cli.account_printed import account_line  # noqa: PLC0415
+
+    rows = [account_line(account) for account in accounts]
     print_table(
         ("NAME", "STATE", "MAY SEND AS"),
         rows,
@@ -147,7 +150,7 @@ def show(ctx: usage.Context, name: Name, json: Json = False) -> None:
     refused in the last 7 days, and what should be mended.
     """
 
-    async def work(store: "Store") -> "Holder | Guest":
+    async def work(store: "Store") -> "Holder | Guest | UnreadAccount":
         from gatepost.operate.account_shown import show_any  # noqa: PLC0415
 
         return await show_any(store, name, by().now, account_limit.defaults(ctx))

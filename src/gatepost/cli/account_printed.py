@@ -1,20 +1,25 @@
 """An account on a terminal: its credentials, their use, refused logins, findings."""
 
 from gatepost.cli.context import say
-from gatepost.model.account import Credential
+from gatepost.model.account import Account, Credential
 from gatepost.model.spender import words_for
 from gatepost.operate.account_shown import Guest, Holder, Refusals
 from gatepost.operate.limits import Limited
+from gatepost.store.account_protocols import UnreadAccount
 from gatepost.store.foreign_uses import ForeignUse
 
 
-def print_holder(holder: Holder | Guest) -> None:
-    """Print an account, or what is known of one that is a directory's."""
-    if isinstance(holder, Guest):
-        say(f"name         {holder.name}")
-        say("kept         by a directory, not here; it has logged in")
-        _print_uses(holder.uses)
-        _print_refusals(holder.refusals)
+def account_line(account: Account | UnreadAccount) -> tuple[str, str, str]:
+    """Return an account's line in the list of all: its name, its state, what it may send as."""
+    if isinstance(account, UnreadAccount):
+        return account.name, account.state, f"nothing here: {account.why}"
+    return account.name, account.state.value, ", ".join(account.senders)
+
+
+def print_holder(holder: Holder | Guest | UnreadAccount) -> None:
+    """Print an account, or what is known of one that is a directory's or a newer Gatepost's."""
+    if not isinstance(holder, Holder):
+        _print_others(holder)
         return
     account, refusals = holder.account, holder.refusals
     say(f"name         {account.name}")
@@ -31,6 +36,9 @@ def print_holder(holder: Holder | Guest) -> None:
         say("logs in      with app passwords only")
     for credential in holder.credentials:
         _print_credential(credential, refusals.with_right.get(credential.id, 0))
+    for unread in holder.unread:
+        label = f' "{unread.label}"' if unread.label else ""
+        say(f"{unread.kind:<12}{label} cannot be checked here: {unread.why}")
     _print_uses(holder.uses)
     for held in holder.holds:
         since = f"{held.hold.at:%Y-%m-%d %H:%M:%S} UTC"
@@ -40,6 +48,18 @@ def print_holder(holder: Holder | Guest) -> None:
     _print_refusals(refusals)
     for finding in holder.findings:
         say(f"finding      {finding.what}: {finding.mend}")
+
+
+def _print_others(found: Guest | UnreadAccount) -> None:
+    say(f"name         {found.name}")
+    if isinstance(found, UnreadAccount):
+        say(f"state        {found.state}")
+        say(f"unread       {found.why}")
+        say("             until this Gatepost is updated, it logs in only where a newer one serves")
+        return
+    say("kept         by a directory, not here; it has logged in")
+    _print_uses(found.uses)
+    _print_refusals(found.refusals)
 
 
 def print_limits(limits: tuple[Limited, ...]) -> None:

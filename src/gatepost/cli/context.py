@@ -119,6 +119,7 @@ def run_with_store(ctx: usage.Context, work: Callable[["Store"], Awaitable[T]]) 
         NewerDatabaseError,
         StoreUnavailableError,
     )
+    from gatepost.store.rows import NewerRowError  # noqa: PLC0415
 
     place = load_place_of(ctx)
     try:
@@ -128,6 +129,8 @@ def run_with_store(ctx: usage.Context, work: Callable[["Store"], Awaitable[T]]) 
         fail(error.what, error.mend)
     except NewerDatabaseError as error:
         fail(str(error) or "a newer Gatepost wrote this database", "update this one")
+    except NewerRowError as error:
+        fail(str(error), "update this Gatepost, or use the one that wrote it", NO)
     except StoreUnavailableError as error:
         fail(f"the store in {where(place)} cannot be used: {error}", 'see "gatepost check"')
     except ContentDamagedError as error:

@@ -353,7 +353,9 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.LOGIN_UNLOCKED: _unlocked,
     EventKind.ACCOUNT_ADDED: _plain("account {account} was added"),
     EventKind.ACCOUNT_CHANGED: _plain("account {account} was changed"),
-    EventKind.ACCOUNT_EXPOSED: _plain("account {account} sent its name and a password in clear"),
+    EventKind.ACCOUNT_EXPOSED: _plain(
+        "a password of account {account} came in clear, and was right"
+    ),
     EventKind.ACCOUNT_REMOVED: _plain("account {account} was removed"),
     EventKind.QUOTA_WARNED: _quota_warned,
     EventKind.SUPPRESSED: _suppressed,

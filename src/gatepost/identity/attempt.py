@@ -6,24 +6,20 @@ are counted when it is concluded; an answer that was ready only after a lock beg
 
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from gatepost.identity.app_passwords import verify_app_password
 from gatepost.identity.bearer import TokenError, TokenIssuerAwayError, Tokens
 from gatepost.identity.certificates import fingerprint
 from gatepost.identity.cram import CramChecker
-from gatepost.identity.directory import Directory, Entry
+from gatepost.identity.directory import Directory, Entry, NewerAccountError
 from gatepost.identity.foreign import Asker, DirectoryAwayError, ForeignDirectories, Heard
 from gatepost.identity.keepers import Keepers
-from gatepost.identity.legacy import is_current
 from gatepost.identity.master_key import MasterKey, MasterKeyError
-from gatepost.identity.passwords import NOBODY, PasswordChecker
-from gatepost.identity.rehash import Rehasher
+from gatepost.identity.matching import Given, Matcher, of_kind
 from gatepost.identity.restriction import restriction
 from gatepost.identity.scram import ITERATIONS, offer_of, why_no_keys
-from gatepost.identity.shared_checks import SharedChecks
 from gatepost.identity.throttle import Throttle
 from gatepost.identity.turns import BusyError, OutdatedError
 from gatepost.identity.uses import LastUses
@@ -35,10 +31,8 @@ from gatepost.identity.verdict import (
     Verdict,
     is_foreign,
 )
-from gatepost.identity.verified import VerifiedCredentials
 from gatepost.model.account import AccountState, Credential, CredentialKind
 from gatepost.model.ids import AccountName
-from gatepost.model.secret import Secret
 from gatepost.net.address import one_client
 from gatepost.store.account_protocols import Use
 from gatepost.store.foreign_uses import ForeignUse
@@ -75,14 +69,11 @@ class Checks:
     """What the attempts of a worker share."""
 
     directory: Directory
-    checker: PasswordChecker
-    verified: VerifiedCredentials
+    matcher: Matcher
     key: MasterKey
     cram: CramChecker
     throttle: Throttle
     uses: LastUses
-    rehasher: Rehasher
-    shared: SharedChecks = field(default_factory=SharedChecks)
     tokens: Tokens | None = None
     foreign: ForeignDirectories | None = None
 
@@ -168,7 +159,7 @@ class LoginAttempt:
         facts = self._facts
         if verdict.cause is None:
             self._note_use(verdict)
-        elif verdict.cause.consequence is Consequence.WRONG:
+        elif verdict.cause.is_guess:
             self._checks.throttle.note_failure(facts.client_address, verdict.name or None)
 
     def _note_use(self, verdict: Verdict) -> None:
@@ -191,10 +182,10 @@ class LoginAttempt:
                 heard = await self._checks.foreign.check(name, password, self._asker(name))
                 if heard is not None:
                     return self._judge_heard(name, heard)
-            credential = await self._matching(name, password, entry)
+            match = await self._checks.matcher.find(self._given(name, password), entry)
         except OutdatedError:
             return False  # locked while it waited: the verdict says so
-        return self._judge(name, entry, credential)
+        return self._judge(name, entry, match.credential, match.unsure)
 
     async def _paced(self, check: Awaitable[bool]) -> bool:
         """Where directories are asked, tell every refusal at the same times, whoever kept the name.
@@ -225,43 +216,9 @@ class LoginAttempt:
         self.verdict = Verdict(name, Cause.WRONG_PASSWORD, account, detail=detail)
         return False
 
-    async def _matching(
-        self, name: AccountName, password: str, entry: Entry | None
-    ) -> Credential | None:
-        """Return whose secret this is. App passwords cost nothing; a wrong one costs one argon2,
-        whether there is such an account or not, and beside a hash of another system too.
-        """
-        checks = self._checks
-        for credential in _of(entry, CredentialKind.APP_PASSWORD):
-            if verify_app_password(credential.verifier, password):
-                return credential
-        mains = _of(entry, CredentialKind.PASSWORD)
-        for credential in mains:
-            if checks.verified.knows(name, password, credential.verifier):
-                return credential
-        for credential in mains:
-            if await self._verify(name, password, credential.verifier):
-                checks.verified.remember(name, password, credential.verifier)
-                if entry and not (credential.scram and is_current(credential.verifier)):
-                    checks.rehasher.rehash(entry.account, credential, password)
-                return credential
-        if not any(is_current(credential.verifier) for credential in mains):
-            await self._verify(name, password, NOBODY)
-        return None
-
-    async def _verify(self, name: AccountName, password: str, verifier: Secret) -> bool:
-        """Have a password checked in this client's turn, or share another's look at the same."""
-        checks = self._checks
-
-        def check() -> Awaitable[bool]:
-            return checks.checker.verify(
-                verifier,
-                password,
-                client=one_client(self._facts.client_address),
-                outdated=lambda: self._is_locked(name),
-            )
-
-        return await checks.shared.run(checks.verified.mark(name, password, verifier), check)
+    def _given(self, name: AccountName, password: str) -> Given:
+        client = one_client(self._facts.client_address)
+        return Given(name, password, client, lambda: self._is_locked(name))
 
     async def _fetch_scram(self, name: AccountName, ask: FetchScram) -> ScramOffer:
         entry = None if self._is_locked(name) else await self._keepers.of_keys(name)
@@ -275,8 +232,7 @@ class LoginAttempt:
         if ask.key is not None:
             return self._judge(name, entry, self._offered[ask.key])
         if entry is not None and not self._offered:
-            detail = why_no_keys(entry)
-            self.verdict = Verdict(name, Cause.NO_SCRAM_KEYS, entry.account, detail=detail)
+            self.verdict = _wrong(name, entry, Cause.NO_SCRAM_KEYS, why_no_keys(entry))
             return False
         if entry is None and (detail := self._keepers.without_keys(name)):
             self.verdict = Verdict(name, Cause.UNKNOWN_ACCOUNT, detail=detail)
@@ -287,10 +243,10 @@ class LoginAttempt:
         if self._is_locked(name):
             return False
         entry = await self._checks.directory.find(name)
-        mains = _of(entry, CredentialKind.PASSWORD)
+        mains = of_kind(entry, CredentialKind.PASSWORD)
         credential = self._checks.cram.matching(name, mains, ask.challenge, ask.digest)
         if entry is not None and not any(c.recoverable for c in mains):
-            self.verdict = Verdict(name, Cause.NO_CRAM_SECRET, entry.account)
+            self.verdict = _wrong(name, entry, Cause.NO_CRAM_SECRET)
             return False
         return self._judge(name, entry, credential)
 
@@ -352,15 +308,22 @@ class LoginAttempt:
             self.verdict = _locked(name, lock.cause, lock.until)
         return lock is not None
 
-    def _judge(self, name: AccountName, entry: Entry | None, credential: Credential | None) -> bool:
-        """Set the verdict: a secret that was right may still not be good here, or now.
+    def _judge(
+        self,
+        name: AccountName,
+        entry: Entry | None,
+        credential: Credential | None,
+        unsure: str = "",
+    ) -> bool:
+        """Set the verdict: a secret that was right may still not be good here, or now; what we cannot
+        check (`unsure`: why) is not called wrong.
 
         Suspension and the need of an app password are told only to those who had a right secret.
         """
         if entry is None:
             self.verdict = Verdict(name, Cause.UNKNOWN_ACCOUNT)
         elif credential is None:
-            self.verdict = Verdict(name, Cause.WRONG_PASSWORD, entry.account)
+            self.verdict = _wrong(name, entry, Cause.WRONG_PASSWORD, unsure=unsure)
         else:
             client = self._facts.client_address
             cause, detail = restriction(entry.account, credential, client, self._at)
@@ -401,6 +364,8 @@ def _troubled(name: AccountName, trouble: Exception) -> Verdict:
     if isinstance(trouble, BusyError):
         return Verdict(name, Cause.BUSY)
     _log.warning("login not checked: %s", trouble)
+    if isinstance(trouble, NewerAccountError):
+        return Verdict(name, Cause.NEWER_ACCOUNT, detail=str(trouble))
     if isinstance(trouble, DirectoryAwayError):
         return Verdict(name, Cause.DIRECTORY_AWAY, detail=str(trouble))
     if isinstance(trouble, MasterKeyError):
@@ -408,8 +373,18 @@ def _troubled(name: AccountName, trouble: Exception) -> Verdict:
     return Verdict(name, Cause.STORE_AWAY)
 
 
-def _of(entry: Entry | None, kind: CredentialKind) -> tuple[Credential, ...]:
-    return tuple(c for c in entry.credentials if c.kind is kind) if entry else ()
+def _wrong(
+    name: AccountName, entry: Entry, cause: Cause, detail: str = "", *, unsure: str = ""
+) -> Verdict:
+    """Return what a secret comes to that is none of those that we know: of an account that has others
+    we cannot say that it is wrong.
+    """
+    secrets = [c for c in entry.unread if c.kind != CredentialKind.CERTIFICATE.value]
+    if secrets:
+        unsure = f'{secrets[0].kind} "{secrets[0].label}": {secrets[0].why}'
+    if unsure:
+        return Verdict(name, Cause.NEWER_CREDENTIAL, entry.account, detail=unsure)
+    return Verdict(name, cause, entry.account, detail=detail)
 
 
 def _locked(

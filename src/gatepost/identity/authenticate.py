@@ -12,11 +12,14 @@ from gatepost.identity.attempt import Checks, LoginAttempt
 from gatepost.identity.bearer import Tokens
 from gatepost.identity.cram import CramChecker
 from gatepost.identity.directory import Directory
+from gatepost.identity.exposure import Exposures, InClear
 from gatepost.identity.foreign import Everybody, ForeignDirectories
 from gatepost.identity.legacy import verify_password
 from gatepost.identity.master_key import MasterKey
+from gatepost.identity.matching import Matcher
 from gatepost.identity.passwords import PasswordChecker
 from gatepost.identity.rehash import Rehasher
+from gatepost.identity.shared_checks import SharedChecks
 from gatepost.identity.throttle import ADDRESS_LIMIT, Throttle
 from gatepost.identity.uses import LastUses
 from gatepost.identity.verdict import Cause, Consequence, LoginFacts, Verdict
@@ -28,6 +31,7 @@ __all__ = [
     "Authenticator",
     "Cause",
     "Consequence",
+    "InClear",
     "LoginAttempt",
     "LoginFacts",
     "Verdict",
@@ -44,14 +48,21 @@ class Authenticator:
         self,
         checks: Checks,
         *,
+        exposures: Exposures | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._checks = checks
+        self._exposures = exposures
         self._clock = clock
 
     def begin(self, login: LoginFacts) -> LoginAttempt:
         """Return an attempt to log in. Ask `may_begin` first, and `conclude` it at the end."""
         return LoginAttempt(login, self._clock(), self._checks)
+
+    def note_in_clear(self, sent: InClear) -> None:
+        """Take note of a name and password that came before TLS; nobody waits for what it comes to."""
+        if self._exposures is not None:
+            self._exposures.note(sent)
 
     async def note_version(self, data_version: int) -> None:
         """Pass on what `Store.data_version` says: accounts and locks may have changed."""
@@ -76,7 +87,7 @@ class Authenticator:
 
     def close(self) -> None:
         """End the threads."""
-        self._checks.checker.close()
+        self._checks.matcher.checker.close()
 
 
 def build_authenticator(
@@ -93,17 +104,23 @@ def build_authenticator(
     `foreign` makes the directories that are asked besides, given who checks hashes.
     """
     checker = PasswordChecker(verify=verify_password)
+    matcher = Matcher(
+        checker=checker,
+        verified=VerifiedCredentials(),
+        shared=SharedChecks(),
+        rehasher=Rehasher(store, directory, checker, key),
+    )
+    throttle = Throttle(store, address_limit=authentication_failures)
     return Authenticator(
         Checks(
             directory=directory,
-            checker=checker,
-            verified=VerifiedCredentials(),
+            matcher=matcher,
             key=key,
             cram=CramChecker(key),
-            throttle=Throttle(store, address_limit=authentication_failures),
+            throttle=throttle,
             uses=LastUses(store),
-            rehasher=Rehasher(store, directory, checker, key),
             tokens=tokens,
             foreign=foreign(checker),
-        )
+        ),
+        exposures=Exposures(store, directory, matcher, throttle),
     )

@@ -16,7 +16,9 @@ from gatepost.identity.verdict import TOKEN_CREDENTIAL
 from gatepost.model.account import Account, Credential
 from gatepost.model.history import Hold, history_id
 from gatepost.model.ids import AccountName, CredentialId
-from gatepost.store.protocols import Reading, Store
+from gatepost.store.account_protocols import UnreadCredential
+from gatepost.store.protocols import Reading, Store, StoreUnavailableError
+from gatepost.store.rows import NewerRowError
 from gatepost.wire.values import changed
 
 #: With the poll's 0.2 s and the time of a read, this stays below 1 s.
@@ -24,6 +26,12 @@ _STALE_AFTER: Final = 0.6
 
 #: By `history_id`.
 Holds = Mapping[CredentialId, Hold]
+
+
+class NewerAccountError(StoreUnavailableError):
+    """A newer program wrote this account's row, and only it can read it: for this account the store
+    is away.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Entry:
     credentials: tuple[Credential, ...]
     #: Which credentials are held, and why.
     holds: Holds = field(default_factory=dict)
+    #: Credentials that only a newer program can check.
+    unread: tuple[UnreadCredential, ...] = ()
 
     def hold(self, credential_id: CredentialId) -> Hold | None:
         """Return the hold on a credential, which may stand for somebody else's word."""
@@ -49,9 +59,16 @@ class Entry:
         """Return the account as one session may use it: its senders, or the fewer ones of the
         credential that the session logged in with, and that one's lane. None when that was revoked,
         or has expired.
+
+        Raises:
+            NewerAccountError: a newer program has changed the credential, and only it can read it.
+
         """
         if credential_id == TOKEN_CREDENTIAL:
             return self.account
+        for unread in self.unread:
+            if unread.id == credential_id:
+                raise NewerAccountError(unread.why)
         found = self.credential(credential_id)
         if found is None or (found.expires_at is not None and found.expires_at <= now):
             return None
@@ -70,6 +87,8 @@ class _Known:
     entry: Entry | None
     read_at: float
     holds: Holds
+    #: Why only a newer program can read the account; "" where we can.
+    unread: str = ""
 
 
 class Directory:
@@ -99,6 +118,7 @@ class Directory:
         """Return an account as it is now, at most 1 s old; None where there is none.
 
         Raises:
+            NewerAccountError: there is one, and only a newer program can read it.
             StoreUnavailableError: the store cannot be read and we do not know.
 
         """
@@ -107,6 +127,8 @@ class Directory:
             read_at = self._clock()
             known = await self._store.read(lambda reading: _read(reading, name, read_at))
             self._keep(name, known)
+        if known.unread:
+            raise NewerAccountError(known.unread)
         return known.entry
 
     def cached(self, name: AccountName) -> Entry | None:
@@ -161,9 +183,8 @@ class Directory:
 
     def _keep(self, name: AccountName, known: _Known) -> None:
         self.drop(name)
-        shelf, size = (
-            (self._known, self._size) if known.entry else (self._unknown, self._unknown_size)
-        )
+        is_there = known.entry or known.unread
+        shelf, size = (self._known, self._size) if is_there else (self._unknown, self._unknown_size)
         shelf[name] = known
         while len(shelf) > size:
             shelf.popitem(last=False)
@@ -172,7 +193,11 @@ class Directory:
 def _read(reading: Reading, name: AccountName, read_at: float) -> _Known:
     held = reading.held_histories(name)
     holds = {each.credential: each.hold for each in held if each.hold is not None}
-    account = reading.account(name)
+    try:
+        account = reading.account(name)
+    except NewerRowError as why:
+        return _Known(None, read_at, holds, str(why))
     if account is None:
         return _Known(None, read_at, holds)
-    return _Known(Entry(account, tuple(reading.credentials(name)), holds), read_at, holds)
+    kept = reading.kept_credentials(name)
+    return _Known(Entry(account, kept.known, holds, kept.unread), read_at, holds)

@@ -21,6 +21,7 @@ from gatepost.model.spender import words_for
 from gatepost.net.address import network_of
 from gatepost.net.clock import now
 from gatepost.store.protocols import Reading, Settlement, Store, StoreUnavailableError, Transaction
+from gatepost.store.rows import NewerRowError
 
 _log: Final = logging.getLogger(__name__)
 
@@ -139,12 +140,19 @@ def add_up(
 
 def credential_words(reading: Reading, history: History) -> str:
     """Return what an operator calls a credential: its label, its kind, or whose word it is."""
-    for credential in reading.credentials(history.account):
+    kept = reading.kept_credentials(history.account)
+    for credential in kept.known:
         if credential.id == history.credential:
             return credential.label or credential.kind.value
+    for unread in kept.unread:
+        if unread.id == history.credential:
+            return unread.label or unread.kind
     words = history.credential.removesuffix(f"/{history.account}")
     kind, _, key_id = words.partition("/")
-    key = reading.api_key(key_id) if kind == "api" else None
+    try:
+        key = reading.api_key(key_id) if kind == "api" else None
+    except NewerRowError:
+        return words
     return words_for(key) if key else words
 
 

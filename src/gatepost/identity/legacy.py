@@ -82,7 +82,8 @@ def verify_password(verifier: Secret, password: str) -> bool:
     """Tell whether a prepared password belongs to any of the verifiers that we know.
 
     Raises:
-        ValueError: the verifier is damaged, or the extra `legacy` is missing.
+        ValueError: the verifier is damaged, or of a kind that only a newer program knows.
+        ImportError: the extra `legacy` is missing.
 
     """
     text = verifier.reveal()
@@ -98,10 +99,10 @@ def verify_password(verifier: Secret, password: str) -> bool:
 
         kind = sha256_crypt if text.startswith("$5$") else sha512_crypt
         return bool(kind.verify(password, text))
-    if found := _PREFIX.fullmatch(text):
+    if (found := _PREFIX.fullmatch(text)) and found[1] in _SHA:
         name, digest, salt = _sha_parts(found[1], found[2])
         return hmac.compare_digest(hashlib.new(name, octets + salt).digest(), digest)
-    msg = "a stored verifier is damaged"
+    msg = "a stored verifier is damaged, or only a newer Gatepost knows its kind"
     raise ValueError(msg)
 
 

@@ -17,7 +17,11 @@ def restriction(
     label = f'"{credential.label}" ' if credential.label else ""
     if credential.expires_at is not None and credential.expires_at <= at:
         return Cause.EXPIRED, f"{label}expired at {credential.expires_at:%Y-%m-%d %H:%M} UTC"
-    if credential.networks and not _is_within(client_address, credential.networks):
+    try:
+        is_within = not credential.networks or _is_within(client_address, credential.networks)
+    except ValueError as unknown:  # a newer program knows more ways to say where
+        return Cause.NEWER_CREDENTIAL, f"{label}is for {unknown}"
+    if not is_within:
         return Cause.ADDRESS_NOT_ALLOWED, f"{label}is for {', '.join(credential.networks)}"
     if account.app_passwords_only and credential.kind is CredentialKind.PASSWORD:
         return Cause.APP_PASSWORD_REQUIRED, ""
@@ -28,6 +32,7 @@ def restriction(
 
 
 def _is_within(client_address: str, networks: tuple[str, ...]) -> bool:
+    """Tell whether an address is in one of the ranges. Raises ValueError: one is no range."""
     try:
         address = ip_address(client_address.partition("%")[0])
     except ValueError:

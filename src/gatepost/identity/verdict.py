@@ -55,11 +55,18 @@ class Cause(StrEnum):
     MASTER_KEY = "the master key does not fit"
     PROVIDER_AWAY = "the token's issuer cannot be reached"
     DIRECTORY_AWAY = "a directory cannot be asked"
+    NEWER_ACCOUNT = "only a newer Gatepost can read this account"
+    NEWER_CREDENTIAL = "only a newer Gatepost can check a credential of this account"
 
     @property
     def consequence(self) -> Consequence:
         """Return what the wire hears of it."""
         return _CONSEQUENCES.get(self, Consequence.WRONG)
+
+    @property
+    def is_guess(self) -> bool:
+        """Tell whether the throttle counts it: the secret was none that we know."""
+        return self.consequence is Consequence.WRONG or self is Cause.NEWER_CREDENTIAL
 
 
 _CONSEQUENCES: Final = {
@@ -73,6 +80,8 @@ _CONSEQUENCES: Final = {
     Cause.MASTER_KEY: Consequence.OUR_TROUBLE,
     Cause.PROVIDER_AWAY: Consequence.OUR_TROUBLE,
     Cause.DIRECTORY_AWAY: Consequence.OUR_TROUBLE,
+    Cause.NEWER_ACCOUNT: Consequence.OUR_TROUBLE,
+    Cause.NEWER_CREDENTIAL: Consequence.OUR_TROUBLE,
 }
 
 

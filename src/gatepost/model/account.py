@@ -38,7 +38,8 @@ class Account:
     senders: tuple[str, ...]
     created_at: datetime
     state: AccountState = AccountState.ACTIVE
-    #: Somebody sent this account's name and a password in clear (decision 16).
+    #: Somebody sent this account's name and a password in clear, right or not: older programs said
+    #: so. What is known for certain stands with the credential.
     exposed_at: datetime | None = None
     #: All SCRAM keys of an account share one salt and one count (decision 17); b"" and 0: it has none.
     salt: bytes = b""
@@ -92,6 +93,8 @@ class Credential:
     limits: Limits = ()
     #: None: the account's.
     lane: Lane | None = None
+    #: The secret itself came in clear: whoever listened knows it.
+    exposed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """The parts of one worker, put together from settings: what each room needs of the others."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,7 +18,6 @@ from gatepost.identity.authenticate import Authenticator, build_authenticator
 from gatepost.identity.bearer import Tokens
 from gatepost.identity.breaker import Bounds
 from gatepost.identity.directory import Directory
-from gatepost.identity.exposure import flag_exposed
 from gatepost.identity.foreign_build import build_foreign
 from gatepost.identity.histories import Histories
 from gatepost.identity.master_key import MasterKey, read_master_key
@@ -60,14 +58,12 @@ from gatepost.reception.suppressed import SuppressionList
 from gatepost.reception.unsubscribe import Links, Streams
 from gatepost.returns.notify import Notifier
 from gatepost.returns.settle import Settler
-from gatepost.store.protocols import Store, StoreUnavailableError
+from gatepost.store.protocols import Store
 from gatepost.wire.smtp.extensions import Profile
 
 #: Octets of content under way that a worker holds at most, or four messages of full size.
 _CONTENT_MEMORY: Final = 256 * 2**20
 _MAILDIR_THREADS: Final = 4
-#: Notes of exposed passwords that may be under way; a stranger can cause any number.
-_MOST_NOTES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +251,6 @@ def build_desk(
         directory=parts.authenticator.accounts,
         allowances=parts.allowances,
         histories=parts.histories,
-        note_exposed=_note_exposed(parts.store),
         recorder=parts.recorder,
         suppressed=parts.suppressed,
         counters=counters,
@@ -320,20 +315,3 @@ def read_tokens(settings: OauthSettings | None) -> Tokens | None:
     if settings.client_secret_file is not None:
         secret = Secret(settings.client_secret_file.read_text("utf-8").strip())
     return build_tokens(settings, secret)
-
-
-def _note_exposed(store: Store) -> Callable[[str, str], Awaitable[None]]:
-    under_way: set[asyncio.Task[None]] = set()
-
-    async def flag(name: str, client_address: str) -> None:
-        with contextlib.suppress(StoreUnavailableError):
-            await flag_exposed(store, name, client_address, now())
-
-    async def note(name: str, client_address: str) -> None:
-        # Not waited for: the write that only a known name causes would tell which names are known.
-        if len(under_way) < _MOST_NOTES:
-            task = asyncio.get_running_loop().create_task(flag(name, client_address))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-
-    return note

@@ -18,8 +18,10 @@ from gatepost.model.quota import Limits
 from gatepost.operate.accounts import NoSuchAccountError, existing, prepared_name
 from gatepost.operate.holds import Held, held_json, holds_of
 from gatepost.operate.limits import Limited, limited, limited_json
+from gatepost.store.account_protocols import UnreadAccount, UnreadCredential
 from gatepost.store.foreign_uses import ForeignUse
 from gatepost.store.protocols import Reading, Store
+from gatepost.store.rows import NewerRowError
 
 #: True causes of refused logins are looked for so far back (decision 14).
 REFUSALS_KEPT: Final = timedelta(days=7)
@@ -61,6 +63,7 @@ class Holder:
     findings: tuple[Finding, ...] = ()
     limits: tuple[Limited, ...] = ()
     holds: tuple[Held, ...] = ()
+    unread: tuple[UnreadCredential, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,11 @@ async def show(store: Store, name: str, now: datetime, defaults: Limits = ()) ->
     return await store.read(lambda reading: _holder(reading, name, now, defaults))
 
 
-async def show_any(store: Store, name: str, now: datetime, defaults: Limits = ()) -> Holder | Guest:
-    """Return one account of ours, or of a directory if it has logged in here. `defaults` are the
-    limits that the settings set.
+async def show_any(
+    store: Store, name: str, now: datetime, defaults: Limits = ()
+) -> Holder | Guest | UnreadAccount:
+    """Return one account of ours, be it one that only a newer Gatepost can read, or of a directory if
+    it has logged in here. `defaults` are the limits that the settings set.
 
     Raises:
         NoSuchAccountError: there is neither.
@@ -94,9 +99,12 @@ async def show_any(store: Store, name: str, now: datetime, defaults: Limits = ()
 
     """
 
-    def query(reading: Reading) -> Holder | Guest:
+    def query(reading: Reading) -> Holder | Guest | UnreadAccount:
         try:
             return _holder(reading, name, now, defaults)
+        except NewerRowError:
+            wanted = prepared_name(name)
+            return next(each for each in reading.unread_accounts() if each.name == wanted)
         except NoSuchAccountError:
             prepared = prepared_name(name)
             uses = tuple(reading.foreign_uses(prepared))
@@ -109,7 +117,8 @@ async def show_any(store: Store, name: str, now: datetime, defaults: Limits = ()
 
 def _holder(reading: Reading, name: str, now: datetime, defaults: Limits) -> Holder:
     account = existing(reading, name)
-    credentials = tuple(reading.credentials(account.name))
+    kept = reading.kept_credentials(account.name)
+    credentials = kept.known
     keys = [key for key in reading.api_keys() if key.account == account.name]
     return Holder(
         account,
@@ -119,6 +128,7 @@ def _holder(reading: Reading, name: str, now: datetime, defaults: Limits) -> Hol
         findings(account, credentials, now),
         limited(reading, account, (*credentials, *keys), defaults, now),
         holds_of(reading, account.name),
+        kept.unread,
     )
 
 
@@ -144,7 +154,10 @@ def findings(
     """Return what an operator should mend."""
     found = []
     if account.exposed_at is not None:
-        what = f"its password was sent without TLS on {account.exposed_at:%Y-%m-%d}"
+        when = f"{account.exposed_at:%Y-%m-%d}"
+        what = (
+            f"a password was sent for it without TLS on {when}; nobody looked whether the right one"
+        )
         found.append(Finding(what, f'set a new one: "gatepost account password {account.name}"'))
     if EVERYTHING in account.senders:
         what = "it may send as anybody: whoever has its password forges every address"
@@ -155,6 +168,8 @@ def findings(
         )
     for credential in credentials:
         words = _words(credential)
+        if credential.exposed_at is not None:
+            found.append(_exposed(credential, words))
         if credential.kind is CredentialKind.PASSWORD and credential.recoverable:
             found.append(_cram_md5(credential))
         if credential.kind is not CredentialKind.CERTIFICATE and credential.scram is None:
@@ -172,6 +187,14 @@ def findings(
     return tuple(found)
 
 
+def _exposed(credential: Credential, words: str) -> Finding:
+    what = f"{words} was sent without TLS on {credential.exposed_at:%Y-%m-%d}"
+    if credential.kind is CredentialKind.PASSWORD:
+        return Finding(what, f'set a new one: "gatepost account password {credential.account}"')
+    mend = "revoke it, give its program a new one, and have that use TLS"
+    return Finding(what, mend)
+
+
 def _cram_md5(credential: Credential) -> Finding:
     mend = 'use SCRAM-SHA-256, then set the password without "--cram-md5"'
     used = credential.last_used_at
@@ -180,8 +203,12 @@ def _cram_md5(credential: Credential) -> Finding:
     return Finding("CRAM-MD5 is allowed: its password is kept recoverable", mend)
 
 
-def account_json(account: Account) -> dict[str, Any]:
-    """Return an account as plain values, the shape of `--json`."""
+def account_json(account: Account | UnreadAccount) -> dict[str, Any]:
+    """Return an account as plain values, the shape of `--json`; of one that only a newer Gatepost can
+    read what there is to say: then `unread` says why.
+    """
+    if isinstance(account, UnreadAccount):
+        return {"name": account.name, "state": account.state, "unread": account.why}
     return {
         "name": account.name,
         "state": account.state.value,
@@ -192,6 +219,7 @@ def account_json(account: Account) -> dict[str, Any]:
         "app_passwords_only": account.app_passwords_only,
         "lane": account.lane.value if account.lane else None,
         "pool": account.pool,
+        "unread": None,
     }
 
 
@@ -210,6 +238,7 @@ def credential_json(credential: Credential, refused: int | None = None) -> dict[
         "networks": list(credential.networks),
         "senders": list(credential.senders),
         "lane": credential.lane.value if credential.lane else None,
+        "exposed_at": time_text(credential.exposed_at) if credential.exposed_at else None,
         "scram": credential.scram is not None,
         "last_used_at": time_text(used_at) if used_at else None,
         "last_mechanism": credential.last_mechanism,
@@ -224,8 +253,10 @@ def credential_json(credential: Credential, refused: int | None = None) -> dict[
     return shown
 
 
-def holder_json(holder: Holder | Guest) -> dict[str, Any]:
+def holder_json(holder: Holder | Guest | UnreadAccount) -> dict[str, Any]:
     """Return an account with its credentials as plain values; no verifier among them."""
+    if isinstance(holder, UnreadAccount):
+        return account_json(holder)
     refusals = holder.refusals
     shown = {
         "other_logins": [_use_json(use) for use in holder.uses],
@@ -244,12 +275,22 @@ def holder_json(holder: Holder | Guest) -> dict[str, Any]:
             "credentials": [
                 credential_json(c, refusals.with_right.get(c.id, 0)) for c in holder.credentials
             ],
+            "unread_credentials": [_unread_json(each) for each in holder.unread],
             "holds": [held_json(each) for each in holder.holds],
             "limits": [limited_json(each) for each in holder.limits],
             "findings": [{"what": f.what, "mend": f.mend} for f in holder.findings],
         }
         | shown
     )
+
+
+def _unread_json(credential: UnreadCredential) -> dict[str, Any]:
+    return {
+        "id": credential.id,
+        "kind": credential.kind,
+        "label": credential.label,
+        "unread": credential.why,
+    }
 
 
 def _use_json(use: ForeignUse) -> dict[str, Any]:

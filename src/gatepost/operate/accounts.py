@@ -24,7 +24,9 @@ from gatepost.model.lane import Lane
 from gatepost.model.quota import Limits
 from gatepost.model.secret import Secret
 from gatepost.model.wrong import WrongValueError
+from gatepost.store.account_protocols import UnreadAccount
 from gatepost.store.protocols import Reading, Store, Transaction
+from gatepost.store.rows import NewerRowError
 from gatepost.wire.sasl.prep import prepare_name, saslprep
 
 #: Characters. Machines get long ones anyway; what can be guessed in an afternoon is refused.
@@ -142,20 +144,25 @@ async def add(
             facts["recipients"] = " ".join(account.recipients)
         if account.lane:
             facts["lane"] = account.lane.value
-        transaction.add_events([_event(EventKind.ACCOUNT_ADDED, account, by, facts)])
+        transaction.add_events([_event(EventKind.ACCOUNT_ADDED, prepared, by, facts)])
 
     await store.write(job)
     return account
 
 
-async def listing(store: Store) -> list[Account]:
-    """Return all accounts by name.
+async def listing(store: Store) -> list[Account | UnreadAccount]:
+    """Return all accounts by name, those that only a newer Gatepost can read among them.
 
     Raises:
         StoreUnavailableError: the store cannot be read.
 
     """
-    return await store.read(lambda reading: reading.accounts())
+
+    def query(reading: Reading) -> list[Account | UnreadAccount]:
+        found: list[Account | UnreadAccount] = [*reading.accounts(), *reading.unread_accounts()]
+        return sorted(found, key=lambda each: each.name)
+
+    return await store.read(query)
 
 
 async def suspend(store: Store, name: str, *, by: By) -> Account:
@@ -181,7 +188,8 @@ async def resume(store: Store, name: str, *, by: By) -> Account:
 
 
 async def remove(store: Store, name: str, *, by: By) -> AccountName:
-    """Remove an account and its credentials. Its waiting mail goes on.
+    """Remove an account and its credentials, also one that only a newer Gatepost can read. Its
+    waiting mail goes on.
 
     Raises:
         NoSuchAccountError: there is none.
@@ -190,10 +198,13 @@ async def remove(store: Store, name: str, *, by: By) -> AccountName:
     """
 
     def job(transaction: Transaction) -> AccountName:
-        account = existing(transaction, name)
-        transaction.remove_account(account.name)
-        transaction.add_events([_event(EventKind.ACCOUNT_REMOVED, account, by, {})])
-        return account.name
+        try:
+            gone = existing(transaction, name).name
+        except NewerRowError:
+            gone = prepared_name(name)
+        transaction.remove_account(gone)
+        transaction.add_events([_event(EventKind.ACCOUNT_REMOVED, gone, by, {})])
+        return gone
 
     return await store.write(job)
 
@@ -281,7 +292,13 @@ def prepared_name(name: str) -> AccountName:
 
 
 def existing(reading: Reading, name: str) -> Account:
-    """Return an account by the name that an operator gave. Raises NoSuchAccountError."""
+    """Return an account by the name that an operator gave.
+
+    Raises:
+        NoSuchAccountError: there is none.
+        NewerRowError: only a newer Gatepost can read it.
+
+    """
     prepared = prepared_name(name)
     account = reading.account(prepared)
     if account is None:
@@ -335,8 +352,8 @@ def password_credential(
 
 def changed(account: Account, by: By, change: str) -> Event:
     """Return the event of a change."""
-    return _event(EventKind.ACCOUNT_CHANGED, account, by, {"change": change})
+    return _event(EventKind.ACCOUNT_CHANGED, account.name, by, {"change": change})
 
 
-def _event(kind: EventKind, account: Account, by: By, facts: dict[str, Fact]) -> Event:
-    return Event(kind, by.now, account=account.name, facts={**facts, "by": by.operator})
+def _event(kind: EventKind, account: AccountName, by: By, facts: dict[str, Fact]) -> Event:
+    return Event(kind, by.now, account=account, facts={**facts, "by": by.operator})

@@ -100,12 +100,15 @@ async def revoke(store: Store, which: str, *, by: By) -> ApiKey:
 
     Raises:
         NoSuchApiKeyError: there is none, or several have that label.
+        NewerRowError: only a newer Gatepost can use it.
         StoreUnavailableError: nothing was written.
 
     """
 
     def job(transaction: Transaction) -> ApiKey:
         found = [key for key in transaction.api_keys() if which in {key.id, key.label}]
+        if not found:
+            transaction.api_key(which)  # it may be there, and only a newer program can use it
         if len(found) != 1:
             msg = f'"{which}" names {"no key" if not found else f"{len(found)} keys"}'
             raise NoSuchApiKeyError(msg, '"gatepost api-key list" shows all; give the id')

@@ -29,14 +29,14 @@ from gatepost.net.certificate import (
     read_certificate,
 )
 from gatepost.net.tls import Verification, client_context
-from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
+from gatepost.operate.check_accounts import ACCOUNTS, unread_findings, wide_grants
 from gatepost.operate.check_directories import directory_findings
 from gatepost.operate.check_egress import egress_findings, waiting_findings
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.check_postgresql import postgresql_findings
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.operate.serving import is_served
-from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
+from gatepost.store.protocols import NewerDatabaseError, Reading, StoreUnavailableError
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_schema import VERSIONS
@@ -239,7 +239,7 @@ def _store(data_dir: Path) -> Iterator[Finding]:
             version = connection.execute("PRAGMA user_version").get
             wide = list(wide_grants(connection.execute(ACCOUNTS))) if version else []
             reading = SqliteReading(connection, data_dir)
-            more = list(waiting_findings(reading)) if version >= len(VERSIONS) else []
+            more = _asked(reading) if version >= len(VERSIONS) else []
         finally:
             connection.close()
     except NewerDatabaseError as error:
@@ -254,6 +254,10 @@ def _store(data_dir: Path) -> Iterator[Finding]:
     for grant in wide:
         yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)
     yield from more
+
+
+def _asked(reading: Reading) -> list[Finding]:
+    return [*unread_findings(reading), *waiting_findings(reading)]
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,6 @@
-"""Accounts that may more than an operator may have meant, read from a database as it stands."""
+"""Accounts that may more than an operator may have meant, read from a database as it stands; and
+those that only a newer Gatepost can read.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gatepost.model.grant import EVERYTHING
+from gatepost.operate.check_finding import Finding, Grade
+from gatepost.store.protocols import Reading
 
 #: What `wide_grants` reads.
 ACCOUNTS: Final = "SELECT name, senders, state FROM account ORDER BY name"
@@ -31,3 +35,16 @@ def wide_grants(rows: Iterable[Sequence[Any]]) -> Iterator[WideGrant]:
                 f"name its addresses: gatepost account allow {name} --sender @example.com, then"
                 f" gatepost account forbid {name} --sender '*'",
             )
+
+
+def unread_findings(reading: Reading) -> Iterator[Finding]:
+    """Yield the accounts and credentials that this program cannot read."""
+    for account in reading.unread_accounts():
+        what = f"its logins are answered 454 here: {account.why}"
+        mend = "update this Gatepost to the version of the one that wrote it"
+        yield Finding(Grade.WARNING, f"account {account.name}", what, mend)
+    for each in reading.unread_credentials():
+        label = f' "{each.label}"' if each.label else ""
+        what = f"its {each.kind}{label} logs in nowhere here: {each.why}"
+        mend = "update this Gatepost to the version of the one that wrote it"
+        yield Finding(Grade.WARNING, f"account {each.account}", what, mend)

@@ -31,6 +31,7 @@ from gatepost.operate.accounts import (
     password_credential,
 )
 from gatepost.store.protocols import Reading, Store, Transaction
+from gatepost.store.rows import NewerRowError
 
 _MOST_LABEL: Final = 100
 
@@ -84,9 +85,8 @@ async def set_password(
 
     def job(transaction: Transaction) -> Account:
         account = _with_keys_of(existing(transaction, name), before)
-        for old in transaction.credentials(account.name):
-            if old.kind is CredentialKind.PASSWORD:
-                transaction.remove_credential(old.id)
+        for old in _main_passwords(transaction, account.name):
+            transaction.remove_credential(old)
         transaction.put_credential(credential)
         fresh = replace(account, exposed_at=None)  # a new password is exposed to nobody
         transaction.put_account(fresh)
@@ -238,9 +238,15 @@ def named_credential(
 
     Raises:
         NoSuchCredentialError: there is none, or more than one.
+        NewerRowError: only a newer Gatepost can read it.
 
     """
-    mine = [c for c in reading.credentials(account) if kind in {None, c.kind}]
+    kept = reading.kept_credentials(account)
+    for unread in kept.unread:
+        if which in {unread.label, unread.id}:
+            msg = f'{unread.kind} "{unread.label}" of {account}: {unread.why}'
+            raise NewerRowError(msg)
+    mine = [c for c in kept.known if kind in {None, c.kind}]
     named = [c for c in mine if which in {_label_or_kind(c), c.id, _mark(c)}]
     named = named or [c for c in mine if len(which) >= 8 and c.id.startswith(which)]
     if len(named) != 1:
@@ -250,6 +256,13 @@ def named_credential(
         msg = f'{account} has {what} {words} "{which}"'
         raise NoSuchCredentialError(msg, f"it has: {known}")
     return named[0]
+
+
+def _main_passwords(reading: Reading, account: AccountName) -> list[CredentialId]:
+    """Return an account's main passwords, also those that only a newer Gatepost can read."""
+    kept = reading.kept_credentials(account)
+    found = [c.id for c in kept.known if c.kind is CredentialKind.PASSWORD]
+    return found + [c.id for c in kept.unread if c.kind == CredentialKind.PASSWORD.value]
 
 
 def _label_or_kind(credential: Credential) -> str:

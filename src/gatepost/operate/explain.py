@@ -109,6 +109,14 @@ _ADVICE: Final[dict[Cause, tuple[str, str]]] = {
         "Nothing is wrong with the password: try again later.",
         'see the reason, then "gatepost check", which asks every directory',
     ),
+    Cause.NEWER_ACCOUNT: (
+        "Nothing is wrong with the password: try again later.",
+        "a newer Gatepost wrote this account: update this one; the reason says what it cannot read",
+    ),
+    Cause.NEWER_CREDENTIAL: (
+        "Nothing is wrong as far as can be told: try again later, or use an app password.",
+        "update this Gatepost: it cannot check every credential of NAME, as the reason says",
+    ),
 }
 #: The same where the account is a directory's, as its reason says.
 _DIRECTORY_ADVICE: Final[dict[Cause, tuple[str, str]]] = {

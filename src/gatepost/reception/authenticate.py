@@ -7,7 +7,13 @@ true cause goes to the event with the same tag.
 from dataclasses import dataclass
 from typing import Final
 
-from gatepost.identity.authenticate import Consequence, LoginAttempt, LoginFacts, Verdict
+from gatepost.identity.authenticate import (
+    Consequence,
+    InClear,
+    LoginAttempt,
+    LoginFacts,
+    Verdict,
+)
 from gatepost.model.account import Principal
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.net.channel_facts import channel_facts
@@ -75,7 +81,7 @@ async def authenticate(
 
     """
     if session.channel is Channel.CLEAR:
-        await _note_exposed(auth, connection, desk)
+        _note_in_clear(auth, connection, desk)
     if refusal := _refuse_command(auth, session):
         session.answer(refusal)
         return None
@@ -186,14 +192,14 @@ def _refuse(verdict: Verdict, knock: _Knock) -> None:
     knock.session.answer(reply)
 
 
-async def _note_exposed(auth: Auth, connection: Connection, desk: Desk) -> None:
-    """Somebody sends credentials in clear: flag the account that is named, check nothing."""
+def _note_in_clear(auth: Auth, connection: Connection, desk: Desk) -> None:
+    """Somebody sends credentials in clear: the reply is the same, whatever they are."""
     if auth.mechanism != "PLAIN" or auth.initial is None:
         return
     message = (decode_response(auth.initial) or b"").split(b"\0")
     if len(message) == 3:
-        name = message[1].decode("utf-8", "replace")
-        await desk.note_exposed(name, connection.peer.host)
+        name, password = (part.decode("utf-8", "replace") for part in message[1:])
+        desk.authenticator.note_in_clear(InClear(name, password, connection.peer.host))
 
 
 def _flush(knock: _Knock) -> None:

@@ -1,7 +1,7 @@
 """What a worker's conversations share: rules from the settings, and the parts of the world."""
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gatepost.events.record import Recorder
@@ -32,9 +32,8 @@ class Door:
 class Desk:
     """What every conversation of a worker uses.
 
-    `note_exposed` takes the name of an account whose password came in clear, and the client's
-    address; `free_space` returns the octets that may still be written; `stopping` tells that the
-    worker is about to end; `capacity` returns how many connections its open files allow.
+    `free_space` returns the octets that may still be written; `stopping` tells that the worker is
+    about to end; `capacity` returns how many connections its open files allow.
     """
 
     local: LocalDomains
@@ -44,7 +43,6 @@ class Desk:
     directory: Everybody
     allowances: Allowances
     histories: Histories
-    note_exposed: Callable[[str, str], Awaitable[None]]
     recorder: Recorder
     suppressed: SuppressionList
     counters: WorkerCounters

@@ -10,6 +10,38 @@ from gatepost.model.ids import AccountName, CredentialId
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadAccount:
+    """An account whose row only a newer program can read (ADR 20): its state in the row's own words,
+    and why.
+    """
+
+    name: AccountName
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadCredential:
+    """A credential whose row only a newer program can read: its kind and label in the row's own
+    words, and why.
+    """
+
+    id: CredentialId
+    account: AccountName
+    kind: str
+    label: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCredentials:
+    """An account's credentials, oldest first: those that this program can read, and the others."""
+
+    known: tuple[Credential, ...] = ()
+    unread: tuple[UnreadCredential, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """A login that was granted: with which credential, when, how."""
 
@@ -23,19 +55,33 @@ class ReadsAccounts(Protocol):
     """What can be asked about accounts."""
 
     def account(self, name: AccountName) -> Account | None:
-        """Return one account."""
+        """Return one account. Raises NewerRowError where only a newer program can read it."""
         ...
 
     def accounts(self) -> list[Account]:
-        """Return all accounts by name."""
+        """Return all accounts by name, but those that only a newer program can read."""
+        ...
+
+    def unread_accounts(self) -> list[UnreadAccount]:
+        """Return the accounts that only a newer program can read, by name."""
+        ...
+
+    def kept_credentials(self, account: AccountName) -> KeptCredentials:
+        """Return an account's credentials."""
         ...
 
     def credentials(self, account: AccountName) -> list[Credential]:
-        """Return an account's credentials, oldest first."""
+        """Return those of an account's credentials that this program can read, oldest first."""
+        ...
+
+    def unread_credentials(self) -> list[UnreadCredential]:
+        """Return the credentials of all accounts that only a newer program can read."""
         ...
 
     def certificates(self) -> list[Credential]:
-        """Return the credentials of all accounts that are client certificates, oldest first."""
+        """Return the credentials of all accounts that are client certificates, oldest first; of
+        those that this program can read.
+        """
         ...
 
 
@@ -56,6 +102,10 @@ class ChangesAccounts(Protocol):
 
     def remove_credential(self, credential_id: CredentialId) -> bool:
         """Remove one; False when it was not there."""
+        ...
+
+    def note_exposed(self, credential_id: CredentialId, at: datetime) -> bool:
+        """Note that a credential's secret came in clear; False: it is gone, or it was noted before."""
         ...
 
     def note_uses(self, uses: Iterable[Use]) -> None:

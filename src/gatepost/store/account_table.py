@@ -6,12 +6,19 @@ from typing import Final
 
 from gatepost.model.account import Account, Credential
 from gatepost.model.ids import AccountName, CredentialId
-from gatepost.store.account_protocols import Use
+from gatepost.store.account_protocols import (
+    KeptCredentials,
+    UnreadAccount,
+    UnreadCredential,
+    Use,
+)
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.rows import (
     ACCOUNT_COLUMNS,
     CREDENTIAL_COLUMNS,
     GUESSING_COLUMNS,
+    NewerRowError,
+    Row,
     account_of,
     account_row,
     as_json,
@@ -26,6 +33,14 @@ from gatepost.store.statements import Asks, Changes, upsert_one
 _PUT_ACCOUNT: Final = upsert_one("account", ACCOUNT_COLUMNS, "name")
 _PUT_CREDENTIAL: Final = upsert_one("credential", CREDENTIAL_COLUMNS, "id")
 _PUT_GUESSED: Final = upsert_one("guessing", GUESSING_COLUMNS, "subject")
+_ALL_ACCOUNTS: Final = f"SELECT {ACCOUNT_COLUMNS} FROM account ORDER BY name"  # noqa: S608
+_ALL_CREDENTIALS: Final = (
+    f"SELECT {CREDENTIAL_COLUMNS} FROM credential ORDER BY account, created_at, id"  # noqa: S608
+)
+_CERTIFICATES: Final = (
+    f"SELECT {CREDENTIAL_COLUMNS} FROM credential WHERE kind = 'certificate'"  # noqa: S608
+    " ORDER BY created_at, id"
+)
 _USED: Final = """
 UPDATE credential SET last_used_at = j.at, last_mechanism = j.mechanism, last_tls = j.tls
 FROM (SELECT value ->> 0 AS id, CAST(value ->> 1 AS BIGINT) AS at, value ->> 2 AS mechanism,
@@ -38,29 +53,39 @@ class AccountTable(Asks):
     """`ReadsAccounts` and `ReadsGuesses`."""
 
     def account(self, name: AccountName) -> Account | None:
-        """Return one account."""
+        """Return one account. Raises NewerRowError."""
         row = self._row(f"SELECT {ACCOUNT_COLUMNS} FROM account WHERE name = ?", (name,))  # noqa: S608
         return None if row is None else account_of(row)
 
     def accounts(self) -> list[Account]:
-        """Return all accounts by name."""
-        sql = f"SELECT {ACCOUNT_COLUMNS} FROM account ORDER BY name"  # noqa: S608
-        return [account_of(row) for row in self._rows(sql)]
+        """Return all accounts by name that can be read."""
+        return [each for each in self._all_accounts() if isinstance(each, Account)]
 
-    def credentials(self, account: AccountName) -> list[Credential]:
+    def unread_accounts(self) -> list[UnreadAccount]:
+        """Return the others by name."""
+        return [each for each in self._all_accounts() if isinstance(each, UnreadAccount)]
+
+    def _all_accounts(self) -> Iterable[Account | UnreadAccount]:
+        return map(_account_or_why, self._rows(_ALL_ACCOUNTS))
+
+    def kept_credentials(self, account: AccountName) -> KeptCredentials:
         """Return an account's credentials, oldest first."""
         sql = (
             f"SELECT {CREDENTIAL_COLUMNS} FROM credential WHERE account = ? ORDER BY created_at, id"  # noqa: S608
         )
-        return [credential_of(row) for row in self._rows(sql, (account,))]
+        return _kept(self._rows(sql, (account,)))
+
+    def credentials(self, account: AccountName) -> list[Credential]:
+        """Return those that can be read."""
+        return list(self.kept_credentials(account).known)
+
+    def unread_credentials(self) -> list[UnreadCredential]:
+        """Return those of all accounts that cannot be read."""
+        return list(_kept(self._rows(_ALL_CREDENTIALS)).unread)
 
     def certificates(self) -> list[Credential]:
-        """Return all client certificates."""
-        sql = (
-            f"SELECT {CREDENTIAL_COLUMNS} FROM credential WHERE kind = 'certificate'"  # noqa: S608
-            " ORDER BY created_at, id"
-        )
-        return [credential_of(row) for row in self._rows(sql)]
+        """Return all client certificates that can be read."""
+        return list(_kept(self._rows(_CERTIFICATES)).known)
 
     def guessed(self, subject: str) -> Guessed | None:
         """Return what one subject of the throttle did."""
@@ -88,6 +113,11 @@ class AccountTableChanges(AccountTable, Changes):
         """Remove one."""
         return self._change("DELETE FROM credential WHERE id = ?", (credential_id,)) > 0
 
+    def note_exposed(self, credential_id: CredentialId, at: datetime) -> bool:
+        """Note that a credential's secret came in clear."""
+        sql = "UPDATE credential SET exposed_at = ? WHERE id = ? AND exposed_at IS NULL"
+        return self._change(sql, (microseconds(at), credential_id)) > 0
+
     def note_uses(self, uses: Iterable[Use]) -> None:
         """Write each credential's last use."""
         rows = [(use.credential, microseconds(use.at), use.mechanism, use.tls) for use in uses]
@@ -105,3 +135,21 @@ class AccountTableChanges(AccountTable, Changes):
             " (SELECT subject FROM guessing WHERE changed_at < ? LIMIT 1000)"
         )
         return self._change(sql, (microseconds(before),))
+
+
+def _account_or_why(row: Row) -> Account | UnreadAccount:
+    try:
+        return account_of(row)
+    except NewerRowError as why:
+        return UnreadAccount(row[0], str(row[3]), str(why))
+
+
+def _kept(rows: Iterable[Row]) -> KeptCredentials:
+    known: list[Credential] = []
+    unread: list[UnreadCredential] = []
+    for row in rows:
+        try:
+            known.append(credential_of(row))
+        except NewerRowError as why:
+            unread.append(UnreadCredential(row[0], row[1], str(row[2]), str(row[5]), str(why)))
+    return KeptCredentials(tuple(known), tuple(unread))

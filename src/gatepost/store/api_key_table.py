@@ -7,7 +7,15 @@ from typing import Final
 from gatepost.model.api_key import ApiKey, Scope
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
-from gatepost.store.rows import Row, limits_json, limits_of, microseconds, moment
+from gatepost.store.rows import (
+    NewerRowError,
+    Row,
+    known,
+    limits_json,
+    limits_of,
+    microseconds,
+    moment,
+)
 from gatepost.store.statements import Asks, Changes, upsert_one
 
 _COLUMNS: Final = (
@@ -20,15 +28,15 @@ class ApiKeyTable(Asks):
     """`ReadsApiKeys`."""
 
     def api_key(self, key_id: str) -> ApiKey | None:
-        """Return one key."""
+        """Return one key. Raises NewerRowError."""
         sql = f"SELECT {_COLUMNS} FROM api_key WHERE id = ?"  # noqa: S608
         row = self._row(sql, (key_id,))
         return None if row is None else _key_of(row)
 
     def api_keys(self) -> list[ApiKey]:
-        """Return all keys, oldest first."""
+        """Return all keys that can be read, oldest first; the others are said."""
         sql = f"SELECT {_COLUMNS} FROM api_key ORDER BY created_at, id"  # noqa: S608
-        return list(map(_key_of, self._rows(sql)))
+        return known(self._rows(sql), _key_of)
 
 
 class ApiKeyTableChanges(ApiKeyTable, Changes):
@@ -63,14 +71,18 @@ class ApiKeyTableChanges(ApiKeyTable, Changes):
 
 
 def _key_of(row: Row) -> ApiKey:
-    return ApiKey(
-        id=row[0],
-        verifier=Secret(row[1]),
-        scopes=tuple(map(Scope, json.loads(row[2]))),
-        created_at=moment(row[3]),
-        account=None if row[4] is None else AccountName(row[4]),
-        label=row[5],
-        expires_at=None if row[6] is None else moment(row[6]),
-        last_used_at=None if row[7] is None else moment(row[7]),
-        limits=limits_of(row[8]),
-    )
+    try:
+        return ApiKey(
+            id=row[0],
+            verifier=Secret(row[1]),
+            scopes=tuple(map(Scope, json.loads(row[2]))),
+            created_at=moment(row[3]),
+            account=None if row[4] is None else AccountName(row[4]),
+            label=row[5],
+            expires_at=None if row[6] is None else moment(row[6]),
+            last_used_at=None if row[7] is None else moment(row[7]),
+            limits=limits_of(row[8]),
+        )
+    except (TypeError, ValueError) as unknown:
+        msg = f"only a newer Gatepost can use this API key ({unknown})"
+        raise NewerRowError(msg) from unknown

@@ -10,11 +10,11 @@ class ReadsApiKeys(Protocol):
     """The reading half."""
 
     def api_key(self, key_id: str) -> ApiKey | None:
-        """Return one key."""
+        """Return one key. Raises NewerRowError where only a newer program can use it."""
         ...
 
     def api_keys(self) -> list[ApiKey]:
-        """Return all keys, oldest first."""
+        """Return all keys that this program can use, oldest first."""
         ...
 
 

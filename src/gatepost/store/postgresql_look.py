@@ -108,7 +108,7 @@ def look(address: Address, question: str, patience: float = _PATIENCE) -> Seen:
 def ask(
     address: Address, question: Callable[[PostgresReading], T], patience: float = _PATIENCE
 ) -> T | None:
-    """Return what a question finds; None where the tables are of another version than ours.
+    """Return what a question finds; None where the tables are of an older version than ours.
 
     Raises:
         StoreUnavailableError: it cannot be asked.
@@ -120,7 +120,7 @@ def ask(
         connection = connect(address)
         with watch.over(connection, patience):
             begin(connection, readable_only=True)
-            is_ours = read_marks(connection).version == len(VERSIONS)
+            is_ours = read_marks(connection).version >= len(VERSIONS)
             return question(PostgresReading(connection)) if is_ours else None
     except psycopg.Error as error:
         raise start_trouble(error) from error

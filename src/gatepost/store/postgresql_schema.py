@@ -226,6 +226,11 @@ _KNOWS: Final = """
 ALTER TABLE presence ADD COLUMN knows BIGINT;
 """
 
+#: The secret came in clear, and was right.
+_EXPOSED: Final = """
+ALTER TABLE credential ADD COLUMN exposed_at BIGINT;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_by_octets(_FIRST) + _VACUUM),
@@ -235,6 +240,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_DESTINATIONS),
     Version(_by_octets(_EGRESS)),
     Version(_KNOWS),
+    Version(_EXPOSED),
 )
 
 _DAILY_DELIVERY: Final = """

@@ -21,6 +21,7 @@ from gatepost.model.ids import AccountName, CredentialId, DeliveryId, Submission
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.quota import Subject, Tally
 from gatepost.model.submission import Submission
+from gatepost.store.account_protocols import KeptCredentials
 from gatepost.store.bulk import BulkCount
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.kept_keys import KeptKey
@@ -309,10 +310,10 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         self._lock(f"account/{name}")
         return super().account(name)
 
-    def credentials(self, account: AccountName) -> list[Credential]:
+    def kept_credentials(self, account: AccountName) -> KeptCredentials:
         """Return an account's credentials, for this transaction alone."""
         self._lock(f"account/{account}")
-        return super().credentials(account)
+        return super().kept_credentials(account)
 
     def certificates(self) -> list[Credential]:
         """Return all client certificates, for this transaction alone."""

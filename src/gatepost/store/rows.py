@@ -60,7 +60,7 @@ ACCOUNT_COLUMNS: Final = (
 )
 CREDENTIAL_COLUMNS: Final = (
     "id, account, kind, verifier, created_at, label, last_used_at, last_mechanism, last_tls, scram,"
-    " recoverable, expires_at, networks, senders, limits, lane"
+    " recoverable, expires_at, networks, senders, limits, lane, exposed_at"
 )
 GUESSING_COLUMNS: Final = "subject, failures, locks, locked_until, changed_at"
 #: Numbers are for ever.
@@ -263,26 +263,30 @@ def account_row(account: Account) -> Row:
 
 
 def account_of(row: Row) -> Account:
-    """Return the account of a row."""
-    return Account(
-        row[0],
-        tuple(json.loads(row[1])),
-        moment(row[2]),
-        AccountState(row[3]),
-        None if row[4] is None else moment(row[4]),
-        row[5],
-        row[6],
-        bool(row[7]),
-        tuple(json.loads(row[8])),
-        limits_of(row[9]),
-        None if row[10] is None else Lane(row[10]),
-        row[11],
-    )
+    """Return the account of a row. Raises NewerRowError."""
+    try:
+        return Account(
+            row[0],
+            tuple(json.loads(row[1])),
+            moment(row[2]),
+            AccountState(row[3]),
+            None if row[4] is None else moment(row[4]),
+            row[5],
+            row[6],
+            bool(row[7]),
+            tuple(json.loads(row[8])),
+            limits_of(row[9]),
+            None if row[10] is None else Lane(row[10]),
+            row[11],
+        )
+    except (LookupError, TypeError, ValueError) as unknown:
+        raise NewerRowError(f"account {row[0]}: {_unknown(unknown)}") from unknown
 
 
 def credential_row(credential: Credential) -> Row:
     """Return the values of a credential's row."""
     used_at, expires_at = credential.last_used_at, credential.expires_at
+    exposed_at = credential.exposed_at
     return (
         credential.id,
         credential.account,
@@ -300,29 +304,34 @@ def credential_row(credential: Credential) -> Row:
         _encode(credential.senders),
         limits_json(credential.limits),
         None if credential.lane is None else credential.lane.value,
+        None if exposed_at is None else microseconds(exposed_at),
     )
 
 
 def credential_of(row: Row) -> Credential:
-    """Return the credential of a row."""
-    return Credential(
-        row[0],
-        row[1],
-        CredentialKind(row[2]),
-        Secret(row[3]),
-        moment(row[4]),
-        row[5],
-        None if row[6] is None else moment(row[6]),
-        row[7],
-        row[8],
-        None if row[9] is None else Secret(row[9]),
-        None if row[10] is None else Secret(row[10]),
-        None if row[11] is None else moment(row[11]),
-        tuple(json.loads(row[12])),
-        tuple(json.loads(row[13])),
-        limits_of(row[14]),
-        None if row[15] is None else Lane(row[15]),
-    )
+    """Return the credential of a row. Raises NewerRowError."""
+    try:
+        return Credential(
+            row[0],
+            row[1],
+            CredentialKind(row[2]),
+            Secret(row[3]),
+            moment(row[4]),
+            row[5],
+            None if row[6] is None else moment(row[6]),
+            row[7],
+            row[8],
+            None if row[9] is None else Secret(row[9]),
+            None if row[10] is None else Secret(row[10]),
+            None if row[11] is None else moment(row[11]),
+            tuple(json.loads(row[12])),
+            tuple(json.loads(row[13])),
+            limits_of(row[14]),
+            None if row[15] is None else Lane(row[15]),
+            None if row[16] is None else moment(row[16]),
+        )
+    except (LookupError, TypeError, ValueError) as unknown:
+        raise NewerRowError(_unknown(unknown)) from unknown
 
 
 def guessing_row(guessed: Guessed) -> Row:

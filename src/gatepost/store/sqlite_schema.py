@@ -280,6 +280,11 @@ CREATE TABLE egress_pause (
 """
 _WITHOUT_POOL: Final = ("DROP INDEX IF EXISTS delivery_ready", "DROP INDEX IF EXISTS delivery_due")
 
+#: 23: the secret came in clear, and was right.
+_EXPOSED: Final = """
+ALTER TABLE credential ADD COLUMN exposed_at INTEGER;
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -305,6 +310,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_PROOFS),
     Version(_DESTINATIONS),
     Version(_EGRESS, post=_WITHOUT_POOL),
+    Version(_EXPOSED),
 )
 
 _DAILY_DELIVERY: Final = """
