@@ -104,7 +104,8 @@ def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
     smtp = SinkThread(
         Sink(
             refuse=dict.fromkeys(
-                ("gone@smart.test", "vanished@smart.test"), "550 5.1.1 no such user"
+                ("gone@smart.test", "vanished@smart.test", "nobody@inner.test"),
+                "550 5.1.1 no such user",
             )
         )
     )
@@ -266,3 +267,16 @@ def test_twenty_megabytes_pass_whole_and_memory_stays_bounded(
     # At the end of content: the pieces, the whole, and what goes to the next hop.
     assert peak < 6 * LARGE + 32 * 2**20
     around.smtp.sink.messages[:] = [m for m in around.smtp.sink.messages if len(m.content) < LARGE]
+
+
+def test_whom_the_server_behind_has_not_is_refused_at_the_door(around: Surroundings) -> None:
+    def said(name: str) -> str:
+        with Talk(around.node.ports.mx) as talk:
+            talk.hello()
+            talk.must("MAIL FROM:<stranger@client.test>", "250")
+            return talk.ask(f"RCPT TO:<{name}@inner.test>")
+
+    # A machine that is slow may not know in time, and then takes it; the next one hears it.
+    words = "550 5.1.1 The server behind this one has no such mailbox: nobody@inner.test"
+    wait_until(lambda: said("nobody") == words, "a refusal")
+    assert said("alice").startswith("250 ")

@@ -68,7 +68,7 @@ async def test_it_is_shown_alone(store: Store, capsys: pytest.CaptureFixture[str
     assert isinstance(holder, UnreadAccount)
     assert holder_json(holder)["unread"] == holder.why
     print_holder(holder)
-    assert "state        frozen\nunread       account b@x.example: only" in capsys.readouterr().out
+    assert "state        frozen\nunread       only" in capsys.readouterr().out
 
 
 async def test_a_verb_that_would_lose_what_it_cannot_read_changes_nothing(store: Store) -> None:

@@ -34,6 +34,7 @@ def set_scene(script: Script) -> Scene:
         scene.people.account = replace(scene.people.account, recipients=bound)
     if "suppressed" in script.scene:
         scene.suppressed.subjects = tuple(script.scene["suppressed"].split())
+    scene.behind = dict.fromkeys(script.scene.get("behind", "").split(), False)
     if "memory" in script.scene:
         scene.memory.limit = int(script.scene["memory"])
     return scene

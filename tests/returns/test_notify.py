@@ -2,15 +2,17 @@
 
 import asyncio
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from gatepost.model.delivery import Delivery, DeliveryState, Outcome, OutcomeKind
 from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId, identifier
-from gatepost.model.submission import Submission
+from gatepost.model.submission import Origin, Submission
 from gatepost.returns.notify import (
     Notifier,
     NotOwedError,
@@ -178,3 +180,42 @@ async def test_what_a_neighbour_has_told_of_is_not_told_again() -> None:
     await notifier(store, desk)._send([due])
     assert len(desk.taken) == 1
     assert store.kinds() == [EventKind.RETURNED]
+
+
+# -- how many go to strangers
+
+
+def from_a_stranger(number: int, **more: Any) -> DueNotice:
+    told = notice(number, **more)
+    letter = replace(told.submission, id=SubmissionId(f"s{number}"), origin=Origin.MX, account=None)
+    return replace(
+        told, submission=letter, delivery=replace(told.delivery, submission_id=letter.id)
+    )
+
+
+async def test_so_many_reports_an_hour_go_to_strangers_and_the_rest_is_said() -> None:
+    desk, now = Desk(), [NOON]
+    store = store_with(*(from_a_stranger(n) for n in range(1, 6)), notice(6))
+    desk.store = store
+    mine = Notifier(store, "relay.test", desk.accept, now=lambda: now[0], strangers=2)
+    await mine.send_due()
+    told = Counter(event.kind for event in store.tables.event_rows)
+    assert told == {EventKind.RETURNED: 3, EventKind.RETURN_DROPPED: 3}  # ours is not counted
+    assert len(desk.taken) == 3
+    assert store.tables.notices == {}
+    dropped = [e for e in store.tables.event_rows if e.kind is EventKind.RETURN_DROPPED]
+    assert {e.facts["reason"] for e in dropped} == {"2 reports went to strangers in the last hour"}
+    now[0] += timedelta(hours=1)
+    late = from_a_stranger(7)
+    store.tables.submission_rows[late.submission.id] = late.submission
+    store.tables.delivery_rows[late.delivery.id] = late.delivery
+    store.tables.notices[late.delivery.id, late.kind] = None
+    await mine.send_due()
+    assert len(desk.taken) == 4
+
+
+async def test_none_goes_to_strangers_where_the_settings_say_so() -> None:
+    desk, store = Desk(), store_with(from_a_stranger(1))
+    desk.store = store
+    await Notifier(store, "relay.test", desk.accept, now=lambda: NOON, strangers=0).send_due()
+    assert (desk.taken, store.kinds()) == ([], [EventKind.RETURN_DROPPED])

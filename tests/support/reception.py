@@ -28,6 +28,7 @@ from gatepost.reception.allowances import Allowances
 from gatepost.reception.converse import Conversation
 from gatepost.reception.desk import Desk, Door
 from gatepost.reception.extensions import extensions_for
+from gatepost.reception.inside import Inside
 from gatepost.reception.later import Later
 from gatepost.reception.memory import Memory
 from gatepost.reception.relay import local_domains
@@ -55,6 +56,11 @@ from gatepost.wire.sasl.scram_keys import derive_keys
 from gatepost.wire.smtp.extensions import Profile
 from tests.memory_quotas import MemoryQuotas
 
+DOMAINS = (
+    LocalDomainSettings(name="local.test", mailboxes=("alice",), deliver_to="maildir:m"),
+    LocalDomainSettings(name="all.test", deliver_to="maildir:a"),
+    LocalDomainSettings(name="behind.test", deliver_to="smtp:127.0.0.1:2526"),
+)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 APP = AccountName("app@sender.test")
 PASSWORD = "correct horse"
@@ -129,16 +135,16 @@ class OneAccount:
         self.checked: list[str] = []
         self.failures = 0
         self.most_failures = 3
+        self.in_clear: list[InClear] = []
+
+    def note_in_clear(self, sent: InClear) -> None:
+        self.in_clear.append(sent)
 
     def cached(self, name: str) -> Entry | None:
         holds = {MAIN.id: Hold(NOON, "much at once")} if self.is_held else {}
         return Entry(self.account, (MAIN,), holds) if name == APP else None
 
     async def find(self, name: str) -> Entry | None:
-        self.in_clear: list[InClear] = []
-
-    def note_in_clear(self, sent: InClear) -> None:
-        self.in_clear.append(sent)
         return self.cached(name)
 
     def begin(self, login: LoginFacts) -> "OneAttempt":
@@ -300,13 +306,13 @@ class Scene:
         self.limits = LimitSettings(recipients=100)
         self.role = Role(role)
         self.connection = MemoryConnection(tls=self.role is Role.SUBMISSIONS)
+        self.behind: dict[str, bool] = {}
         self.profile = Profile(
             hostname="relay.test",
             message_size=message_size,
             mechanisms=() if self.role is Role.MX else mechanisms,
             extensions=extensions_for(self.role, self.limits, now),
         )
-        self.behind: dict[str, bool] = {}
 
     def desk(self) -> Desk:
         async def ask(forward_path: str, destination: str) -> bool | None:
@@ -318,14 +324,8 @@ class Scene:
         records: Any = self.records
         suppressed: Any = self.suppressed
         return Desk(
-            local=local_domains(
-                (
-                    LocalDomainSettings(
-                        name="local.test", mailboxes=("alice",), deliver_to="maildir:m"
-                    ),
-                    LocalDomainSettings(name="all.test", deliver_to="maildir:a"),
-                )
-            ),
+            local=local_domains(DOMAINS),
+            inside=Inside(DOMAINS, ask),
             limits=self.limits,
             acceptance=Acceptance(
                 store,

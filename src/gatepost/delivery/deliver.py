@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 
 from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.call_forward import PATIENCE, PATIENCES, CallForward
 from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
@@ -58,6 +59,17 @@ class DeliverySetup:
     now: Callable[[], datetime] = now
     leapt_within: Callable[[float], bool] = leapt_within
     entropy: Entropy = field(default_factory=Entropy)
+
+
+def set_up_call_forward(setup: DeliverySetup, time: Callable[[], float]) -> CallForward:
+    """Return who asks servers behind us for recipients. `time` is the event loop's clock."""
+    bounds = replace(setup.bounds, dial=PATIENCE, handshake=PATIENCE, patience=PATIENCES)
+    return CallForward(
+        setup.routing,
+        Lookup(setup.resolver, setup.ourselves, bounds, time=time),
+        Surroundings(setup.ourselves, bounds, setup.deadlines, cache(setup.contexts)),
+        setup.entropy.generator(),
+    )
 
 
 def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Scheduler:

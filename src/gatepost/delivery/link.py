@@ -151,6 +151,20 @@ class Link:
             raise TypeError(event)
         return event.verdicts
 
+    async def rehearsed(self, envelope: Envelope) -> tuple[Verdict, ...]:
+        """Return what would be said to each forward-path, in order; no content is sent.
+
+        Raises:
+            ValueError: as `verdicts` does.
+
+        """
+        self._session.rehearse(envelope)
+        event = await self._next()
+        self._connection.deadline = None
+        if not isinstance(event, TransactionEnded):
+            raise TypeError(event)
+        return event.verdicts
+
     def verdicts_so_far(self) -> tuple[Verdict, ...]:
         """Return what was said to each forward-path, where the final dot was sent and the answer is
         not waited for any more; () where no final dot was sent.

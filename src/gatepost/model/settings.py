@@ -177,6 +177,20 @@ class LocalDomainSettings(Section):
         ("*",), min_length=1
     )
     deliver_to: Annotated[str, AfterValidator(checks.deliver_to)]
+    verify_recipients: bool | None = None
+
+    @property
+    def asks_behind(self) -> bool:
+        """Whether the server behind is asked for each recipient: where that one alone knows them."""
+        is_server = not self.deliver_to.startswith("maildir:")
+        return is_server and (
+            "*" in self.mailboxes if self.verify_recipients is None else self.verify_recipients
+        )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        checks.verified_recipients(self.verify_recipients, self.deliver_to)
+        return self
 
 
 class SubmissionSettings(Section):
@@ -193,6 +207,7 @@ class InboundSettings(Section):
     verify: bool = True
     dmarc: Literal["observe", "enforce"] = "observe"
     dns_trouble: Literal["accept", "defer"] = "accept"
+    reports_per_hour: int = Field(default=100, ge=0)
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:

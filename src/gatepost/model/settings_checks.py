@@ -242,6 +242,13 @@ def deliver_to(text: str) -> str:
     return text.strip()
 
 
+def verified_recipients(asked: bool | None, target: str) -> None:
+    """Refuse to ask a maildir whom it has: `mailboxes` says that."""
+    if asked and isinstance(parse_delivery_target(target), ViaMaildir):
+        msg = "a maildir can be asked for nobody"
+        raise wrong(msg, "name its mailboxes, and take this out", "verify_recipients")
+
+
 def via(text: str) -> str:
     """Return a route's way out as it was written, once it can be read."""
     parse_via(text)

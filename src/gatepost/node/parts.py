@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gatepost.delivery.bounds import Bounds as DeliveryBounds
-from gatepost.delivery.deliver import DeliverySetup, set_up_delivery
+from gatepost.delivery.call_forward import CallForward
+from gatepost.delivery.deliver import DeliverySetup, set_up_call_forward, set_up_delivery
 from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.routing import Routing, build_routing
 from gatepost.delivery.scheduler import Scheduler
@@ -47,6 +48,7 @@ from gatepost.reception.bulk import BulkCounter
 from gatepost.reception.desk import Desk, Door
 from gatepost.reception.extensions import extensions_for
 from gatepost.reception.inbound import Inbound
+from gatepost.reception.inside import Inside
 from gatepost.reception.later import Later
 from gatepost.reception.memory import Memory
 from gatepost.reception.offered import Possible, offered
@@ -78,6 +80,7 @@ class Parts:
     recorder: Recorder
     settler: Settler
     scheduler: Scheduler
+    call_forward: CallForward
     notifier: Notifier
     acceptance: Acceptance
     signer: Signer
@@ -110,31 +113,30 @@ def build_parts(
     master_key = read_master_key(settings.master_key)
     signer = build_signer(settings, store, master_key)
     resolver = resolver_from(settings.dns)
-    scheduler = set_up_delivery(
-        DeliverySetup(
-            store=store,
-            worker=worker,
-            routing=routing,
-            resolver=resolver,
-            ourselves=Ourselves.listening_on(
-                settings.hostname, [parse_socket_address(x.address) for x in settings.listeners]
-            ),
-            settler=settler,
-            deadlines=deadlines,
-            contexts=lambda verified, shown: client_context(
-                "required" if verified else "opportunistic", shown=shown
-            ),
-            files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
-            sign_again=lambda submission, content: sign_again(signer, submission, content),
-            bounds=DeliveryBounds(connections=outgoing(raise_limit())),
-            entropy=entropy,
-            local_exchangers=settings.dns.local_exchangers,
-            sources=sources,
-            is_heard=heartbeat.is_heard,
-            may_take_over=heartbeat.may_take_over,
+    delivery = DeliverySetup(
+        store=store,
+        worker=worker,
+        routing=routing,
+        resolver=resolver,
+        ourselves=Ourselves.listening_on(
+            settings.hostname, [parse_socket_address(x.address) for x in settings.listeners]
         ),
-        asyncio.get_running_loop().time,
+        settler=settler,
+        deadlines=deadlines,
+        contexts=lambda verified, shown: client_context(
+            "required" if verified else "opportunistic", shown=shown
+        ),
+        files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
+        sign_again=lambda submission, content: sign_again(signer, submission, content),
+        bounds=DeliveryBounds(connections=outgoing(raise_limit())),
+        entropy=entropy,
+        local_exchangers=settings.dns.local_exchangers,
+        sources=sources,
+        is_heard=heartbeat.is_heard,
+        may_take_over=heartbeat.may_take_over,
     )
+    time = asyncio.get_running_loop().time
+    scheduler = set_up_delivery(delivery, time)
     heartbeat.on_gap(scheduler.doubt)
     heartbeat.on_taking_over(scheduler.look)
     # Strangers decide what is asked here: it holds up neither a delivery nor a submission.
@@ -156,6 +158,7 @@ def build_parts(
         settings.hostname,
         lambda message, strike_out: accept_return(message, strike_out, acceptance),
         now=now,
+        strangers=settings.inbound.reports_per_hour,
     )
     settler.listen(notifier.heard)
     histories = Histories(store, directory, breaker_bounds(settings.breaker))
@@ -176,6 +179,7 @@ def build_parts(
         recorder=recorder,
         settler=settler,
         scheduler=scheduler,
+        call_forward=set_up_call_forward(delivery, time),
         notifier=notifier,
         acceptance=acceptance,
         signer=signer,
@@ -245,6 +249,7 @@ def build_desk(
     limits = settings.limits
     return Desk(
         local=local_domains(settings.local_domains),
+        inside=Inside(settings.local_domains, parts.call_forward.ask),
         limits=limits,
         acceptance=parts.acceptance,
         authenticator=parts.authenticator,

@@ -156,6 +156,7 @@ class Worker:
             for task in background:
                 task.cancel()
         parts.authenticator.close()
+        parts.call_forward.close()
 
     # -- background
 

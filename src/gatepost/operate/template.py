@@ -120,6 +120,7 @@ private_key = "key.pem"
 #name = "local.test"
 #mailboxes = ["alice", "bob"]      # ["*"] takes all
 #deliver_to = "maildir:mail"       # in data_dir; or "lmtp:HOST:PORT", "smtp:HOST:PORT"
+#verify_recipients = false        # true: ask that server whom it has; left out: where mailboxes takes all
 
 #[alignment]                       # submissions that DMARC will not find aligned, by From's domain
 #mode = "observe"                  # told by trace; "warn": an event, too; "enforce": refused
@@ -136,6 +137,7 @@ private_key = "key.pem"
 #verify = true                     # SPF, DKIM, DMARC: found out and written into Authentication-Results
 #dmarc = "observe"                 # "enforce": refused where the author's domain asks for it
 #dns_trouble = "accept"            # "defer": told to come again when the DNS does not answer
+#reports_per_hour = 100            # to senders who have not logged in; 0: none
 
 # Recipient domains that go another way than to their own MX; the first match wins:
 #[[routes]]

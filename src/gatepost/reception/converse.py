@@ -288,6 +288,8 @@ class Conversation:
         try:
             if refusal is None and self._account is not None:
                 refusal = await self._judge_suppressed(rcpt.forward_path.text, self._account.name)
+            elif refusal is None and self._principal is None:
+                refusal = await self._desk.inside.judge(rcpt.forward_path)
             refusal = refusal or await self._drawing.recipient()
         except StoreUnavailableError:
             return replies.STORE_AWAY

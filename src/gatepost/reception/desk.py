@@ -12,6 +12,7 @@ from gatepost.model.settings import LimitSettings, Role
 from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.allowances import Allowances
+from gatepost.reception.inside import Inside
 from gatepost.reception.memory import Memory
 from gatepost.reception.patience import Pace
 from gatepost.reception.relay import LocalDomains
@@ -37,6 +38,7 @@ class Desk:
     """
 
     local: LocalDomains
+    inside: Inside
     limits: LimitSettings
     acceptance: Acceptance
     authenticator: Authenticator

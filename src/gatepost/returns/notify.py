@@ -18,6 +18,7 @@ from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
+from gatepost.returns.budget import OverBudgetError, is_for_a_stranger, is_spent, spend
 from gatepost.store.protocols import (
     ContentDamagedError,
     DueNotice,
@@ -72,16 +73,24 @@ class Notifier:
         hostname: ours.
         accept: see AcceptReturn.
         now: the time, UTC.
+        strangers: how many reports an hour go to those who have not logged in.
 
     """
 
     def __init__(
-        self, store: Store, hostname: str, accept: AcceptReturn, *, now: Callable[[], datetime]
+        self,
+        store: Store,
+        hostname: str,
+        accept: AcceptReturn,
+        *,
+        now: Callable[[], datetime],
+        strangers: int = 1 << 30,
     ) -> None:
         self._store = store
         self._hostname = hostname
         self._accept = accept
         self._now = now
+        self._strangers = strangers
         self._wake = asyncio.Event()
 
     def heard(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
@@ -125,23 +134,41 @@ class Notifier:
         try:
             if not wanted or not await self._report(notices, wanted):
                 await self._store.write(self._strike_out(notices, wanted, is_sent=False))
+        except OverBudgetError:
+            why = f"{self._strangers} reports went to strangers in the last hour"
+            await self._store.write(self._strike_out(notices, wanted, is_sent=False, why=why))
         except NotOwedError:
             self._wake.set()  # what a neighbour has not told of is still owed
 
     def _strike_out(
-        self, notices: Sequence[DueNotice], wanted: Sequence[DueNotice], *, is_sent: bool
+        self,
+        notices: Sequence[DueNotice],
+        wanted: Sequence[DueNotice],
+        *,
+        is_sent: bool,
+        why: str = "",
     ) -> StrikeOut:
         kind = EventKind.RETURNED if is_sent else EventKind.RETURN_DROPPED
         identifier = return_id(wanted) if wanted else SubmissionId("")
-        events = [_event(n, kind, self._now(), identifier) for n in wanted]
+        events = [_event(n, kind, self._now(), identifier, why) for n in wanted]
+        if is_sent and is_for_a_stranger(wanted[0].submission):
+            return partial(_strike_out_within, self._strangers, notices, events)
         return partial(_strike_out, notices, events)
 
     async def _report(self, notices: Sequence[DueNotice], wanted: Sequence[DueNotice]) -> bool:
         """Accept one report, and strike out all that it settles; without the original where a fault of ours shows with it. False when
         neither can be accepted: it must not hold up all the others, nor stop the worker.
+
+        Raises:
+            OverBudgetError: it would go to a stranger, and enough did in this hour.
+
         """
         submission, identifier = wanted[0].submission, return_id(wanted)
         strike_out = self._strike_out(notices, wanted, is_sent=True)
+        if is_for_a_stranger(submission):
+            at, most = self._now(), self._strangers
+            if await self._store.read(lambda store: is_spent(store, at, most)):
+                raise OverBudgetError
         original = await self._store.read(lambda store: _original(store, submission.id))
         for shown in (original, b""):
             try:
@@ -154,7 +181,7 @@ class Notifier:
                     submission.priority,
                 )
                 return await self._accept(message, strike_out)
-            except (StoreUnavailableError, NotOwedError):
+            except (StoreUnavailableError, NotOwedError, OverBudgetError):
                 raise
             except Exception as fault:  # noqa: BLE001 - our own fault, with this one report
                 _tell_fault(f"a report about {submission.id} failed", fault)
@@ -172,6 +199,18 @@ def _strike_out(
         raise NotOwedError
     transaction.add_events(events)
     return True
+
+
+def _strike_out_within(
+    most: int, notices: Sequence[DueNotice], events: Sequence[Event], transaction: Transaction
+) -> bool:
+    """`StrikeOut` for a report to a stranger. Raises OverBudgetError."""
+    if is_spent(transaction, events[0].at, most):
+        raise OverBudgetError
+    is_owed = _strike_out(notices, events, transaction)
+    if is_owed:
+        spend(transaction, events[0].at)
+    return is_owed
 
 
 def _tell_fault(words: str, fault: Exception) -> None:
@@ -257,7 +296,9 @@ def _action(notice: DueNotice, outcome: Outcome) -> Action:
             return Action.EXPIRED if expired else Action.FAILED
 
 
-def _event(notice: DueNotice, kind: EventKind, at: datetime, identifier: SubmissionId) -> Event:
+def _event(
+    notice: DueNotice, kind: EventKind, at: datetime, identifier: SubmissionId, why: str
+) -> Event:
     facts: dict[str, Fact] = {
         "recipient": notice.delivery.forward_path,
         "to": notice.submission.reverse_path,
@@ -265,6 +306,8 @@ def _event(notice: DueNotice, kind: EventKind, at: datetime, identifier: Submiss
         "warning": notice.kind is NoticeKind.WARNING,
         "about": notice.kind.name.lower(),
     }
+    if why:
+        facts["reason"] = why
     submission = notice.submission
     return Event(kind, at, submission.id, notice.delivery.id, submission.account, facts)
 

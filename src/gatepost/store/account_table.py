@@ -55,7 +55,10 @@ class AccountTable(Asks):
     def account(self, name: AccountName) -> Account | None:
         """Return one account. Raises NewerRowError."""
         row = self._row(f"SELECT {ACCOUNT_COLUMNS} FROM account WHERE name = ?", (name,))  # noqa: S608
-        return None if row is None else account_of(row)
+        try:
+            return None if row is None else account_of(row)
+        except NewerRowError as why:
+            raise NewerRowError(f"account {name}: {why}") from why
 
     def accounts(self) -> list[Account]:
         """Return all accounts by name that can be read."""

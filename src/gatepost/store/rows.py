@@ -280,7 +280,7 @@ def account_of(row: Row) -> Account:
             row[11],
         )
     except (LookupError, TypeError, ValueError) as unknown:
-        raise NewerRowError(f"account {row[0]}: {_unknown(unknown)}") from unknown
+        raise NewerRowError(_unknown(unknown)) from unknown
 
 
 def credential_row(credential: Credential) -> Row:

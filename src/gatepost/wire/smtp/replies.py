@@ -130,6 +130,7 @@ APP_PASSWORD_REQUIRED: Final = Reply(534, "5.7.9", "This account needs an app pa
 BAD_CREDENTIALS: Final      = Reply(535, "5.7.8",  "Authentication credentials invalid", "4954#6", offends=True)
 AUTH_BEFORE_TLS: Final      = Reply(538, "5.7.11", "Encryption required: use STARTTLS on port 587, or port 465 (TLS)", "4954#6", offends=True)
 NO_SUCH_MAILBOX: Final      = Reply(550, "5.1.1",  "No such mailbox here", "5321#3.3", offends=True)
+NO_MAILBOX_BEHIND: Final    = Reply(550, "5.1.1",  "The server behind this one has no such mailbox", "5321#3.3", offends=True)
 SENDER_NOT_ASCII: Final     = Reply(550, "5.6.7",  "This reverse-path is not ASCII: say SMTPUTF8 with MAIL", "6531#3.5")
 RELAYING_DENIED: Final      = Reply(550, "5.7.1",  "Relaying denied: log in on port 587 or 465 to send elsewhere", "5321#3.6.2", offends=True)
 SENDER_NOT_YOURS: Final     = Reply(550, "5.7.1",  "This account may not send as", "6409#6.1")
