@@ -15,7 +15,9 @@ from gatepost.store.destinations import Walked
 from gatepost.store.later import LEAST_COUNTED
 from gatepost.store.pools import ANY_NODE
 from gatepost.store.protocols import (
+    ContentAwayError,
     ContentDamagedError,
+    ContentUnreadableError,
     DueNotice,
     Held,
     Lease,
@@ -38,6 +40,8 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
         self.holders: dict[DeliveryId, WorkerId] = {}
         self.contents: dict[SubmissionId, bytes] = {}
         self.damaged: set[SubmissionId] = set()
+        self.unreadable: set[SubmissionId] = set()
+        self.contents_away = False
         self.event_rows: list[Event] = []
         self.notices: dict[tuple[DeliveryId, NoticeKind], None] = {}
         self.fence = 0
@@ -48,6 +52,10 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
     def content(self, submission_id: SubmissionId) -> bytes | None:
         if submission_id in self.damaged:
             raise ContentDamagedError("checksum")
+        if submission_id in self.unreadable:
+            raise ContentUnreadableError("Input/output error")
+        if self.contents_away:
+            raise ContentAwayError("not mounted")
         return self.contents.get(submission_id)
 
     def next_due_at(

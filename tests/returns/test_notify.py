@@ -219,3 +219,16 @@ async def test_none_goes_to_strangers_where_the_settings_say_so() -> None:
     desk.store = store
     await Notifier(store, "relay.test", desk.accept, now=lambda: NOON, strangers=0).send_due()
     assert (desk.taken, store.kinds()) == ([], [EventKind.RETURN_DROPPED])
+
+
+async def test_content_that_cannot_be_read_holds_up_no_other_return() -> None:
+    other = replace(SUBMISSION, id=SubmissionId("other"))
+    later = notice(2)
+    moved = replace(
+        later, delivery=replace(later.delivery, submission_id=other.id), submission=other
+    )
+    store, desk = store_with(notice(1), moved), Desk()
+    store.tables.unreadable.add(SUBMISSION.id)
+    await notifier(store, desk).send_due()
+    assert [b"Subject: hi" in message.content for message in desk.taken] == [False, False]
+    assert store.tables.notices == {}

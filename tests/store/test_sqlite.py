@@ -14,6 +14,7 @@ from gatepost.delivery.contents import contents_of
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import RetentionSettings
+from gatepost.returns.outcome import refused
 from gatepost.store import sqlite_checkpoint, sqlite_connection, sqlite_writer
 from gatepost.store.protocols import (
     ContentDamagedError,
@@ -228,8 +229,8 @@ async def test_a_missing_segment_is_damage(store, tmp_path):
     wanted = [whole.id, message.id, "unknown"]
     assert await store.read(contents_of(wanted)) == {
         whole.id: (b"content",),
-        message.id: "the stored content is damaged: segment lost is missing",
-        "unknown": "the stored content is gone",
+        message.id: refused("5.3.0", "the stored content is damaged: segment lost is missing"),
+        "unknown": refused("5.3.0", "the stored content is gone"),
     }
 
 

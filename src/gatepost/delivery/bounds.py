@@ -70,4 +70,7 @@ class Bounds:
     #: How often slow sites are made to give back what they hold of the common room.
     fairness: float = 10.0
     maildir_writers: int = 4
+    #: So long no content at all may be readable (a disk that is not mounted) before mail ends whose time
+    #: is over: it is not given up because a disk comes late after the node was off.
+    contents_away: float = 3600.0
     patience: Mapping[Phase, float] = field(default_factory=lambda: PATIENCE)

@@ -9,6 +9,7 @@ from functools import cache
 from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.call_forward import PATIENCE, PATIENCES, CallForward
+from gatepost.delivery.contents import Contents
 from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
@@ -96,7 +97,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
             scheduler.place_anew(site, parcels)
 
     room = Room7(
-        store=setup.store,
+        contents=Contents(setup.store, bounds.contents_away),
         attempts=attempts,
         around=Surroundings(setup.ourselves, bounds, setup.deadlines, cache(setup.contexts)),
         files=setup.files,

@@ -7,12 +7,12 @@ from datetime import datetime
 from random import Random
 
 from gatepost.delivery.attempts import Attempts
+from gatepost.delivery.contents import Contents
 from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link import Surroundings
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.site import Site
 from gatepost.returns.settlement import Result
-from gatepost.store.protocols import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Room7:
     `is_heard`: no neighbour can hold this worker for lost, and its leases for free.
     """
 
-    store: Store
+    contents: Contents
     attempts: Attempts
     around: Surroundings
     files: Executor

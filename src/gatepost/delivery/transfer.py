@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gatepost.delivery import maildir
-from gatepost.delivery.contents import Content, contents_of
+from gatepost.delivery.contents import Content
 from gatepost.delivery.envelopes import are_ascii, envelope_of
 from gatepost.delivery.fitting import (
     OF_MAILDIR,
@@ -29,7 +29,6 @@ from gatepost.model.route import TlsMode
 from gatepost.net.dialer import SourceMissingError
 from gatepost.queue.expiry import is_expired
 from gatepost.returns.outcome import (
-    CONTENT_DAMAGED,
     LOCAL_TROUBLE,
     NEEDS_UTF8,
     NO_CONNECTION,
@@ -39,7 +38,7 @@ from gatepost.returns.outcome import (
     says_too_many_recipients,
 )
 from gatepost.returns.settlement import Result
-from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.protocols import ContentAwayError, StoreUnavailableError
 from gatepost.wire.smtp.client_events import Verdict
 from gatepost.wire.smtp.extensions import NO_LIMITS, Limits
 from gatepost.wire.smtp.reply_reader import ServerReply
@@ -132,8 +131,8 @@ class Courier:
                 for waiting, _ in reversed(ready[position:]):
                     self._queue.put_back(waiting)
                 return
-            if isinstance(content, str):
-                self._settle(parcel.items, refused(CONTENT_DAMAGED, content))
+            if isinstance(content, Outcome):
+                self._settle(parcel.items, content)
                 continue
             try:
                 await self._carry(parcel, content)
@@ -182,7 +181,10 @@ class Courier:
         try:
             await self._count([i for p in parcels for i in p.items if not i.counted])
             missing = [p.submission.id for p in parcels if p.pieces is None and p.items]
-            contents = await self._room.store.read(contents_of(missing)) if missing else {}
+            contents = await self._room.contents.of(missing)
+        except ContentAwayError as away:
+            self._without_contents(parcels, f"no stored content can be read: {away}")
+            return []
         except StoreUnavailableError:
             self._room.untried([i for p in parcels for i in p.items], store_away)
             return []
@@ -197,16 +199,26 @@ class Courier:
                 ready.append((parcel, contents[parcel.submission.id] if pieces is None else pieces))
         return ready
 
+    def _without_contents(self, parcels: list[Parcel], why: str) -> None:
+        """Put off what no content is to be had for; end it where that, and its time, is long over."""
+        if self._room.contents.are_lost:
+            at = self._room.now()
+            for parcel in parcels:
+                self._end(parcel, [i for i in parcel.items if i.leased.delivery.expires_at <= at])
+        self._room.untried([i for p in parcels for i in p.items], why)
+
     def _end_expired(self, parcels: list[Parcel]) -> None:
         """End what has waited here beyond its time: a slow site must not make old mail older."""
         at = self._room.now()
         for parcel in parcels:
-            late = [i for i in parcel.items if is_expired(i.leased.delivery, at)]
-            for item in late:
-                self._ended.add(item.id)
-                self._room.settle(Result(item.leased, None, attempted=False, expired=True))
-            if late:
-                parcel.items = [i for i in parcel.items if i not in late]
+            self._end(parcel, [i for i in parcel.items if is_expired(i.leased.delivery, at)])
+
+    def _end(self, parcel: Parcel, late: list[Item]) -> None:
+        for item in late:
+            self._ended.add(item.id)
+            self._room.settle(Result(item.leased, None, attempted=False, expired=True))
+        if late:
+            parcel.items = [i for i in parcel.items if i not in late]
 
     async def _count(self, items: list[Item]) -> None:
         ours: set[DeliveryId] = await self._room.attempts.begin([i.held for i in items])

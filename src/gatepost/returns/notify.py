@@ -20,6 +20,7 @@ from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
 from gatepost.returns.budget import OverBudgetError, is_for_a_stranger, is_spent, spend
 from gatepost.store.protocols import (
+    ContentAwayError,
     ContentDamagedError,
     DueNotice,
     NoticeKind,
@@ -126,7 +127,10 @@ class Notifier:
         """
         due = await self._store.read(lambda store: store.notices_due(limit=_AT_ONCE))
         for notices in grouped(due):
-            await self._send(notices)
+            try:
+                await self._send(notices)
+            except ContentAwayError as trouble:
+                _log.warning("a return waits for the content that it is about: %s", trouble)
         return len(due) == _AT_ONCE
 
     async def _send(self, notices: Sequence[DueNotice]) -> None:

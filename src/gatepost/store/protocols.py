@@ -50,6 +50,10 @@ class StoreAwayError(StoreUnavailableError):
     """Nobody answers for the store, or not yet: it may come by itself."""
 
 
+class ContentAwayError(StoreUnavailableError):
+    """No content at all can be read, though rows can: say its disk is not mounted."""
+
+
 class DiskFullError(StoreUnavailableError):
     """No space (or no inode) left, or less than the reserve we keep."""
 
@@ -230,7 +234,7 @@ class Reading(
 
     def content(self, submission_id: SubmissionId) -> bytes | None:
         """Return the stored octets, None when they are gone. Raises ContentDamagedError when
-        the checksum does not hold."""
+        the checksum does not hold, ContentUnreadableError, ContentAwayError."""
         ...
 
     def events(
@@ -427,3 +431,7 @@ class Store(Protocol):
 
 class ContentDamagedError(Exception):
     """Stored content does not match its checksum, or its segment is missing."""
+
+
+class ContentUnreadableError(ContentDamagedError):
+    """The disk does not give this content, though it gives others: it may yet be mended."""

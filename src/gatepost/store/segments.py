@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import secrets
+import sys
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,13 @@ from pathlib import Path
 from typing import Final
 
 from gatepost.store.envelope import Envelope
-from gatepost.store.protocols import ContentDamagedError, DiskFullError, StoreUnavailableError
+from gatepost.store.protocols import (
+    ContentAwayError,
+    ContentDamagedError,
+    ContentUnreadableError,
+    DiskFullError,
+    StoreUnavailableError,
+)
 from gatepost.store.segment_head import head, mark_of
 from gatepost.wire.values import value
 
@@ -40,6 +47,11 @@ _BUFFERS: Final = 1024
 _HELD_PIECE: Final = 5 * 1024
 _HELD_CONTENT: Final = 64 * 1024
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+#: What may be wrong with one file, or with all: a bad sector or a dead disk, a mode, a name.
+_OF_ONE_FILE: Final = {errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR}
+#: So many other segments are asked which it is, and for so many octets of each.
+_ASKED: Final = 8
+_SAMPLE: Final = 4096
 
 
 class SegmentGoneError(Exception):
@@ -196,7 +208,9 @@ def read_content(directory: Path, place: Place) -> bytes:
     Raises:
         SegmentGoneError: there is no such segment (any more).
         ContentDamagedError: the checksum does not hold.
-        StoreUnavailableError: it cannot be read.
+        ContentUnreadableError: it cannot be read, and others can.
+        ContentAwayError: nor can others.
+        StoreUnavailableError: other trouble.
 
     """
     try:
@@ -205,20 +219,49 @@ def read_content(directory: Path, place: Place) -> bytes:
         if not any(directory.glob(f"*{_SUFFIX}")):
             # Not this one segment is lost: the whole directory is away, say a mount.
             msg = f"{directory} is missing, or holds no content at all"
-            raise StoreUnavailableError(msg) from error
+            raise ContentAwayError(msg) from error
         raise SegmentGoneError(place.segment) from error
     except OSError as error:
-        raise disk_trouble(error) from error
+        raise _unreadable(directory, place, error) from error
     try:
         octets = _read(file, place.offset, place.length)
     except OSError as error:
-        raise disk_trouble(error) from error
+        raise _unreadable(directory, place, error) from error
     finally:
         os.close(file)
     if len(octets) != place.length or zlib.crc32(octets) != place.crc:
         msg = f"segment {place.segment}, {place.length} octets at {place.offset}"
         raise ContentDamagedError(msg)
     return octets
+
+
+def _unreadable(directory: Path, place: Place, error: OSError) -> Exception:
+    """Return what it means that content cannot be read: it alone, or the whole disk?"""
+    if error.errno not in _OF_ONE_FILE:
+        return disk_trouble(error)
+    try:
+        others = [name for name in segments(directory)[::-1] if name != place.segment]
+    except OSError:
+        others = []
+    if not any(_gives(directory, name) for name in others[:_ASKED]):
+        return ContentAwayError(str(error))
+    words = os.strerror(error.errno)
+    msg = f"segment {place.segment}, {place.length} octets at {place.offset}: {words}"
+    return ContentUnreadableError(msg)
+
+
+def _gives(directory: Path, segment: str) -> bool:
+    """Tell whether the disk gives something of a segment; what memory has of it proves nothing."""
+    try:
+        file = os.open(segment_path(directory, segment), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if sys.platform == "linux":
+                os.posix_fadvise(file, 0, _SAMPLE, os.POSIX_FADV_DONTNEED)
+            return bool(_read(file, 0, _SAMPLE))
+        finally:
+            os.close(file)
+    except OSError:
+        return False
 
 
 def segments(directory: Path) -> list[str]:

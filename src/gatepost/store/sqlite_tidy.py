@@ -12,7 +12,13 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import SubmissionId
 from gatepost.store import segments
 from gatepost.store.envelope import Envelope
-from gatepost.store.protocols import ContentDamagedError, QueueFilter, Reading
+from gatepost.store.protocols import (
+    ContentAwayError,
+    ContentDamagedError,
+    QueueFilter,
+    Reading,
+    StoreUnavailableError,
+)
 from gatepost.store.rows import NewerRowError
 from gatepost.store.segment_records import needed_octets
 from gatepost.store.segments import Place, SegmentGoneError, read_content
@@ -61,13 +67,21 @@ class SqliteHousekeeper(Housekeeper):
         sql = "SELECT offset, length FROM content WHERE segment = ?"
         lengths = {row[0]: row[1] for row in await self._rows(sql, name)}
         if lengths:
-            needed = await asyncio.to_thread(needed_octets, self.directory, name, lengths)
+            try:
+                needed = await asyncio.to_thread(needed_octets, self.directory, name, lengths)
+            except StoreUnavailableError as trouble:
+                _log.error("store: segment %s stays: %s", name, trouble)
+                return
             if self._is_needed(name, size, len(lengths), needed):
                 return
         if lengths and not await self._move_all(name):
             return
-        await asyncio.to_thread(segments.remove, self.directory, name)
-        _log.debug("store: removed segment %s of %d octets", name, size)
+        try:
+            await asyncio.to_thread(segments.remove, self.directory, name)
+        except OSError as trouble:
+            _log.error("store: segment %s stays, and is not needed: %s", name, trouble)
+        else:
+            _log.debug("store: removed segment %s of %d octets", name, size)
 
     def _is_needed(self, name: str, size: int, count: int, needed: int) -> bool:
         """Tell whether a segment stays as it is: so much of it is needed, or it is young."""
@@ -91,8 +105,10 @@ class SqliteHousekeeper(Housekeeper):
     async def _move(self, submission_id: SubmissionId, place: Place) -> bool:
         try:
             octets = await asyncio.to_thread(read_content, self.directory, place)
-        except (ContentDamagedError, SegmentGoneError) as error:
-            _log.error("store: content of %s stays: damaged: %s", submission_id, error)
+        except (ContentDamagedError, ContentAwayError, SegmentGoneError) as error:
+            _log.error(
+                "store: content of %s stays: damaged or unreadable: %s", submission_id, error
+            )
             return False
 
         def job(transaction: SqliteTransaction) -> None:

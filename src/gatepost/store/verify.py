@@ -3,7 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
-from gatepost.store.protocols import ContentDamagedError, Store, StoreUnavailableError
+from gatepost.store.protocols import (
+    ContentAwayError,
+    ContentDamagedError,
+    ContentUnreadableError,
+    Store,
+    StoreUnavailableError,
+)
 from gatepost.store.rows import Row
 
 #: Faults of one kind that are listed one by one; contents that are read in one snapshot.
@@ -125,7 +131,7 @@ class Inspecting(Protocol):
         ...
 
     def check_content(self, submission_id: str) -> None:
-        """Read one content. Raises ContentDamagedError."""
+        """Read one content. Raises ContentDamagedError, ContentAwayError."""
         ...
 
 
@@ -171,6 +177,12 @@ class _Contents:
         for name in names:
             try:
                 reading.check_content(name)
+            except ContentUnreadableError as error:
+                faults.append(f"content of {name} cannot be read: {error}")
+            except ContentAwayError as error:
+                self.last = None  # nor can the others
+                faults.append(f"content of {name}, nor any other, can be read: {error}")
+                return faults
             except ContentDamagedError as error:
                 faults.append(f"content of {name} is damaged or missing: {error}")
         return faults
