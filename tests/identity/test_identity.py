@@ -1,6 +1,8 @@
 """Who is it: the verdict, its cause, and what it costs."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -331,3 +333,16 @@ def test_the_cache_of_right_passwords_holds_no_password() -> None:
     cache = VerifiedCredentials()
     cache.remember(NAME, "hunter2", NOBODY)
     assert b"hunter2" not in b"".join(cache._ends)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+async def test_hashing_stands_back_behind_everything_else() -> None:
+    checker = PasswordChecker()
+    ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def own() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert await checker.compute(own) == min(19, ours + 10)
+    assert own() == ours
+    checker.close()
