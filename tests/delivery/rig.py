@@ -225,3 +225,7 @@ class Rig:
     async def until_event(self, kind: EventKind, count: int = 1) -> Event:
         await self.store.until(lambda: self.store.kinds().count(kind) >= count)
         return next(e for e in self.store.tables.event_rows if e.kind is kind)
+
+
+def one_mx(rig: Rig, address: str = "127.0.0.1") -> None:
+    rig.mx("y.example", (10, "mx.y.example", address))

@@ -1,11 +1,10 @@
 """A message that makes us stumble is deferred like any other: it holds nothing for ever."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from gatepost.delivery import transfer
 from gatepost.delivery.attempts import Attempts
@@ -21,12 +20,6 @@ from gatepost.wire.smtp.client_events import Envelope
 from gatepost.wire.smtp.extensions import read_offers
 from tests.delivery.rig import Rig
 from tests.sink import Sink
-
-
-@pytest_asyncio.fixture
-async def sink() -> AsyncIterator[Sink]:
-    async with Sink() as server:
-        yield server
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""To whom mail goes: MX hosts, their order, and where there are none."""
+
+import pytest
+
+from gatepost.delivery.bounds import Bounds
+from gatepost.model.delivery import DeliveryState
+from gatepost.model.event import EventKind
+from gatepost.net.address import SocketAddress
+from tests.delivery.rig import Rig, one_mx
+from tests.sink import DROP, Sink
+
+DELIVERED, REFUSED = DeliveryState.DELIVERED, DeliveryState.REFUSED
+
+
+@pytest.mark.rfc("5321#5.1")
+async def test_the_lowest_preference_is_tried_first_and_the_next_where_it_is_down() -> None:
+    async with Sink(host="127.0.0.2") as best, Sink(host="127.0.0.3", port=best.port) as second:
+        async with Rig(best.port) as rig:
+            rig.mx(
+                "y.example",
+                (30, "mx3.y.example", "127.0.0.3"),
+                (10, "mx1.y.example", "127.0.0.1"),  # nobody listens there
+                (20, "mx2.y.example", "127.0.0.2"),
+            )
+            await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert (best.sessions, second.sessions) == (1, 0)
+
+
+@pytest.mark.parametrize("greeting", ["421 4.3.2 busy", "450 later", "554 5.7.1 not you", DROP])
+async def test_a_host_that_does_not_greet_well_is_passed_over(greeting: str) -> None:
+    async with (
+        Sink({"GREETING": [greeting]}, host="127.0.0.2") as first,
+        Sink(host="127.0.0.3", port=first.port) as second,
+        Rig(first.port) as rig,
+    ):
+        rig.mx("y.example", (1, "a.y.example", "127.0.0.2"), (2, "b.y.example", "127.0.0.3"))
+        await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert (first.sessions, second.sessions) == (1, 1)
+
+
+@pytest.mark.rfc("5321#5.1")
+async def test_without_mx_the_domain_itself_is_the_host(sink: Sink) -> None:
+    async with Rig(sink.port) as rig:
+        rig.dns.add("y.example", "A", "127.0.0.1")
+        (row,) = await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert row.last_outcome is not None
+        assert row.last_outcome.host == "y.example"
+
+
+async def test_an_address_literal_is_its_own_host(sink: Sink) -> None:
+    async with Rig(sink.port) as rig:
+        await rig.until_state(await rig.submit("b@[127.0.0.1]"), DELIVERED)
+        assert sink.messages[0].forward_paths == ["b@[127.0.0.1]"]
+
+
+@pytest.mark.rfc("7505#4.1")
+async def test_null_mx_is_refused_for_good() -> None:
+    async with Rig() as rig:
+        rig.dns.add("y.example", "MX", "0 .")
+        (row,) = await rig.until_state(await rig.submit("b@y.example"))
+        assert row.state is REFUSED
+        assert row.last_outcome is not None
+        assert row.last_outcome.status == "5.1.10"
+        await rig.until_event(EventKind.RETURNED)
+        assert b"5.1.10" in rig.returns[0].content
+
+
+async def test_a_domain_that_does_not_exist_is_refused_for_good() -> None:
+    async with Rig() as rig:
+        (row,) = await rig.until_state(await rig.submit("b@nowhere.example"))
+        assert row.state is REFUSED
+        assert row.last_outcome is not None
+        assert row.last_outcome.status == "5.1.2"
+        assert row.attempts == 0
+
+
+async def test_trouble_with_dns_is_deferred_and_counted(sink: Sink) -> None:
+    async with Rig(sink.port, bounds=Bounds(look=0.02, site_life=0.01)) as rig:
+        one_mx(rig)
+        rig.dns.for_name("y.example").rcode = "SERVFAIL"
+        (one,) = await rig.submit("b@y.example")
+        event = await rig.until_event(EventKind.DEFERRED)
+        assert event.facts["status"] == "4.4.3"
+        rig.dns.for_name("y.example").rcode = None
+        rig.resolver.forget()
+        (row,) = await rig.until_state([one], DELIVERED)
+        assert row.attempts >= 2
+
+
+@pytest.mark.rfc("5321#5.1")
+async def test_we_never_send_to_ourselves(sink: Sink) -> None:
+    async with Rig(sink.port) as rig:
+        rig.mx("y.example", (10, "relay.test", "127.0.0.1"), (20, "mx2.y.example", "127.0.0.1"))
+        (row,) = await rig.until_state(await rig.submit("b@y.example"))
+        assert row.state is REFUSED
+        assert row.last_outcome is not None
+        assert row.last_outcome.status == "5.4.6"
+        assert sink.sessions == 0
+
+
+@pytest.mark.parametrize("ours", ["127.0.0.1", "0.0.0.0"])
+async def test_our_own_listener_is_no_next_hop(sink: Sink, ours: str) -> None:
+    async with Rig(sink.port, listeners=(SocketAddress(ours, sink.port),)) as rig:
+        one_mx(rig)
+        (row,) = await rig.until_state(await rig.submit("b@y.example"))
+        assert row.last_outcome is not None
+        assert row.last_outcome.status == "5.4.6"
+        assert sink.messages == []
