@@ -7,9 +7,9 @@ import pytest
 
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.parcel import Item
-from gatepost.delivery.pool import SiteQueue
 from gatepost.delivery.routing import Hop
 from gatepost.delivery.site import Kind, Site
+from gatepost.delivery.site_queue import SiteQueue
 from gatepost.model.delivery import Delivery, Leased
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import Lane

@@ -9,8 +9,10 @@ import pytest
 import pytest_asyncio
 
 from gatepost.delivery.bounds import Bounds
-from gatepost.delivery.pool import Pool, SiteQueue
+from gatepost.delivery.parcel import Item
+from gatepost.delivery.pool import Pool
 from gatepost.delivery.site import Kind, Site
+from gatepost.delivery.site_queue import SiteQueue
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import Lane
 from tests.delivery.rig import Rig
@@ -110,3 +112,133 @@ async def test_a_password_does_not_wait_for_idle_sessions_to_end(sinks: list[Sin
         domains(rig)
         await rig.until_state(await both(rig, "first"))
         await rig.until_state(await rig.submit("otp@d2.example", lane=Lane.OTP))
+
+
+def item_of(number: int, lane: Lane = Lane.TRANSACTIONAL) -> Item:
+    return item(number, 10, lane)
+
+
+class Ever:
+    """A pool whose sites are never idle: each claim is followed by more mail for the same site."""
+
+    def __init__(self, room: int, *, turn: float, per_site: int = 10) -> None:
+        bounds = replace(Bounds(), connections=room, turn=turn, connections_per_site=per_site)
+        self.pool = Pool(bounds, self._serve)
+        self.lane = Lane.TRANSACTIONAL
+        self.served: dict[str, int] = {}
+        self.begun: dict[str, int] = {}
+        self._number = 0
+
+    def more(self, key: str, count: int = 1, lane: Lane | None = None) -> None:
+        for _ in range(count):
+            self._number += 1
+            self.pool.add(Site(key, Kind.SMTP), item_of(self._number, lane or self.lane), None)
+
+    async def _serve(self, queue: SiteQueue) -> None:
+        key = queue.site.key
+        self.begun[key] = self.begun.get(key, 0) + 1
+        since = asyncio.get_running_loop().time()
+        while parcels := queue.claim():
+            await asyncio.sleep(0)
+            self.served[key] = self.served.get(key, 0) + len(parcels)
+            if key.startswith("busy"):
+                self.more(key, len(parcels))
+            if queue.gives_way(since):
+                return
+
+    async def until(self, *keys: str) -> None:
+        async with asyncio.timeout(30):
+            while not all(self.served.get(key) for key in keys):
+                await asyncio.sleep(0)
+
+    async def turns(self, count: int = 200) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+
+async def test_a_site_that_is_never_idle_gives_up_one_of_its_connections() -> None:
+    ever = Ever(10, turn=600.0)
+    ever.more("busy", 100)
+    await ever.turns()
+    assert ever.pool.connections == 10
+    ever.more("late")
+    await ever.until("late")
+    # And only one: those that remain go on, and what is over now has its room back.
+    assert ever.begun["busy"] <= 12
+    await ever.turns()
+    assert ever.pool.connections == 10
+    ever.pool.close()
+
+
+async def test_sites_that_are_never_idle_take_turns_for_the_last_room() -> None:
+    ever = Ever(2, turn=0.0, per_site=1)
+    names = [f"busy{n}" for n in range(7)]
+    for name in names:
+        ever.more(name, 3)
+    await ever.until(*names)
+    assert ever.pool.connections == 2
+    ever.pool.close()
+
+
+async def test_the_last_connection_of_a_site_keeps_its_room_for_its_turn() -> None:
+    ever = Ever(1, turn=600.0)
+    ever.more("busy", 3)
+    ever.more("late")
+    await ever.turns()
+    assert ever.served["busy"] > 3
+    assert "late" not in ever.served
+    assert ever.begun["busy"] == 1
+    ever.pool.close()
+
+
+async def test_one_time_passwords_do_not_give_way() -> None:
+    ever = Ever(1, turn=0.0)
+    ever.lane = Lane.OTP
+    ever.more("busy", 20)
+    ever.more("late", lane=Lane.BULK)
+    await ever.turns()
+    assert "late" not in ever.served
+    assert ever.begun["busy"] == 1
+    ever.pool.close()
+
+
+async def test_a_site_that_wants_more_connections_sends_none_of_its_own_away() -> None:
+    ever = Ever(4, turn=0.0)
+    ever.more("busy", 100)
+    await ever.turns()
+    assert ever.begun == {"busy": 4}
+    ever.pool.close()
+
+
+async def test_many_sites_that_wait_leave_nothing_behind() -> None:
+    ever = Ever(3, turn=0.0)
+    names = [f"site{n}" for n in range(500)]
+    for name in names:
+        ever.more(name, 2)
+    await ever.until(*names)
+    async with asyncio.timeout(30):
+        while ever.pool.connections:
+            await asyncio.sleep(0)
+    assert not ever.pool._sites
+    assert not len(ever.pool._waiting_room)
+    assert not ever.pool._waiting_room.idlers
+
+
+async def test_a_busy_neighbour_makes_room_for_a_site_that_has_none(sinks: list[Sink]) -> None:
+    """Two sites have all the room, and more mail for them than one claim takes."""
+    bounds = Bounds(look=0.02, dial=5.0, connections=2, connections_per_site=1, turn=0.0, claim=2)
+    async with Rig(sinks[0].port, bounds=bounds) as rig:
+        domains(rig)
+        for sink in sinks[:2]:
+            sink.go.clear()
+        busy = []
+        for n in range(12):
+            busy += await both(rig, f"busy{n}")
+        async with asyncio.timeout(30):
+            for one in busy[:2]:
+                await rig.until_attempted(one)
+        late = await rig.submit("x@d2.example")
+        for sink in sinks[:2]:
+            sink.go.set()
+        await rig.until_state(late)
+        await rig.until_state(busy)

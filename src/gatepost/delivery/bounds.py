@@ -33,6 +33,8 @@ class Bounds:
     connections_per_site: int = 10
     #: Connections in all.
     connections: int = 500
+    #: Where all of them are busy and a site has none: so long another one keeps its last.
+    turn: float = 30.0
     #: Messages over one connection, and how long one waits for more.
     messages_per_session: int = 100
     session_idle: float = 30.0

@@ -14,12 +14,13 @@ from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
 from gatepost.delivery.parcel import Item, Parcel
-from gatepost.delivery.pool import Pool, SiteQueue
+from gatepost.delivery.pool import Pool
 from gatepost.delivery.room7 import Room7
 from gatepost.delivery.routing import Routing
 from gatepost.delivery.scheduler import Scheduler
 from gatepost.delivery.scheduler_parts import Parts
 from gatepost.delivery.site import Site
+from gatepost.delivery.site_queue import SiteQueue
 from gatepost.delivery.transfer import Courier
 from gatepost.egress.sources import Sources
 from gatepost.model.ids import WorkerId

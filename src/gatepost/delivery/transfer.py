@@ -20,9 +20,9 @@ from gatepost.delivery.fitting import (
 )
 from gatepost.delivery.link import Call, Link, LinkFailedError, open_link
 from gatepost.delivery.parcel import Item, Parcel, within
-from gatepost.delivery.pool import SiteQueue
 from gatepost.delivery.room7 import Room7
 from gatepost.delivery.site import Kind, targets
+from gatepost.delivery.site_queue import SiteQueue
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId
 from gatepost.model.route import TlsMode
@@ -74,6 +74,7 @@ class Courier:
         queue = self._queue
         queue.dialling += 1
         self._is_dialling = True
+        since = asyncio.get_running_loop().time()
         try:
             while not self._is_over:
                 self._claimed = parcels = queue.claim()
@@ -87,6 +88,8 @@ class Courier:
                 except Exception:  # noqa: BLE001 - whatever a stranger makes us trip over
                     _log.exception("deliveries to %s failed", queue.site.key)
                     self._put_aside(self._claimed)
+                if queue.gives_way(since):
+                    break
             if self._link is not None:
                 await self._link.close()
         finally:

@@ -1,0 +1,266 @@
+"""What waits for one site, and which sites wait for room where a worker has as many connections as it may.
+
+Nobody keeps room for ever: an idle connection goes home for whoever waits, and a busy one for a site that
+has none. A site that has several gives up one of them at once, the last one when it has had its turn.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.lane_queue import LaneQueue
+from gatepost.delivery.parcel import Item, Parcel
+from gatepost.delivery.site import Kind, Site
+from gatepost.model.ids import SubmissionId
+from gatepost.model.lane import Lane
+from gatepost.model.source import Source
+from gatepost.net.address import SocketAddress
+
+
+class WaitingRoom:
+    """Who waits for room, in turn: before all who has a one-time password to send, then sites without
+    a connection, then those that want more of them.
+    """
+
+    def __init__(self) -> None:
+        self._without: OrderedDict[SiteQueue, None] = OrderedDict()
+        self._wanting_more: OrderedDict[SiteQueue, None] = OrderedDict()
+        #: Connections that were sent home for those that wait, and have not ended yet.
+        self._sent_home = 0
+        #: Queues with idle connections.
+        self.idlers: set[SiteQueue] = set()
+
+    def __len__(self) -> int:
+        return len(self._without) + len(self._wanting_more)
+
+    def enter(self, queue: "SiteQueue") -> bool:
+        """Let a queue wait; False where it did so already, and no sooner is its turn."""
+        is_urgent = queue.holds_more_urgent(Lane.TRANSACTIONAL)
+        line = self._without if is_urgent or not queue.tasks else self._wanting_more
+        if queue in line and not (is_urgent and next(iter(line)) is not queue):
+            return False
+        self.leave(queue)
+        line[queue] = None
+        if is_urgent:
+            line.move_to_end(queue, last=False)
+        return True
+
+    def leave(self, queue: "SiteQueue") -> None:
+        """Let a queue wait no more, if it did: it has what it waited for."""
+        self._without.pop(queue, None)
+        self._wanting_more.pop(queue, None)
+
+    def take_first(self) -> "SiteQueue":
+        """Return whose turn it is, who waits no more. Raises KeyError when nobody waits."""
+        return (self._without or self._wanting_more).popitem(last=False)[0]
+
+    def sends_home(self) -> bool:
+        """Tell whether one idle connection is to make room; who asks goes."""
+        self._drop_served(self._without)
+        self._drop_served(self._wanting_more)
+        return self._sends(len(self))
+
+    def sends_away(self, queue: "SiteQueue") -> bool:
+        """Tell whether one busy connection of a queue is to make room; who asks goes."""
+        self._drop_served(self._without)
+        return self._sends(len(self._without) - (queue in self._without))
+
+    def one_ended(self) -> None:
+        """Hear of a connection that ended."""
+        self._sent_home = max(0, self._sent_home - 1)
+
+    def forget_sent(self) -> None:
+        """Count no more on those that were sent home: one that got new work makes no room."""
+        self._sent_home = 0
+
+    def _sends(self, waiting: int) -> bool:
+        if waiting <= self._sent_home:
+            return False
+        self._sent_home += 1
+        return True
+
+    @staticmethod
+    def _drop_served(line: "OrderedDict[SiteQueue, None]") -> None:
+        """Drop from the head whom his own connections have served meanwhile."""
+        while line and not len(next(iter(line))):
+            line.popitem(last=False)
+
+
+class Leaves(Protocol):
+    """A connection, as far as it matters here."""
+
+    def leave(self, missing: Callable[[str], bool]) -> None:
+        """Go at once where this machine lacks the address that it comes from."""
+        ...
+
+
+class SiteQueue:
+    """What waits for one site and leaves from one source, and the connections that serve it."""
+
+    def __init__(
+        self,
+        site: Site,
+        bounds: Bounds,
+        source: Source | None = None,
+        waiting_room: WaitingRoom | None = None,
+    ) -> None:
+        self.site = site
+        self._waiting_room = WaitingRoom() if waiting_room is None else waiting_room
+        #: From where its connections come; None: as the system chooses.
+        self.source = source
+        self.bounds = bounds
+        #: Addresses whose STARTTLS does not work: they get clear text for as long as we talk.
+        self.without_tls: set[SocketAddress] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        #: Connections that are up.
+        self.links: list[Leaves] = []
+        #: Connections that are not up yet.
+        self.dialling = 0
+        #: How many connections this site may have; less after it refused one beside others.
+        self.most = site_limit(site, bounds)
+        #: Parcels taken out since the last look (`Pool.slow_sites`), and whether there was one.
+        self.taken_lately = 0
+        self.looked_at = False
+        self._parcels = LaneQueue()
+        self._open: dict[SubmissionId, Parcel] = {}
+        self._idle: deque[tuple[asyncio.Future[None], float]] = deque()
+        self.closing = False
+        #: Closing, because its source may not be used any more as it was: another queue goes on.
+        self.retired = False
+
+    def __len__(self) -> int:
+        return len(self._parcels)
+
+    @property
+    def is_deserted(self) -> bool:
+        """True when nothing waits and nobody serves."""
+        return not len(self._parcels) and not self.tasks
+
+    def add(self, item: Item, pieces: Sequence[bytes] | None) -> Parcel | None:
+        """Queue one delivery, beside others of the same submission; return a parcel it began."""
+        submission = item.leased.submission
+        parcel = self._open.get(submission.id)
+        if parcel is not None:
+            parcel.items.append(item)
+            if len(parcel.items) >= self._recipients():
+                del self._open[submission.id]
+            return None
+        parcel = Parcel(submission, [item], pieces)
+        if self._recipients() > 1:
+            self._open[submission.id] = parcel
+        self._parcels.append(parcel)
+        return parcel
+
+    def put_back(self, parcel: Parcel) -> None:
+        """Queue a parcel in front of its lane, to be tried again at once."""
+        self._parcels.put_first(parcel)
+
+    def holds_more_urgent(self, than: Lane) -> bool:
+        """Tell whether something waits that goes before a lane."""
+        return self._parcels.holds_more_urgent(than)
+
+    def claim(self) -> list[Parcel]:
+        """Take the next parcels: a fair share, so that connections work side by side."""
+        share = len(self._parcels) // max(1, len(self.tasks))
+        count = min(len(self._parcels), self.bounds.claim, max(1, share))
+        taken: list[Parcel] = []
+        octets = 0
+        while len(taken) < count:
+            octets += self._parcels.first().submission.size
+            if taken and octets > self.bounds.claimed_content:
+                break  # their contents are read into memory together
+            taken.append(self._pop())
+        self.taken_lately += len(taken)
+        return taken
+
+    def claim_all(self) -> list[Parcel]:
+        """Take everything that waits."""
+        return [self._pop() for _ in range(len(self._parcels))]
+
+    def leave_to_others(self) -> bool:
+        """Give up one connection for good where there are others; False for the last one.
+
+        A site that refuses a further connection is not down, only busy.
+        """
+        if len(self.tasks) < 2:
+            return False
+        self.most = max(1, min(self.most, len(self.tasks)) - 1)
+        return True
+
+    def claim_last(self, count: int) -> list[Parcel]:
+        """Take the `count` least urgent and youngest that wait."""
+        taken = [self._parcels.take_last() for _ in range(min(count, len(self._parcels)))]
+        for parcel in taken:
+            self._close(parcel)
+        return taken
+
+    async def wait(self) -> bool:
+        """Wait until something may be claimed; False when it took too long, or all is to end."""
+        if self.closing or self._waiting_room.sends_home():
+            return False
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+        self._idle.append((woken, loop.time() + self.bounds.session_idle))
+        self._waiting_room.idlers.add(self)
+        await woken
+        return len(self._parcels) > 0 and not self.closing
+
+    def gives_way(self, since: float) -> bool:
+        """Tell whether a busy connection that has been there `since`, in loop time, is to leave its
+        room to a site that has none. One that sends a one-time password keeps it.
+        """
+        if len(self.tasks) < 2:
+            turn_ends = since + self.bounds.turn
+            if asyncio.get_running_loop().time() < turn_ends or self._sends_passwords():
+                return False
+        return self._waiting_room.sends_away(self)
+
+    def _sends_passwords(self) -> bool:
+        return self.holds_more_urgent(Lane.TRANSACTIONAL)
+
+    def wake(self) -> bool:
+        """Wake one idle connection, the one that was busy last; False when there is none."""
+        while self._idle:
+            woken, _ = self._idle.pop()
+            if not woken.done():
+                woken.set_result(None)
+                self._note_idle()
+                return True
+        self._note_idle()
+        return False
+
+    def end_idle(self, now: float) -> None:
+        """Send home those that have waited long enough."""
+        while self._idle and self._idle[0][1] <= now:
+            woken, _ = self._idle.popleft()
+            if not woken.done():
+                woken.set_result(None)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._idle:
+            self._waiting_room.idlers.discard(self)
+
+    @property
+    def idle_until(self) -> float | None:
+        """When the connection that has been idle longest goes home; None where none is idle."""
+        return self._idle[0][1] if self._idle else None
+
+    def _pop(self) -> Parcel:
+        parcel = self._parcels.take_first()
+        self._close(parcel)
+        return parcel
+
+    def _close(self, parcel: Parcel) -> None:
+        if self._open.get(parcel.submission.id) is parcel:
+            del self._open[parcel.submission.id]
+
+    def _recipients(self) -> int:
+        return self.bounds.recipients
+
+
+def site_limit(site: Site, bounds: Bounds) -> int:
+    """Return how many connections a site may have."""
+    return bounds.maildir_writers if site.kind is Kind.MAILDIR else bounds.connections_per_site
