@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,10 @@ class World:
         """Let whatever needs a new file descriptor fail with this errno; 0: there are some again."""
         self._write(2, error)
 
+    def deadlock(self, process: int) -> None:
+        """Let who syncs the write-ahead log in this process never come back."""
+        self._write(3, process)
+
     def _write(self, place: int, value: int) -> None:
         with self.control.open("r+b") as file:
             file.seek(8 * place)
@@ -142,7 +147,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(scene: "Scene", shim: Path, tmp_path: Path) -> World:
     """Make the node of this test one of a world that can be turned upside down."""
     control = tmp_path / "world"
-    control.write_bytes(bytes(24))
+    control.write_bytes(bytes(32))
     scene.node.surroundings |= {
         "LD_PRELOAD": str(shim),
         "WORLD_CONTROL": str(control),
@@ -158,7 +163,7 @@ class Scene:
     node: Node
     sink: SinkProcess
     promised: list[str] = field(default_factory=list)
-    _count: int = 0
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def session(self) -> Talk:
         """Return a session that has logged in."""
@@ -168,15 +173,15 @@ class Scene:
 
     def send(self, talk: Talk, *, octets: int = 2000) -> str:
         """Send one message; return the first reply that is no 2xx or 3xx, or the last one."""
-        self._count += 1
-        name = f"m{self._count}"
+        number = next(self._numbers)
+        name = f"m{number}"
         node = self.node
         for command in (f"MAIL FROM:<{node.account}>", f"RCPT TO:<{name}@next.test>", "DATA"):
             reply = talk.ask(command)
             if reply[:1] not in "23":
                 talk.must("RSET", "250")
                 return reply
-        body = (b"%070d\r\n" % self._count) * (octets // 72 + 1)
+        body = (b"%070d\r\n" % number) * (octets // 72 + 1)
         head = (
             f"From: <{node.account}>\r\nTo: <{name}@next.test>\r\nSubject: {name}\r\n"
             f"X-Mark: {name} {zlib.crc32(body):08x}\r\n\r\n"
@@ -238,3 +243,24 @@ def scene(tmp_path: Path, sink: SinkProcess) -> Iterator[Scene]:
         yield Scene(node, sink)
     finally:
         node.stop()
+
+
+@pytest.fixture
+def ext4(scene: Scene, tmp_path: Path) -> Iterator[Path]:
+    """An ext4 in a file, mounted where the state lies; the file's path."""
+    image = tmp_path / "image"
+    place = scene.node.data_dir
+    place.mkdir(parents=True, mode=0o700)
+    with image.open("wb") as file:
+        file.truncate(48 * MEBI)
+    subprocess.run([need("mkfs.ext4"), "-q", "-F", image], check=True, timeout=30)
+    if mount_image(image, place):
+        no_rights("a disk of its own needs root, mount(8) and loop devices")
+    yield image
+    scene.node.stop()
+    subprocess.run(["umount", "-l", place], check=True, timeout=30)
+
+
+def mount_image(image: Path, place: Path) -> int:
+    """Mount a file with a file system in it; return the status of mount(8)."""
+    return subprocess.run(["mount", "-o", "loop", image, place], timeout=30, check=False).returncode

@@ -4,14 +4,14 @@ accepted is lost, and all goes on by itself when the cause has gone.
 
 import errno
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import MEBI, Disk, Scene, World
+from tests.faults.conftest import MEBI, Disk, Scene, World, mount_image
 from tests.support.node import wait_until
-from tests.support.programs import need, no_rights
+from tests.support.programs import need
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 
@@ -136,27 +136,7 @@ def test_every_change_fails_for_a_while(scene: Scene, world: World, error: int, 
     end(scene)
 
 
-@pytest.fixture
-def failing_disk(scene: Scene, tmp_path: Path) -> Iterator[Path]:
-    """An ext4 in a file, mounted where the state lies; the file's path."""
-    image = tmp_path / "image"
-    place = scene.node.data_dir
-    place.mkdir(parents=True, mode=0o700)
-    with image.open("wb") as file:
-        file.truncate(48 * MEBI)
-    subprocess.run([need("mkfs.ext4"), "-q", "-F", image], check=True, timeout=30)
-    if _mount(image, place):
-        no_rights("a disk of its own needs root, mount(8) and loop devices")
-    yield image
-    scene.node.stop()
-    subprocess.run(["umount", "-l", place], check=True, timeout=30)
-
-
-def _mount(image: Path, place: Path) -> int:
-    return subprocess.run(["mount", "-o", "loop", image, place], timeout=30, check=False).returncode
-
-
-def test_ext4_gives_up_and_is_repaired(scene: Scene, failing_disk: Path) -> None:
+def test_ext4_gives_up_and_is_repaired(scene: Scene, ext4: Path) -> None:
     """What `errors=remount-ro` does when the device fails: nothing on it can be changed any more."""
     node = scene.node
     begin(scene)
@@ -171,8 +151,8 @@ def test_ext4_gives_up_and_is_repaired(scene: Scene, failing_disk: Path) -> None
     node.stop()
     assert "read-only file system" in scene.refusal()
     subprocess.run(["umount", node.data_dir], check=True, timeout=30)
-    subprocess.run([need("fsck.ext4"), "-p", failing_disk], check=False, timeout=30)
-    assert _mount(failing_disk, node.data_dir) == 0
+    subprocess.run([need("fsck.ext4"), "-p", ext4], check=False, timeout=30)
+    assert mount_image(ext4, node.data_dir) == 0
     node.start()
     assert scene.send(scene.session()).startswith("250")
     end(scene)

@@ -1,7 +1,5 @@
 """The store in the hands of another process: clients are put off in time, and it goes on by itself."""
 
-import fcntl
-import os
 import time
 
 import apsw
@@ -28,28 +26,6 @@ def test_a_foreign_transaction_holds_the_database(scene: Scene) -> None:
     assert scene.send(talk).startswith(AWAY)
     print(f"\nafter {time.monotonic() - asked:.1f} s: {AWAY}")
     foreign.execute("ROLLBACK")
-    scene.send_until(talk, "250")
-    scene.wait_until_arrived()
-    assert scene.node.json("queue", "verify") == []
-
-
-def test_somebody_sits_on_our_lock(scene: Scene) -> None:
-    scene.node.set_up()
-    scene.node.start()
-    talk = scene.session()
-    assert scene.send(talk).startswith("250")
-    lock = os.open(scene.node.data_dir / "store.lock", os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    talk.socket.settimeout(DEADLINE)
-    asked = time.monotonic()
-    assert scene.send(talk).startswith(AWAY)
-    took = time.monotonic() - asked
-    asked = time.monotonic()
-    assert scene.send(talk).startswith(AWAY)
-    again = time.monotonic() - asked
-    print(f"\nafter {took:.1f} s, then after {again:.1f} s: {AWAY}")
-    assert again < 5, "who comes later hears it at once"
-    os.close(lock)
     scene.send_until(talk, "250")
     scene.wait_until_arrived()
     assert scene.node.json("queue", "verify") == []

@@ -1,15 +1,17 @@
 /* world.so: LD_PRELOAD shim under which a test turns the clock and breaks the disk of a running program.
  *
- * $WORLD_CONTROL names a file of two 64-bit numbers that every process maps:
+ * $WORLD_CONTROL names a file of 64-bit numbers that every process maps:
  *   [0] seconds that the time of day is off (CLOCK_REALTIME alone; CLOCK_MONOTONIC goes on as it does)
  *   [1] errno with which every change below $WORLD_BELOW fails; 0: none
  *   [2] errno with which whatever needs a new file descriptor fails; 0: none
+ *   [3] process in which who syncs a write-ahead log below waits for a lock that nobody lets go of; 0: none
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,7 +33,7 @@ __attribute__((constructor)) static void begin(void) {
     below = getenv("WORLD_BELOW");
     int file = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC) : -1;
     if (file < 0) return;
-    void *mapped = mmap(NULL, 24, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    void *mapped = mmap(NULL, 32, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (mapped != MAP_FAILED) control = mapped;
     close(file);
 }
@@ -75,18 +77,33 @@ static int is_below(const char *path) {
 
 static int broken(void) { return control ? (int)control[1] : 0; }
 
-/* Fails with the error that is wanted, where the file is below. */
-static int fails(int fd) {
-    char link[64], path[PATH_MAX];
-    int error = broken();
-    if (!error) return 0;
+/* Tells whether a file is below; its path is written into `path`. */
+static int lies_below(int fd, char path[PATH_MAX]) {
+    char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, PATH_MAX - 1);
     if (n <= 0) return 0;
     path[n] = 0;
-    if (!is_below(path)) return 0;
+    return is_below(path);
+}
+
+/* Fails with the error that is wanted, where the file is below. */
+static int fails(int fd) {
+    char path[PATH_MAX];
+    int error = broken();
+    if (!error || !lies_below(fd, path)) return 0;
     errno = error;
     return 1;
+}
+
+static void perhaps_deadlock(int fd) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    char path[PATH_MAX];
+    if (!control || control[3] != getpid() || !lies_below(fd, path)) return;
+    size_t n = strlen(path);
+    if (n < 4 || strcmp(path + n - 4, "-wal")) return;
+    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&lock);
 }
 
 static int fails_at(const char *path) {
@@ -123,11 +140,13 @@ ssize_t pwritev64(int fd, const struct iovec *some, int n, off64_t at) {
 
 int fdatasync(int fd) {
     REAL(int, fdatasync, (int));
+    perhaps_deadlock(fd);
     return fails(fd) ? -1 : real(fd);
 }
 
 int fsync(int fd) {
     REAL(int, fsync, (int));
+    perhaps_deadlock(fd);
     return fails(fd) ? -1 : real(fd);
 }
 

@@ -8,7 +8,7 @@ import pytest
 from gatepost.net.counters import Counters
 from gatepost.node import watchdog
 from gatepost.node.child import Child
-from gatepost.node.watchdog import HUNG, Watchdog, show_life
+from gatepost.node.watchdog import HUNG, Life, Watchdog
 
 
 class Node:
@@ -84,8 +84,28 @@ async def test_a_loop_that_turns_says_so(monkeypatch) -> None:
     monkeypatch.setattr(watchdog, "_TICK", 0.001)
     counters = Counters.create(2)
     assert counters.tick_of(1) == 0
-    show_life(counters.worker(1))
+    Life(counters.worker(1))
     async with asyncio.timeout(30):
         while counters.tick_of(1) < 5:
             await asyncio.sleep(0.001)
     assert counters.tick_of(0) == 0
+
+
+async def test_a_loop_that_turns_says_nothing_while_what_it_heeds_stands_still(monkeypatch) -> None:
+    monkeypatch.setattr(watchdog, "_TICK", 0.001)
+    counters = Counters.create(1)
+    answers = iter([True, False, False, True])
+    asked = asyncio.Event()
+
+    def gets_on() -> bool:
+        answer = next(answers, None)
+        if answer is None:
+            asked.set()
+        return bool(answer)
+
+    life = Life(counters.worker(0))
+    before = counters.tick_of(0)
+    life.heed(gets_on)
+    async with asyncio.timeout(30):
+        await asked.wait()
+    assert counters.tick_of(0) == before + 2

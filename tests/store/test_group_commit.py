@@ -91,6 +91,18 @@ async def test_behind_a_batch_jobs_gather_and_share_the_next_one(keeper):
     await made.close()
 
 
+async def test_a_writer_that_stands_still_while_jobs_wait_does_not_get_on(commits, keeper):
+    assert all(commits.gets_on() for _ in range(100))
+    keeper.free.clear()
+    job = commits.write(lambda _: None)
+    async with asyncio.timeout(30):
+        while any(commits.gets_on() for _ in range(100)):
+            await asyncio.sleep(0)
+    keeper.free.set()
+    await job
+    assert all(commits.gets_on() for _ in range(100))
+
+
 async def test_an_idle_store_waits_for_nobody(keeper):
     made = GroupCommit(keeper, gather=60)
     async with asyncio.timeout(30):

@@ -684,6 +684,12 @@ async def test_there_is_room(store):
     assert await store.free_space() > 0
 
 
+async def test_it_gets_on(store):
+    for _ in range(3):
+        assert store.gets_on()
+        await put(store)
+
+
 async def test_times_are_kept_to_the_microsecond(store):
     at = NOON.replace(microsecond=999_999, year=2199)
     _, (way,), _ = await put(store, next_attempt_at=at, expires_at=at)

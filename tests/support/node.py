@@ -146,6 +146,8 @@ class Node:
     surroundings: dict[str, str] = field(default_factory=dict)
     #: How many files each of its processes may have open; 0: as many as ours.
     open_files: int = 0
+    #: Python that is run before `serve`, to change what takes too long for a test.
+    prelude: str = ""
     process: subprocess.Popen[bytes] | Follower | None = field(default=None, init=False)
     #: What `start` started, first of the group of all that follow.
     first: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -241,7 +243,7 @@ class Node:
         with self.log.open("ab") as log:
             limit = [] if not self.open_files else ["prlimit", f"--nofile={self.open_files}"]
             self.process = subprocess.Popen(
-                [*limit, *self.inside, *_program(), "-c", str(self.config), "serve"],
+                [*limit, *self.inside, *_program(self.prelude), "-c", str(self.config), "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -328,5 +330,7 @@ def environment() -> dict[str, str]:
     return kept | {"GATEPOST_DOMAINS__VERIFY_SAMPLE": "1"}
 
 
-def _program() -> list[str]:
+def _program(prelude: str = "") -> list[str]:
+    if prelude:
+        return [sys.executable, "-c", f"{prelude}\nfrom gatepost.__main__ import main\nmain()"]
     return [sys.executable, "-m", "gatepost"]

@@ -35,7 +35,7 @@ from gatepost.node.http_crowd import Crowd
 from gatepost.node.intake import build_intake
 from gatepost.node.outcomes import source_addresses
 from gatepost.node.sockets import HTTP_BACKLOG, HTTP_FAREWELL
-from gatepost.node.watchdog import show_life
+from gatepost.node.watchdog import Life
 from gatepost.operate.hand_in import Intake
 from gatepost.store.opening import open_store
 from gatepost.store.protocols import Store, StoreUnavailableError
@@ -83,8 +83,9 @@ def serve(settings: Settings, place: HttpPlace) -> int:
 async def _serve(settings: Settings, place: HttpPlace) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    show_life(place.counters.worker(place.region))
+    life = Life(place.counters.worker(place.region))
     store = await open_store(settings, place.name, clock=now)
+    life.heed(store.gets_on)
     try:
         said = announcement(settings, place.node, place.name)
         # It calls nobody, but who hears nothing of addresses takes it that the system chooses.

@@ -1,8 +1,10 @@
 """A process that hangs is ended: what it holds, connections and the store's lock, goes with it.
 
-Whose event loop turns says so once a second, in a table that processes share. Silence is counted by
-the turns of who watches, each for a little time at most: after a machine has slept, or all of its
-processes were frozen together, nobody is late.
+Whose event loop turns, and whose store gets on, says so once a second, in a table that processes
+share. A store that waits for a disk, a server or a lock of others gets on as far as we can help it:
+clients are put off meanwhile, and nobody is killed. Silence is counted by the turns of who watches,
+each for a little time at most: after a machine has slept, or all of its processes were frozen
+together, nobody is late.
 """
 
 import asyncio
@@ -22,15 +24,25 @@ HUNG: Final = 60.0
 _LONGEST_TURN: Final = 2.0
 
 
-def show_life(counters: WorkerCounters) -> None:
-    """Say that this process's loop turns, now and for as long as it does."""
-    loop = asyncio.get_running_loop()
+class Life:
+    """This process's signs of life, from now on, for as long as its loop turns and what is heeded
+    gets on.
+    """
 
-    def tick() -> None:
-        counters.tick()
-        loop.call_later(_TICK, tick)
+    def __init__(self, counters: WorkerCounters) -> None:
+        self._counters = counters
+        self._loop = asyncio.get_running_loop()
+        self._gets_on: Callable[[], bool] = lambda: True
+        self._tick()
 
-    tick()
+    def heed(self, gets_on: Callable[[], bool]) -> None:
+        """Ask this once a second; a process in which it is False for long is none that lives."""
+        self._gets_on = gets_on
+
+    def _tick(self) -> None:
+        if self._gets_on():
+            self._counters.tick()
+        self._loop.call_later(_TICK, self._tick)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
 from gatepost.node.outcomes import OutcomeCount, source_addresses
 from gatepost.node.parts import Parts, build_desk, build_door, build_parts
-from gatepost.node.watchdog import show_life
+from gatepost.node.watchdog import Life
 from gatepost.operate.domain_looks import Watch
 from gatepost.reception.listener import Listener
 from gatepost.store.opening import open_store
@@ -100,8 +100,9 @@ class Worker:
         """Serve until SIGTERM, or until the supervisor is gone."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         settings, place = self._settings, self._place
-        show_life(place.counters)
+        life = Life(place.counters)
         store = await open_store(settings, place.name, clock=now)
+        life.heed(store.gets_on)
         try:
             if dead := place.dead:
                 await store.write(lambda tx: _free(tx, dead))

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol, TypeVar
 from gatepost.model.ids import SubmissionId
 from gatepost.store.envelope import Envelope
 from gatepost.store.gathering import ENOUGH, GATHER, Gathering
+from gatepost.store.progress import Progress
 from gatepost.store.protocols import StoreUnavailableError, Transaction
 
 _log = logging.getLogger(__name__)
@@ -109,11 +110,14 @@ class GroupCommit:
         deadline: float = DEADLINE,
         margin: float = MARGIN,
         gather: float = GATHER,
+        progress: Progress | None = None,
     ) -> None:
         """`deadline` is when a caller is told that the store is away; what is not begun `margin`
-        before it is not begun at all. Both in seconds.
+        before it is not begun at all. Both in seconds. `progress` is that of the keeper, if it
+        notes any.
         """
         self._keeper = keeper
+        self._progress = progress or Progress()
         self._deadline = deadline
         self._margin = margin
         self._gathering = Gathering(gather)
@@ -144,6 +148,13 @@ class GroupCommit:
         job = self._job(run, None)
         job.is_peek = True
         return self._put(job)
+
+    def gets_on(self) -> bool:
+        """Tell whether what was handed in gets on, or waits for the world; to be asked about once a
+        second.
+        """
+        rests = not self._waiting and not self.is_stuck
+        return rests or self._progress.made([self._writer])
 
     async def close(self) -> None:
         """Finish what was handed in, then end the thread."""
@@ -228,6 +239,7 @@ class GroupCommit:
             except Exception as error:  # noqa: BLE001 - the top of the thread: it never dies
                 _log.exception("store: the writer failed")
                 _fail(batch, StoreUnavailableError(f"the writer failed: {error!r}"))
+            self._progress.step()
             self._tell(self._hand_back, batch)
             self._gathering.batch_ended()
         self._keeper.close()
@@ -316,16 +328,16 @@ class GroupCommit:
                 _fail([job], own)
 
     def _commit(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any]) -> None:
-        results = self._keeper.commit([partial(_run, job) for job in jobs], places)
+        results = self._keeper.commit([partial(self._run, job) for job in jobs], places)
         for job, result in zip(jobs, results, strict=True):
             job.result = result
         if late := [number for number, job in enumerate(jobs) if job.given_up]:
             self._keeper.forsake(late)
 
-
-def _run(job: _Job, transaction: Transaction) -> object:
-    """Run a job, under whatever lock the keeper has waited for meanwhile, in each of its tries."""
-    return None if _is_late(job) else job.run(transaction)
+    def _run(self, job: _Job, transaction: Transaction) -> object:
+        """Run a job, under whatever lock the keeper has waited for meanwhile, in each of its tries."""
+        self._progress.step()
+        return None if _is_late(job) else job.run(transaction)
 
 
 def _is_late(job: _Job) -> bool:

@@ -171,6 +171,10 @@ class PostgresStore:
         """
         return 0 if self._writer.is_full else _ROOM
 
+    def gets_on(self) -> bool:
+        """Tell whether what was given gets on."""
+        return self._commits.gets_on()
+
     async def rest(self) -> None:
         """Do nothing: no file is ours."""
 

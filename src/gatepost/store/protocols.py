@@ -416,6 +416,12 @@ class Store(Protocol):
         """Return the octets that may still be written before DiskFullError."""
         ...
 
+    def gets_on(self) -> bool:
+        """Tell whether what was given gets on, or waits for the world (a disk, a server, a lock that
+        others hold). False again and again: it never will. To be asked about once a second.
+        """
+        ...
+
     async def rest(self) -> None:
         """Let go of a file of some age, so that housekeeping can empty it; `tidy` does so, too."""
         ...

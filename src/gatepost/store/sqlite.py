@@ -22,6 +22,7 @@ from gatepost.model.store_place import Kept, Retention
 from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import DEADLINE, GroupCommit
 from gatepost.store.pending import Keeping
+from gatepost.store.progress import Progress
 from gatepost.store.protocols import (
     Reading,
     StoreUnavailableError,
@@ -40,6 +41,8 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _READERS: Final = 2
+#: Seconds that one look at all rows may take.
+_INSPECTION: Final = 3600.0
 #: How often a query is run again because content moved on meanwhile.
 _TRIES: Final = 3
 _TIDY_LOCK: Final = "tidy.lock"
@@ -72,6 +75,10 @@ async def open_sqlite(
         msg = f"the store's lock was not free within {DEADLINE:g} s"
         raise StoreUnavailableError(msg) from error
     return SqliteStore(data_dir, worker, retention, clock, program)
+
+
+def _tidy_lock(data_dir: Path) -> int:
+    return os.open(data_dir / _TIDY_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def prepare(data_dir: Path) -> int:
@@ -113,10 +120,16 @@ class SqliteStore:
         self._retention = retention
         self._checkpointer = Checkpointer(data_dir)
         keeping = Keeping(retention.content, retention.captured)
+        progress = Progress()
         self._writer = SqliteWriter(
-            data_dir, keeping, clock, self._checkpointer.grown, self._checkpointer.wake
+            data_dir,
+            keeping,
+            clock,
+            self._checkpointer.grown,
+            self._checkpointer.wake,
+            progress.step,
         )
-        self._commits = GroupCommit(self._writer, name=f"store {worker}")
+        self._commits = GroupCommit(self._writer, name=f"store {worker}", progress=progress)
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         self._reader = threading.local()
         self._connections: list[apsw.Connection] = []
@@ -139,8 +152,8 @@ class SqliteStore:
         return await self._in_reader(query)
 
     async def inspect(self, query: Callable[[SqliteReading], T]) -> T:
-        """Run a query that knows SQLite (`verify`)."""
-        return await self._in_reader(query)
+        """Run a query that knows SQLite (`verify`); it may take its time."""
+        return await self._in_reader(query, _INSPECTION)
 
     async def data_version(self) -> int:
         """Return a number that changes when another process has committed."""
@@ -157,6 +170,10 @@ class SqliteStore:
             self._space_until = now + _SPACE_KNOWN
         return self._space
 
+    def gets_on(self) -> bool:
+        """Tell whether what was given gets on."""
+        return self._commits.gets_on()
+
     async def rest(self) -> None:
         """Let go of a segment of some age."""
         await self._commits.peek(self._writer.rest)
@@ -165,7 +182,8 @@ class SqliteStore:
         """Do the node's housekeeping if no neighbour does; let go of a segment of some age."""
         await self.rest()
         try:
-            lock = os.open(self.data_dir / _TIDY_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # In a thread: on a disk that takes no change it waits, and nobody else is to.
+            lock = await asyncio.to_thread(_tidy_lock, self.data_dir)
         except OSError as error:
             raise disk_trouble(error) from error
         try:
@@ -200,16 +218,16 @@ class SqliteStore:
         os.close(self._program)
 
     # -- reading
-    async def _in_reader(self, query: Callable[[Any], T]) -> T:
+    async def _in_reader(self, query: Callable[[Any], T], patience: float = DEADLINE) -> T:
         loop = asyncio.get_running_loop()
         if self._is_closed:
             msg = "the store is closed"
             raise StoreUnavailableError(msg)
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(patience):
                 return await loop.run_in_executor(self._readers, self._query, query)
         except TimeoutError as error:
-            msg = f"no answer within {DEADLINE:g} s"
+            msg = f"no answer within {patience:g} s"
             raise StoreUnavailableError(msg) from error
 
     def _query(self, query: Callable[[Any], T]) -> T:

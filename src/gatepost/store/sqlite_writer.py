@@ -38,6 +38,9 @@ REST: Final = 300.0
 #: sixteenth of a small disk.
 _RESERVE: Final = 64 * 2**20
 _RESERVE_SHARE: Final = 16
+#: Steps of SQLite's machine, some hundredths of a second, after which a long statement shows that it
+#: gets on.
+_MANY_STEPS: Final = 1_000_000
 
 
 def free_space(directory: Path) -> int:
@@ -83,15 +86,18 @@ class SqliteWriter:
         clock: Callable[[], datetime],
         on_commit: Callable[[int], None],
         on_full: Callable[[], None],
+        on_step: Callable[[], bool],
     ) -> None:
         """`on_commit` is told how many pages wait in the WAL, `on_full` that the disk had no room for
-        more of them; both are called in the writer thread.
+        more of them, `on_step` that a long statement gets on, which True would end; all are called
+        in the writer thread.
         """
         self._data_dir = data_dir
         self._keeping = keeping
         self._clock = clock
         self._on_commit = on_commit
         self._on_full = on_full
+        self._on_step = on_step
         self._segment = SegmentWriter(data_dir / CONTENT)
         self._lock: int | None = None
         self._connection: apsw.Connection | None = None
@@ -209,6 +215,7 @@ class SqliteWriter:
                 raise StoreUnavailableError(msg)
             self._connection = connect(path)
             self._connection.setwalhook(self._wal_grew)
+            self._connection.set_progress_handler(self._on_step, _MANY_STEPS)
             self._connections += 1
         return self._connection
 
