@@ -2,16 +2,22 @@
 
 import errno
 import json
+import os
+import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.crash import processes
 from tests.faults.conftest import Disk, Scene, World
 from tests.node.talk import Talk, anyone
-from tests.support.node import wait_until
+from tests.support.node import Node, wait_until
+
+FULL = "452 4.3.1 "
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 
@@ -157,4 +163,73 @@ def test_certificates_that_cannot_be_read_for_a_while(scene: Scene, make_disk: M
         (disk.path / "fresh" / name).rename(disk.path / name)
     wait_until(lambda: "certificates reloaded" in node.log.read_text()[begin:], "new certificates")
     assert scene.send(scene.session()).startswith("250")
+    scene.wait_until_arrived()
+
+
+def _are_two_others(node: Node, former: list[int]) -> bool:
+    assert node.process is not None
+    found = processes.children(node.process.pid)
+    return len(found) == 2 and found != former
+
+
+@pytest.mark.parametrize("error", [0, errno.EROFS, errno.EIO], ids=["full", "EROFS", "EIO"])
+def test_a_log_that_cannot_be_written(
+    scene: Scene, world: World, make_disk: MakeDisk, error: int
+) -> None:
+    node = scene.node
+    directory = node.directory / "logs"
+    disk = make_disk(directory, size="1m")
+    node.log.symlink_to(directory / "serve.log")
+    scene.node.surroundings["WORLD_BELOW"] = str(directory)
+    node.set_up()
+    node.start()
+    scene.wait_for_words("all workers serve")
+    assert node.process is not None
+    if error:
+        world.break_disk(error)
+    else:
+        with node.log.open("ab") as log:  # its last page has no room, either
+            log.write(b"\n" * (-node.log.stat().st_size % resource.getpagesize()))
+        disk.fill(leave=0)
+    for number in range(2):
+        former = processes.children(node.process.pid)
+        os.kill(former[number], signal.SIGKILL)  # which is told of
+        wait_until(lambda former=former: _are_two_others(node, former), "another worker")
+    assert scene.send(scene.session()).startswith("250")
+    if error:
+        world.break_disk(0)
+    else:
+        disk.relieve()
+    os.kill(processes.children(node.process.pid)[0], signal.SIGKILL)
+    scene.wait_for_words("lines of this log were lost")
+    assert scene.send(scene.session()).startswith("250")
+    scene.wait_until_arrived()
+    assert node.stop() == 0
+
+
+def test_a_stop_with_nowhere_to_say_so(scene: Scene, make_disk: MakeDisk) -> None:
+    node = scene.node
+    disk = make_disk(node.directory / "logs", size="1m")
+    node.log.symlink_to(disk.path / "serve.log")
+    node.set_up()
+    node.start()
+    scene.wait_for_words("all workers serve")
+    disk.fill(leave=0)
+    assert scene.send(scene.session()).startswith("250")
+    scene.wait_until_arrived()
+    assert node.stop() == 0
+
+
+def test_a_restart_on_a_full_disk(scene: Scene, make_disk: MakeDisk) -> None:
+    node = scene.node
+    disk = make_disk(node.data_dir)
+    node.set_up()
+    node.start()
+    scene.wait_for_words("all workers serve")
+    disk.fill(leave=0)
+    node.restart()  # what a server says of itself takes no more room
+    assert scene.send(scene.session()).startswith(FULL)
+    disk.relieve()
+    node.restart()
+    scene.send_until(scene.session(), "250")
     scene.wait_until_arrived()

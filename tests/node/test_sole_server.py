@@ -1,5 +1,6 @@
 """The lock of a running server lies in a directory that may be another user's."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ import pytest
 
 from gatepost.node.prepare import CannotServeError
 from gatepost.node.privileges import Identity, acting_as
-from gatepost.node.sole_server import sole_server
+from gatepost.node.sole_server import sole_server, write_serving
+from gatepost.operate.serving import Serving
 
 #: A user by number; it needs no name.
 STRANGER = 65534
@@ -44,6 +46,21 @@ def test_the_lock_is_no_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "serve.lock")
     with pytest.raises(CannotServeError, match="remove it"):
         sole_server(tmp_path)
+
+
+def test_what_stands_in_the_lock_takes_no_more_room_when_it_changes(tmp_path: Path) -> None:
+    lock = sole_server(tmp_path)
+    sizes = set()
+    for serving in (Serving(7), Serving(70_000, 3, "it ended with status 2"), Serving(8)):
+        assert write_serving(lock, serving)
+        octets = (tmp_path / "serve.lock").read_bytes()
+        assert Serving(**json.loads(octets)) == serving
+        sizes.add(len(octets))
+    assert len(sizes) == 1
+    os.close(lock)
+    lock = os.open(tmp_path / "serve.lock", os.O_RDONLY)
+    assert not write_serving(lock, Serving(9))
+    os.close(lock)
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ class Node:
     serving: Serving = field(default_factory=lambda: Serving(os.getpid()))
     _has_successor: bool = False
     _is_successor: bool = field(init=False)
+    #: What the lock says is what is so.
+    _is_said: bool = True
 
     def __post_init__(self) -> None:
         self._is_successor = bool(self.inherited.former)
@@ -135,9 +137,13 @@ class Node:
         _log.info("configuration reloaded: workers take it over one by one")
         return True
 
+    def say_serving(self) -> None:
+        """Write who serves where `gatepost restart` reads it; where that fails, later."""
+        self._is_said = write_serving(self.lock, self.serving)
+
     def ready(self) -> None:
         """Say that we serve: to `gatepost restart`, to our predecessor, to the service manager."""
-        write_serving(self.lock, self.serving)
+        self.say_serving()
         self.inherited.say_ready()
         notify("READY=1", "STATUS=")
         _log.info("all workers serve")
@@ -166,7 +172,7 @@ class Node:
     def not_succeeded(self, why: str) -> None:
         """Tell `gatepost restart`."""
         self.serving = Serving(os.getpid(), self.serving.failed + 1, why)
-        write_serving(self.lock, self.serving)
+        self.say_serving()
 
     def stop(self) -> None:
         """Leave the ports to a successor; without one they stay open until nobody waits there."""
@@ -189,6 +195,8 @@ class Node:
         """Look whether certificates have changed, and whether former workers have ended; return
         what to tell the workers then.
         """
+        if not self._is_said:
+            self.say_serving()
         now()  # asked often enough, it follows the clock: workers born later know what it knows
         return {**self._fresh_certificates(), **self._ended_workers()} or None
 

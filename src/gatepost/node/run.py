@@ -19,7 +19,7 @@ from gatepost.node.home import node_name
 from gatepost.node.logs import set_up_logs
 from gatepost.node.prepare import CannotServeError, ToldToEndError, prepare_store
 from gatepost.node.sockets import close, listen, open_http, open_listeners
-from gatepost.node.sole_server import sole_server, taken_over, write_serving
+from gatepost.node.sole_server import sole_server, taken_over
 from gatepost.node.supervisor import Supervisor, hold_signals
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def run(settings: Settings, reload_settings: Callable[[], Settings | None]) -> i
         if settings.http:
             _tell_http(settings.http.address)
         if inherited.pipe is None:  # else our predecessor stands there until we serve
-            write_serving(lock, node.serving)
+            node.say_serving()
         return Supervisor(processes, node).run()
     except ToldToEndError:
         _log.info("told to end before the store was there")

@@ -10,12 +10,16 @@ import os
 import stat
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from gatepost.node.prepare import CannotServeError
 from gatepost.node.privileges import acting_as, worker_identity
 from gatepost.operate.serving import LOCK, Serving
 
 _log = logging.getLogger(__name__)
+
+#: Octets that the lock has at least: what stands in it is filled up with spaces.
+_LENGTH: Final = 1024
 
 
 def sole_server(data_dir: Path) -> int:
@@ -69,11 +73,14 @@ def taken_over(lock: int, data_dir: Path) -> int:
     return lock
 
 
-def write_serving(lock: int, serving: Serving) -> None:
-    """Say in the lock who serves. What cannot be written is not worth an end."""
-    octets = json.dumps(asdict(serving)).encode()
+def write_serving(lock: int, serving: Serving) -> bool:
+    """Say in the lock who serves. What cannot be written is not worth an end: False, try again."""
+    # In the place that it took when there was room: on a disk that is full it can be changed still.
+    octets = json.dumps(asdict(serving)).encode().ljust(_LENGTH)
     try:
-        os.ftruncate(lock, 0)
         os.pwrite(lock, octets, 0)
+        os.ftruncate(lock, len(octets))
     except OSError as problem:
         _log.warning("%s cannot be written: %s", LOCK, problem)
+        return False
+    return True
