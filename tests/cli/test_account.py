@@ -19,6 +19,7 @@ from gatepost.identity.verdict import Cause
 from gatepost.model.account import Account, Credential
 from gatepost.model.ids import AccountName
 from gatepost.net.certificate import make_self_signed
+from gatepost.operate.accounts import By
 from gatepost.store.guessing_protocols import Guessed
 from tests.memory_accounts import MemoryAccounts
 from tests.memory_quotas import MemoryQuotas
@@ -78,12 +79,17 @@ class Memory(MemoryAccounts, MemoryQuotas):
         assert events
 
 
+async def _by_our_time(_ctx: object, _store: object) -> By:
+    return account_verbs.by()
+
+
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     memory = Memory()
     monkeypatch.setattr(account_verbs, "run_with_store", lambda _, work: asyncio.run(work(memory)))
     for module in (account, account_app_password):
         monkeypatch.setattr(module, "master_key", lambda _: MasterKey(bytes(32)))
+    monkeypatch.setattr(account_app_password, "by_node_time", _by_our_time)
     monkeypatch.setattr(account_limit, "defaults", lambda _: ())
     return memory
 

@@ -9,6 +9,7 @@ from gatepost.cli.account_verbs import (
     Name,
     answered,
     by,
+    by_node_time,
     master_key,
     new_credential_id,
     print_account,
@@ -63,7 +64,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
             Wanted(label, duration, tuple(network or ()), tuple(sender or ()), lane_of(lane)),
             credential_id=new_credential_id(),
             key=master_key(ctx),
-            by=by(),
+            by=await by_node_time(ctx, store),
         )
 
     made = run(ctx, work)

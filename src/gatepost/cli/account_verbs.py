@@ -5,7 +5,15 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from gatepost.cli import usage
-from gatepost.cli.context import NO, fail, load_settings, print_json, run_with_store, say
+from gatepost.cli.context import (
+    NO,
+    fail,
+    load_place_of,
+    load_settings,
+    print_json,
+    run_with_store,
+    say,
+)
 
 if TYPE_CHECKING:
     from gatepost.identity.master_key import MasterKey
@@ -83,6 +91,18 @@ def by() -> "By":
     from gatepost.operate.operator import operator_name  # noqa: PLC0415
 
     return By(now(), operator_name())
+
+
+async def by_node_time(ctx: usage.Context, store: "Store") -> "By":
+    """Return the same for what ends after a while: by the clock of the node that looks at its end,
+    which need not be this machine's of today. Raises StoreUnavailableError.
+    """
+    from gatepost.operate.accounts import By  # noqa: PLC0415
+    from gatepost.operate.node_time import node_time  # noqa: PLC0415
+
+    said = by()
+    is_shared = load_place_of(ctx).store != "sqlite"
+    return By(await node_time(store, said.now, is_shared=is_shared), said.operator)
 
 
 def new_credential_id() -> "CredentialId":

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import usage
-from gatepost.cli.account_verbs import by, run
+from gatepost.cli.account_verbs import by, by_node_time, run
 from gatepost.cli.context import Json, fail, print_json, print_table, say, say_error
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def add(
         except ValueError as problem:
             msg = "this cannot be a key"
             raise BadApiKeyError(msg, f"{problem}") from problem
-        return await add_key(store, NewApiKey(scopes, account, label, lasts), by=by())
+        made_by = await by_node_time(ctx, store)
+        return await add_key(store, NewApiKey(scopes, account, label, lasts), by=made_by)
 
     made = run(ctx, work)
     if json:
