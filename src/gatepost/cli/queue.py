@@ -144,9 +144,14 @@ async def _content(store: "Store", name: str) -> bytes:
 
 
 async def _verify(store: "Store") -> list[str]:
+    from gatepost.cli.bar import Bar  # noqa: PLC0415
     from gatepost.store.verify import verify as verify_store  # noqa: PLC0415
 
-    return list(await verify_store(store))
+    bar = Bar()
+    try:
+        return list(await verify_store(store, bar.show))
+    finally:
+        bar.end()
 
 
 def _print_rows(rows: "list[QueueRow]") -> None:

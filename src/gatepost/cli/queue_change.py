@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import usage
+from gatepost.cli.bar import Bar
 from gatepost.cli.context import (
     NO,
     Json,
@@ -37,8 +38,6 @@ _VERBS: Final[Mapping[str, str]] = {
     "retry": "Try waiting deliveries now, those sent for later too. (Held ones need release.)",
     "cancel": "Give deliveries up for good; nobody is told.",
 }
-#: Characters of a whole bar.
-_WIDTH: Final = 30
 
 
 def add_verbs(app: usage.Commands) -> None:
@@ -100,13 +99,14 @@ async def _changed(store: "Store", order: "Order", *, is_shared: bool) -> int:
     from gatepost.operate.queue_change import BrokenOffError, change_all, matching  # noqa: PLC0415
 
     found = await matching(store, order)
-    bar = _Bar(order.verb, found.count)
-    changed = 0
+    bar = Bar()
+    changed = seen = 0
     now = await node_time(store, datetime.now(UTC), is_shared=is_shared)
     try:
         async for done in change_all(store, order, found, now):
             changed += done.changed
-            bar.advance(done.seen)
+            seen += done.seen
+            bar.show(order.verb, seen, found.count)
     except BrokenOffError as trouble:
         bar.end()
         fail(
@@ -119,26 +119,3 @@ async def _changed(store: "Store", order: "Order", *, is_shared: bool) -> int:
 
 def _deliveries(count: int) -> str:
     return f"{count} deliver{'y' if count == 1 else 'ies'}"
-
-
-class _Bar:
-    """How far it has come, on one line of a terminal; nothing elsewhere."""
-
-    def __init__(self, verb: str, total: int) -> None:
-        self._verb = verb
-        self._total = total
-        self._seen = 0
-        self._is_shown = sys.stderr.isatty()
-
-    def advance(self, count: int) -> None:
-        """Show that so many more are done."""
-        self._seen += count
-        if self._is_shown:
-            share = min(1.0, self._seen / max(1, self._total))
-            bar = ("#" * round(share * _WIDTH)).ljust(_WIDTH, ".")
-            usage.echo(f"\r{self._verb} [{bar}] {self._seen} of {self._total}", err=True, nl=False)
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._is_shown and self._seen:
-            usage.echo(err=True)

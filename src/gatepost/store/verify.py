@@ -1,7 +1,8 @@
 """Is the store whole? Every promise that rows make to each other and to the contents."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from gatepost.store.protocols import (
     ContentAwayError,
@@ -11,6 +12,11 @@ from gatepost.store.protocols import (
     StoreUnavailableError,
 )
 from gatepost.store.rows import Row
+
+T = TypeVar("T")
+
+#: Hears what is looked at ("rows", "contents"), how far that is, and of how much.
+Told = Callable[[str, int, int], None]
 
 #: Faults of one kind that are listed one by one; contents that are read in one snapshot.
 _MOST: Final = 100
@@ -80,19 +86,31 @@ _RULES: Final[Sequence[tuple[str, str]]] = (
 )
 
 
+#: The same of a daily table: finished deliveries are final, of a known message, and not in the queue.
+_OF_FINISHED: Final[Mapping[str, str]] = {
+    "SELECT id FROM {table} WHERE state < 3": "delivery {} is filed as finished, and is not",
+    "SELECT id FROM {table} AS d WHERE NOT EXISTS"
+    " (SELECT 1 FROM submission AS s WHERE s.id = d.submission_id)": "delivery {} has no message",
+    "SELECT d.id FROM delivery AS d JOIN {table} AS f ON f.id = d.id": (
+        "delivery {} is finished, and still in the queue"
+    ),
+}
+
+
 @runtime_checkable
 class Inspected(Protocol):
     """A store whose rows can be looked at."""
 
-    async def inspect(self, query: Callable[[Any], list[str]]) -> list[str]:
-        """Run a query on a consistent snapshot."""
+    async def inspect(self, query: Callable[[Any], T]) -> T:
+        """Run a query on a consistent snapshot; it may take its time."""
         ...
 
 
-async def verify(store: Store) -> list[str]:
+async def verify(store: Store, told: Told = lambda *_: None) -> list[str]:
     """Return what is wrong, one sentence each; nothing when the store is whole.
 
-    Contents are read in full and compared with their checksums.
+    Each rule has a snapshot of its own, so that a long queue holds up neither mail nor the log. Contents
+    are read in full and compared with their checksums.
 
     Raises:
         StoreUnavailableError: the store cannot be read, or is of a kind that cannot be verified.
@@ -101,14 +119,21 @@ async def verify(store: Store) -> list[str]:
     if not isinstance(store, Inspected):
         msg = f"{type(store).__name__} cannot be verified"
         raise StoreUnavailableError(msg)
-    faults = await store.inspect(_rows)
-    after = ""
-    while True:
-        page = _Contents(after)
+    days: list[str] = await store.inspect(lambda reading: reading.days("delivery"))
+    steps = list(_steps(days))
+    faults: list[str] = []
+    for number, step in enumerate(steps):
+        told("rows", number, len(steps))
+        faults += await store.inspect(step)
+    count: int = await store.inspect(_count)
+    page, seen = _Contents(""), 0
+    while page.last is not None:
+        told("contents", min(seen, count), count)
+        page = _Contents(page.last)
         faults += await store.inspect(page)
-        if page.last is None:
-            return faults
-        after = page.last
+        seen += _PAGE
+    told("contents", count, count)
+    return faults
 
 
 class Inspecting(Protocol):
@@ -135,32 +160,35 @@ class Inspecting(Protocol):
         ...
 
 
-def _rows(reading: Inspecting) -> list[str]:
-    faults = reading.faults()
+Step = Callable[[Inspecting], list[str]]
+
+
+def _steps(days: Sequence[str]) -> Iterator[Step]:
+    """Return what is to be asked of the rows, with these daily tables of finished deliveries."""
+    yield lambda reading: reading.faults()
     for query, words in _RULES:
-        found = reading.rows(f"{query} LIMIT ?", (_MOST + 1,))
-        faults += [words.format(row[0]) for row in found[:_MOST]]
-        if len(found) > _MOST:
-            faults.append(words.format("(and more)"))
-    return faults + _finished(reading)
+        yield partial(_broken, query, words)
+    for table in days:
+        for query, words in _OF_FINISHED.items():
+            yield partial(_broken_on, table, query, words)
 
 
-def _finished(reading: Inspecting) -> list[str]:
-    """Finished deliveries: final, of a known message, and no longer in the queue."""
-    faults = []
-    for table in reading.days("delivery"):
-        rules = {
-            f"SELECT id FROM {table} WHERE state < 3": "is filed as finished, and is not",  # noqa: S608
-            f"SELECT id FROM {table} AS d WHERE NOT EXISTS"  # noqa: S608
-            " (SELECT 1 FROM submission AS s WHERE s.id = d.submission_id)": "has no message",
-            f"SELECT d.id FROM delivery AS d JOIN {table} AS f ON f.id = d.id": (  # noqa: S608
-                "is finished, and still in the queue"
-            ),
-        }
-        for query, fault in rules.items():
-            found = reading.rows(f"{query} LIMIT {_MOST}")
-            faults += [f"delivery {row[0]} {fault}" for row in found]
-    return faults
+def _broken(query: str, words: str, reading: Inspecting) -> list[str]:
+    """Return where a rule is broken."""
+    found = reading.rows(f"{query} LIMIT ?", (_MOST + 1,))
+    faults = [words.format(row[0]) for row in found[:_MOST]]
+    return [*faults, words.format("(and more)")] if len(found) > _MOST else faults
+
+
+def _broken_on(table: str, query: str, words: str, reading: Inspecting) -> list[str]:
+    """Return where a rule of a daily table is broken, if the day is still there."""
+    is_there = table in reading.days("delivery")
+    return _broken(query.format(table=table), words, reading) if is_there else []
+
+
+def _count(reading: Inspecting) -> int:
+    ((count,),) = reading.rows("SELECT count(*) FROM content")
+    return int(count)
 
 
 class _Contents:
@@ -168,7 +196,7 @@ class _Contents:
 
     def __init__(self, after: str) -> None:
         self._after = after
-        self.last: str | None = None
+        self.last: str | None = after
 
     def __call__(self, reading: Inspecting) -> list[str]:
         names = reading.content_page(self._after, _PAGE)
