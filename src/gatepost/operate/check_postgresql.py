@@ -25,8 +25,7 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
     try:
         address = address_of(settings)
     except StoreUnavailableError as error:
-        mend = "install it" if "extra" in str(error) else "let the user that serves read it"
-        yield Finding(Grade.FAULT, subject, str(error), mend)
+        yield Finding(Grade.FAULT, subject, str(error), error.mend)
         return
     from gatepost.store.postgresql_look import ask, look  # noqa: PLC0415 - an extra
     from gatepost.store.postgresql_trouble import trouble  # noqa: PLC0415
@@ -39,7 +38,8 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
         return
     except StoreUnavailableError as error:
         waits = "; serve waits for it" if isinstance(error, StoreAwayError) else ""
-        yield Finding(Grade.FAULT, subject, str(error), trouble(str(error)).mend + waits)
+        mend = error.mend or trouble(str(error)).mend
+        yield Finding(Grade.FAULT, subject, str(error), mend + waits)
         return
     yield from _findings(subject, seen)
     try:

@@ -52,7 +52,7 @@ def address_of(settings: "Place") -> "Address":
         from gatepost.store.postgresql_connection import Address  # noqa: PLC0415 - an extra
     except ImportError as error:
         msg = f"PostgreSQL needs the extra \"postgres\" (pip install 'gatepost[postgres]'): {error}"
-        raise StoreUnavailableError(msg) from error
+        raise StoreUnavailableError(msg, mend="install it") from error
     path = settings.store_password_file
     if path is None:
         return Address(settings.store)
@@ -61,7 +61,7 @@ def address_of(settings: "Place") -> "Address":
     except (OSError, UnicodeDecodeError) as error:
         words = getattr(error, "strerror", None) or "it is not UTF-8 text"
         msg = f"store_password_file {path}: {words.lower()}"
-        raise StoreUnavailableError(msg) from error
+        raise StoreUnavailableError(msg, mend="let the user that serves read it") from error
     return Address(settings.store, Secret(password))
 
 

@@ -106,7 +106,7 @@ def prepare(address: Address) -> None:
             with watch.over(connection, _MIGRATION):
                 migrate(connection)
     except psycopg.Error as error:
-        raise start_trouble(error) from error
+        raise start_trouble(error, address) from error
     finally:
         watch.close()
         discard(connection)

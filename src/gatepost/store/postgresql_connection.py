@@ -12,6 +12,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from gatepost.model.secret import Secret
+from gatepost.store.postgresql_refusal import codes_of
 from gatepost.store.postgresql_trouble import trouble
 from gatepost.store.protocols import DiskFullError, StoreAwayError, StoreUnavailableError
 
@@ -130,17 +131,16 @@ def store_trouble(error: psycopg.Error) -> StoreUnavailableError | None:
     return None
 
 
-def start_trouble(error: psycopg.Error) -> StoreUnavailableError:
-    """Return the store's word for what goes wrong before it is used."""
+def start_trouble(error: psycopg.Error, address: Address) -> StoreUnavailableError:
+    """Return the store's word for what goes wrong before it is used, and how it is mended. Blocks: who
+    does not let us in is asked for a reason that is in no language.
+    """
     found = store_trouble(error) or StoreUnavailableError(said(error))
-    if not isinstance(found, DiskFullError) and trouble(str(found)).passes:
-        return StoreAwayError(str(found))
-    return found
-
-
-def is_refusal_to_wait(error: psycopg.Error) -> bool:
-    """Tell whether a statement said NOWAIT, and would have had to."""
-    return isinstance(error, errors.LockNotAvailable) and "could not obtain" in str(error)
+    if isinstance(found, DiskFullError):
+        return found
+    kind = trouble(str(found), codes_of(error, address.options()))
+    made = StoreAwayError if kind.passes else StoreUnavailableError
+    return made(str(found), mend=kind.mend)
 
 
 def said(error: Exception) -> str:

@@ -99,7 +99,7 @@ def look(address: Address, question: str, patience: float = _PATIENCE) -> Seen:
         with watch.over(connection, patience):
             return _seen(connection, address, question)
     except psycopg.Error as error:
-        raise start_trouble(error) from error
+        raise start_trouble(error, address) from error
     finally:
         watch.close()
         discard(connection)
@@ -123,7 +123,7 @@ def ask(
             is_ours = read_marks(connection).version >= len(VERSIONS)
             return question(PostgresReading(connection)) if is_ours else None
     except psycopg.Error as error:
-        raise start_trouble(error) from error
+        raise start_trouble(error, address) from error
     finally:
         watch.close()
         discard(connection)

@@ -18,6 +18,10 @@ from gatepost.store.tidy import OUTLIVED, Housekeeper
 _log = logging.getLogger(__name__)
 
 
+class _InUseError(Exception):
+    """Somebody reads a table."""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresHousekeeper(Housekeeper):
     """One round; whoever calls it sees to it that it is the only one."""
@@ -36,13 +40,16 @@ class PostgresHousekeeper(Housekeeper):
     async def _drop(self, table: str) -> None:
         # Somebody reads it for long (a backup): mail waits for nobody, tomorrow will do.
         def job(transaction: PostgresTransaction) -> None:
-            transaction.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT")
+            try:
+                transaction.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT")
+            except errors.LockNotAvailable as error:
+                raise _InUseError from error  # the writer would try again
             transaction.execute(f"DROP TABLE {table}")
 
         try:
             await self.change(job, None)
             _log.info("store: dropped %s", table)
-        except errors.LockNotAvailable:
+        except _InUseError:
             _log.info("store: %s stays until nobody reads it", table)
 
 

@@ -1,20 +1,23 @@
-"""What stands in the way of a database, by the words of libpq and PostgreSQL: is it worth waiting
-for, and how is it mended?
+"""What stands in the way of a database: is it worth waiting for, and how is it mended?
 
-Nothing else tells before somebody is let in: libpq gives words, and no code with them.
+A server's words are in its language: what it says goes by its code (SQLSTATE, `postgresql_refusal`), and
+where it says it in English, the words tell more. libpq, PgBouncer and we ourselves have no codes, and
+are never translated.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A kind of trouble: words that tell it, what to do, whether it may pass by itself."""
+    """A kind of trouble: words or codes that tell it, what to do, whether it may pass by itself."""
 
     words: str
     mend: str
     passes: bool = False
+    codes: tuple[str, ...] = ()
 
 
 _UNKNOWN: Final = Trouble("", "is it running, and reachable?")
@@ -25,6 +28,7 @@ _TROUBLES: Final = (
     Trouble(
         "password authentication failed",
         "put the right password into store_password_file or the URL",
+        codes=("28P01",),
     ),
     Trouble("no password supplied", "name store_password_file, or write ~/.pgpass"),
     Trouble(
@@ -63,9 +67,20 @@ _TROUBLES: Final = (
         "does not support SSL",
         "turn on ssl there, or write ?sslmode=disable where nobody listens in",
     ),
-    Trouble("permission denied", "let the role own the database: ALTER DATABASE … OWNER TO …"),
+    Trouble(
+        "permission denied",
+        "let the role own the database: ALTER DATABASE … OWNER TO …",
+        codes=("42501",),
+    ),
     Trouble('role "', "make the role: CREATE ROLE … LOGIN PASSWORD '…'"),
-    Trouble('database "', "make the database: CREATE DATABASE … OWNER …"),
+    Trouble(
+        'database "', "make the database: CREATE DATABASE … OWNER …", codes=("3D000",)
+    ),
+    Trouble(
+        "authentication failed",
+        "make the role there (CREATE ROLE … LOGIN), and let it in from this machine: pg_hba.conf",
+        codes=("28000",),
+    ),
     Trouble("no such database", "name the database to PgBouncer: [databases] in pgbouncer.ini"),
     Trouble("statement pooling", "set pool_mode = transaction (or session) in pgbouncer.ini"),
     Trouble(
@@ -78,16 +93,32 @@ _TROUBLES: Final = (
         "read-only",
         "only standbys answer: promote one, or name the primary's host, too",
         passes=True,
+        codes=("25006",),
     ),
     Trouble("could not go on with", "stop that one first", passes=True),
-    Trouble("lock timeout", "another program brings the tables up to date: wait", passes=True),
-    Trouble("starting up", "it is coming up: wait", passes=True),
-    Trouble("shutting down", "start it again", passes=True),
-    Trouble("recovery", "it is coming up: wait", passes=True),
-    Trouble("not yet accepting connections", "it is coming up: wait", passes=True),
-    Trouble("too many", "raise max_connections there, or put PgBouncer in between", passes=True),
     Trouble(
-        "connection slots", "raise max_connections there, or put PgBouncer in between", passes=True
+        "lock timeout",
+        "another program brings the tables up to date: wait",
+        passes=True,
+        codes=("55P03", "40P01"),
+    ),
+    Trouble("starting up", "it is coming up: wait", passes=True),
+    Trouble("shutting down", "start it again", passes=True, codes=("57P01", "57P02")),
+    Trouble("recovery", "it is coming up: wait", passes=True),
+    Trouble(
+        "not yet accepting connections",
+        "it is coming up, or going down: wait, or start it again",
+        passes=True,
+        codes=("57P03",),
+    ),
+    Trouble(
+        "no more connections allowed", "raise max_client_conn in pgbouncer.ini", passes=True
+    ),
+    Trouble(
+        "too many",
+        "raise max_connections there, or put PgBouncer in between",
+        passes=True,
+        codes=("53300",),
     ),
     Trouble(
         "could not translate host name",
@@ -106,7 +137,16 @@ _TROUBLES: Final = (
 )
 
 
-def trouble(said: str) -> Trouble:
-    """Return the kind of trouble that words tell of; what nobody knows does not pass by itself."""
+def trouble(said: str, codes: Collection[str] = ()) -> Trouble:
+    """Return the kind of trouble that words, and codes of a server, tell of; what nobody knows does not
+    pass by itself.
+    """
     folded = said.casefold()
-    return next((one for one in _TROUBLES if one.words.casefold() in folded), _UNKNOWN)
+    return next(
+        (
+            one
+            for one in _TROUBLES
+            if one.words.casefold() in folded or not set(codes).isdisjoint(one.codes)
+        ),
+        _UNKNOWN,
+    )

@@ -27,7 +27,6 @@ from gatepost.store.postgresql_connection import (
     begin,
     connect,
     discard,
-    is_refusal_to_wait,
     said,
     store_trouble,
 )
@@ -106,8 +105,6 @@ class PostgresWriter:
             try:
                 return self._commit(runs, places, is_careful=number > 0)
             except TRY_AGAIN as error:
-                if is_refusal_to_wait(error):
-                    raise
                 self._known_tables.clear()
                 trouble: psycopg.Error = error
                 if len(runs) > 1 and number:

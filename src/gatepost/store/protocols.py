@@ -43,7 +43,14 @@ T = TypeVar("T")
 
 
 class StoreUnavailableError(Exception):
-    """The store cannot be used now: locked, gone, read-only or broken. Worth a try later."""
+    """The store cannot be used now: locked, gone, read-only or broken. Worth a try later.
+
+    `mend`: what its operator may do, where that is known.
+    """
+
+    def __init__(self, *said: str, mend: str = "") -> None:
+        super().__init__(*said)
+        self.mend = mend
 
 
 class StoreAwayError(StoreUnavailableError):
