@@ -33,6 +33,7 @@ from gatepost.operate.check_accounts import ACCOUNTS, unread_findings, wide_gran
 from gatepost.operate.check_directories import directory_findings
 from gatepost.operate.check_egress import egress_findings, waiting_findings
 from gatepost.operate.check_finding import Finding, Grade
+from gatepost.operate.check_names import name_findings
 from gatepost.operate.check_postgresql import postgresql_findings
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.operate.serving import is_served
@@ -80,6 +81,7 @@ def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
         *_certificates(settings, now),
         *_ports(settings),
         *egress_findings(settings),
+        *name_findings(settings),
         *_relaying(settings, prove),
         *_open_files(settings),
         # Last: from here on, root is the owner of data_dir.
