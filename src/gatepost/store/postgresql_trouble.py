@@ -73,9 +73,7 @@ _TROUBLES: Final = (
         codes=("42501",),
     ),
     Trouble('role "', "make the role: CREATE ROLE … LOGIN PASSWORD '…'"),
-    Trouble(
-        'database "', "make the database: CREATE DATABASE … OWNER …", codes=("3D000",)
-    ),
+    Trouble('database "', "make the database: CREATE DATABASE … OWNER …", codes=("3D000",)),
     Trouble(
         "authentication failed",
         "make the role there (CREATE ROLE … LOGIN), and let it in from this machine: pg_hba.conf",
@@ -111,9 +109,7 @@ _TROUBLES: Final = (
         passes=True,
         codes=("57P03",),
     ),
-    Trouble(
-        "no more connections allowed", "raise max_client_conn in pgbouncer.ini", passes=True
-    ),
+    Trouble("no more connections allowed", "raise max_client_conn in pgbouncer.ini", passes=True),
     Trouble(
         "too many",
         "raise max_connections there, or put PgBouncer in between",
