@@ -24,6 +24,7 @@ import psycopg
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.processes import children
 from tests.support.programs import missing
 
 #: Seconds that a server gets to come up, on a machine with much else to do.
@@ -185,6 +186,24 @@ class PostgresServer:
     @staticmethod
     def resume(pid: int) -> None:
         os.kill(pid, signal.SIGCONT)
+
+    def freeze(self) -> None:
+        """Have all its processes stand still, as on a machine that hangs: its kernel still answers."""
+        for pid in self._pids():
+            self.pause(pid)
+
+    def fence(self) -> None:
+        """End all its processes at once, frozen ones too."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(PATIENCE)
+        self._process = None
+
+    def _pids(self) -> list[int]:
+        assert self._process is not None
+        postmaster = self._process.pid
+        return [postmaster, *children(postmaster)]
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it (fast, as `pg_ctl stop`, or as the signal says); it may be started again."""

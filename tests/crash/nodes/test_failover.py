@@ -15,6 +15,7 @@ import pytest
 from tests.crash.conftest import SETTINGS, SinkProcess
 from tests.crash.ledger import Kill, judge
 from tests.crash.load import Load
+from tests.crash.nodes.watcher import Watcher
 from tests.support.node import CAPTURE_ALL, HOST, Node, wait_until
 from tests.support.postgresql import PostgresServer
 from tests.support.two_nodes import two_nodes
@@ -50,8 +51,9 @@ def _in_step(primary: PostgresServer) -> bool:
     return primary.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)]
 
 
-def test_a_promoted_standby_has_all_that_got_250(seed: int) -> None:
-    print(f"\nfail-over under load, CRASH_SEED={seed}")
+@pytest.mark.parametrize("end", ["dies", "freezes"])
+def test_a_promoted_standby_has_all_that_got_250(seed: int, end: str) -> None:
+    print(f"\nfail-over under load of a primary that {end}, CRASH_SEED={seed}")
     directory = Path(tempfile.mkdtemp(prefix="gatepost-failover-"))
     sink = SinkProcess(directory / "journal")
     with replicated() as (primary, standby):
@@ -61,18 +63,27 @@ def test_a_promoted_standby_has_all_that_got_250(seed: int) -> None:
         url = f"postgresql://postgres@{hosts}/gatepost"
         nodes = two_nodes(directory, url, SETTINGS.format(port=sink.port), workers=1)
         load = Load(nodes[0], seed, clients=4, others=nodes[1:], patience=20.0)
+        watcher = Watcher(load, nodes)
         try:
             for node in nodes:
                 node.start()
             load.start()
+            watcher.start()
             load.wait_for(100)
             began = time.monotonic()
-            primary.stop(signal.SIGQUIT)
+            if end == "dies":
+                primary.stop(signal.SIGQUIT)
+            else:
+                primary.freeze()
             standby.execute("SELECT pg_promote()")
-            load.wait_for(20)
+            load.wait_for(20, patience=120.0)
             lasts = time.monotonic() - began
             print(f"  mail was taken again after {lasts:.1f} s")
+            if end == "freezes":
+                primary.fence()  # as whoever promotes a standby has to
             load.wait_for(100)
+            watcher.stop()
+            print(watcher.report(began))
             load.stop()
             empty = ("queue", "list", "--limit", "1")
             wait_until(lambda: not nodes[0].json(*empty), "an empty queue", patience=200.0)
@@ -80,8 +91,11 @@ def test_a_promoted_standby_has_all_that_got_250(seed: int) -> None:
             found = judge(load.sent, sink.arrivals(), [Kill("store", began, lasts)])
             print(found.report())
             assert not found.faults, "\n".join(found.faults[:20])
+            # Clients hear something within 10 s of each command; two of them ask the store.
+            assert watcher.slowest < 45.0
         finally:
             load.abandon()
+            watcher.stop()
             for node in nodes:
                 node.stop()
             sink.kill()
