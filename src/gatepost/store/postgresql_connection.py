@@ -44,10 +44,11 @@ _BOUNDS: Final = (
     b"SELECT set_config('lock_timeout', '%ds', true), set_config('statement_timeout', '15s', true),"
     b" set_config('idle_in_transaction_session_timeout', '10s', true)" % LOCK_PATIENCE
 )
-#: 250 means durable, also on a server whose default is to answer before it has written.
-_DURABLE: Final = (
+#: 250 means durable, also on a server whose default is to answer before it has written. What is under
+#: way lies in memory: a few rows are looked for by their keys, however small a table seems.
+_WRITING: Final = (
     b", set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'),"
-    b" true)"
+    b" true), set_config('random_page_cost', '1.1', true)"
 )
 #: Transactions that fail by these may succeed when they are tried again.
 TRY_AGAIN: Final = (
@@ -118,7 +119,7 @@ def begin(connection: Connection, *, readable_only: bool = False) -> None:
     """Begin a transaction with our bounds; a reader sees one state of all tables."""
     kind = b"REPEATABLE READ READ ONLY" if readable_only else b"READ COMMITTED READ WRITE"
     connection.execute(b"BEGIN ISOLATION LEVEL " + kind)
-    connection.execute(_BOUNDS if readable_only else _BOUNDS + _DURABLE)
+    connection.execute(_BOUNDS if readable_only else _BOUNDS + _WRITING)
 
 
 def store_trouble(error: psycopg.Error) -> StoreUnavailableError | None:

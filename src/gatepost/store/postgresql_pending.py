@@ -44,6 +44,7 @@ _INSERT_EVENT: Final = f"INSERT INTO event_{{day}} ({EVENT_COLUMNS}, tag) VALUES
 _INSERT_NOTICE: Final = upsert("notice", "delivery_id, kind, submission_id", "delivery_id, kind")
 _POSITION: Final = f"(pg_current_xact_id()::text::bigint << {POSITION_BITS}) + ?"
 
+#: LIMIT, here and below, tells the planner how many there are.
 _AGAIN: Final = """
 UPDATE delivery SET state = j.state,
     ready_at = CASE WHEN j.state = 2 THEN NULL ELSE coalesce(j.at, delivery.next_attempt_at) END,
@@ -52,14 +53,14 @@ UPDATE delivery SET state = j.state,
     warned = greatest(delivery.warned, j.warned), worker = NULL
 FROM (SELECT value ->> 0 AS id, CAST(value ->> 1 AS smallint) AS state,
     CAST(value ->> 2 AS bigint) AS at, value ->> 3 AS outcome, value ->> 4 AS reason,
-    CAST(value ->> 5 AS smallint) AS warned FROM json_each(?)) AS j
+    CAST(value ->> 5 AS smallint) AS warned FROM json_each(?) LIMIT ?) AS j
 WHERE delivery.id = j.id
 """
 _D: Final = ", ".join(f"d.{column.strip()}" for column in DELIVERY_COLUMNS.split(","))
 _FINISH: Final = f"""
 WITH j AS MATERIALIZED (SELECT value ->> 0 AS id, CAST(value ->> 1 AS smallint) AS state,
     value ->> 2 AS outcome, value ->> 3 AS reason, CAST(value ->> 4 AS smallint) AS warned
-    FROM json_each(?)),
+    FROM json_each(?) LIMIT ?),
 d AS (DELETE FROM delivery USING j WHERE delivery.id = j.id RETURNING delivery.*)
 INSERT INTO delivery_{{day}} ({DELIVERY_COLUMNS})
 SELECT d.id, d.submission_id, d.forward_path, d.destination, d.next_attempt_at, d.expires_at,
@@ -145,7 +146,8 @@ class PostgresPending(Pending):
             self._insert(_INSERT_DELIVERY, self._deliveries)
             self._submissions, self._contents, self._deliveries = [], [], []
         if self._again:
-            self.execute(_AGAIN, (as_json(sorted(self._again, key=itemgetter(0))),))
+            again = sorted(self._again, key=itemgetter(0))
+            self.execute(_AGAIN, (as_json(again), len(again)))
             self._again = []
         if self._notices:
             self._insert(_INSERT_NOTICE, self._notices)
@@ -153,7 +155,8 @@ class PostgresPending(Pending):
         if self._finished:
             day = day_of(self.now)
             self._need_table("delivery", day)
-            self.execute(_FINISH.format(day=day), (as_json(self._finished),))
+            finished = (as_json(self._finished), len(self._finished))
+            self.execute(_FINISH.format(day=day), finished)
             self._finished = []
         if self._settled:
             self._flush_settled()

@@ -56,27 +56,31 @@ _HOW_MANY: Final = (
     "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {lane}"
     " AND pool = {pool} AND ready_at <= ?2 LIMIT ?3) AS l{n})"
 )
-#: What others are about to lease is passed over, not waited for.
+#: What others are about to lease is passed over, not waited for. ctid is where a row that was locked
+#: lies: it is not looked for again. One that was changed since the statement began is left for later.
 _LEASE_THEM: Final = f"""
-WITH r AS (SELECT id, ready_at FROM delivery WHERE {{of}} AND lane = ? AND pool = ?
+WITH r AS (SELECT ctid AS place, ready_at FROM delivery WHERE {{of}} AND lane = ? AND pool = ?
     AND ready_at <= ? ORDER BY ready_at LIMIT ? FOR UPDATE SKIP LOCKED)
 UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
-FROM r, submission AS s WHERE d.id = r.id AND s.id = d.submission_id
+FROM r, submission AS s WHERE d.ctid = r.place AND s.id = d.submission_id
 RETURNING {QUEUE_COLUMNS}, r.ready_at
 """  # noqa: S608 - our own column names
 _LEASE: Final = _LEASE_THEM.format(of="state = ?")
 _LEASE_OF_ONE: Final = _LEASE_THEM.format(of="state = 0 AND destination = ?")
 _LEASE_THESE: Final = f"""
-WITH r AS (SELECT id FROM delivery WHERE state = 0
+WITH r AS (SELECT ctid AS place FROM delivery WHERE +state = 0
     AND id IN (SELECT value FROM json_each(?)) ORDER BY id FOR UPDATE SKIP LOCKED)
 UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
-FROM r, submission AS s WHERE d.id = r.id AND s.id = d.submission_id
+FROM r, submission AS s WHERE d.ctid = r.place AND s.id = d.submission_id
 RETURNING {QUEUE_COLUMNS}
 """  # noqa: S608 - our own column names
+#: LIMIT tells the planner how many there are, and "+" keeps it from an index by which it would go
+#: through all that anybody has leased: when it last counted, there may have been few.
 _HELD: Final = (
-    "(SELECT value ->> 0 AS id, CAST(value ->> 1 AS integer) AS fence FROM json_each(?)) AS j"
+    "(SELECT value ->> 0 AS id, CAST(value ->> 1 AS integer) AS fence FROM json_each(?) LIMIT ?)"
+    " AS j"
 )
-_IS_HELD: Final = "delivery.id = j.id AND delivery.state = 1 AND delivery.leases = j.fence"
+_IS_HELD: Final = "delivery.id = j.id AND +delivery.state = 1 AND delivery.leases = j.fence"
 _LAST_HANDED: Final = (
     f"SELECT delivery.id, delivery.submission_id, delivery.state FROM delivery JOIN {_HELD}"  # noqa: S608
     " ON delivery.id = j.id AND delivery.leases = j.fence"
@@ -272,16 +276,15 @@ class PostgresTransaction(PostgresReading, QueueChanges):
 
     def begin_attempts(self, held: Iterable[Held]) -> set[DeliveryId]:
         """Count an attempt for each delivery still held."""
-        return {row[0] for row in self._rows(_BEGIN, (_held_json(held),))}
+        return {row[0] for row in self._rows(_BEGIN, _bound(held))}
 
     def renew(self, held: Iterable[Held], until: datetime) -> set[DeliveryId]:
         """Prolong leases."""
-        wanted = (self._stored(until), _held_json(held))
-        return {row[0] for row in self._rows(_RENEW, wanted)}
+        return {row[0] for row in self._rows(_RENEW, (self._stored(until), *_bound(held)))}
 
     def withdraw_attempts(self, held: Sequence[Held]) -> None:
         """Take back attempts that were not made."""
-        self._run(_WITHDRAW, (_held_json(held),))
+        self._run(_WITHDRAW, _bound(held))
 
     def free_leases(self, worker_prefix: str) -> int:
         """Make due what workers whose id begins so held."""
@@ -290,8 +293,8 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         return freed
 
     def _last_handed(self, held: Iterable[Held]) -> list[Row]:
-        wanted = _held_json(held)
-        return [] if wanted == "[]" else list(self._rows(_LAST_HANDED, (wanted,)))
+        wanted = list(held)
+        return list(self._rows(_LAST_HANDED, _bound(wanted))) if wanted else []
 
     def beat(self, announcement: Announcement) -> Beat:
         """Note that a worker is alive, and how new its program is."""
@@ -394,5 +397,7 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         return [totals[n] for n in range(len(wanted))]
 
 
-def _held_json(held: Iterable[Held]) -> str:
-    return as_json(sorted((one.id, one.fence) for one in held))
+def _bound(held: Iterable[Held]) -> tuple[str, int]:
+    """Return the values of _HELD."""
+    pairs = sorted((one.id, one.fence) for one in held)
+    return as_json(pairs), len(pairs)
