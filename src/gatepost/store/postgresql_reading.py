@@ -28,6 +28,10 @@ DAY_TABLES: Final = (
     " AND relnamespace = current_schema()::regnamespace ORDER BY relname"
 )
 _CONTENT: Final = b"SELECT length, crc, pieces, octets FROM content WHERE submission_id = $1"
+_WHOLE: Final = (
+    b"SELECT submission_id, length, crc, octets FROM content"
+    b" WHERE submission_id = ANY ($1::text[]) AND pieces = 1"
+)
 _MORE: Final = b"SELECT octets FROM content_more WHERE submission_id = $1 ORDER BY number"
 
 _STRAY: Final = (
@@ -94,11 +98,25 @@ class PostgresReading(Queries):
         found = self.rows(_STRAY)
         return [f"content of {row[0]} has lost its beginning" for row in found]
 
-    def content_page(self, after: str, limit: int) -> list[str]:
-        """Return of which messages contents are kept, in order, behind one."""
-        sql = "SELECT submission_id FROM content WHERE submission_id > ? ORDER BY submission_id LIMIT ?"
-        return [row[0] for row in self._rows(sql, (after, limit))]
+    def content_page(self, after: str, limit: int) -> list[Row]:
+        """Return of which messages contents are kept, in order, behind one, and their octets."""
+        sql = (
+            "SELECT submission_id, length FROM content WHERE submission_id > ?"
+            " ORDER BY submission_id LIMIT ?"
+        )
+        return self.rows(sql, (after, limit))
 
-    def check_content(self, submission_id: str) -> None:
-        """Read one content. Raises ContentDamagedError."""
-        self.content(SubmissionId(submission_id))
+    def damaged(self, submission_ids: Sequence[str]) -> Iterator[str]:
+        """Read some contents, those of one piece at once; yield what is wrong."""
+        whole = self._connection.execute(_WHOLE, (list(submission_ids),), binary=True)
+        seen = set()
+        for name, length, crc, octets in whole:
+            seen.add(name)
+            if len(octets) != length or zlib.crc32(octets) != crc:
+                yield f"{name} is damaged or missing: it does not match its checksum"
+        for name in submission_ids:
+            if name not in seen:
+                try:
+                    self.content(SubmissionId(name))
+                except ContentDamagedError as error:
+                    yield f"{name} is damaged or missing: {error}"

@@ -1,6 +1,6 @@
 """The questions that only SQLite answers so, and where contents lie in segments."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,7 @@ import apsw
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store.days import day_tables
-from gatepost.store.protocols import ContentDamagedError
+from gatepost.store.protocols import ContentDamagedError, ContentUnreadableError
 from gatepost.store.queries import Queries
 from gatepost.store.rows import Row
 from gatepost.store.segments import Place, SegmentGoneError, read_content
@@ -67,14 +67,24 @@ class SqliteReading(Queries):
         found = [str(row[0]) for row in self.rows("PRAGMA quick_check(20)") if row[0] != "ok"]
         return found + [f"content of {row[0]} overlaps another" for row in self.rows(_OVERLAP)]
 
-    def content_page(self, after: str, limit: int) -> list[str]:
-        """Return of which messages contents are kept, in order, behind one."""
-        sql = "SELECT submission_id FROM content WHERE submission_id > ? ORDER BY submission_id LIMIT ?"
-        return [row[0] for row in self._rows(sql, (after, limit))]
+    def content_page(self, after: str, limit: int) -> list[Row]:
+        """Return of which messages contents are kept, in order, behind one, and their octets."""
+        sql = (
+            "SELECT submission_id, length FROM content WHERE submission_id > ?"
+            " ORDER BY submission_id LIMIT ?"
+        )
+        return self.rows(sql, (after, limit))
 
-    def check_content(self, submission_id: str) -> None:
-        """Read one content. Raises ContentDamagedError."""
-        LastReading(self._connection, self.directory).content(SubmissionId(submission_id))
+    def damaged(self, submission_ids: Sequence[str]) -> Iterator[str]:
+        """Read some contents; yield what is wrong. Raises ContentAwayError."""
+        reading = LastReading(self._connection, self.directory)
+        for name in submission_ids:
+            try:
+                reading.content(SubmissionId(name))
+            except ContentUnreadableError as error:
+                yield f"{name} cannot be read: {error}"
+            except ContentDamagedError as error:
+                yield f"{name} is damaged or missing: {error}"
 
 
 class LastReading(SqliteReading):

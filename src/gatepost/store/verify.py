@@ -1,16 +1,10 @@
 """Is the store whole? Every promise that rows make to each other and to the contents."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
-from gatepost.store.protocols import (
-    ContentAwayError,
-    ContentDamagedError,
-    ContentUnreadableError,
-    Store,
-    StoreUnavailableError,
-)
+from gatepost.store.protocols import ContentAwayError, Store, StoreUnavailableError
 from gatepost.store.rows import Row
 
 T = TypeVar("T")
@@ -18,83 +12,122 @@ T = TypeVar("T")
 #: Hears what is looked at ("rows", "contents"), how far that is, and of how much.
 Told = Callable[[str, int, int], None]
 
-#: Faults of one kind that are listed one by one; contents that are read in one snapshot.
+#: Faults of one kind that are listed one by one.
 _MOST: Final = 100
+#: What is looked at in one snapshot, which soon ends: rows of a table; contents, and their octets (but
+#: one, however large). A snapshot that lasts keeps what is dead from being cleared away.
+_PART: Final = 5000
 _PAGE: Final = 200
+_OCTETS: Final = 16 * 1024 * 1024
+#: Behind every id.
+_END: Final = "~"
 
-#: What must not be: a query for the ids at fault, and the words.
-_RULES: Final[Sequence[tuple[str, str]]] = (
-    (
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must not be: the condition of a row, what names the fault, and the words."""
+
+    condition: str
+    words: str
+    shows: str = "id"
+
+
+#: Counted, so that each row has its look-up, by an index: a join might go through all of the other
+#: table for each part.
+_NONE: Final = "(SELECT count(*) FROM {} AS o WHERE o.{} = t.{}) = 0"
+
+
+def _without(other: str, its: str, ours: str) -> str:
+    return _NONE.format(other, its, ours)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, the column by which it is walked, and what must not be in it."""
+
+    name: str
+    key: str
+    rules: Sequence[Rule]
+    #: It may be dropped meanwhile.
+    is_daily: bool = False
+
+
+_TABLES: Final[Sequence[Table]] = (
+    Table(
+        "delivery",
+        "id",
         (
-            "SELECT DISTINCT submission_id FROM delivery AS d WHERE NOT EXISTS"
-            " (SELECT 1 FROM content AS c WHERE c.submission_id = d.submission_id)"
+            Rule(
+                _without("content", "submission_id", "submission_id"),
+                "message {} waits for delivery, and its content is missing",
+                shows="submission_id",
+            ),
+            Rule(
+                _without("submission", "id", "submission_id"), "delivery {} belongs to no message"
+            ),
+            Rule("t.state NOT IN (0, 1, 2)", "delivery {} is finished, and still in the queue"),
+            Rule(
+                "(t.state = 1) <> (t.worker IS NOT NULL)",
+                "delivery {} is leased by nobody, or held by a worker without a lease",
+            ),
+            Rule(
+                "(t.state = 2) <> (t.ready_at IS NULL)",
+                "delivery {} has no time at which it may be taken, or is held and has one",
+            ),
+            Rule(
+                "t.state = 0 AND t.ready_at <> t.next_attempt_at",
+                "delivery {} is due at two different times",
+            ),
         ),
-        "message {} waits for delivery, and its content is missing",
     ),
-    (
+    Table(
+        "content",
+        "submission_id",
         (
-            "SELECT id FROM delivery AS d WHERE NOT EXISTS"
-            " (SELECT 1 FROM submission AS s WHERE s.id = d.submission_id)"
+            Rule(
+                _without("submission", "id", "submission_id"),
+                "content of {} belongs to no message",
+                shows="submission_id",
+            ),
+            Rule(
+                f"t.keep_until IS NULL AND {_without('delivery', 'submission_id', 'submission_id')}"
+                f" AND {_without('notice', 'submission_id', 'submission_id')}",
+                "content of {} is kept, and nothing needs it",
+                shows="submission_id",
+            ),
         ),
-        "delivery {} belongs to no message",
     ),
-    (
+    Table(
+        "submission",
+        "id",
         (
-            "SELECT submission_id FROM content AS c WHERE NOT EXISTS"
-            " (SELECT 1 FROM submission AS s WHERE s.id = c.submission_id)"
+            Rule(
+                f"t.finished_at IS NULL AND {_without('delivery', 'submission_id', 'id')}",
+                "message {} has no delivery, and is not finished",
+            ),
         ),
-        "content of {} belongs to no message",
     ),
-    (
+    Table(
+        "notice",
+        "delivery_id",
         (
-            "SELECT submission_id FROM content AS c WHERE keep_until IS NULL AND NOT EXISTS"
-            " (SELECT 1 FROM delivery AS d WHERE d.submission_id = c.submission_id) AND NOT EXISTS"
-            " (SELECT 1 FROM notice AS n WHERE n.submission_id = c.submission_id)"
+            Rule(
+                _without("submission", "id", "submission_id"),
+                "a return for delivery {} is owed for no message",
+                shows="delivery_id",
+            ),
         ),
-        "content of {} is kept, and nothing needs it",
-    ),
-    (
-        (
-            "SELECT id FROM submission AS s WHERE finished_at IS NULL AND NOT EXISTS"
-            " (SELECT 1 FROM delivery AS d WHERE d.submission_id = s.id)"
-        ),
-        "message {} has no delivery, and is not finished",
-    ),
-    (
-        "SELECT id FROM delivery WHERE state NOT IN (0, 1, 2)",
-        "delivery {} is finished, and still in the queue",
-    ),
-    (
-        "SELECT id FROM delivery WHERE (state = 1) <> (worker IS NOT NULL)",
-        "delivery {} is leased by nobody, or held by a worker without a lease",
-    ),
-    (
-        "SELECT id FROM delivery WHERE (state = 2) <> (ready_at IS NULL)",
-        "delivery {} has no time at which it may be taken, or is held and has one",
-    ),
-    (
-        "SELECT id FROM delivery WHERE state = 0 AND ready_at <> next_attempt_at",
-        "delivery {} is due at two different times",
-    ),
-    (
-        (
-            "SELECT delivery_id FROM notice AS n WHERE NOT EXISTS"
-            " (SELECT 1 FROM submission AS s WHERE s.id = n.submission_id)"
-        ),
-        "a return for delivery {} is owed for no message",
     ),
 )
-
-
-#: The same of a daily table: finished deliveries are final, of a known message, and not in the queue.
-_OF_FINISHED: Final[Mapping[str, str]] = {
-    "SELECT id FROM {table} WHERE state < 3": "delivery {} is filed as finished, and is not",
-    "SELECT id FROM {table} AS d WHERE NOT EXISTS"
-    " (SELECT 1 FROM submission AS s WHERE s.id = d.submission_id)": "delivery {} has no message",
-    "SELECT d.id FROM delivery AS d JOIN {table} AS f ON f.id = d.id": (
-        "delivery {} is finished, and still in the queue"
+#: Finished deliveries: final, of a known message, and no longer in the queue.
+_FINISHED: Final[Sequence[Rule]] = (
+    Rule("t.state < 3", "delivery {} is filed as finished, and is not"),
+    Rule(_without("submission", "id", "submission_id"), "delivery {} has no message"),
+    Rule(
+        "EXISTS (SELECT 1 FROM delivery AS d WHERE d.id = t.id)",
+        "delivery {} is finished, and still in the queue",
     ),
-}
+)
 
 
 @runtime_checkable
@@ -109,8 +142,8 @@ class Inspected(Protocol):
 async def verify(store: Store, told: Told = lambda *_: None) -> list[str]:
     """Return what is wrong, one sentence each; nothing when the store is whole.
 
-    Each rule has a snapshot of its own, so that a long queue holds up neither mail nor the log. Contents
-    are read in full and compared with their checksums.
+    Each part of a table has a snapshot of its own, so that a long queue holds up neither mail nor the
+    log. Contents are read in full and compared with their checksums.
 
     Raises:
         StoreUnavailableError: the store cannot be read, or is of a kind that cannot be verified.
@@ -119,19 +152,19 @@ async def verify(store: Store, told: Told = lambda *_: None) -> list[str]:
     if not isinstance(store, Inspected):
         msg = f"{type(store).__name__} cannot be verified"
         raise StoreUnavailableError(msg)
+    faults: list[str] = await store.inspect(lambda reading: reading.faults())
     days: list[str] = await store.inspect(lambda reading: reading.days("delivery"))
-    steps = list(_steps(days))
-    faults: list[str] = []
-    for number, step in enumerate(steps):
-        told("rows", number, len(steps))
-        faults += await store.inspect(step)
+    tables = [*_TABLES, *(Table(day, "id", _FINISHED, is_daily=True) for day in days)]
+    for number, table in enumerate(tables):
+        told("rows", number, len(tables))
+        rows = _Rows(table)
+        while rows.last is not None:
+            faults += await store.inspect(rows)
     count: int = await store.inspect(_count)
-    page, seen = _Contents(""), 0
-    while page.last is not None:
-        told("contents", min(seen, count), count)
-        page = _Contents(page.last)
-        faults += await store.inspect(page)
-        seen += _PAGE
+    contents = _Contents()
+    while contents.last is not None:
+        told("contents", min(contents.seen, count), count)
+        faults += await store.inspect(contents)
     told("contents", count, count)
     return faults
 
@@ -151,39 +184,13 @@ class Inspecting(Protocol):
         """Return what is wrong that only this kind of database knows."""
         ...
 
-    def content_page(self, after: str, limit: int) -> list[str]:
-        """Return of which messages contents are kept, in order, behind one."""
+    def content_page(self, after: str, limit: int) -> list[Row]:
+        """Return of which messages contents are kept, in order, behind one, and their octets."""
         ...
 
-    def check_content(self, submission_id: str) -> None:
-        """Read one content. Raises ContentDamagedError, ContentAwayError."""
+    def damaged(self, submission_ids: Sequence[str]) -> Iterator[str]:
+        """Read some contents; yield what is wrong. Raises ContentAwayError."""
         ...
-
-
-Step = Callable[[Inspecting], list[str]]
-
-
-def _steps(days: Sequence[str]) -> Iterator[Step]:
-    """Return what is to be asked of the rows, with these daily tables of finished deliveries."""
-    yield lambda reading: reading.faults()
-    for query, words in _RULES:
-        yield partial(_broken, query, words)
-    for table in days:
-        for query, words in _OF_FINISHED.items():
-            yield partial(_broken_on, table, query, words)
-
-
-def _broken(query: str, words: str, reading: Inspecting) -> list[str]:
-    """Return where a rule is broken."""
-    found = reading.rows(f"{query} LIMIT ?", (_MOST + 1,))
-    faults = [words.format(row[0]) for row in found[:_MOST]]
-    return [*faults, words.format("(and more)")] if len(found) > _MOST else faults
-
-
-def _broken_on(table: str, query: str, words: str, reading: Inspecting) -> list[str]:
-    """Return where a rule of a daily table is broken, if the day is still there."""
-    is_there = table in reading.days("delivery")
-    return _broken(query.format(table=table), words, reading) if is_there else []
 
 
 def _count(reading: Inspecting) -> int:
@@ -191,26 +198,64 @@ def _count(reading: Inspecting) -> int:
     return int(count)
 
 
-class _Contents:
-    """Checks one page of contents; `last` is where the next begins, None at the end."""
+class _Rows:
+    """Looks at a table, a part at a time; `last` is where the next begins, None at the end."""
 
-    def __init__(self, after: str) -> None:
-        self._after = after
-        self.last: str | None = after
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._found = dict.fromkeys(table.rules, 0)
+        self.last: str | None = ""
 
     def __call__(self, reading: Inspecting) -> list[str]:
-        names = reading.content_page(self._after, _PAGE)
-        self.last = names[-1] if len(names) == _PAGE else None
-        faults = []
-        for name in names:
-            try:
-                reading.check_content(name)
-            except ContentUnreadableError as error:
-                faults.append(f"content of {name} cannot be read: {error}")
-            except ContentAwayError as error:
-                self.last = None  # nor can the others
-                faults.append(f"content of {name}, nor any other, can be read: {error}")
-                return faults
-            except ContentDamagedError as error:
-                faults.append(f"content of {name} is damaged or missing: {error}")
+        name, key = self._table.name, self._table.key
+        if self._table.is_daily and name not in reading.days("delivery"):
+            self.last = None
+            return []
+        after = self.last
+        end = reading.rows(
+            f"SELECT {key} FROM {name} WHERE {key} > ? ORDER BY {key} LIMIT 1 OFFSET ?",  # noqa: S608
+            (after, _PART - 1),
+        )
+        self.last = end[0][0] if end else None
+        faults: list[str] = []
+        for rule, so_far in self._found.items():
+            if so_far > _MOST:
+                continue
+            found = reading.rows(
+                f"SELECT DISTINCT t.{rule.shows} FROM {name} AS t WHERE t.{key} > ?"  # noqa: S608
+                f" AND t.{key} <= ? AND {rule.condition} LIMIT ?",
+                (after, self.last or _END, _MOST + 1 - so_far),
+            )
+            faults += [rule.words.format(row[0]) for row in found[: _MOST - so_far]]
+            self._found[rule] += len(found)
+            if self._found[rule] > _MOST:
+                faults.append(rule.words.format("(and more)"))
+        return faults
+
+
+class _Contents:
+    """Looks at contents, some at a time; `last` is as above."""
+
+    def __init__(self) -> None:
+        self.last: str | None = ""
+        self.seen = 0
+
+    def __call__(self, reading: Inspecting) -> list[str]:
+        page = reading.content_page(self.last or "", _PAGE)
+        names: list[str] = []
+        octets = 0
+        for name, length in page:
+            octets += length
+            if names and octets > _OCTETS:
+                break
+            names.append(name)
+        is_end = len(names) == len(page) < _PAGE
+        self.last = None if is_end else names[-1]
+        self.seen += len(names)
+        faults: list[str] = []
+        try:
+            faults.extend(f"content of {fault}" for fault in reading.damaged(names))
+        except ContentAwayError as error:
+            self.last = None  # nor can those behind
+            faults.append(f"content of {names[0]}, nor any other, can be read: {error}")
         return faults
