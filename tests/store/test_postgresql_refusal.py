@@ -10,7 +10,7 @@ from gatepost.store.protocols import StoreAwayError, StoreUnavailableError
 from tests.support.ports import free_port
 from tests.support.refusing_postgresql import refusing_server
 
-STARTS = ("57P03", "das Datenbanksystem startet")
+STARTS = ("57P03", "das Datenbanksystem kommt gerade hoch")
 WRONG = ("28P01", "Passwort-Authentifizierung für Benutzer »gatepost« fehlgeschlagen")
 
 
@@ -62,5 +62,5 @@ def test_of_several_hosts_the_one_that_says_why_it_does_not_let_us_in_counts() -
 async def test_a_store_that_is_opened_goes_by_the_code_too() -> None:
     with refusing_server(*STARTS) as port:
         address = Address(f"postgresql://gatepost@127.0.0.1:{port}/gatepost")
-        with pytest.raises(StoreAwayError, match="startet"):
+        with pytest.raises(StoreAwayError, match="gerade hoch"):
             await open_postgresql(address, WorkerId("node/1/0"))
