@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import processes
 from tests.crash.ledger import (
     Arrivals,
     Findings,
@@ -22,7 +23,6 @@ from tests.crash.ledger import (
     unreported,
 )
 from tests.crash.load import Load, Refusal
-from tests.support import processes
 from tests.support.node import HOST, Node, wait_until
 from tests.support.ports import free_ports
 

@@ -8,8 +8,8 @@ import time
 import apsw
 import pytest
 
+from tests.crash import processes
 from tests.crash.conftest import Rig
-from tests.support import processes
 from tests.support.node import wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]

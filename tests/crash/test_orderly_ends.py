@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from tests.crash import processes
 from tests.crash.conftest import SETTINGS, WORKERS, Rig
 from tests.crash.ledger import Findings
 from tests.crash.load import Client
-from tests.support import processes
 from tests.support.node import HOST, greets, wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]

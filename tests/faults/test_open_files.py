@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.crash import processes
 from tests.faults.conftest import Scene
 from tests.node.talk import Talk
-from tests.support import processes
 from tests.support.node import HOST, wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import processes
+from tests.crash import processes
 from tests.support.node import CAPTURE_ALL, HOST, Node, wait_until
 from tests.support.ports import free_ports
 

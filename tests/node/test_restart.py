@@ -14,9 +14,9 @@ import pytest
 
 from gatepost.node.handover import command
 from tests.conftest import NodeMaker
+from tests.crash import processes
 from tests.node.conftest import LOCAL
 from tests.node.talk import Talk
-from tests.support import processes
 from tests.support.node import HOST, Follower, environment, greets, wait_until
 
 NEW_DOMAIN = """

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from typing import Self
 
 from tests.conftest import NodeMaker
+from tests.crash import processes
 from tests.node.conftest import LOCAL
 from tests.node.test_restart import Knocker
-from tests.support import processes
 from tests.support.node import HOST, Node, wait_until
 from tests.support.ports import free_ports
 

@@ -23,8 +23,8 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from tests.crash.processes import children
 from tests.support.ports import free_port
-from tests.support.processes import children
 from tests.support.programs import missing
 
 #: Seconds that a server gets to come up, on a machine with much else to do.

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import processes
 from tests.crash.conftest import SETTINGS, WORKERS, Rig, SinkProcess
 from tests.crash.ledger import Kill
 from tests.crash.load import Load
 from tests.crash.power.conftest import Power
 from tests.crash.power.loss import KEEPS, Keep, Lost, nothing
-from tests.support import processes
 from tests.support.node import CAPTURE_ALL, Node, wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
