@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from gatepost.wire.smtp.client_events import Phase
@@ -23,6 +24,8 @@ PATIENCE: Final[Mapping[Phase, float]] = {
     Phase.QUIT: 5,
     Phase.OVER: 5,
 }
+
+_NOT_HURRIED: Final = frozenset({Phase.FINAL_DOT, Phase.QUIT, Phase.OVER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +78,22 @@ class Bounds:
     #: So long no content at all may be readable (a disk that is not mounted) before mail ends whose time
     #: is over: it is not given up because a disk comes late after the node was off.
     contents_away: float = 3600.0
+    #: While others wait for a connection, no host is waited for longer than this: for its greeting;
+    #: until a session is ready; for a transaction, and beyond that as long as its content takes at
+    #: so many octets a second. When nobody waits, only `patience` counts.
+    hurried_greeting: float = 30.0
+    hurried_begin: float = 60.0
+    hurried_transaction: float = 120.0
+    hurried_octets: int = 16 * 1024
     patience: Mapping[Phase, float] = field(default_factory=lambda: PATIENCE)
+
+    def hurried(self, phase: Phase, size: int | None) -> float:
+        """Return how many seconds a session may take up to its readiness, or for a transaction with
+        so many octets, while others wait. After the final dot it is waited for all the same (RFC
+        5321 §4.5.3.2.6): the message may have been taken.
+        """
+        if phase in _NOT_HURRIED:
+            return inf
+        if size is not None:
+            return self.hurried_transaction + size / self.hurried_octets
+        return self.hurried_greeting if phase is Phase.GREETING else self.hurried_begin

@@ -158,11 +158,11 @@ class _Line:
         use_tls = site.kind is Kind.SMTP and site.tls is not TlsMode.NEVER
         use_tls = use_tls and target.address not in self._without_tls
         try:
-            return await open_link(site, call, self._around, use_tls=use_tls)
+            return await open_link(site, call, self._around, [], use_tls=use_tls)
         except LinkFailedError as failure:
             if not failure.tls_only:
                 raise
-        link = await open_link(site, call, self._around, use_tls=False)
+        link = await open_link(site, call, self._around, [], use_tls=False)
         self._without_tls.add(target.address)
         return link
 

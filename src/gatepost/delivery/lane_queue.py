@@ -1,6 +1,7 @@
 """The parcels that wait for one site, by lane."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from gatepost.delivery.parcel import Parcel
@@ -35,6 +36,11 @@ class LaneQueue:
         """Queue a parcel before those of its lane."""
         self._queue(parcel.lane).appendleft(parcel)
         self._length += 1
+
+    def all(self) -> Iterator[Parcel]:
+        """Return what waits, lane by lane, without taking it."""
+        for queue in self._queues.values():
+            yield from queue
 
     def first(self) -> Parcel:
         """Return the parcel whose turn it is. Raises IndexError when none waits."""

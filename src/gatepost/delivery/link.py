@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.lookup import Ourselves
 from gatepost.delivery.site import Kind, Site, Target
+from gatepost.delivery.site_queue import Leaves
 from gatepost.delivery.tokens import TokenFailedError, UpstreamTokens
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.route import ClientCertificate, TlsMode, UpstreamLogin
@@ -85,7 +86,8 @@ class Link:
     """A session that is ready for transactions. Made by `open_link`."""
 
     __slots__ = (
-        "_around", "_call", "_connection", "_loop", "_session", "_shown", "_slow", "_spoken"
+        "_around", "_call", "_connection", "_loop", "_session", "_shown", "_since", "_size", "_slow",
+        "_spoken",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +99,9 @@ class Link:
         self._around = around
         self._loop = asyncio.get_running_loop()
         self._slow = False
+        #: When it was made, or its present transaction began, and the octets of that.
+        self._since = self._loop.time()
+        self._size = 0
         self._spoken: Spoken | None = None
         self._shown: ClientCertificate | None = None
 
@@ -141,6 +146,7 @@ class Link:
             ValueError: a path does not fit into a command: it never came through our door.
 
         """
+        self._since, self._size = self._loop.time(), envelope.size
         self._session.begin(envelope)
         event = await self._next()
         if isinstance(event, ContentWanted):
@@ -205,6 +211,16 @@ class Link:
         source = self._call.source
         if source and missing(source) and self._session.phase is not Phase.FINAL_DOT:
             self._connection.abort()
+
+    def hurry(self, now: float) -> None:
+        """Give up a host that has kept us waiting for longer than is fair while others wait for the
+        place.
+        """
+        if self._connection.deadline is None:
+            return
+        size = self._size if self._session.transactions else None
+        if now - self._since >= self._around.bounds.hurried(self._session.phase, size):
+            self._connection.deadline = now
 
     # -- the beginning of a session
 
@@ -372,8 +388,10 @@ class Call:
     name: str
 
 
-async def open_link(site: Site, call: Call, around: Surroundings, *, use_tls: bool) -> Link:
-    """Return a session with one address.
+async def open_link(
+    site: Site, call: Call, around: Surroundings, links: list[Leaves], *, use_tls: bool
+) -> Link:
+    """Return a session with one address; it is among `links` from the moment that it is made.
 
     Raises:
         LinkFailedError: there is none.
@@ -404,9 +422,11 @@ async def open_link(site: Site, call: Call, around: Surroundings, *, use_tls: bo
     channel = Channel.TLS if site.tls is TlsMode.IMPLICIT else Channel.CLEAR
     session = ClientSession(call.name, dialect, channel)
     link = Link(connection, session, call, around)
+    links.append(link)
     try:
         await link.begin(site, use_tls=use_tls)
     except BaseException:
+        links.remove(link)
         connection.abort()
         raise
     return link

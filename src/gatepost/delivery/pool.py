@@ -1,4 +1,5 @@
-"""Who serves a site from a source: a bounded number of connections to it, each one task. Providers count by source address, so whatever is bounded is so for each.
+"""All sites that a worker has to do with, once for each source: a bounded number of connections to each,
+each one task, and a bounded number of all. Providers count by source address.
 
 Connections appear while parcels wait and the bounds allow it, take parcels until nothing is left,
 wait a while for more, and go. Nothing here belongs to one message: no task, no timer.
@@ -7,15 +8,23 @@ wait a while for more, and go. Nothing here belongs to one message: no task, no 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from operator import itemgetter
+from typing import Final
 
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.connection_room import Claim, Owner
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.site import Site
-from gatepost.delivery.site_queue import SiteQueue, WaitingRoom
+from gatepost.delivery.site_queue import SiteQueue
+from gatepost.delivery.waiting_room import WaitingRoom
 from gatepost.model.source import Source
 
 #: Serves one connection of a site until there is nothing left to do.
 Serve = Callable[[SiteQueue], Coroutine[None, None, None]]
+
+#: Sites that are remembered for having served us.
+_MOST_KNOWN: Final = 20_000
+#: So many parcels of a site are asked whose they are, where many wait.
+_ASKED: Final = 500
 
 
 class Pool:
@@ -39,13 +48,14 @@ class Pool:
         self._place_anew = place_anew
         self._sites: dict[str, SiteQueue] = {}
         self._retired: set[SiteQueue] = set()
-        self._connections = 0
-        self._waiting_room = WaitingRoom()
+        self._waiting_room = WaitingRoom(bounds, self._use_room)
+        #: Sites at which a transaction has come to an end, the last one that was met behind.
+        self._known: dict[str, None] = {}
 
     @property
     def connections(self) -> int:
         """How many connections' tasks there are."""
-        return self._connections
+        return self._waiting_room.room.used
 
     def add(
         self,
@@ -59,25 +69,28 @@ class Pool:
         queue = self._sites.get(key)
         if queue is None:
             queue = self._sites[key] = SiteQueue(site, self._bounds, source, self._waiting_room)
+            queue.is_strange = queue.is_strange and key not in self._known
         elif not queue.tasks:
             queue.site = site  # hosts as they are now
         parcel = queue.add(item, pieces)
-        self.rouse(queue)
+        if not queue.wake():
+            leased = item.leased
+            self._open(queue, Owner(leased.submission.account or "", leased.delivery.lane))
         return parcel
 
-    def rouse(self, queue: SiteQueue) -> None:
-        """See to it that what waits is served: wake a connection, or make one."""
-        if not len(queue) or queue.wake():
-            return
+    def _open(self, queue: SiteQueue, owner: Owner) -> None:
+        """Make a connection in somebody's name, if what waits at a site needs one more."""
         if len(queue.tasks) >= queue.most or len(queue) <= queue.dialling * 2:
             return
-        if self._connections >= self._bounds.connections:
-            self._wait_for_room(queue)
+        claim = Claim(owner, bool(queue.tasks), queue.is_strange)
+        room = self._waiting_room.room
+        if not room.has_some(claim):
+            if self._waiting_room.enter(queue, claim):
+                self._send_home_idle()
             return
-        self._waiting_room.leave(queue)
-        self._connections += 1
+        room.take(claim)
         task = asyncio.get_running_loop().create_task(self._serve(queue))
-        queue.tasks.add(task)
+        queue.tasks[task] = claim
         task.add_done_callback(lambda t: self._ended(queue, t))
 
     def end_idle(self, now: float) -> None:
@@ -87,6 +100,10 @@ class Pool:
         self._waiting_room.forget_sent()
         self._use_room()
         self._send_home_idle()
+        if self._waiting_room:
+            for queue in (*self._sites.values(), *self._retired):
+                for link in queue.links:
+                    link.hurry(now)
 
     def retire(
         self, may_use: Callable[[Source], bool], missing: Callable[[str], bool]
@@ -137,42 +154,52 @@ class Pool:
         return [task for queue in queues for task in queue.tasks]
 
     def _ended(self, queue: SiteQueue, task: asyncio.Task[None]) -> None:
-        self._connections -= 1
-        queue.tasks.discard(task)
+        self._waiting_room.room.give(queue.tasks.pop(task))
         if not task.cancelled() and (fault := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "a delivery task failed", "exception": fault, "task": task}
             )
         if len(queue) and not queue.closing:
             # What came while it took its leave; or it gave way: then others go first.
-            self._waiting_room.enter(queue)
+            for owner in queue.owners(_ASKED):
+                claim = Claim(owner, bool(queue.tasks), queue.is_strange)
+                self._waiting_room.enter(queue, claim)
         elif queue.retired and not queue.tasks:
             self._retired.discard(queue)
             self._place_anew(queue.site, queue.claim_all())
         elif queue.is_deserted:
-            self._sites.pop(_key(queue.site, queue.source), None)
+            self._forget(queue)
         self._waiting_room.one_ended()
         self._use_room()
 
-    # -- when there are as many connections as may be
+    def _forget(self, queue: SiteQueue) -> None:
+        """Keep of a deserted site whether it served us."""
+        key = _key(queue.site, queue.source)
+        self._sites.pop(key, None)
+        self._known.pop(key, None)
+        if not (queue.is_strange or queue.is_lost):
+            self._known[key] = None
+            if len(self._known) > _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
 
-    def _wait_for_room(self, queue: SiteQueue) -> None:
-        if self._waiting_room.enter(queue):
-            self._send_home_idle()
+    # -- when there are as many connections as may be
 
     def _use_room(self) -> None:
         """Serve who waits for room, as far as there is some."""
-        while self._waiting_room and self._connections < self._bounds.connections:
-            self.rouse(self._waiting_room.take_first())
+        while self._waiting_room and (called := self._waiting_room.call()) is not None:
+            queue = called.queue
+            if len(queue) and not queue.closing and not queue.wake():
+                self._open(queue, called.claim.owner)
 
     def _send_home_idle(self) -> None:
         """Let those that have been idle longest make room, at whichever site."""
-        while self._waiting_room:
-            idle = [(q.idle_until, q) for q in self._waiting_room.idlers]
+        waiting_room = self._waiting_room
+        while waiting_room and waiting_room.idlers:
+            idle = [(q.idle_until, q) for q in waiting_room.idlers if waiting_room.may_ask(q)]
             longest = min(
                 ((at, q) for at, q in idle if at is not None), key=itemgetter(0), default=None
             )
-            if longest is None or not self._waiting_room.sends_home():
+            if longest is None or not waiting_room.sends_home(longest[1]):
                 return
             at, queue = longest
             queue.end_idle(at)

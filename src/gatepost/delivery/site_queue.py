@@ -1,91 +1,21 @@
-"""What waits for one site, and which sites wait for room where a worker has as many connections as it may.
-
-Nobody keeps room for ever: an idle connection goes home for whoever waits, and a busy one for a site that
-has none. A site that has several gives up one of them at once, the last one when it has had its turn.
-"""
+"""What waits for one site and leaves from one source, and the connections that serve it."""
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.connection_room import Claim, Owner
 from gatepost.delivery.lane_queue import LaneQueue
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.site import Kind, Site
+from gatepost.delivery.waiting_room import WaitingRoom
 from gatepost.model.ids import SubmissionId
 from gatepost.model.lane import Lane
 from gatepost.model.source import Source
 from gatepost.net.address import SocketAddress
-
-
-class WaitingRoom:
-    """Who waits for room, in turn: before all who has a one-time password to send, then sites without
-    a connection, then those that want more of them.
-    """
-
-    def __init__(self) -> None:
-        self._without: OrderedDict[SiteQueue, None] = OrderedDict()
-        self._wanting_more: OrderedDict[SiteQueue, None] = OrderedDict()
-        #: Connections that were sent home for those that wait, and have not ended yet.
-        self._sent_home = 0
-        #: Queues with idle connections.
-        self.idlers: set[SiteQueue] = set()
-
-    def __len__(self) -> int:
-        return len(self._without) + len(self._wanting_more)
-
-    def enter(self, queue: "SiteQueue") -> bool:
-        """Let a queue wait; False where it did so already, and no sooner is its turn."""
-        is_urgent = queue.holds_more_urgent(Lane.TRANSACTIONAL)
-        line = self._without if is_urgent or not queue.tasks else self._wanting_more
-        if queue in line and not (is_urgent and next(iter(line)) is not queue):
-            return False
-        self.leave(queue)
-        line[queue] = None
-        if is_urgent:
-            line.move_to_end(queue, last=False)
-        return True
-
-    def leave(self, queue: "SiteQueue") -> None:
-        """Let a queue wait no more, if it did: it has what it waited for."""
-        self._without.pop(queue, None)
-        self._wanting_more.pop(queue, None)
-
-    def take_first(self) -> "SiteQueue":
-        """Return whose turn it is, who waits no more. Raises KeyError when nobody waits."""
-        return (self._without or self._wanting_more).popitem(last=False)[0]
-
-    def sends_home(self) -> bool:
-        """Tell whether one idle connection is to make room; who asks goes."""
-        self._drop_served(self._without)
-        self._drop_served(self._wanting_more)
-        return self._sends(len(self))
-
-    def sends_away(self, queue: "SiteQueue") -> bool:
-        """Tell whether one busy connection of a queue is to make room; who asks goes."""
-        self._drop_served(self._without)
-        return self._sends(len(self._without) - (queue in self._without))
-
-    def one_ended(self) -> None:
-        """Hear of a connection that ended."""
-        self._sent_home = max(0, self._sent_home - 1)
-
-    def forget_sent(self) -> None:
-        """Count no more on those that were sent home: one that got new work makes no room."""
-        self._sent_home = 0
-
-    def _sends(self, waiting: int) -> bool:
-        if waiting <= self._sent_home:
-            return False
-        self._sent_home += 1
-        return True
-
-    @staticmethod
-    def _drop_served(line: "OrderedDict[SiteQueue, None]") -> None:
-        """Drop from the head whom his own connections have served meanwhile."""
-        while line and not len(next(iter(line))):
-            line.popitem(last=False)
 
 
 class Leaves(Protocol):
@@ -93,6 +23,10 @@ class Leaves(Protocol):
 
     def leave(self, missing: Callable[[str], bool]) -> None:
         """Go at once where this machine lacks the address that it comes from."""
+        ...
+
+    def hurry(self, now: float) -> None:
+        """Go where the host has kept us waiting for long, in loop time: others wait for room."""
         ...
 
 
@@ -107,14 +41,19 @@ class SiteQueue:
         waiting_room: WaitingRoom | None = None,
     ) -> None:
         self.site = site
-        self._waiting_room = WaitingRoom() if waiting_room is None else waiting_room
+        self._waiting_room = WaitingRoom(bounds) if waiting_room is None else waiting_room
+        #: Whether no transaction has come to an end here yet, as far as is remembered.
+        self.is_strange = site.kind is not Kind.MAILDIR
+        #: Whether the last session that was wanted was not to be had.
+        self.is_lost = False
         #: From where its connections come; None: as the system chooses.
         self.source = source
         self.bounds = bounds
         #: Addresses whose STARTTLS does not work: they get clear text for as long as we talk.
         self.without_tls: set[SocketAddress] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
-        #: Connections that are up.
+        #: Connections, and what each was opened for.
+        self.tasks: dict[asyncio.Task[None], Claim] = {}
+        #: Those of them that are made, ready or not.
         self.links: list[Leaves] = []
         #: Connections that are not up yet.
         self.dialling = 0
@@ -152,6 +91,11 @@ class SiteQueue:
             self._open[submission.id] = parcel
         self._parcels.append(parcel)
         return parcel
+
+    def owners(self, most: int) -> Iterator[Owner]:
+        """Return whose mail waits, once each, among the first `most` parcels."""
+        whose = (Owner(p.submission.account or "", p.lane) for p in self._parcels.all())
+        yield from dict.fromkeys(islice(whose, most))
 
     def put_back(self, parcel: Parcel) -> None:
         """Queue a parcel in front of its lane, to be tried again at once."""
@@ -198,7 +142,7 @@ class SiteQueue:
 
     async def wait(self) -> bool:
         """Wait until something may be claimed; False when it took too long, or all is to end."""
-        if self.closing or self._waiting_room.sends_home():
+        if self.closing or self._waiting_room.sends_home(self):
             return False
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
@@ -216,6 +160,17 @@ class SiteQueue:
             if asyncio.get_running_loop().time() < turn_ends or self._sends_passwords():
                 return False
         return self._waiting_room.sends_away(self)
+
+    @property
+    def is_hurried(self) -> bool:
+        """True while others wait for room: nobody is waited for as long as may be."""
+        return bool(self._waiting_room)
+
+    def is_no_stranger(self) -> None:
+        """Note that a transaction has come to an end here."""
+        if self.is_strange:
+            self.is_strange = False
+            self._waiting_room.is_no_stranger(self)
 
     def _sends_passwords(self) -> bool:
         return self.holds_more_urgent(Lane.TRANSACTIONAL)

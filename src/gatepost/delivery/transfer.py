@@ -256,6 +256,8 @@ class Courier:
             self._put_back(parcel)
             return
         self._carried += 1
+        if self._queue.is_strange and link.is_usable:
+            self._queue.is_no_stranger()
         again = self._settle_each(parcel, verdicts, link)
         if again:
             parcel.items = again
@@ -311,7 +313,7 @@ class Courier:
             self._forget_link()
             await link.close()
         self._link = link = await self._dial()
-        self._queue.links.append(link)
+        self._queue.is_lost = False
         self._dialled()
         if self._queue.retired:
             raise _RetiredError
@@ -326,8 +328,12 @@ class Courier:
 
         """
         failure: LinkFailedError | None = None
+        loop, bounds = asyncio.get_running_loop(), self._queue.bounds
+        began = loop.time()
         for call in self._calls():
             target = call.target
+            if failure and self._queue.is_hurried and loop.time() - began > bounds.hurried_begin:
+                break
             try:
                 return await self._dial_one(call)
             except SourceMissingError:
@@ -368,12 +374,14 @@ class Courier:
         if queue.site.kind is Kind.LMTP:
             use_tls = False
         try:
-            return await open_link(queue.site, call, self._room.around, use_tls=use_tls)
+            return await open_link(
+                queue.site, call, self._room.around, queue.links, use_tls=use_tls
+            )
         except LinkFailedError as failure:
             if not failure.tls_only:
                 raise
         # Opportunistic: any delivery is better than none (RFC 7435), on a connection of its own.
-        link = await open_link(queue.site, call, self._room.around, use_tls=False)
+        link = await open_link(queue.site, call, self._room.around, queue.links, use_tls=False)
         queue.without_tls.add(target.address)
         return link
 
@@ -390,6 +398,7 @@ class Courier:
                 self._queue.put_back(parcel)
             self._is_over = True
             return
+        self._queue.is_lost = True
         waiting = self._queue.claim_all()
         self._claimed += waiting
         try:
