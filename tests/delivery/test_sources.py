@@ -234,6 +234,24 @@ async def test_a_default_pool_that_is_paused_holds_up_what_is_in_no_pool_for_a_w
         assert sink.sessions == 0
 
 
+async def test_its_sender_hears_that_it_waits_and_in_the_end_that_it_came_to_nothing() -> None:
+    """Accepted before its route named a pool, and by now nothing of that may be used."""
+    async with Sink() as sink, Rig(**to(sink, "bulk"), egress=(BULK,)) as rig:
+        await pause(rig, "127.0.0.4")
+        late, over = [
+            await rig.submit("bob@y.example", hand_over=False, age=timedelta(days=days))
+            for days in (2, 6)
+        ]
+        young = await rig.submit("carol@y.example", hand_over=False)
+        rig.scheduler.look()
+        await rig.until_state(over, DeliveryState.EXPIRED)
+        async with asyncio.timeout(30):
+            while not (rig.row(late[0]).warned and "may be used" in rig.row(young[0]).reason):
+                await asyncio.sleep(0.01)
+        assert not rig.row(young[0]).warned
+        assert {rig.row(one[0]).attempts for one in (late, young)} == {0}
+
+
 async def test_local_delivery_asks_for_no_source() -> None:
     async with Sink(lmtp=True) as sink:
         routes = routing({"y.example": ViaLmtp(sink.host, sink.port)})

@@ -13,6 +13,8 @@ from gatepost.model.domain import Domain
 from gatepost.model.event import EventKind, LaterKind
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
+from gatepost.operate import queue_change
+from gatepost.operate.queue_change import Order, Verb, change
 from gatepost.store.protocols import NoticeKind, QueueFilter, Store
 from gatepost.store.rows import NewerRowError
 from tests.store.makers import CONTENT, NOON, delivery, event, lease, settled, submission
@@ -189,3 +191,15 @@ async def test_a_secret_that_came_in_clear_is_noted_once(store):
     assert not await store.write(lambda t: t.note_exposed("gone", NOON))
     noted = {c.id: c.exposed_at for c in await store.read(lambda r: r.credentials(NAMES[0]))}
     assert noted == {"new": NOON, f"old of {NAMES[0]}": None}
+
+
+@pytest.mark.parametrize("verb", Verb)
+async def test_a_verb_on_much_goes_past_it(store, verb, monkeypatch):
+    monkeypatch.setattr(queue_change, "PORTION", 2)
+    ways = [await put(store, f"{n}@y.example") for n in range(3)]
+    newer = await put(store, "a@y.example", NEWER["origin"])
+    ways += [await put(store, f"{n}@y.example") for n in range(3, 6)]
+    if verb is Verb.RELEASE:
+        assert await change(store, Order(Verb.HOLD, QueueFilter(), "ops"), NOON) == len(ways)
+    assert await change(store, Order(verb, QueueFilter(), "ops"), NOON) == len(ways)
+    assert await store.write(lambda t: t.lease_these([newer.id], lease())) == []

@@ -15,7 +15,7 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import RetentionSettings
 from gatepost.returns.outcome import refused
-from gatepost.store import sqlite_checkpoint, sqlite_connection, sqlite_writer
+from gatepost.store import sqlite_checkpoint, sqlite_connection, sqlite_writer, tidy
 from gatepost.store.protocols import (
     ContentDamagedError,
     DiskFullError,
@@ -243,6 +243,20 @@ async def test_content_is_kept_as_long_as_settings_say(tmp_path):
     assert await content(store, message) == b"content"
     await store.tidy(NOON + timedelta(minutes=60))
     assert await content(store, message) is None
+    assert await verify(store) == []
+    await store.close()
+
+
+async def test_a_day_goes_in_portions(tmp_path, monkeypatch):
+    monkeypatch.setattr(tidy, "_PORTION", 10)
+    store = await opened(tmp_path)
+    _, leased = await put(store, lease=lease())
+    await settle(store, leased)
+    await store.write(lambda t: t.add_events([event() for _ in range(25)]))
+    days = lambda kind: store.read(lambda r: r.days(kind))  # noqa: E731
+    assert len([*await days("event"), *await days("delivery")]) >= 2
+    await store.tidy(NOON + timedelta(days=400))
+    assert [*await days("event"), *await days("delivery")] == []
     assert await verify(store) == []
     await store.close()
 

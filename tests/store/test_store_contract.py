@@ -369,9 +369,10 @@ async def test_hold_release_and_what_a_worker_held_is_lost(store):
     assert await do(store, "settle", [later]) == set()
     assert await take(store, at=NOON + 9 * MINUTE) == []
     assert await do(store, *hold) == []
-    release = ("change_queue", [way.id], [DeliveryState.HELD], DeliveryState.DUE, NOON)
+    ended = NOON + 3 * MINUTE
+    release = ("change_queue", [way.id], [DeliveryState.HELD], DeliveryState.DUE, ended)
     assert await do(store, *release) == [way.id]
-    (again,) = await take(store)
+    (again,) = await take(store, at=ended + MINUTE, minutes=9)
     assert again.fence != leased.fence
     assert await verify(store) == []
 

@@ -23,6 +23,7 @@ from tests.store.makers import (
 from tests.store.openers import OPENERS
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 _LIVE = (DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD)
 HOLD, RELEASE, CANCEL = DeliveryState.HELD, DeliveryState.DUE, DeliveryState.CANCELLED
 
@@ -93,10 +94,36 @@ async def test_what_somebody_leased_since_is_theirs_to_settle(store):
     leased = await leased_one(store)
     await change(store, leased, HOLD)
     await change(store, leased, RELEASE)
-    (again,) = await store.write(lambda t: t.lease_due(NOON, lease(), limit=9))
+    after = NOON + MINUTE * 3  # the lease has ended
+    (again,) = await store.write(lambda t: t.lease_due(after, lease(minutes=5), limit=9))
     assert await settle(store, settled(leased, events=[event()])) == set()
     assert await kinds(store) == []
     assert await settle(store, settled(again)) == {leased.delivery.id}
+
+
+async def test_what_is_released_while_it_is_under_way_is_nobody_elses(store):
+    leased = await leased_one(store)
+    await change(store, leased, HOLD)
+    assert await verify(store) == []
+    await change(store, leased, RELEASE, NOON + MINUTE)
+    assert (await one(store, leased)).state is DeliveryState.LEASED
+    assert await store.write(lambda t: t.lease_due(NOON + MINUTE, lease(), limit=9)) == []
+    told = settled(leased, DeliveryState.DUE, LATER, events=[event()])
+    assert await settle(store, told) == {leased.delivery.id}
+    assert (await one(store, leased)).last_outcome == LATER
+    assert await verify(store) == []
+
+
+async def test_what_is_released_when_its_lease_has_ended_is_due(store):
+    leased = await leased_one(store)
+    await change(store, leased, HOLD)
+    await change(store, leased, RELEASE, NOON + MINUTE * 2)
+    assert (await one(store, leased)).state is DeliveryState.DUE
+    (again,) = await store.write(
+        lambda t: t.lease_due(NOON + MINUTE * 3, lease(minutes=5), limit=9)
+    )
+    assert await settle(store, settled(again)) == {leased.delivery.id}
+    assert await verify(store) == []
 
 
 async def test_what_was_delivered_and_cancelled_is_told(store):

@@ -120,10 +120,12 @@ def run_with_store(ctx: usage.Context, work: Callable[["Store"], Awaitable[T]]) 
         StoreUnavailableError,
     )
     from gatepost.store.rows import NewerRowError  # noqa: PLC0415
+    from gatepost.store.unstoppable import stop_between_batches  # noqa: PLC0415
 
     place = load_place_of(ctx)
     try:
         become_owner(place.data_dir)
+        stop_between_batches()
         return asyncio.run(_with_store(place, work))
     except OwnershipError as error:
         fail(error.what, error.mend)

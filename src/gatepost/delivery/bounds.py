@@ -34,6 +34,8 @@ class Bounds:
 
     #: Connections to one site. Most providers bear 10 (Postfix: 20, KumoMTA: 32).
     connections_per_site: int = 10
+    #: A site that refused one has so long until it is asked for one more again.
+    widened_after: float = 60.0
     #: Connections in all.
     connections: int = 500
     #: Where all of them are busy and a site has none: so long another one keeps its last.

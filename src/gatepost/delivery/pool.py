@@ -80,6 +80,8 @@ class Pool:
 
     def _open(self, queue: SiteQueue, owner: Owner) -> None:
         """Make a connection in somebody's name, if what waits at a site needs one more."""
+        if len(queue.tasks) >= queue.most:
+            queue.widen(asyncio.get_running_loop().time())
         if len(queue.tasks) >= queue.most or len(queue) <= queue.dialling * 2:
             return
         claim = Claim(owner, bool(queue.tasks), queue.is_strange)

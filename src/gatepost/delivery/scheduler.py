@@ -25,7 +25,7 @@ from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.route import Via
 from gatepost.queue.lanes import has_room, room_for
-from gatepost.returns.outcome import LOCAL_TROUBLE, deferred
+from gatepost.returns.outcome import LOCAL_TROUBLE, NO_ROUTE_NOW, deferred
 from gatepost.returns.settle import earliest_retry
 from gatepost.returns.settlement import Result
 from gatepost.store.pools import ANY_NODE
@@ -220,10 +220,15 @@ class Scheduler:
 
     def _without_source(self, items: list[Item], why: str) -> None:
         """Give back what nothing can be called for from here now; it was not attempted."""
-        pools = self._sources.pools
-        # What any node may send comes back to us: not at once.
-        self.untried([i for i in items if i.leased.delivery.pool in pools], why, _SLOW_PAUSE)
+        pools, late = self._sources.pools, self._settler.is_late
         self.untried([i for i in items if i.leased.delivery.pool not in pools], why, timedelta(0))
+        # What any node may send comes back to us: not at once, and nobody else minds its time (`strays`).
+        ours = [i for i in items if i.leased.delivery.pool in pools]
+        self.untried([i for i in ours if not late(i.leased)], why, _SLOW_PAUSE)
+        outcome = deferred(NO_ROUTE_NOW, "no source address may be used for it now")
+        for item in ours:
+            if late(item.leased):
+                self._settler.settle(Result(item.leased, outcome, attempted=item.counted))
 
     # -- what goes out
 

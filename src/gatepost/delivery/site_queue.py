@@ -57,8 +57,10 @@ class SiteQueue:
         self.links: list[Leaves] = []
         #: Connections that are not up yet.
         self.dialling = 0
-        #: How many connections this site may have; less after it refused one beside others.
+        #: How many connections this site may have; less after it refused one beside others, and one
+        #: more with each while in which it refused none.
         self.most = site_limit(site, bounds)
+        self._narrowed_at = 0.0
         #: Parcels taken out since the last look (`Pool.slow_sites`), and whether there was one.
         self.taken_lately = 0
         self.looked_at = False
@@ -123,15 +125,24 @@ class SiteQueue:
         """Take everything that waits."""
         return [self._pop() for _ in range(len(self._parcels))]
 
-    def leave_to_others(self) -> bool:
+    def leave_to_others(self, now: float) -> bool:
         """Give up one connection for good where there are others; False for the last one.
 
-        A site that refuses a further connection is not down, only busy.
+        A site that refuses a further connection is not down, only busy. `now` in loop time.
         """
         if len(self.tasks) < 2:
             return False
         self.most = max(1, min(self.most, len(self.tasks)) - 1)
+        self._narrowed_at = now
         return True
+
+    def widen(self, now: float) -> None:
+        """Try one connection more, where none was refused for a while; `now` in loop time."""
+        if self.most >= site_limit(self.site, self.bounds):
+            return
+        if now - self._narrowed_at >= self.bounds.widened_after:
+            self.most += 1
+            self._narrowed_at = now
 
     def claim_last(self, count: int) -> list[Parcel]:
         """Take the `count` least urgent and youngest that wait."""

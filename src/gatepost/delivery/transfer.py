@@ -393,7 +393,7 @@ class Courier:
         if self._queue.retired:
             self._leave_to_another(parcels)
             return
-        if self._queue.leave_to_others():
+        if self._queue.leave_to_others(asyncio.get_running_loop().time()):
             for parcel in reversed(parcels):
                 self._queue.put_back(parcel)
             self._is_over = True

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from gatepost.model.delivery import DeliveryState
+from gatepost.model.delivery import DeliveryState, Leased
 from gatepost.model.ids import DeliveryId
 from gatepost.model.settings import RetrySettings
+from gatepost.queue.expiry import is_delay_notice_due
 from gatepost.returns.settlement import Result, settlement
 from gatepost.returns.suppression import with_suppression
 from gatepost.store.protocols import Settlement, Store, StoreUnavailableError
@@ -67,6 +68,14 @@ class Settler:
 
     def __len__(self) -> int:
         return len(self._waiting) + self._writing
+
+    def is_late(self, leased: Leased) -> bool:
+        """Tell whether a delivery's sender would hear of another deferral, or its time is over."""
+        at = self._now()
+        delivery, submission = leased.delivery, leased.submission
+        return delivery.expires_at <= at or is_delay_notice_due(
+            delivery, submission, at, self._settings
+        )
 
     def settle(self, result: Result) -> None:
         """Take one result; it is written soon. Returns at once."""

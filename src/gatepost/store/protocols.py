@@ -359,8 +359,9 @@ class Transaction(
     ) -> list[DeliveryId]:
         """Hold (DUE, LEASED -> HELD), release or retry (HELD, DUE -> DUE now), or cancel
         (not final -> CANCELLED) those deliveries that are in one of `states` still; return which
-        they were, in order. A leased one that is changed loses its lease: the worker's settle will
-        change nothing, but for what was delivered. What was held past its time for trying has what
+        they were, in order. A leased one that is held or cancelled loses its lease: the worker's
+        settle will change nothing, but for what was delivered; released before that lease would have
+        ended, it has it again. What was held past its time for trying has what
         it had left when it was due, an hour at least. What was never tried and waits for its time waits on when it was held; else
         it is due now, and is tried as long as it would have been. It costs a few statements,
         whatever the number of ids."""

@@ -177,9 +177,10 @@ class Queries(
             f"SELECT {QUEUE_COLUMNS} FROM (SELECT * {_PART}) AS d"  # noqa: S608 - names are ours
             f" CROSS JOIN submission AS s ON s.id = d.submission_id {where} ORDER BY d.id LIMIT ?"
         )
-        rows = [queue_row(row) for row in self._rows(sql, (*part, *bindings, limit))]
-        if len(rows) == limit:
-            return Stretch(rows, rows[-1].delivery.id)
+        there = list(self._rows(sql, (*part, *bindings, limit)))
+        rows = known(there, queue_row)
+        if len(there) == limit:
+            return Stretch(rows, DeliveryId(there[-1][0]))
         sql = f"SELECT count(*), max(id) FROM (SELECT id {_PART}) AS d"  # noqa: S608
         count, last = next(self._rows(sql, part))
         return Stretch(rows, last if count == _LOOKED_AT else None)

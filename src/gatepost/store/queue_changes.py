@@ -40,23 +40,28 @@ _IN_STATES: Final = (
     "SELECT id, submission_id FROM delivery WHERE id IN (SELECT value FROM json_each(?))"
     " AND +state IN ({}) ORDER BY id"
 )
+#: What is under way keeps its worker, and when that one's lease ends.
 _HOLD: Final = (
-    "UPDATE delivery SET state = 2, ready_at = NULL, worker = NULL, reason = 'held by an operator'"
-    " WHERE id IN (SELECT value FROM json_each(?))"
+    "UPDATE delivery SET state = 2, ready_at = CASE WHEN state = 1 THEN ready_at END,"
+    " reason = 'held by an operator' WHERE id IN (SELECT value FROM json_each(?))"
 )
 #: ?1: now. What waits for its time (never tried, and not due yet) goes back to waiting when it was
 #: held; else it is due now, and has its whole time for trying.
 _WAITS: Final = "attempts = 0 AND next_attempt_at > ?1"
 _AT: Final = f"CASE WHEN state = 2 AND {_WAITS} THEN next_attempt_at ELSE ?1 END"
+#: It may be under way still: the lease stands again, else a second copy would go out meanwhile.
+_IN_HAND: Final = "state = 2 AND worker IS NOT NULL AND ready_at > ?1"
 #: What was held is tried for as long as it would have been from then on; an hour at least.
 _LEAST: Final = 3_600_000_000
 _RELEASE: Final = (
-    f"UPDATE delivery SET state = 0, ready_at = {_AT}, worker = NULL, reason = '', expires_at = CASE"  # noqa: S608
+    f"UPDATE delivery SET state = CASE WHEN {_IN_HAND} THEN 1 ELSE 0 END,"  # noqa: S608
+    f" ready_at = CASE WHEN {_IN_HAND} THEN ready_at ELSE {_AT} END,"
+    f" worker = CASE WHEN {_IN_HAND} THEN worker END, reason = '', expires_at = CASE WHEN {_IN_HAND} THEN expires_at"
     f" WHEN {_WAITS} THEN expires_at - next_attempt_at + {_AT}"
     " WHEN state <> 2 OR next_attempt_at > ?1 THEN expires_at"
     f" WHEN expires_at - next_attempt_at < {_LEAST} THEN ?1 + {_LEAST}"
     " ELSE expires_at - next_attempt_at + ?1 END,"
-    f" next_attempt_at = {_AT} WHERE id IN (SELECT value FROM json_each(?2))"
+    f" next_attempt_at = CASE WHEN {_IN_HAND} THEN next_attempt_at ELSE {_AT} END WHERE id IN (SELECT value FROM json_each(?2))"
 )
 #: Cancelled while it was under way: what the next hop took is told all the same.
 _DELIVERED_ALL_THE_SAME: Final = (

@@ -17,6 +17,7 @@ from typing import Any, Final
 import apsw
 
 from gatepost.model.ids import SubmissionId
+from gatepost.store import unstoppable
 from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import Content, Run
 from gatepost.store.pending import Keeping
@@ -198,13 +199,17 @@ class SqliteWriter:
             if lock is None:
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
                 lock = self._lock = os.open(self._data_dir / LOCK, flags, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:
             raise disk_trouble(error) from error
-        try:
-            yield connection
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)
+        with unstoppable.LOCKED:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise disk_trouble(error) from error
+            try:
+                yield connection
+            finally:
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:

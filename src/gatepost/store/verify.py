@@ -67,11 +67,12 @@ _TABLES: Final[Sequence[Table]] = (
             ),
             Rule("t.state NOT IN (0, 1, 2)", "delivery {} is finished, and still in the queue"),
             Rule(
-                "(t.state = 1) <> (t.worker IS NOT NULL)",
+                # What was held while it was under way keeps its worker, and its lease's end.
+                "t.state <> 2 AND (t.state = 1) <> (t.worker IS NOT NULL)",
                 "delivery {} is leased by nobody, or held by a worker without a lease",
             ),
             Rule(
-                "(t.state = 2) <> (t.ready_at IS NULL)",
+                "(t.state = 2 AND t.worker IS NULL) <> (t.ready_at IS NULL)",
                 "delivery {} has no time at which it may be taken, or is held and has one",
             ),
             Rule(
