@@ -11,7 +11,7 @@ import pytest_asyncio
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.parcel import Item
 from gatepost.delivery.pool import Pool
-from gatepost.delivery.site import Kind, Site
+from gatepost.delivery.site import Host, Kind, Site
 from gatepost.delivery.site_queue import SiteQueue
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import Lane
@@ -44,6 +44,25 @@ async def test_no_site_is_forgotten_that_waits_for_room(room: int) -> None:
             await asyncio.wait(pool.tasks())
     assert served >= {"s2000", "s2001", "s2002"}
     assert pool.connections == 0
+
+
+async def test_the_next_connection_of_a_busy_site_goes_where_its_name_leads_now() -> None:
+    gate, seen = asyncio.Event(), []
+
+    async def serve(queue: SiteQueue) -> None:
+        while queue.claim():
+            seen.append([host.name for host in queue.site.hosts])
+            await gate.wait()
+
+    pool = Pool(Bounds(), serve)
+    for n, name in enumerate(("old.example", "new.example")):
+        pool.add(Site("x", Kind.SMTP, (Host(name, 10, (), 25),)), item(n, 10), None)
+        await asyncio.sleep(0)
+    gate.set()
+    async with asyncio.timeout(30):
+        while pool.tasks():
+            await asyncio.wait(pool.tasks())
+    assert seen == [["old.example"], ["new.example"]]
 
 
 async def test_as_many_idle_connections_go_home_as_there_are_sites_that_wait() -> None:

@@ -99,3 +99,19 @@ def test_who_is_turned_away_hears_why_though_it_spoke_first() -> None:
             assert early.recv(100) == FAREWELL
             assert early.recv(100) == b""
         turn_away(door, FAREWELL)  # nobody is there
+
+
+async def test_a_fault_of_ours_does_not_end_the_watch(
+    place: Accepting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = []
+
+    async def fault() -> None:
+        faults.append(1)
+        raise RuntimeError
+
+    monkeypatch.setattr(place, "_take_one", fault)
+    async with asyncio.timeout(30):
+        while len(faults) < 3:
+            await asyncio.sleep(0.005)
+    assert (await first_words(place)) == b"220 hello\r\n"

@@ -70,8 +70,8 @@ class Pool:
         if queue is None:
             queue = self._sites[key] = SiteQueue(site, self._bounds, source, self._waiting_room)
             queue.is_strange = queue.is_strange and key not in self._known
-        elif not queue.tasks:
-            queue.site = site  # hosts as they are now
+        else:
+            queue.site = site  # hosts as they are now: one that is up may last for days
         parcel = queue.add(item, pieces)
         if not queue.wake():
             leased = item.leased

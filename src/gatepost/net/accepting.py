@@ -83,6 +83,8 @@ class Accepting:
                         (trouble.strerror or str(trouble)).lower(),
                     )
                 self._rest()
+            except Exception:  # noqa: BLE001 - the top of the task: nobody would be let in again
+                _log.exception("a look at who waits to be let in failed")
 
     async def _take_one(self) -> None:
         """Accept as the loop's server does, which does not say when it cannot. Raises OSError."""
