@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gatepost.events.crowd import CLIENTS, MANY, TOLD, Crowd
+from gatepost.events.crowd import MANY, TOLD, TOLD_OF_ALL, TOLD_OF_NETWORK, Crowd
 from gatepost.events.record import Recorder
 from gatepost.model.event import Event, EventKind
 from tests.events.outbox import Outbox
@@ -72,12 +72,44 @@ def test_other_clients_kinds_and_events_are_not_touched() -> None:
         assert list(crowd.admit(event)) == [event]
 
 
-def test_addresses_without_end_take_no_memory_without_end() -> None:
+def test_addresses_without_end_take_no_memory_and_no_disk_without_end() -> None:
     crowd = Crowd()
-    told = sum(len(list(crowd.admit(refusal(f"2001:db8:{n:x}::1")))) for n in range(3 * CLIENTS))
-    assert told == CLIENTS + TOLD
+    told = sum(len(list(crowd.admit(refusal(f"2001:db8:{n:x}::1")))) for n in range(6000))
+    assert told == TOLD_OF_ALL
     (summary,) = crowd.summaries(NOON + timedelta(seconds=60))
-    assert summary.facts["count"] == 2 * CLIENTS - TOLD
+    assert summary.facts["count"] == 6000 - TOLD_OF_ALL
+    assert summary.facts["client"] == "many addresses"
+    assert [len(list(crowd.admit(refusal(second=61))))] == [1]
+
+
+def test_a_network_is_told_less_of_than_its_clients_together() -> None:
+    crowd = Crowd()
+    clients = [f"2001:db8:0:{n:x}::1" for n in range(2000)]
+    told = [len(list(crowd.admit(refusal(client)))) for _ in range(3) for client in clients]
+    assert sum(told) == TOLD_OF_NETWORK
+    assert list(crowd.admit(refusal("192.0.2.1"))) != []
+    (summary,) = crowd.summaries(NOON + timedelta(seconds=60))
+    assert summary.facts["client"] == "2001:db8::/48"
+    assert summary.facts["count"] == 6000 - TOLD_OF_NETWORK
+
+
+def test_summaries_are_few_however_many_refuse_to_go() -> None:
+    crowd = Crowd()
+    for network in range(200):
+        for client in range(10):
+            for _ in range(TOLD + 1):
+                crowd.admit(refusal(f"2001:db8:{network:x}:{client:x}::1"))
+    summaries = crowd.summaries(NOON + timedelta(seconds=60))
+    assert len(summaries) <= TOLD_OF_ALL // TOLD + TOLD_OF_ALL // TOLD_OF_NETWORK + 1
+    counted = sum(int(str(summary.facts["count"])) for summary in summaries)
+    assert counted == 200 * 10 * (TOLD + 1) - TOLD_OF_ALL
+
+
+def test_one_kind_leaves_the_other_its_room() -> None:
+    crowd = Crowd()
+    for n in range(2 * TOLD_OF_ALL):
+        crowd.admit(refusal(f"2001:db8:{n:x}::1"))
+    assert list(crowd.admit(refusal("192.0.2.1", kind=EventKind.LOGIN_REFUSED))) != []
 
 
 async def test_what_was_counted_is_told_at_the_end() -> None:

@@ -66,16 +66,35 @@ async def test_an_address_is_locked_after_failures_of_many_accounts(people: Peop
     ("address", "inside", "outside"),
     [
         ("192.0.2.{}", "192.0.2.250", "192.0.3.1"),
-        ("2001:db8::{}", "2001:db8::ff:1", "2001:db8:1::1"),
+        ("2001:db8:0:{}::7", "2001:db8:0:ff::1", "2001:db8:1::1"),
     ],
 )
-async def test_a_network_is_locked_after_failures_of_many_addresses(
+async def test_a_network_is_locked_after_failures_of_many_clients(
     people: People, address: str, inside: str, outside: str
 ) -> None:
     for n in range(NETWORK_LIMIT):
         await people.cause(f"user{n}@example.com", "wrong", address.format(n))
     assert people.begin(client=inside).may_begin() is Cause.LOCKED_NETWORK
     assert people.begin(client=outside).may_begin() is None
+
+
+async def test_who_has_a_64_guesses_no_more_often_than_who_has_one_address(people: People) -> None:
+    causes = [
+        await people.cause(NAME, f"wrong{n}", f"2001:db8::{n:x}") for n in range(PAIR_LIMIT + 1)
+    ]
+    assert causes[PAIR_LIMIT] is Cause.LOCKED_PAIR
+    for n in range(ADDRESS_LIMIT - PAIR_LIMIT):
+        await people.cause(f"user{n}@example.com", "wrong", f"2001:db8::1:{n:x}")
+    assert people.begin(client="2001:db8::ffff").may_begin() is Cause.LOCKED_ADDRESS
+    assert people.begin(client="2001:db8:0:1::1").may_begin() is None
+
+
+async def test_an_account_is_not_guessed_at_from_all_64s_of_a_48(people: People) -> None:
+    await people.put(account(), main())
+    for n in range(30):
+        for k in range(4):
+            await people.cause(NAME, f"wrong{n}-{k}", f"2001:db8:0:{n:x}::7")
+    assert len(people.asked) == NETWORK_LIMIT
 
 
 async def test_guesses_under_way_together_hear_no_more_than_the_limit_allows(
@@ -207,6 +226,13 @@ async def test_an_address_stands_for_its_network_and_its_pairs(people: People) -
     await people.throttle.flush()
     found = await people.store.read(lambda reading: subjects_of(reading, HERE))
     assert {guessed.subject for guessed in found} == set(subjects(HERE, NAME).values())
+
+
+async def test_any_address_of_a_64_stands_for_its_pairs(people: People) -> None:
+    people.throttle.note_failure("2001:db8::1", NAME)
+    await people.throttle.flush()
+    found = await people.store.read(lambda reading: subjects_of(reading, "2001:db8::2"))
+    assert {guessed.subject for guessed in found} == set(subjects("2001:db8::1", NAME).values())
 
 
 async def test_names_are_not_written_down(people: People) -> None:

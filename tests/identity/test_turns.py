@@ -57,6 +57,50 @@ async def test_a_full_queue_sends_the_last_of_the_many_away() -> None:
     slow.checker.close()
 
 
+async def test_clients_of_one_network_have_one_turn_among_networks() -> None:
+    slow = Slow(waiting=300)
+    await asyncio.sleep(0)
+    crowd = [await slow.ask(f"2001:db8:0:{n:x}::/64") for n in range(1, 261)]
+    crowd += [await slow.ask("2001:db8:0:1::/64")]
+    victim = await slow.ask("2001:db8:1:1::/64")
+    slow.go.set()
+    assert await victim
+    assert slow.order.index("2001:db8:1:1::/64") == 2
+    assert all(await asyncio.gather(*crowd))
+    assert slow.order[1:4:2] == ["2001:db8:0:1::/64", "2001:db8:0:2::/64"]
+    assert slow.order[-1] == "2001:db8:0:1::/64"
+    slow.checker.close()
+
+
+async def test_a_queue_full_of_one_network_has_room_for_another() -> None:
+    slow = Slow(waiting=10)
+    await asyncio.sleep(0)
+    crowd = [await slow.ask(f"2001:db8:0:{n:x}::/64") for n in range(1, 11)]
+    assert (await slow.ask("2001:db8:0:ff::/64")).done()
+    victim = await slow.ask("198.51.100.7")
+    await asyncio.sleep(0)
+    assert [isinstance(t.exception(), BusyError) for t in crowd if t.done()] == [True]
+    slow.go.set()
+    assert await victim
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert slow.order.index("198.51.100.7") == 2
+    slow.checker.close()
+
+
+async def test_within_a_network_the_many_of_one_client_go_first() -> None:
+    slow = Slow(waiting=10)
+    await asyncio.sleep(0)
+    flood = [await slow.ask("192.0.2.1") for _ in range(5)]
+    others = [await slow.ask(f"198.51.100.{n}") for n in range(5)]
+    neighbour = await slow.ask("192.0.2.2")
+    await asyncio.sleep(0)
+    assert [t.done() for t in flood] == [False] * 4 + [True]
+    slow.go.set()
+    assert await neighbour
+    await asyncio.gather(*flood, *others, return_exceptions=True)
+    slow.checker.close()
+
+
 async def test_what_was_settled_while_it_waited_is_not_checked() -> None:
     slow = Slow(waiting=10)
     await asyncio.sleep(0)

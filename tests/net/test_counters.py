@@ -35,6 +35,26 @@ def test_ipv6_is_counted_by_its_64(one: str, other: str, same: bool):
     assert table.connections_from(other) == int(same)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", True),
+        ("192.0.2.1", "::ffff:192.0.2.7", True),
+        ("192.0.2.1", "192.0.3.1", False),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", True),
+        ("2001:db8:0:1::1", "2001:db8:1:1::1", False),
+        ("", "192.0.2.1", False),
+    ],
+)
+def test_networks_are_counted_apart(one: str, other: str, same: bool):
+    table = Counters.create(2)
+    table.worker(0).connection_opened(one)
+    assert table.worker(1).connection_opened(other).from_network == 1 + int(same)
+    table.worker(1).connection_closed(other)
+    table.worker(0).connection_closed(one)
+    assert table.worker(1).connection_opened(other).from_network == 1
+
+
 def test_the_estimate_is_never_too_low_and_seldom_too_high():
     table = Counters.create(4)
     workers = [table.worker(i) for i in range(4)]

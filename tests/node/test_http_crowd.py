@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 from gatepost.model.settings import HttpSettings
-from gatepost.node.http_crowd import Crowd
+from gatepost.node.http_crowd import OF_NETWORK, Crowd
 from tests.node.test_http_live import MESSAGE, Client
 from tests.support.node import HOST, wait_until
 
@@ -18,6 +18,18 @@ def test_an_address_has_so_many_and_a_proxy_any_number() -> None:
     crowd.leave("192.0.2.1")
     assert crowd.enter("192.0.2.1")
     for host in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", ""):
+        crowd.leave(host)
+    assert not crowd._counts
+
+
+def test_a_network_has_fewer_than_its_clients_together() -> None:
+    crowd = Crowd(HttpSettings(connections_per_address=1))
+    hosts = [f"2001:db8:0:{n:x}::1" for n in range(OF_NETWORK + 50)]
+    assert sum(map(crowd.enter, hosts)) == OF_NETWORK
+    assert crowd.enter("2001:db8:1::1")
+    crowd.leave(hosts[0])
+    assert crowd.enter(hosts[-1])
+    for host in ("2001:db8:1::1", *hosts[1:OF_NETWORK], hosts[-1]):
         crowd.leave(host)
     assert not crowd._counts
 

@@ -82,6 +82,23 @@ async def test_the_connection_beyond_the_limit_of_its_address_is_told_so_and_clo
         assert (await fourth.line()).startswith("220")
 
 
+async def test_a_network_has_fewer_connections_than_its_addresses_together() -> None:
+    async with place(connections_per_address=1, connections_per_network=2) as it:
+        it.neighbour.connection_opened("127.0.0.77")
+        it.neighbour.connection_opened("127.0.0.78")
+        assert await (await it.client()).line() == words(replies.TOO_MANY_CONNECTIONS)
+        it.neighbour.connection_closed("127.0.0.78")
+        assert (await (await it.client()).line()).startswith("220")
+        it.neighbour.connection_closed("127.0.0.77")
+
+
+async def test_who_lets_an_address_have_more_lets_its_network_have_them() -> None:
+    async with place(connections_per_address=3, connections_per_network=1) as it:
+        clients = [await it.client() for _ in range(3)]
+        for client in clients:
+            assert (await client.line()).startswith("220")
+
+
 async def test_connections_of_other_workers_count() -> None:
     async with place(connections=2) as it:
         it.neighbour.connection_opened("192.0.2.1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatepost.net.address import one_client
+from gatepost.net.address import network_of, one_client
 from gatepost.reception.memory import Memory, Taker
 from gatepost.reception.patience import Pace, Patience
 from gatepost.wire.smtp.replies import NO_MEMORY
@@ -49,12 +49,29 @@ def test_whoever_comes_next_finds_as_much_as_the_largest_holds() -> None:
         ("2001:db8:0:1::5", "2001:db8:0:1::/64"),
         ("2001:db8:0:1:ffff::9%eth0", "2001:db8:0:1::/64"),
         ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:0:1::/64", "2001:db8:0:1::/64"),
         ("no:address", "no:address"),
         ("", ""),
     ],
 )
 def test_what_counts_as_one_client(host: str, client: str) -> None:
     assert one_client(host) == client
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("192.0.2.1", "192.0.2.0/24"),
+        ("2001:db8:0:1::5", "2001:db8::/48"),
+        ("2001:db8:0:1:ffff::9%eth0", "2001:db8::/48"),
+        ("2001:db8:0:1::/64", "2001:db8::/48"),
+        ("::ffff:192.0.2.1", "192.0.2.0/24"),
+        ("no:address", "no:address"),
+        ("", ""),
+    ],
+)
+def test_what_counts_as_one_network(host: str, network: str) -> None:
+    assert network_of(host) == network
 
 
 async def test_a_stranger_whose_share_is_taken_is_told_to_come_again() -> None:

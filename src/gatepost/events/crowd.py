@@ -1,7 +1,8 @@
 """A crowd of refusals becomes one event: strangers cause them for nothing, and fill no disk.
 
-Of the refusals of one client in one minute the first 20 of a kind are told one by one. The others
-are counted, and one event says how many they were when the minute is over.
+Of the refusals of a kind in one minute the first 20 of a client are told one by one, 60 of a network,
+500 of all. The others are counted, and one event says how many they were when the minute is over: for
+their client, for their network where its clients are many, or for all where networks are many.
 """
 
 from collections import Counter
@@ -10,12 +11,13 @@ from datetime import datetime
 from typing import Final
 
 from gatepost.model.event import Event, EventKind, Fact
-from gatepost.net.address import one_client
+from gatepost.net.address import network_of, one_client
 
-#: Refusals of one kind and client that are told in a minute.
+#: Refusals of one kind that are told in a minute: of a client, of a network, of all. These bound what
+#: is kept here, too: only of whom something was told is anything remembered.
 TOLD: Final = 20
-#: Clients that are counted apart; beyond, those who come later in this minute are one.
-CLIENTS: Final = 2000
+TOLD_OF_NETWORK: Final = 60
+TOLD_OF_ALL: Final = 500
 MINUTE: Final = 60.0
 #: The tag of what was not told one by one, by which it is found; and how many reasons are told apart.
 MANY: Final = "many"
@@ -28,59 +30,57 @@ _OTHERS: Final = "many addresses"
 class Crowd:
     """Counts the refusals of the minute under way."""
 
-    __slots__ = ("_clients", "_counts", "_minute", "_reasons")
+    __slots__ = ("_minute", "_reasons", "_told", "_untold")
 
     def __init__(self) -> None:
         self._minute = 0
-        self._counts: dict[tuple[str, EventKind], int] = {}
-        self._clients: set[str] = set()
-        #: Why logins were refused that are not told, by client.
+        #: How many were told, and how many were not: by client, network, `_OTHERS`, and kind.
+        self._told: Counter[tuple[str, EventKind]] = Counter()
+        self._untold: Counter[tuple[str, EventKind]] = Counter()
+        #: Why logins were refused that are not told, by the same.
         self._reasons: dict[str, Counter[str]] = {}
 
     @property
     def waits(self) -> bool:
         """Tell whether somebody was counted and not told."""
-        return any(count > TOLD for count in self._counts.values())
+        return bool(self._untold)
 
     def admit(self, event: Event) -> Iterable[Event]:
         """Return what is to be told now: summaries of a minute that is over, and this event
         unless there were too many like it. Events without a client are always told.
         """
-        if event.kind not in _KINDS or not event.facts.get("client"):
+        kind = event.kind
+        if kind not in _KINDS or not event.facts.get("client"):
             return (event,)
         told = self.summaries(event.at)
         client = one_client(str(event.facts["client"]))
-        if client not in self._clients:
-            if len(self._clients) >= CLIENTS:
-                client = _OTHERS
-            self._clients.add(client)
-        key = client, event.kind
-        count = self._counts[key] = self._counts.get(key, 0) + 1
-        if count <= TOLD:
-            return (*told, event)
-        if event.kind is EventKind.LOGIN_REFUSED:
-            self._count_reason(client, str(event.facts.get("reason", "")).partition(":")[0])
-        return told
+        limits = {client: TOLD, network_of(client): TOLD_OF_NETWORK, _OTHERS: TOLD_OF_ALL}
+        for who, most in limits.items():
+            if self._told[who, kind] >= most:
+                self._untold[who, kind] += 1
+                if kind is EventKind.LOGIN_REFUSED:
+                    self._count_reason(who, str(event.facts.get("reason", "")).partition(":")[0])
+                return told
+        for who in limits:
+            self._told[who, kind] += 1
+        return (*told, event)
 
-    def _count_reason(self, client: str, reason: str) -> None:
-        reasons = self._reasons.setdefault(client, Counter())
+    def _count_reason(self, who: str, reason: str) -> None:
+        reasons = self._reasons.setdefault(who, Counter())
         reasons[reason if reason in reasons or len(reasons) < _REASONS else "other"] += 1
 
     def summaries(self, at: datetime, *, now: bool = False) -> list[Event]:
-        """Return one event for each client with more refusals than were told, when its minute is
+        """Return one event for each of whom more was refused than was told, when its minute is
         over; `now`: even before that.
         """
         minute = int(at.timestamp() // MINUTE)
         if minute <= self._minute and not now:
             return []
-        counts, self._counts, self._minute = self._counts, {}, minute
+        self._minute = minute
+        untold, self._untold = self._untold, Counter()
         reasons, self._reasons = self._reasons, {}
-        self._clients.clear()
-        return [
-            _summary(client, kind, n - TOLD, at, reasons.get(client))
-            for (client, kind), n in counts.items()
-            if n > TOLD
-        ]
+        self._told.clear()
+        return [_summary(who, kind, n, at, reasons.get(who)) for (who, kind), n in untold.items()]
 
 
 def _summary(

@@ -1,6 +1,7 @@
 """Guessing is slowed for all workers together, and a restart forgets nothing (decision 20).
 
-Three subjects are counted: the pair of account and address, the address, its network (/24, /64).
+Three subjects are counted: the pair of account and client, the client (an address, of IPv6 a /64),
+its network (a /24, a /48).
 The store has the truth. Each worker keeps a copy, counts its own failures in it at once, writes
 them every tenth of a second, and reads what the others wrote when `data_version` changes.
 
@@ -17,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from gatepost.identity.guessing import (
@@ -30,6 +31,7 @@ from gatepost.identity.guessing import (
 )
 from gatepost.identity.verdict import Cause
 from gatepost.model.ids import AccountName
+from gatepost.net.address import network_of, one_client
 from gatepost.net.clock import agreed_seconds
 from gatepost.store.guessing_protocols import Guessed
 from gatepost.store.protocols import Reading, Store, StoreUnavailableError, Transaction
@@ -236,13 +238,13 @@ def merge(transaction: Transaction, failures: Iterable[_Failure]) -> list[Guesse
 
 def subjects(client_address: str, name: AccountName | None = None) -> dict[Cause, str]:
     """Return what a login is counted under. Names are hashed: people type passwords there."""
-    address, network = _places(client_address)
+    client = one_client(client_address)
     found = {
-        Cause.LOCKED_NETWORK: f"network/{network}",
-        Cause.LOCKED_ADDRESS: f"address/{address}",
+        Cause.LOCKED_NETWORK: f"network/{network_of(client_address)}",
+        Cause.LOCKED_ADDRESS: f"address/{client}",
     }
     if name is not None:
-        found[Cause.LOCKED_PAIR] = f"pair/{_mark(name)}/{address}"
+        found[Cause.LOCKED_PAIR] = f"pair/{_mark(name)}/{client}"
     return found
 
 
@@ -257,7 +259,7 @@ def subjects_of(reading: Reading, what: str) -> list[Guessed]:
         start = f"pair/{_mark(AccountName(what))}/"
         return [guessed for guessed in known if guessed.subject.startswith(start)]
     wanted = set(subjects(what).values())
-    end = f"/{_places(what)[0]}"
+    end = f"/{one_client(what)}"
     return [
         guessed
         for guessed in known
@@ -284,18 +286,6 @@ def _forgiven_at(guessed: Guessed) -> float:
 def _mark(name: AccountName) -> str:
     octets = name.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(octets, digest_size=16, person=b"gatepost pair").hexdigest()
-
-
-def _places(client_address: str) -> tuple[str, str]:
-    """Return an address and its network; both as given where it is no address."""
-    try:
-        address: IPv4Address | IPv6Address = ip_address(client_address.partition("%")[0])
-    except ValueError:
-        return client_address, client_address
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    bits = 24 if address.version == 4 else 64
-    return str(address), str(ip_network(f"{address}/{bits}", strict=False))
 
 
 def _matters(record: Record, oldest: float) -> bool:

@@ -124,6 +124,7 @@ class LimitSettings(Section):
     recipients: int = Field(default=1000, ge=100)  # RFC 5321 §4.5.3.1.8
     connections: int = Field(default=10_000, ge=1)
     connections_per_address: int = Field(default=100, ge=1)
+    connections_per_network: int = Field(default=2000, ge=1)
     idle: LongDuration = timedelta(minutes=5)  # RFC 5321 §4.5.3.2.7
     handshake: LongDuration = timedelta(seconds=30)
     session: LongDuration = timedelta(hours=1)

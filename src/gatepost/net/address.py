@@ -43,9 +43,13 @@ def parse_socket_address(text: str) -> SocketAddress:
     return SocketAddress(host, int(port))
 
 
+@lru_cache(maxsize=4096)
 def one_client(host: str) -> str:
     """Return what is counted as one client: an IPv4 address, the /64 of an IPv6 address (one
     customer has as many of those as he likes); what is no address, as it is.
+
+    Whoever counts clients counts them a second time by `network_of`, with a wider limit: who has a
+    /48 is 65 536 clients.
     """
     if ":" not in host:
         return host
@@ -60,11 +64,11 @@ def one_client(host: str) -> str:
 
 @lru_cache(maxsize=4096)
 def network_of(host: str) -> str:
-    """Return the network that an address is in, as people change them: a /24, of IPv6 a /48; what
-    is no address, as it is.
+    """Return the network that an address, or `one_client`, is in: a /24, of IPv6 a /48; what is
+    neither, as it is.
     """
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0].partition("/")[0])
     except ValueError:
         return host
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:

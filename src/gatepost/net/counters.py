@@ -3,24 +3,26 @@
 One anonymous mapping, made before the fork. Each worker writes its own region and nobody else's,
 so that nothing is locked; the sum over all regions is read. Losing it loses nothing (decision 4).
 
-Connections per address are counted by sketch (count-min, Cormode and Muthukrishnan 2005): two rows
+Connections per client and per network are counted by sketch (count-min, Cormode and Muthukrishnan 2005): two rows
 of buckets chosen by a keyed hash; the smaller sum is the estimate. It is never too low, and with
-10 000 connections seldom too high by more than one. IPv6 is counted by /64, the smallest network
-that a customer gets: its holder has all the addresses in it to choose from.
+10 000 connections seldom too high by more than one. What one client is and what one network, says
+`address`.
 """
 
 import mmap
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Final
 
+from gatepost.net.address import network_of, one_client
+
 _BUCKETS: Final = 16384  # a power of two, per row
 _CELL: Final = 4  # octets
-_SKETCH: Final = 2 * _BUCKETS * _CELL
+_ROWS: Final = 2 * _BUCKETS
+_SKETCH: Final = 2 * _ROWS * _CELL  # one of clients, one of networks behind it
 _HEAD: Final = 4096  # one page of 64-bit numbers
 _REGION: Final = _HEAD + _SKETCH
 #: In the head: the metrics, a sign of life, then, from the 64th number on, four for each source address.
@@ -48,10 +50,11 @@ class Metric(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCount:
-    """How many connections are open on the node: in total, and from one address (network)."""
+    """How many connections are open on the node: in total, from one client, from its network."""
 
     total: int
     from_address: int
+    from_network: int
 
 
 class Counters:
@@ -106,8 +109,8 @@ class Counters:
         return sum(head[at] for head in self._heads)
 
     def connections_from(self, address: str) -> int:
-        """Return how many connections are open from an address (IPv6: from its /64)."""
-        return self.count_in(self.buckets(address))
+        """Return how many connections are open from the client that an address is of."""
+        return self.count_in(self.buckets(one_client(address)))
 
     def count_in(self, buckets: tuple[int, int]) -> int:
         """Return the estimate that two places of all the sketches give."""
@@ -117,11 +120,13 @@ class Counters:
             sum([sketch[second] for sketch in self._sketches]),
         )
 
-    def buckets(self, address: str) -> tuple[int, int]:
-        """Return the two places in a sketch where an address is counted."""
-        digest = blake2b(_network(address), digest_size=8, key=self._key).digest()
-        number = int.from_bytes(digest, "little")
-        return number % _BUCKETS, _BUCKETS + (number >> 32) % _BUCKETS
+    def buckets(self, who: str, sketch: int = 0) -> tuple[int, int]:
+        """Return the two places in all the sketches where a client is counted (`sketch` 0), or a
+        network (1).
+        """
+        digest = blake2b(who.encode(), digest_size=8, key=self._key).digest()
+        number, start = int.from_bytes(digest, "little"), sketch * _ROWS
+        return start + number % _BUCKETS, start + _BUCKETS + (number >> 32) % _BUCKETS
 
 
 class WorkerCounters:
@@ -137,18 +142,27 @@ class WorkerCounters:
     def connection_opened(self, address: str) -> ConnectionCount:
         """Count a connection from an IP address in; return the counts of the node with it."""
         self._head[Metric.CONNECTIONS] += 1
-        buckets = self._table.buckets(address)
-        for bucket in buckets:
-            self._sketch[bucket] += 1
-        return ConnectionCount(self._table.total(Metric.CONNECTIONS), self._table.count_in(buckets))
+        table, sketch = self._table, self._sketch
+        client, network = self._places(address)
+        for bucket in (*client, *network):
+            sketch[bucket] += 1
+        return ConnectionCount(
+            table.total(Metric.CONNECTIONS), table.count_in(client), table.count_in(network)
+        )
 
     def connection_closed(self, address: str) -> None:
         """Count out what `connection_opened` counted in."""
         if self._head[Metric.CONNECTIONS]:
             self._head[Metric.CONNECTIONS] -= 1
-        for bucket in self._table.buckets(address):
+        client, network = self._places(address)
+        for bucket in (*client, *network):
             if self._sketch[bucket]:
                 self._sketch[bucket] -= 1
+
+    def _places(self, address: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return where the client and the network of an address are counted."""
+        buckets = self._table.buckets
+        return buckets(one_client(address)), buckets(network_of(address), 1)
 
     def add(self, metric: Metric, count: int = 1) -> None:
         """Raise a metric."""
@@ -172,13 +186,3 @@ def _place_of(place: int, metric: Metric) -> int:
         msg = f"{metric.name} of source {place} is not counted"
         raise ValueError(msg)
     return _SOURCES_AT + place * _OF_ONE + metric - Metric.DELIVERED
-
-
-def _network(address: str) -> bytes:
-    try:
-        if ":" not in address:
-            return socket.inet_aton(address)
-        packed = socket.inet_pton(socket.AF_INET6, address)
-    except OSError:
-        return address.encode()
-    return packed[12:] if packed[:12] == b"\0" * 10 + b"\xff\xff" else packed[:8]

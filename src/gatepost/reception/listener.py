@@ -72,7 +72,11 @@ class Listener:
     def _refusal(self, load: ConnectionCount) -> Reply | None:
         """Judge a new connection by how many there are on this node, itself included."""
         limits = self.desk.limits
-        if load.total > limits.connections or load.from_address > limits.connections_per_address:
+        of_address = limits.connections_per_address
+        of_network = max(limits.connections_per_network, of_address)
+        if load.total > limits.connections:
+            return replies.TOO_MANY_CONNECTIONS
+        if load.from_address > of_address or load.from_network > of_network:
             return replies.TOO_MANY_CONNECTIONS
         if self.desk.counters.value(Metric.CONNECTIONS) > self.desk.capacity():
             return replies.OVERLOADED
