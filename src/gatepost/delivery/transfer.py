@@ -7,9 +7,9 @@ durably, and carries one after the other.
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gatepost.delivery import maildir
+from gatepost.delivery.calls import calls_of, why_no_call
 from gatepost.delivery.contents import Content
 from gatepost.delivery.envelopes import are_ascii, envelope_of
 from gatepost.delivery.fitting import (
@@ -21,7 +21,7 @@ from gatepost.delivery.fitting import (
 from gatepost.delivery.link import Call, Link, LinkFailedError, open_link
 from gatepost.delivery.parcel import Item, Parcel, within
 from gatepost.delivery.room7 import Room7
-from gatepost.delivery.site import Kind, targets
+from gatepost.delivery.site import Kind
 from gatepost.delivery.site_queue import SiteQueue
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId
@@ -330,7 +330,7 @@ class Courier:
         failure: LinkFailedError | None = None
         loop, bounds = asyncio.get_running_loop(), self._queue.bounds
         began = loop.time()
-        for call in self._calls():
+        for call in calls_of(self._queue, self._room):
             target = call.target
             if failure and self._queue.is_hurried and loop.time() - began > bounds.hurried_begin:
                 break
@@ -346,27 +346,7 @@ class Courier:
                 _log.exception("no session with %s", target.name)
                 if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
                     failure = LinkFailedError(_OUR_FAULT)
-        raise failure or LinkFailedError(deferred(NO_CONNECTION, self._why_no_call()))
-
-    def _calls(self) -> list[Call]:
-        """Return whom to call from where, in order; only by a version of IP that the source has."""
-        queue, hostname = self._queue, self._room.around.ourselves.hostname
-        source, most = queue.source, queue.bounds.addresses
-        if source is None:
-            chosen = targets(queue.site.hosts, self._room.chance, most)
-            return [Call(target, None, hostname) for target in chosen]
-        hosts = [
-            replace(host, addresses=tuple(a for a in host.addresses if source.for_peer(a)))
-            for host in queue.site.hosts
-        ]
-        chosen = targets(hosts, self._room.chance, most)
-        return [Call(t, source.for_peer(t.address.host), source.name) for t in chosen]
-
-    def _why_no_call(self) -> str:
-        if self._queue.source is None:
-            return "no address to call"
-        ours = " and ".join(self._queue.source.addresses)
-        return f"the next hop has no address of a version of IP that {ours} could call"
+        raise failure or LinkFailedError(deferred(NO_CONNECTION, why_no_call(self._queue)))
 
     async def _dial_one(self, call: Call) -> Link:
         queue, target = self._queue, call.target
