@@ -19,7 +19,7 @@ from gatepost.model.ids import AccountName
 from gatepost.model.lane import Lane
 from gatepost.model.quota import Limit, Unit, Window
 from gatepost.model.secret import Secret
-from gatepost.net.ldap import LdapAnswer, LdapAwayError, LdapEntry, LdapError
+from gatepost.net.ldap import LdapAnswer, LdapAwayError, LdapEntry, LdapError, Question
 from gatepost.net.sql import SqlAwayError, SqlError
 
 NAME = AccountName("alice@corp.test")
@@ -268,7 +268,9 @@ class Client:
         self.does = does
         self.asked = 0
 
-    def check(self, names: Mapping[str, str], password: Secret) -> LdapAnswer:
+    def check(
+        self, names: Mapping[str, str], password: Secret, question: Question | None = None
+    ) -> LdapAnswer:
         self.asked += 1
         return self.does()
 

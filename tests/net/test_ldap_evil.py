@@ -1,14 +1,19 @@
 """LDAP servers that are none, or speak it badly: trouble with a name, and nothing worse."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
+from gatepost.identity.foreign import Asker, DirectoryAwayError
+from gatepost.identity.foreign_ldap import LdapDirectory
+from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
-from gatepost.net.ldap import LdapAwayError, LdapClient, LdapError, LdapSettings
+from gatepost.net.ldap import LdapAwayError, LdapClient, LdapError, LdapSettings, Question
 
 NAMES = {"name": "alice@corp.test", "local": "alice", "domain": "corp.test"}
 BIND, SEARCHED, ENTRY = 0x61, 0x65, 0x64
@@ -83,3 +88,58 @@ def test_a_server_that_says_nothing_of_use_is_away(
 ) -> None:
     with server(say) as url, pytest.raises(LdapAwayError):
         client(url, straight=straight).check(NAMES, Secret("s3cret"))
+
+
+@contextmanager
+def dripping() -> Iterator[tuple[str, threading.Event]]:
+    """A server that says an octet of a long answer every few milliseconds, for ever. (A handshake of
+    TLS has one deadline for all of it.)
+    """
+    ended = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            try:
+                connection.sendall(b"\x30\x84\x7f\xff\xff\xff")
+                while not ended.wait(0.005):
+                    connection.sendall(b"x")
+            except OSError:
+                ended.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        yield "ldap://127.0.0.1:{1}".format(*listener.getsockname()), ended
+        ended.set()
+        thread.join()
+
+
+def test_a_question_that_is_given_up_ends_whatever_the_server_drips() -> None:
+    question = Question()
+    with dripping() as (url, ended):
+        asked = client(url, straight=True)
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(asked.check, NAMES, Secret("s3cret"), question)
+            with pytest.raises(TimeoutError):
+                future.result(1.5)  # longer than its patience with each octet
+            question.give_up()
+            with pytest.raises(LdapAwayError):
+                future.result(30)
+        assert ended.wait(30)
+
+
+def test_a_question_that_was_given_up_before_it_had_a_connection_ends() -> None:
+    question = Question()
+    question.give_up()
+    with dripping() as (url, _), pytest.raises(LdapAwayError):
+        client(url, straight=True).check(NAMES, Secret("s3cret"), question)
+
+
+async def test_a_directory_gives_its_thread_back() -> None:
+    with dripping() as (url, ended):
+        directory = LdapDirectory("corp", client(url, straight=True), at_once=1, timeout=0.2)
+        with pytest.raises(DirectoryAwayError, match="no answer within"):
+            await directory.check(AccountName("alice@corp.test"), "s3cret", Asker())
+        assert await asyncio.to_thread(ended.wait, 30)
+        await directory.close()

@@ -14,12 +14,13 @@ from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.secret import Secret
 from gatepost.operate.account_shown import account_json, holder_json, show_any
 from gatepost.operate.accounts import By, Grants, NewPassword, add, listing, remove, suspend
-from gatepost.operate.check_accounts import unread_findings
+from gatepost.operate.check_accounts import link_findings, unread_findings
 from gatepost.operate.credentials import Wanted, add_app_password, revoke, set_password
 from gatepost.store.account_protocols import UnreadAccount
 from gatepost.store.protocols import Store
 from gatepost.store.rows import NewerRowError
 from gatepost.store.sqlite import open_sqlite
+from gatepost.store.suppressions import AccountRule
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 BY = By(NOW, "anna")
@@ -111,3 +112,19 @@ async def test_check_names_both(store: Store) -> None:
     assert (account.subject, credential.subject) == (f"account {ODD}", f"account {OURS}")
     assert "454" in account.what
     assert 'its passkey "fax" logs in nowhere here' in credential.what
+
+
+@pytest.mark.parametrize(("url", "said"), [(None, True), ("https://mail.example", False)])
+async def test_links_that_there_cannot_be_are_said(
+    store: Store, url: str | None, *, said: bool
+) -> None:
+    def job(transaction: Any) -> None:
+        for name in (OURS, ODD):
+            transaction.put_account_rule(AccountRule(name, stream="news", links=name == OURS))
+
+    assert not await store.read(lambda reading: list(link_findings(reading, None)))
+    await store.write(job)
+    found = await store.read(lambda reading: list(link_findings(reading, url)))
+    assert [(each.subject, OURS in each.what) for each in found] == [
+        ("http.public_url", True)
+    ] * said

@@ -13,7 +13,7 @@ from gatepost.model.grant import parse_grant
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
 from gatepost.model.wrong import WrongValueError
-from gatepost.net.ldap import LdapAwayError, LdapClient, LdapEntry, LdapError
+from gatepost.net.ldap import LdapAwayError, LdapClient, LdapEntry, LdapError, Question
 
 T = TypeVar("T")
 
@@ -44,13 +44,13 @@ class LdapDirectory:
 
     async def find(self, name: AccountName) -> Entry | None:
         """Return an account as it is now."""
-        found = await self._ask(lambda: self._client.find(names_of(name)), Asker())
+        found = await self._ask(lambda q: self._client.find(names_of(name), q), Asker())
         return self._entry(name, found) if found is not None else None
 
     async def check(self, name: AccountName, password: str, asker: Asker) -> Heard:
         """Try a password."""
         secret = Secret(password)
-        answer = await self._ask(lambda: self._client.check(names_of(name), secret), asker)
+        answer = await self._ask(lambda q: self._client.check(names_of(name), secret, q), asker)
         if answer.right and answer.entry is None:
             raise self._breaker.unclear("who was let in cannot read the own entry")
         entry = self._entry(name, answer.entry) if answer.entry is not None else None
@@ -69,21 +69,23 @@ class LdapDirectory:
         senders = addresses(found.values) if self._client.has_attributes else own_address(name)
         return entry_of(self.label, account_of(name, senders, suspended=found.is_suspended))
 
-    async def _ask(self, work: Callable[[], T], asker: Asker) -> T:
+    async def _ask(self, work: Callable[[Question], T], asker: Asker) -> T:
         self._breaker.look()
+        question = Question()
         has_begun = False
 
         def guarded() -> T:
             nonlocal has_begun
             self._breaker.look()  # it fell silent while this one waited
             has_begun = True
-            return work()
+            return work(question)
 
         turns = self._breaker.turns
         try:
             async with asyncio.timeout(self._timeout + _GRACE):
                 return await turns.run_in(self._pool, guarded, asker.client, asker.outdated)
         except TimeoutError:
+            question.give_up()  # its thread is wanted by others
             if not has_begun:
                 raise BusyError from None
             raise self._breaker.broken(f"no answer within {self._timeout:g} s") from None

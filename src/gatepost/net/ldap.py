@@ -9,6 +9,7 @@ import contextlib
 import math
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -84,6 +85,34 @@ class LdapAnswer:
     words: str = ""
 
 
+class Question:
+    """One question to a server, which whoever waits for it may give up, from another thread: then its
+    connection ends, and with it the question. Without that a server that says an octet now and then
+    would keep a thread for as long as it likes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._is_over = False
+
+    def goes_by(self, sock: socket.socket) -> None:
+        """Note by which connection it goes now."""
+        with self._lock:
+            self._socket = sock
+            is_over = self._is_over
+        if is_over:
+            _cut(sock)
+
+    def give_up(self) -> None:
+        """End it, wherever it is."""
+        with self._lock:
+            self._is_over = True
+            sock = self._socket
+        if sock is not None:
+            _cut(sock)
+
+
 class LdapClient:
     """One connection for each question; the server that answered last is asked first."""
 
@@ -104,18 +133,20 @@ class LdapClient:
         """Tell whether an entry's own values say what it may send as."""
         return bool(self._settings.attributes)
 
-    def find(self, names: Mapping[str, str]) -> LdapEntry | None:
+    def find(self, names: Mapping[str, str], question: Question | None = None) -> LdapEntry | None:
         """Return an account, found by whoever may read. `names` fill the templates.
 
         Raises:
             LdapError: no answer, a refusal, or more than one account.
 
         """
-        with self._connected() as connection:
+        with self._connected(question or Question()) as connection:
             self._bind_reader(connection)
             return self._entry(connection, names)
 
-    def check(self, names: Mapping[str, str], password: Secret) -> LdapAnswer:
+    def check(
+        self, names: Mapping[str, str], password: Secret, question: Question | None = None
+    ) -> LdapAnswer:
         """Try a password.
 
         Raises:
@@ -127,7 +158,7 @@ class LdapClient:
         if not password.reveal():
             msg = "an empty password proves nothing"
             raise ValueError(msg)
-        with self._connected() as connection:
+        with self._connected(question or Question()) as connection:
             if self._settings.user_dn is not None:
                 dn = filled(self._settings.user_dn, names)
                 right, words = self._bind_as(connection, dn, password)
@@ -212,11 +243,11 @@ class LdapClient:
     # -- connections
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator["Connection"]:
+    def _connected(self, question: Question) -> Iterator["Connection"]:
         """Give a connection to the first server that answers; trouble on it is LdapAwayError."""
         from ldap3.core import exceptions as e  # noqa: PLC0415
 
-        connection = self._connect()
+        connection = self._connect(question)
         away = (
             e.LDAPCommunicationError,
             e.LDAPStartTLSError,
@@ -234,14 +265,14 @@ class LdapClient:
             with contextlib.suppress(e.LDAPException, OSError):
                 connection.unbind()
 
-    def _connect(self) -> "Connection":
+    def _connect(self, question: Question) -> "Connection":
         from ldap3.core.exceptions import LDAPException  # noqa: PLC0415
 
         troubles = []
         end = time.monotonic() + self._settings.timeout
         for url in list(self._servers):
             try:
-                connection = self._open(urlsplit(url))
+                connection = self._open(urlsplit(url), question)
             except (LDAPException, OSError, *_UNREADABLE) as problem:
                 troubles.append(f"{url}: {_trouble(problem)}")
                 if time.monotonic() >= end:
@@ -252,7 +283,7 @@ class LdapClient:
             return connection
         raise LdapAwayError("; ".join(troubles))
 
-    def _open(self, url: SplitResult) -> "Connection":
+    def _open(self, url: SplitResult, question: Question) -> "Connection":
         import ldap3  # noqa: PLC0415
 
         host = url.hostname or ""
@@ -261,7 +292,7 @@ class LdapClient:
             host,
             port=url.port or (636 if implicit else 389),
             use_ssl=implicit,
-            tls=_tls(host, self._settings.ca_file),
+            tls=_tls(host, self._settings.ca_file, question),
             get_info=ldap3.NONE,
             connect_timeout=self._settings.timeout,
         )
@@ -275,13 +306,14 @@ class LdapClient:
         )
         connection.open(read_server_info=False)
         if not implicit:
+            question.goes_by(connection.socket)
             _send_at_once(connection.socket)
         if self._settings.starttls and not implicit:
             connection.start_tls(read_server_info=False)
         return connection
 
 
-def _tls(host: str, ca_file: Path | None) -> Any:  # noqa: ANN401 - a class of ldap3
+def _tls(host: str, ca_file: Path | None, question: Question) -> Any:  # noqa: ANN401 - a class of ldap3
     """Return TLS as ldap3 wants it, done by a context of ours: chain and name are verified."""
     from ldap3 import Tls  # noqa: PLC0415
 
@@ -290,7 +322,11 @@ def _tls(host: str, ca_file: Path | None) -> Any:  # noqa: ANN401 - a class of l
     class VerifiedTls(Tls):
         def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:  # noqa: ANN401, ARG002
             _send_at_once(connection.socket)
-            connection.socket = context.wrap_socket(connection.socket, server_hostname=host)
+            connection.socket = wrapped = context.wrap_socket(
+                connection.socket, server_hostname=host, do_handshake_on_connect=False
+            )
+            question.goes_by(wrapped)
+            wrapped.do_handshake()
 
     return VerifiedTls(validate=ssl.CERT_REQUIRED)
 
@@ -298,6 +334,12 @@ def _tls(host: str, ca_file: Path | None) -> Any:  # noqa: ANN401 - a class of l
 def _send_at_once(sock: socket.socket) -> None:
     """Do not wait for company: each step of a login took 40 ms longer for it."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _cut(sock: socket.socket) -> None:
+    """End a connection under whoever reads from it; what speaks TLS over it is left alone."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _said(result: Mapping[str, Any]) -> str:

@@ -29,15 +29,16 @@ from gatepost.net.certificate import (
     read_certificate,
 )
 from gatepost.net.tls import Verification, client_context
-from gatepost.operate.check_accounts import ACCOUNTS, unread_findings, wide_grants
+from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
 from gatepost.operate.check_directories import directory_findings
-from gatepost.operate.check_egress import egress_findings, waiting_findings
+from gatepost.operate.check_egress import egress_findings
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.check_names import name_findings
 from gatepost.operate.check_postgresql import postgresql_findings
+from gatepost.operate.check_stored import stored_findings
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.operate.serving import is_served
-from gatepost.store.protocols import NewerDatabaseError, Reading, StoreUnavailableError
+from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_schema import VERSIONS
@@ -220,12 +221,12 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
         mend = f"chmod 700 {data_dir}"
         yield Finding(Grade.WARNING, subject, "every user may look into it", mend)
     if settings.store == "sqlite":
-        yield from _store(data_dir)
+        yield from _store(data_dir, settings)
     else:
         yield from postgresql_findings(settings)
 
 
-def _store(data_dir: Path) -> Iterator[Finding]:
+def _store(data_dir: Path, settings: Settings) -> Iterator[Finding]:
     """Look at the database without changing it: an older one is brought up to date by `serve`."""
     path = data_dir / DATABASE
     subject = f"store {path}"
@@ -241,7 +242,7 @@ def _store(data_dir: Path) -> Iterator[Finding]:
             version = connection.execute("PRAGMA user_version").get
             wide = list(wide_grants(connection.execute(ACCOUNTS))) if version else []
             reading = SqliteReading(connection, data_dir)
-            more = _asked(reading) if version >= len(VERSIONS) else []
+            more = list(stored_findings(reading, settings)) if version >= len(VERSIONS) else []
         finally:
             connection.close()
     except NewerDatabaseError as error:
@@ -256,10 +257,6 @@ def _store(data_dir: Path) -> Iterator[Finding]:
     for grant in wide:
         yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)
     yield from more
-
-
-def _asked(reading: Reading) -> list[Finding]:
-    return [*unread_findings(reading), *waiting_findings(reading)]
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

@@ -37,6 +37,16 @@ def wide_grants(rows: Iterable[Sequence[Any]]) -> Iterator[WideGrant]:
             )
 
 
+def link_findings(reading: Reading, public_url: str | None) -> Iterator[Finding]:
+    """Yield the accounts whose mail shall have links to unsubscribe, where there can be none."""
+    names = sorted(rule.account for rule in reading.account_rules() if rule.links)
+    if names and not public_url:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        what = f"the mail of {names[0]}{more} shall have links to unsubscribe, and gets none"
+        mend = "set it to what leads to [http] address from outside, as https://mail.example"
+        yield Finding(Grade.WARNING, "http.public_url", what, mend)
+
+
 def unread_findings(reading: Reading) -> Iterator[Finding]:
     """Yield the accounts and credentials that this program cannot read."""
     for account in reading.unread_accounts():

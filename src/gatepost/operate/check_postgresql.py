@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gatepost.model.settings import Settings
-from gatepost.operate.check_accounts import ACCOUNTS, unread_findings, wide_grants
-from gatepost.operate.check_egress import waiting_findings
+from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
 from gatepost.operate.check_finding import Finding, Grade
+from gatepost.operate.check_stored import stored_findings
 from gatepost.store.opening import address_of, where
 from gatepost.store.protocols import (
     NewerDatabaseError,
-    Reading,
     StoreAwayError,
     StoreUnavailableError,
 )
@@ -43,14 +42,9 @@ def postgresql_findings(settings: Settings) -> Iterator[Finding]:
         return
     yield from _findings(subject, seen)
     try:
-        yield from ask(address, lambda reading: list(_asked(reading))) or ()
+        yield from ask(address, lambda reading: list(stored_findings(reading, settings))) or ()
     except StoreUnavailableError as error:
         yield Finding(Grade.WARNING, subject, f"it was not asked what waits: {error}", "try again")
-
-
-def _asked(reading: Reading) -> Iterator[Finding]:
-    yield from unread_findings(reading)
-    yield from waiting_findings(reading)
 
 
 def _findings(subject: str, seen: "Seen") -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from gatepost.operate.domains import listing, show
 from gatepost.operate.queue_change import Order, Verb, change
 from gatepost.reception.readiness import is_ready, waits_for
 from gatepost.store.protocols import QueueFilter, Store, Transaction
+from gatepost.store.rows import NewerRowError
 
 _log = logging.getLogger(__name__)
 
@@ -77,10 +78,13 @@ class Watch:
                 findings = await self.check(domain)
                 if self.prove:
                     await self.prove(domain)
+            await note(self.store, domain, findings, self.now())
         except TimeoutError:
             _log.warning("the DNS is too slow to look at the records of %s", domain.name)
             return 0
-        await note(self.store, domain, findings, self.now())
+        except NewerRowError as why:
+            _log.warning("the look at %s is left to a newer program: %s", domain.name, why)
+            return 0
         return 1
 
 
