@@ -78,9 +78,14 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
             and each.release_at > now
         )
 
-    def notices_due(self, *, limit: int) -> list[DueNotice]:
+    def notices_due(self, *, limit: int, after: DueNotice | None = None) -> list[DueNotice]:
         rows = []
-        for identifier, kind in list(self.notices)[:limit]:
+        kinds = list(NoticeKind)
+        owed = sorted(self.notices, key=lambda each: (each[0], kinds.index(each[1])))
+        if after is not None:
+            place = (after.delivery.id, kinds.index(after.kind))
+            owed = [each for each in owed if (each[0], kinds.index(each[1])) > place]
+        for identifier, kind in owed[:limit]:
             delivery = self.delivery_rows[identifier]
             rows.append(DueNotice(delivery, self.submission_rows[delivery.submission_id], kind))
         return rows

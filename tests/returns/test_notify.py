@@ -232,3 +232,24 @@ async def test_content_that_cannot_be_read_holds_up_no_other_return() -> None:
     await notifier(store, desk).send_due()
     assert [b"Subject: hi" in message.content for message in desk.taken] == [False, False]
     assert store.tables.notices == {}
+
+
+async def test_returns_that_wait_keep_back_none_behind_them() -> None:
+    many = []
+    for number in range(1, 151):
+        told = notice(number)
+        about = replace(SUBMISSION, id=SubmissionId(f"s{number}"))
+        moved = replace(told.delivery, submission_id=about.id)
+        many.append(replace(told, delivery=moved, submission=about))
+    store, desk = store_with(*many), Desk()
+    store.tables.contents_away = True
+    store.tables.contents.clear()
+    mine = notifier(store, desk)
+    assert await mine.send_due()
+    assert desk.taken == []
+    store.tables.contents_away = False
+    assert not await mine.send_due()
+    assert len(desk.taken) == 50
+    assert await mine.send_due()
+    assert not await mine.send_due()
+    assert len(desk.taken) == 150

@@ -10,7 +10,7 @@ import pytest
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
-from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.ids import AccountName, CredentialId, SubmissionId
 from gatepost.model.secret import Secret
 from gatepost.store import queries
 from gatepost.store.protocols import Held, Matching, NoticeKind, QueueFilter, Store
@@ -352,6 +352,54 @@ async def test_a_warning_marks_the_delivery_and_keeps_it_in_the_queue(store):
     await do(store, "clear_notice", way.id, NoticeKind.WARNING)
     assert (await one(store, way.id)).warned
     assert await ask(store, "content", message.id) == CONTENT
+
+
+async def owe(store, count: int) -> list[SubmissionId]:
+    """Refuse messages, and owe a return for each."""
+    ids = []
+    for _ in range(count):
+        message, _, (leased,) = await put(store, lease=lease())
+        refused = settled(leased, DeliveryState.REFUSED, REFUSED, notice=NoticeKind.RETURN)
+        await do(store, "settle", [refused])
+        ids.append(message.id)
+    return ids
+
+
+async def test_reports_that_are_owed_are_paged_through(store):
+    owed = await owe(store, 5)
+    first = await ask(store, "notices_due", limit=2)
+    second = await ask(store, "notices_due", limit=2, after=first[-1])
+    last = await ask(store, "notices_due", limit=2, after=second[-1])
+    assert [n.submission.id for n in (*first, *second, *last)] == owed
+    assert len(last) == 1
+    assert await ask(store, "notices_due", limit=2, after=last[-1]) == []
+
+
+async def test_a_day_is_kept_while_a_return_tells_of_it(store):
+    (owed,) = await owe(store, 1)
+    await store.tidy(NOON + timedelta(days=100))
+    (notice,) = await ask(store, "notices_due", limit=9)
+    assert notice.submission.id == owed
+    await do(store, "clear_notice", notice.delivery.id, NoticeKind.RETURN)
+    await store.tidy(NOON + timedelta(days=100))
+    assert await ask(store, "submission", owed) is None
+    assert await verify(store) == []
+
+
+async def test_returns_for_what_nobody_knows_keep_none_back_and_go(store):
+    lost = await owe(store, 4)
+    (day,) = await store.inspect(lambda reading: reading.days("delivery"))
+    await store.write(lambda t: t.execute(f"DELETE FROM {day}"))
+    (known,) = await owe(store, 1)
+    assert [n.submission.id for n in await ask(store, "notices_due", limit=2)] == [known]
+    assert len(await verify(store)) == 4
+    await store.tidy(NOON + timedelta(days=100))
+    assert [n.submission.id for n in await ask(store, "notices_due", limit=9)] == [known]
+    assert [await ask(store, "submission", each) for each in lost] == [None] * 4
+    assert [await ask(store, "content", each) for each in lost] == [None] * 4
+    events = [stored.event for stored in await ask(store, "events")]
+    assert [e.submission_id for e in events if e.kind is EventKind.RETURN_DROPPED] == lost
+    assert await verify(store) == []
 
 
 # -- operator verbs

@@ -63,6 +63,7 @@ ANYWHERE = (
     ("UPDATE delivery SET ready_at = NULL", "no time at which it may be taken"),
     ("UPDATE delivery SET ready_at = 5 WHERE state = 0", "due at two different times"),
     ("INSERT INTO notice VALUES ('d', 0, 's')", "owed for no message"),
+    ("INSERT INTO notice SELECT 'd', 0, max(id) FROM submission", "delivery d, which is lost"),
     ("UPDATE content SET length = length - 1", "damaged or missing"),
     ("UPDATE delivery_20261123 SET state = 0", "is filed as finished, and is not"),
     ("DELETE FROM submission WHERE finished_at IS NOT NULL", "has no message"),

@@ -93,6 +93,7 @@ class Notifier:
         self._now = now
         self._strangers = strangers
         self._wake = asyncio.Event()
+        self._after: DueNotice | None = None
 
     def heard(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
         """Listen to a Settler: look for notes soon."""
@@ -125,13 +126,17 @@ class Notifier:
             StoreUnavailableError: the rest stays owed.
 
         """
-        due = await self._store.read(lambda store: store.notices_due(limit=_AT_ONCE))
+        after, self._after = self._after, None
+        due = await self._store.read(lambda store: store.notices_due(limit=_AT_ONCE, after=after))
         for notices in grouped(due):
             try:
                 await self._send(notices)
             except ContentAwayError as trouble:
                 _log.warning("a return waits for the content that it is about: %s", trouble)
-        return len(due) == _AT_ONCE
+        if len(due) < _AT_ONCE:
+            return False
+        self._after = due[-1]  # what could not be told of yet holds up no other
+        return True
 
     async def _send(self, notices: Sequence[DueNotice]) -> None:
         wanted = [n for n in notices if is_wanted(n)]

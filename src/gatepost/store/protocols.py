@@ -31,6 +31,7 @@ from gatepost.store.guessing_protocols import ChangesGuesses, ReadsGuesses
 from gatepost.store.history_protocols import HistoryChanges, HistoryReading
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
 from gatepost.store.later import ReadsLater
+from gatepost.store.notices import ReadsNotices, StrikesNotices
 from gatepost.store.pauses import ChangesPauses, ReadsPauses
 from gatepost.store.pools import ANY_NODE, LeasesOfPools, ReadsPools
 from gatepost.store.presences import ChangesPresences, ReadsPresences
@@ -189,6 +190,7 @@ class Reading(
     ReadsLater,
     ReadsPools,
     ReadsPauses,
+    ReadsNotices,
     Protocol,
 ):
     """What can be asked of a store. Also the reading half of a Transaction."""
@@ -263,10 +265,6 @@ class Reading(
         """Return up to which event position `reader` (say "journal") has come; 0 at first."""
         ...
 
-    def notices_due(self, *, limit: int) -> list[DueNotice]:
-        """Return reports that are owed to senders."""
-        ...
-
 
 class Transaction(
     Reading,
@@ -286,6 +284,7 @@ class Transaction(
     AdvancesReaders,
     LeasesOfPools,
     ChangesPauses,
+    StrikesNotices,
     Protocol,
 ):
     """What a job may change. All of it happens, or none."""
@@ -343,10 +342,6 @@ class Transaction(
         lease changes nothing and writes no event; but what was delivered is so while nobody has
         leased it since (held meanwhile, or free again), and is told of what was cancelled.
         """
-        ...
-
-    def clear_notice(self, delivery_id: DeliveryId, kind: NoticeKind) -> bool:
-        """Strike an owed report: it has been accepted, or needs none. False: it is not owed."""
         ...
 
     # -- operator verbs on the queue

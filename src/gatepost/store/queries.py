@@ -42,6 +42,7 @@ from gatepost.store.rows import (
     LANE_NUMBERS,
     LEASED,
     LIVE_COLUMNS,
+    NOTICE_NUMBERS,
     NOTICES,
     NUMBERS,
     STATES,
@@ -275,25 +276,35 @@ class Queries(
         row = self._row("SELECT value FROM counter WHERE name = ?", (f"reader/{reader}",))
         return 0 if row is None else row[0]
 
-    def notices_due(self, *, limit: int) -> list[DueNotice]:
-        """Return returns and delay warnings that are owed."""
+    def notices_due(self, *, limit: int, after: DueNotice | None = None) -> list[DueNotice]:
+        """Return reports that are owed, in order; what cannot be read keeps none back."""
+        found: list[DueNotice] = []
+        place = ("", -1) if after is None else (after.delivery.id, NOTICE_NUMBERS[after.kind])
+        tables = ["delivery", *self.days("delivery")[::-1]]
+        while len(found) < limit:
+            rows = self._notice_rows(place, limit)
+            found += self._notices_of(rows, tables)
+            if len(rows) < limit:
+                break
+            place = rows[-1][0], rows[-1][1]
+        return found[:limit]
+
+    def _notice_rows(self, after: tuple[str, int], limit: int) -> list[Row]:
         sql = (
             f"SELECT n.delivery_id, n.kind, {_S} FROM notice AS n"  # noqa: S608
             f" JOIN submission AS s ON s.id = n.submission_id WHERE n.kind < {len(NOTICES)}"
-            " ORDER BY n.delivery_id, n.kind LIMIT ?"
+            " AND (n.delivery_id, n.kind) > (?, ?) ORDER BY n.delivery_id, n.kind LIMIT ?"
         )
-        owed = list(self._rows(sql, (limit,)))
-        if not owed:
-            return []
-        tables = ["delivery", *self.days("delivery")[::-1]]
+        return list(self._rows(sql, (*after, limit)))
 
+    def _notices_of(self, rows: Iterable[Row], tables: Sequence[str]) -> list[DueNotice]:
         def notice_of(row: Row) -> DueNotice | None:
             delivery = self._delivery(tables, row[0])
             if delivery is None:
                 return None
             return DueNotice(delivery, submission_of(row[2:]), NOTICES[row[1]])
 
-        return [notice for notice in known(owed, notice_of) if notice is not None]
+        return [notice for notice in known(rows, notice_of) if notice is not None]
 
     def _delivery(self, tables: Iterable[str], delivery_id: DeliveryId) -> Delivery | None:
         for table in tables:

@@ -4,15 +4,18 @@ Everything is done in small steps through the ordinary writer, so that mail goes
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Any, ClassVar, Final, Protocol
 
+from gatepost.model.event import Event, EventKind, Fact
 from gatepost.store.days import table_day
 from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import Content
-from gatepost.store.rows import Row, as_json, microseconds
+from gatepost.store.protocols import Transaction
+from gatepost.store.rows import NOTICES, Row, as_json, microseconds
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +37,30 @@ _FORGET_SUBMISSIONS: Final = (
 )
 
 
+#: Reports that are owed, and whose deliveries are filed under a day.
+_STILL_OWED: Final = (
+    "SELECT 1 FROM notice AS n WHERE EXISTS"
+    " (SELECT 1 FROM {} AS d WHERE d.id = n.delivery_id) LIMIT 1"
+)
+_LOST: Final = (
+    "SELECT n.delivery_id, n.kind, n.submission_id FROM notice AS n WHERE n.delivery_id < ?"  # noqa: S608 - names and numbers of ours
+    f" AND n.kind < {len(NOTICES)} AND {{}} ORDER BY n.delivery_id LIMIT ?"
+)
+_NOT_IN: Final = "NOT EXISTS (SELECT 1 FROM {} AS d WHERE d.id = n.delivery_id)"
+
 #: What was counted longer ago matters to no window (`model.quota`).
 QUOTAS_KEPT: Final = timedelta(days=31)
 #: A credential that wakes after a year is known still, and that it did nothing lately (its history is
 #: some kilobytes at most).
 _HISTORIES_KEPT: Final = timedelta(days=400)
+
+
+def _strike_lost(rows: Sequence[Row], at: datetime, transaction: Transaction) -> None:
+    facts: dict[str, Fact] = {"reason": "what became of its delivery is not known any more"}
+    for delivery_id, kind, submission_id in rows:
+        transaction.clear_notice(delivery_id, NOTICES[kind])
+        dropped = Event(EventKind.RETURN_DROPPED, at, submission_id, delivery_id, None, facts)
+        transaction.add_events([dropped])
 
 
 class Change(Protocol):
@@ -69,6 +91,7 @@ class Housekeeper:
         """Do all of it. Raises StoreUnavailableError."""
         await self._drop_outlived_content(now)
         await self._drop_days(now)
+        await self._strike_lost_notices(now)
         await self._forget_quotas(now - QUOTAS_KEPT)
         await self._forget_histories(now - _HISTORIES_KEPT)
 
@@ -93,8 +116,21 @@ class Housekeeper:
             if table_day(table) >= oldest:
                 continue
             if table.startswith("delivery"):
+                if await self._rows(_STILL_OWED.format(table)):
+                    continue  # a report tells what stands there
                 await self._forget_submissions(table)
             await self._drop(table)
+
+    async def _strike_lost_notices(self, now: datetime) -> None:
+        """Strike reports on what nobody knows any more (a former release forgot it too early)."""
+        oldest = datetime.combine((now - self.retention).date(), time(), UTC)
+        tables = ["delivery", *await self.ask(lambda reading: reading.days("delivery"))]
+        sql = _LOST.format(" AND ".join(_NOT_IN.format(table) for table in tables))
+        before = f"{microseconds(oldest) // 1000:012x}"  # ids begin with their time (RFC 9562 §5.7)
+        while rows := await self._rows(sql, before, _STEP):
+            await self.change(partial(_strike_lost, rows, now), None)
+            ids = as_json(sorted({row[2] for row in rows}))
+            await self._execute(_FORGET_SUBMISSIONS, microseconds(oldest), ids)
 
     async def _drop(self, table: str) -> None:
         # To drop a table SQLite reads all of its pages under the lock: a day of 9 GB, half a minute.

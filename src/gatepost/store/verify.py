@@ -161,6 +161,7 @@ async def verify(store: Store, told: Told = lambda *_: None) -> list[str]:
         rows = _Rows(table)
         while rows.last is not None:
             faults += await store.inspect(rows)
+    faults += await store.inspect(_lost_notices)
     count: int = await store.inspect(_count)
     contents = _Contents()
     while contents.last is not None:
@@ -197,6 +198,14 @@ class Inspecting(Protocol):
 def _count(reading: Inspecting) -> int:
     ((count,),) = reading.rows("SELECT count(*) FROM content")
     return int(count)
+
+
+def _lost_notices(reading: Inspecting) -> list[str]:
+    """Return reports that are owed for deliveries which nobody knows."""
+    tables = ["delivery", *reading.days("delivery")]
+    known = (f"NOT EXISTS (SELECT 1 FROM {t} AS d WHERE d.id = n.delivery_id)" for t in tables)  # noqa: S608
+    query = f"SELECT delivery_id FROM notice AS n WHERE {' AND '.join(known)} LIMIT {_MOST}"  # noqa: S608
+    return [f"a return is owed for delivery {row[0]}, which is lost" for row in reading.rows(query)]
 
 
 class _Rows:
