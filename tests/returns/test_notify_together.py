@@ -1,12 +1,14 @@
 """Several workers look for what is owed at once: every recipient is told of once."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
+from gatepost.model.submission import Origin
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.returned import accept_return
 from gatepost.returns.notify import Notifier, ReturnMessage, StrikeOut
@@ -20,12 +22,14 @@ RECIPIENTS = ("r0@y.example", "r1@y.example")
 class Worker:
     """Looks for notes; `gate` holds it up where it has composed a report."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, strangers: int = 100) -> None:
         self.store = store
         self.gate = asyncio.Event()
         self.composed = asyncio.Event()
         self.reported: list[ReturnMessage] = []
-        self.notifier = Notifier(store, "relay.test", self._accept, now=lambda: NOON)
+        self.notifier = Notifier(
+            store, "relay.test", self._accept, now=lambda: NOON, strangers=strangers
+        )
         self._acceptance = Acceptance(store, "relay.test", 1 << 20, timedelta(days=2))
 
     async def _accept(self, message: ReturnMessage, strike_out: StrikeOut) -> bool:
@@ -99,3 +103,31 @@ async def test_what_a_neighbour_told_of_in_part_is_composed_anew(tmp_path, opene
     await worker.notifier.send_due()
     assert worker.told_of() == [RECIPIENTS[1]]
     await store.close()
+
+
+@pytest.mark.parametrize("opener", [sqlite, postgresql], ids=lambda one: one.__name__)
+async def test_workers_together_keep_to_the_reports_for_strangers(tmp_path, opener: Opener) -> None:
+    workers = [Worker(await opener(tmp_path), strangers=1) for _ in range(2)]
+    store = workers[0].store
+    for number in range(3):
+        message = submission(reverse_path=f"a{number}@x.example", account=None, origin=Origin.MX)
+        way = delivery(message, RECIPIENTS[0])
+        (leased,) = await store.write(
+            lambda t, m=message, w=way: t.add_deliveries(m, [w], lease()), (message.id, [CONTENT])
+        )
+        failed = settled(leased, DeliveryState.REFUSED, REFUSED, notice=NoticeKind.RETURN)
+        await store.write(lambda t, f=failed: t.settle([f]))
+    tasks = [asyncio.create_task(worker.notifier.send_due()) for worker in workers]
+    for worker in workers:  # both have found that there is room, and composed
+        await worker.composed.wait()
+    for worker in workers:
+        worker.gate.set()
+    await asyncio.gather(*tasks)
+    while await store.read(lambda r: r.notices_due(limit=9)):
+        await workers[0].notifier.send_due()
+    assert sum(len(worker.reported) for worker in workers) == 1
+    events = await store.read(lambda r: r.events())
+    kinds = Counter(each.event.kind for each in events)
+    assert (kinds[EventKind.RETURNED], kinds[EventKind.RETURN_DROPPED]) == (1, 2)
+    for worker in workers:
+        await worker.store.close()

@@ -13,6 +13,7 @@ from gatepost.model.domain import Domain
 from gatepost.model.event import EventKind, LaterKind
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.secret import Secret
+from gatepost.model.suppression import LaterClass, Suppression, SuppressionClass
 from gatepost.operate import queue_change
 from gatepost.operate.queue_change import Order, Verb, change
 from gatepost.store.protocols import NoticeKind, QueueFilter, Store
@@ -203,3 +204,15 @@ async def test_a_verb_on_much_goes_past_it(store, verb, monkeypatch):
         assert await change(store, Order(Verb.HOLD, QueueFilter(), "ops"), NOON) == len(ways)
     assert await change(store, Order(verb, QueueFilter(), "ops"), NOON) == len(ways)
     assert await store.write(lambda t: t.lease_these([newer.id], lease())) == []
+
+
+async def test_a_suppression_of_a_newer_class_suppresses_all_the_same(store):
+    gone = Suppression("gone@y.example", SuppressionClass.BOUNCED, NOON, reason="no such user")
+    await store.write(lambda t: t.add_suppressions([gone], replace=False))
+    newer = "UPDATE suppression SET class = 'role'"
+    await store.write(lambda t: t.execute(newer))
+    (found,) = await store.read(lambda r: r.suppressions_of([gone.subject], None))
+    assert found == replace(gone, kind=LaterClass("role"))
+    assert found.words == f"role since {NOON:%Y-%m-%d} (no such user)"
+    await store.write(lambda t: t.add_suppressions([found], replace=True))
+    assert await store.read(lambda r: r.suppressions_of([gone.subject], None)) == [found]

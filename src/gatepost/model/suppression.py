@@ -21,6 +21,13 @@ class SuppressionClass(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LaterClass:
+    """A class that only a newer program knows: it suppresses all the same, in its own words."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Suppression:
     """An address, or "@domain" for all of a domain, that mail is no longer sent to.
 
@@ -29,7 +36,7 @@ class Suppression:
     """
 
     subject: str
-    kind: SuppressionClass
+    kind: SuppressionClass | LaterClass
     since: datetime
     account: AccountName | None = None
     stream: str = ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gatepost.model.ids import AccountName
-from gatepost.model.suppression import Suppression, SuppressionClass
+from gatepost.model.suppression import LaterClass, Suppression, SuppressionClass
 from gatepost.store.rows import Row, as_json, microseconds, moment
 from gatepost.store.statements import Asks, Changes, upsert_one
 from gatepost.store.suppressions import AccountRule, SuppressionFilter, SuppressionKey
@@ -23,6 +23,7 @@ _ADD: Final = (
     f"INSERT INTO suppression ({_COLUMNS}) {_VALUES} ON CONFLICT (subject, account, stream) DO"
 )
 _PUT_RULE: Final = upsert_one("account_rule", "account, drops, stream, links", "account")
+_CLASSES: Final = {each.value: each for each in SuppressionClass}
 _REPLACING: Final = (
     " UPDATE SET class = excluded.class, since = excluded.since, reason = excluded.reason"
 )
@@ -109,7 +110,8 @@ class SuppressionTableChanges(SuppressionTable, Changes):
 def _suppression_of(row: Row) -> Suppression:
     subject, account, stream, kind, since, reason = row
     name = AccountName(account) if account else None
-    return Suppression(subject, SuppressionClass(kind), moment(since), name, stream, reason)
+    known = _CLASSES.get(kind) or LaterClass(kind)
+    return Suppression(subject, known, moment(since), name, stream, reason)
 
 
 def _rule_of(row: Row) -> AccountRule:
