@@ -24,12 +24,12 @@ class Answers:
         self.known = addresses
         self.now = self.most = 0
 
-    async def mx(self, domain: str) -> MxAnswer:
+    async def mx(self, domain: str, share: object = None) -> MxAnswer:
         if domain not in self.mx_texts:
             raise NoSuchDomainError(domain)
         return mx_answer(domain, [parse_mx(text) for text in self.mx_texts[domain]])
 
-    async def addresses(self, host: str) -> tuple[str, ...]:
+    async def addresses(self, host: str, share: object = None) -> tuple[str, ...]:
         self.now += 1
         self.most = max(self.most, self.now)
         await asyncio.sleep(0)

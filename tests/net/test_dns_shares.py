@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gatepost.net.dns_shares import Shares
+from gatepost.net.dns_shares import Parties, Share, Shares, Slots
 from gatepost.net.resolver import DnsTemporaryError, Resolver
 from tests.dns_server import DnsServer
 
@@ -67,3 +67,72 @@ async def test_an_answer_makes_room_for_the_next_question() -> None:
             *(stranger.records(f"n{number}.test", "TXT") for number in range(100))
         )
         assert found == [(f'"{number}"',) for number in range(100)]
+
+
+async def test_an_account_takes_no_more_than_it_leaves_four_times() -> None:
+    async with DnsServer() as dns, asyncio.timeout(PATIENCE):
+        for name in ("good.test", "later.test"):
+            dns.add(name, "MX", "10 mx.good.test.")
+        resolver = Resolver([dns.address], patience=10 * PATIENCE)
+        mallory, bob = map(Parties().share_of, ("mallory", "bob"))
+        names = [f"n{number}.silent.test" for number in range(300)]
+        for name in names:
+            dns.for_name(name).silent = True
+        asked = [asyncio.create_task(resolver.mx(name, mallory)) for name in [*names, "later.test"]]
+        while len(dns.queries) < 103:  # four fifths of 128
+            await asyncio.sleep(0.01)
+        # Bob's answers come at once, for a name that Mallory waits to ask for, too.
+        assert (await resolver.mx("good.test", bob)).records
+        assert (await resolver.mx("later.test", bob)).records
+        assert (await resolver.mx("good.test")).records
+        assert len(dns.queries) == 105
+        assert not asked[-1].done()
+        await resolver.close()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_who_asks_for_the_same_at_the_same_time_asks_once() -> None:
+    async with DnsServer() as dns, asyncio.timeout(PATIENCE):
+        dns.add("good.test", "MX", "10 mx.good.test.")
+        dns.for_name("good.test").delay = 0.1
+        resolver = Resolver([dns.address], patience=PATIENCE)
+        parties = Parties()
+        await asyncio.gather(
+            *(resolver.mx("good.test", parties.share_of(f"a{number}")) for number in range(20))
+        )
+        assert dns.count == 1
+
+
+async def test_names_that_failed_lately_have_little_room() -> None:
+    time = 0.0
+    async with DnsServer() as dns, asyncio.timeout(PATIENCE):
+        dns.add("good.test", "TXT", '"here"')
+        names = [f"n{number}.bad.test" for number in range(100)]
+        for name in names:
+            dns.for_name(name).rcode = "SERVFAIL"
+        resolver = Resolver([dns.address], patience=10 * PATIENCE, clock=lambda: time)
+        await asyncio.gather(*map(resolver.texts, names), return_exceptions=True)
+        for name in names:
+            dns.for_name(name).silent = True
+        time = 60.0
+        dns.queries.clear()
+        asked = [asyncio.create_task(resolver.texts(name)) for name in names]
+        while len(dns.queries) < 32:
+            await asyncio.sleep(0.01)
+        assert await resolver.texts("good.test") == ("here",)
+        assert len(dns.queries) == 33
+        await resolver.close()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_who_gives_up_in_line_leaves_the_turn_to_others() -> None:
+    slots, share = Slots(), Share(1)
+    assert await slots.enter(share)
+    first, second = (asyncio.create_task(slots.enter(share)) for _ in range(2))
+    await asyncio.sleep(0)
+    slots.leave(share)
+    first.cancel()  # as its turn has come
+    assert await second
+    assert first.cancelled()
+    slots.leave(share)
+    assert share.held == 0

@@ -17,6 +17,7 @@ from gatepost.model.delivery import Outcome
 from gatepost.model.route import TlsMode, UpstreamLogin, Via, ViaLmtp, ViaMaildir, ViaMx, ViaSmtp
 from gatepost.net.address import SocketAddress
 from gatepost.net.dialer import has_address
+from gatepost.net.dns_shares import Parties, Share
 from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError, Resolver
 from gatepost.returns.outcome import (
     DNS_TROUBLE,
@@ -111,6 +112,7 @@ class Lookup:
         self._time = time
         self._exchangers = exchangers
         self._kept: dict[tuple[Via, str], tuple[float, Site | Outcome]] = {}
+        self._accounts = Parties()
         self._logins: dict[UpstreamLogin | None, int] = {None: 0}
 
     def known(self, hop: Hop) -> Site | Outcome | None:
@@ -123,26 +125,26 @@ class Lookup:
             return None
         return kept[1]
 
-    async def find(self, hop: Hop) -> Site | Outcome:
-        """Return the site, or why there is none."""
-        found = await self._find(hop)
+    async def find(self, hop: Hop, account: str = "") -> Site | Outcome:
+        """Return the site, or why there is none; what is asked goes to an account's share."""
+        found = await self._find(hop, self._accounts.share_of(account))
         if len(self._kept) >= _MOST_KEPT:
             del self._kept[next(iter(self._kept))]
         self._kept[key_of(hop)] = (self._time() + self._life, found)
         return found
 
-    async def _find(self, hop: Hop) -> Site | Outcome:
+    async def _find(self, hop: Hop, share: Share) -> Site | Outcome:
         via = hop.via
         try:
             match via:
                 case ViaMx():
-                    return await self._mx_site(hop.destination, via.tls)
+                    return await self._mx_site(hop.destination, via.tls, share)
                 case ViaSmtp():
-                    host = await self._given(via.host, via.port)
+                    host = await self._given(via.host, via.port, share)
                     key = f"smtp:{via.host}:{via.port}:{via.tls}:{self._number(via.login)}"
                     return self._checked(Site(key, Kind.SMTP, (host,), via.tls, via.login))
                 case ViaLmtp():
-                    host = await self._given(via.host, via.port)
+                    host = await self._given(via.host, via.port, share)
                     return Site(f"lmtp:{via.host}:{via.port}", Kind.LMTP, (host,))
         except DnsTemporaryError as trouble:
             return deferred(DNS_TROUBLE, f"DNS trouble: {trouble}")
@@ -153,16 +155,17 @@ class Lookup:
         """Return a number of its own for each login: no route sends over another's session."""
         return self._logins.setdefault(login, len(self._logins))
 
-    async def _mx_site(self, domain: str, tls: TlsMode) -> Site | Outcome:
+    async def _mx_site(self, domain: str, tls: TlsMode, share: Share) -> Site | Outcome:
         if domain.startswith("["):
             return self._literal_site(domain, tls)
         try:
-            answer = await self._resolver.mx(domain)
+            answer = await self._resolver.mx(domain, share)
             if answer.null_mx:
                 return refused(NULL_MX, f"{domain} takes no mail (Null MX)")
         except NoSuchDomainError:
             return refused(NO_SUCH_DOMAIN, f"the domain {domain} does not exist")
-        hosts = await self._with_addresses([(r.host, r.preference) for r in answer.records])
+        wanted = [(record.host, record.preference) for record in answer.records]
+        hosts = await self._with_addresses(wanted, share)
         if not hosts and answer.implicit:
             return refused(NO_SUCH_DOMAIN, f"{domain} has neither an MX nor an address")
         if not hosts:
@@ -191,7 +194,7 @@ class Lookup:
         addresses = tuple(filter(self._exchangers.may_dial, host.addresses))
         return host if addresses == host.addresses else replace(host, addresses=addresses)
 
-    async def _with_addresses(self, wanted: Sequence[tuple[str, int]]) -> list[Host]:
+    async def _with_addresses(self, wanted: Sequence[tuple[str, int]], share: Share) -> list[Host]:
         """Return those that have addresses.
 
         Raises:
@@ -202,7 +205,7 @@ class Lookup:
 
         async def addresses_of(name: str) -> tuple[str, ...]:
             async with turns:
-                return await self._resolver.addresses(name)
+                return await self._resolver.addresses(name, share)
 
         found = await asyncio.gather(
             *(addresses_of(name) for name, _ in wanted), return_exceptions=True
@@ -223,14 +226,14 @@ class Lookup:
             raise trouble
         return hosts
 
-    async def _given(self, name: str, port: int) -> Host:
+    async def _given(self, name: str, port: int, share: Share) -> Host:
         """Return a host that the settings name: what is wrong with it can be mended."""
         try:
             return Host(name, 0, (str(ip_address(name)),), port)
         except ValueError:
             pass
         try:
-            addresses = await self._resolver.addresses(name)
+            addresses = await self._resolver.addresses(name, share)
         except NoSuchDomainError:
             addresses = ()
         if not addresses:

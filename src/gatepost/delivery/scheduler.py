@@ -50,6 +50,9 @@ _TIDY = 1.0
 #: Seconds until due mail is looked for again after a fault of ours.
 _FAULT_PAUSE = 2.0
 
+#: For whom it is found out where a hop leads.
+_Search = tuple[str, tuple[Via, str]]
+
 
 class Scheduler:
     """The deliveries of one worker."""
@@ -74,7 +77,7 @@ class Scheduler:
         self._items: dict[DeliveryId, Item] = {}
         self._shares = Shares()
         self._octets = 0
-        self._resolving: dict[tuple[Via, str], list[tuple[Item, Sequence[bytes] | None]]] = {}
+        self._resolving: dict[_Search, list[tuple[Item, Sequence[bytes] | None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
@@ -172,21 +175,23 @@ class Scheduler:
         if isinstance(found, Site):
             self._leaving.put(found, item, pieces)
             return
-        key = key_of(item.hop)
+        # Each account for itself: nobody waits for the turn of another's question to the DNS.
+        account = item.leased.submission.account or ""
+        key = account, key_of(item.hop)
         waiting = self._resolving.get(key)
         if waiting is not None:
             waiting.append((item, pieces))
             return
         self._resolving[key] = [(item, pieces)]
-        self._spawn(self._resolve(item.hop))
+        self._spawn(self._resolve(item.hop, account))
 
-    async def _resolve(self, hop: Hop) -> None:
+    async def _resolve(self, hop: Hop, account: str) -> None:
         try:
-            found = self._lookup.known(hop) or await self._lookup.find(hop)
+            found = self._lookup.known(hop) or await self._lookup.find(hop, account)
         except Exception:  # noqa: BLE001 - what waits for this name must not wait for ever
             _log.exception("looking up %s failed", hop.destination)
             found = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
-        waiting = self._resolving.pop(key_of(hop), [])
+        waiting = self._resolving.pop((account, key_of(hop)), [])
         if isinstance(found, Site):
             for item, pieces in waiting:
                 self._leaving.put(found, item, pieces)

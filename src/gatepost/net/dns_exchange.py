@@ -24,8 +24,6 @@ _UDP_PAYLOAD: Final = 1232
 #: Octets of an answer that are read: the longest real ones have half of that, and reading the 64
 #: KiB that there could be would hold up all others for 0.1 s.
 _LONGEST_REPLY: Final = 16 * 1024
-#: Questions on their way at once: each holds a socket.
-_AT_ONCE: Final = 128
 _LENGTH: Final = struct.Struct("!H")
 
 
@@ -75,7 +73,6 @@ class DnsExchange:
         self._servers = list(servers)
         self._patience = patience
         self._rounds = rounds
-        self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(self, name: str, kind: str) -> DnsAnswer:
         """Ask for records of type `kind` ("MX", "A" …) of an absolute `name` in A-labels.
@@ -86,26 +83,25 @@ class DnsExchange:
         """
         reasons: list[str] = []
         waiting = list(self._servers)
-        async with self._gate:
-            for _ in range(self._rounds):
-                for server in list(waiting):
-                    try:
-                        reply = await self._ask_one(server, name, kind)
-                    except TimeoutError:
-                        reasons.append(f"no answer from {server}")
-                    except (OSError, EOFError) as problem:
-                        words = getattr(problem, "strerror", None) or str(problem)
-                        reasons.append(f"{words.lower()} from {server}")
-                        waiting.remove(server)
-                    except dns.exception.DNSException as problem:
-                        reasons.append(f"unusable answer from {server}: {problem}")
-                        waiting.remove(server)
-                    else:
-                        if reply.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
-                            self._prefer(server)
-                            return _answer(reply)
-                        reasons.append(f"{dns.rcode.to_text(reply.rcode())} from {server}")
-                        waiting.remove(server)
+        for _ in range(self._rounds):
+            for server in list(waiting):
+                try:
+                    reply = await self._ask_one(server, name, kind)
+                except TimeoutError:
+                    reasons.append(f"no answer from {server}")
+                except (OSError, EOFError) as problem:
+                    words = getattr(problem, "strerror", None) or str(problem)
+                    reasons.append(f"{words.lower()} from {server}")
+                    waiting.remove(server)
+                except dns.exception.DNSException as problem:
+                    reasons.append(f"unusable answer from {server}: {problem}")
+                    waiting.remove(server)
+                else:
+                    if reply.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+                        self._prefer(server)
+                        return _answer(reply)
+                    reasons.append(f"{dns.rcode.to_text(reply.rcode())} from {server}")
+                    waiting.remove(server)
         raise DnsExchangeError(", ".join(dict.fromkeys(reasons)))
 
     def _prefer(self, server: SocketAddress) -> None:

@@ -1,10 +1,14 @@
 """Who may have how many questions to the DNS on their way.
 
-Strangers choose what is asked about their mail, and name servers of theirs may never answer. So each
-network has a share of the room for questions; what it asks beyond waits, and beyond that fails.
+Strangers choose what is asked about their mail, and accounts what about theirs; name servers of theirs
+may never answer. So each has no more questions on their way than four times what is still free of the
+room for all (alone four fifths: Choudhury and Hahne, Dynamic Queue Length Thresholds, 1998), and what is
+asked beyond waits in a line of its own; the lines take turns. A stranger's network has 16 at most, and
+what it asks beyond 256 that wait fails. Names that failed lately have 32 together, whoever asks.
 """
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -13,32 +17,100 @@ from gatepost.net.address import network_of
 if TYPE_CHECKING:
     from gatepost.net.resolver import Resolver
 
-#: Questions of one network on their way at once (of 128 of all), and how many more may wait.
-_AT_ONCE: Final = 16
+#: Questions on their way at once: each holds a socket.
+_AT_ONCE: Final = 128
+#: Anybody may have so many times what is free.
+_TIMES: Final = 4
+#: Questions of one network on their way at once, and how many more may wait.
+_OF_NETWORK: Final = 16
 _WAITING: Final = 256
+#: Questions for names that failed lately on their way at once.
+_OF_FAILED: Final = 32
 
 
 class Share:
-    """The room of one network."""
+    """What one party has of the room: `held` on their way of `most`, and a line of up to `waiting`."""
+
+    __slots__ = ("__weakref__", "held", "line", "most", "waiting")
+
+    def __init__(self, most: int = _AT_ONCE, waiting: int | None = None) -> None:
+        self.most = most
+        self.waiting = waiting
+        self.held = 0
+        self.line: deque[asyncio.Future[None]] = deque()
+
+
+class Slots:
+    """The room for questions, of which each has a share."""
 
     def __init__(self) -> None:
-        self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._free = _AT_ONCE
+        self._waiting: dict[Share, None] = {}
+        #: For who has none of his own; for names that failed lately.
+        self.own = Share()
+        self.failed = Share(_OF_FAILED)
 
-    async def enter(self) -> bool:
+    async def enter(self, share: Share) -> bool:
         """Wait for room; False where too many wait already. Then `leave` must follow."""
-        if self._waiting >= _WAITING:
+        if not share.line and self._has_some(share):
+            self._take(share)
+            return True
+        if share.waiting is not None and len(share.line) >= share.waiting:
             return False
-        self._waiting += 1
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        share.line.append(turn)
+        self._waiting[share] = None
         try:
-            await self._gate.acquire()
-        finally:
-            self._waiting -= 1
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave(share)  # the turn came as nobody waited for it any more
+            raise
         return True
 
-    def leave(self) -> None:
-        """Make room."""
-        self._gate.release()
+    def leave(self, share: Share) -> None:
+        """Make room for who waits."""
+        share.held -= 1
+        self._free += 1
+        while (called := self._call()) is not None:
+            self._take(called)
+            called.line.popleft().set_result(None)
+
+    def _has_some(self, share: Share) -> bool:
+        return share.held < min(share.most, _TIMES * self._free)
+
+    def _take(self, share: Share) -> None:
+        share.held += 1
+        self._free -= 1
+
+    def _call(self) -> Share | None:
+        """Return the next for whom there is room, and put it behind the others."""
+        for share in list(self._waiting):
+            while share.line and share.line[0].done():
+                share.line.popleft()  # nobody waits any more
+            if not share.line:
+                del self._waiting[share]
+            elif self._has_some(share):
+                del self._waiting[share]
+                self._waiting[share] = None
+                return share
+        return None
+
+
+class Parties:
+    """The shares of all parties of a kind; one lives for as long as somebody uses it."""
+
+    def __init__(self, most: int = _AT_ONCE, waiting: int | None = None) -> None:
+        self._most = most
+        self._waiting = waiting
+        self._shares: WeakValueDictionary[str, Share] = WeakValueDictionary()
+
+    def share_of(self, name: str) -> Share:
+        """Return the share of one."""
+        share = self._shares.get(name)
+        if share is None:
+            share = self._shares[name] = Share(self._most, self._waiting)
+        return share
 
 
 class OnBehalf:
@@ -54,16 +126,12 @@ class OnBehalf:
 
 
 class Shares:
-    """The shares of all networks; one lives for as long as somebody uses it."""
+    """The shares of all networks."""
 
     def __init__(self, resolver: "Resolver") -> None:
         self._resolver = resolver
-        self._shares: WeakValueDictionary[str, Share] = WeakValueDictionary()
+        self._networks = Parties(_OF_NETWORK, _WAITING)
 
     def on_behalf_of(self, address: str) -> OnBehalf:
         """Return who answers for a client's address: its /24 or /48 has one share."""
-        network = network_of(address)
-        share = self._shares.get(network)
-        if share is None:
-            share = self._shares[network] = Share()
-        return OnBehalf(self._resolver, share)
+        return OnBehalf(self._resolver, self._networks.share_of(network_of(address)))

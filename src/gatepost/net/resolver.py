@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from gatepost.model.settings import DnsSettings
 from gatepost.net.address import SocketAddress, parse_socket_address
-from gatepost.net.dns_shares import Share
+from gatepost.net.dns_shares import Share, Slots
 from gatepost.wire.records.mx import MxAnswer, mx_answer, parse_mx
 from gatepost.wire.records.txt import parse_txt
 
@@ -31,6 +31,7 @@ _OVERHEAD: Final = 60
 _LONGEST: Final = 86_400.0  # seconds that an answer is believed at most
 _LONGEST_NEGATIVE: Final = 10_800.0
 _FAILURE: Final = 2.0  # seconds in which a failure is not tried again
+_LATELY: Final = 3600.0  # seconds in which a name that failed has little room
 _MOST_ALIASES: Final = 8
 #: What one name may make us try. Others use 10 to 50 hosts.
 _MOST_EXCHANGERS: Final = 50
@@ -92,10 +93,16 @@ class Resolver:
         self._hosts = _read_hosts(hosts_file)
         self._clock = clock
         self._cache: OrderedDict[tuple[str, str], _Remembered] = OrderedDict()
-        self._flights: dict[tuple[Share | None, str, str], asyncio.Task[DnsAnswer]] = {}
+        self._flights: dict[tuple[Share, str, str], asyncio.Task[DnsAnswer]] = {}
+        #: Those of them that have their turn: whoever asks the same waits for them.
+        self._asking: dict[tuple[str, str], asyncio.Task[DnsAnswer]] = {}
+        self._slots = Slots()
+        #: Until when a name counts as one that failed lately, the oldest first.
+        self._failed: OrderedDict[str, float] = OrderedDict()
 
-    async def mx(self, domain: str) -> MxAnswer:
-        """Return who takes a domain's mail (A-labels; RFC 5321 §5.1, RFC 7505).
+    async def mx(self, domain: str, share: Share | None = None) -> MxAnswer:
+        """Return who takes a domain's mail (A-labels; RFC 5321 §5.1, RFC 7505). With a share the
+        question waits for room in it.
 
         Aliases are followed. A domain without MX records stands for itself (`implicit`); whether
         it has an address is another question.
@@ -108,13 +115,14 @@ class Resolver:
         if _literal(domain):
             return mx_answer(domain, ())
         name = _absolute(domain)
-        found = await self._follow(name, "MX")
+        found = await self._follow(name, "MX", share)
         records = [parse_mx(text) for text in found.texts]
         answer = mx_answer(name, records, authenticated=found.authenticated)
         return replace(answer, records=answer.records[:_MOST_EXCHANGERS])
 
-    async def addresses(self, host: str) -> tuple[str, ...]:
-        """Return the IP addresses of a host; () when it exists and has none.
+    async def addresses(self, host: str, share: Share | None = None) -> tuple[str, ...]:
+        """Return the IP addresses of a host; () when it exists and has none. With a share the
+        questions wait for room in it.
 
         IPv4 first: a mail host whose IPv6 address has no name is refused by large providers, and
         that is the more frequent misfortune. An address literal, with or without brackets, is its
@@ -131,7 +139,9 @@ class Resolver:
         if known := self._known(name):
             return known
         four, six = await asyncio.gather(
-            self._follow(name, "A"), self._follow(name, "AAAA"), return_exceptions=True
+            self._follow(name, "A", share),
+            self._follow(name, "AAAA", share),
+            return_exceptions=True,
         )
         found = [a.texts for a in (four, six) if not isinstance(a, BaseException)]
         addresses = tuple(address for texts in found for address in texts)
@@ -199,41 +209,66 @@ class Resolver:
 
     async def _look_up(self, name: str, kind: str, share: Share | None) -> "DnsAnswer":
         key = (name, kind)
-        if (kept := self._cache.get(key)) is not None:
-            if kept.until > self._clock():
-                self._cache.move_to_end(key)
-                if kept.answer is None:
-                    raise DnsTemporaryError(kept.failure)
-                return kept.answer
-            del self._cache[key]
-        # Who shares nothing waits for nobody else's turn.
+        if (kept := self._kept(key)) is not None:
+            return kept
+        share = self._slots.own if share is None else share
+        # Nobody waits for another's turn, but for an answer that is on its way.
         number = (share, name, kind)
-        flight = self._flights.get(number)
+        flight = self._asking.get(key) or self._flights.get(number)
         if flight is None:
-            ask = self._ask(key) if share is None else self._ask_within(share, key)
-            flight = asyncio.get_running_loop().create_task(ask)
+            flight = asyncio.get_running_loop().create_task(self._ask_within(share, key))
             self._flights[number] = flight
             flight.add_done_callback(lambda task: self._landed(number, task))
         # Whoever gives up waiting does not spoil it for the others.
         return await asyncio.shield(flight)
 
+    def _kept(self, key: tuple[str, str]) -> "DnsAnswer | None":
+        """Return what is remembered; raise DnsTemporaryError where that is a failure."""
+        kept = self._cache.get(key)
+        if kept is None:
+            return None
+        if kept.until <= self._clock():
+            del self._cache[key]
+            return None
+        self._cache.move_to_end(key)
+        if kept.answer is None:
+            raise DnsTemporaryError(kept.failure)
+        return kept.answer
+
     async def _ask_within(self, share: Share, key: tuple[str, str]) -> "DnsAnswer":
         """Ask when there is room in a share, which is held until an answer has come or nobody waits
         for one any more: who hangs up early gets no more than others.
         """
-        if not await share.enter():
+        if self._failed.get(key[0], 0.0) > self._clock() and share.waiting is None:
+            share = self._slots.failed
+        if not await self._slots.enter(share):
             raise DnsTemporaryError("too many questions for one network")
         try:
-            return await self._ask(key)
+            if (kept := self._kept(key)) is not None:
+                return kept  # somebody else has asked meanwhile
+            if (flight := self._asking.get(key)) is not None:
+                return await asyncio.shield(flight)
+            task = asyncio.current_task()
+            if task is not None:
+                self._asking[key] = task
+            try:
+                return await self._ask(key)
+            finally:
+                self._asking.pop(key, None)
         finally:
-            share.leave()
+            self._slots.leave(share)
 
     async def _ask(self, key: tuple[str, str]) -> "DnsAnswer":
         try:
             answer = await self._exchange.ask(*key)
         except self._failure as problem:
             self._remember(key, _Remembered(self._clock() + _FAILURE, None, problem.reason))
+            self._failed[key[0]] = self._clock() + _LATELY
+            self._failed.move_to_end(key[0])
+            if len(self._failed) > _MOST_ENTRIES:
+                self._failed.popitem(last=False)
             raise DnsTemporaryError(problem.reason) from None
+        self._failed.pop(key[0], None)
         longest = _LONGEST if answer.texts else _LONGEST_NEGATIVE
         seconds = min(float(answer.seconds), longest)
         if seconds > 0 and sum(len(text) + _OVERHEAD for text in answer.texts) <= _LARGEST_ENTRY:
@@ -245,9 +280,7 @@ class Resolver:
         while len(self._cache) > _MOST_ENTRIES:
             self._cache.popitem(last=False)
 
-    def _landed(
-        self, number: tuple[Share | None, str, str], task: "asyncio.Task[DnsAnswer]"
-    ) -> None:
+    def _landed(self, number: tuple[Share, str, str], task: "asyncio.Task[DnsAnswer]") -> None:
         self._flights.pop(number, None)
         if not task.cancelled():
             task.exception()  # seen, even where nobody waits any more
