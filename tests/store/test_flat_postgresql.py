@@ -109,3 +109,23 @@ async def test_what_others_have_leased_costs_nothing(store: Any, tmp_path: Path)
         assert len(taken) == 2000
         after = await blocks.of_write(accept)
     assert after <= before * SLACK + BLOCKS
+
+
+async def test_what_is_not_due_is_not_looked_at(store: Any, tmp_path: Path) -> None:
+    """Also where the planner has not counted since, and believes that half of it is due."""
+    await fill(store, 6000)
+    with psycopg.connect(address_of(tmp_path).url, autocommit=True) as other:
+        blocks = Blocks(store, other)
+        await blocks.settle()
+        other.execute("UPDATE delivery SET ready_at = ready_at + 600000000")
+        other.execute("VACUUM")
+        other.execute("SELECT pg_stat_force_next_flush()")
+        found: list[Leased] = []
+
+        def look(tx: Any) -> None:
+            found.extend(tx.lease_due(NOON, lease(), limit=100))
+            tx.strays("", NOON, received_before=NOON, limit=50)
+
+        count = await blocks.of_write(look)
+    assert found == []
+    assert count <= BLOCKS

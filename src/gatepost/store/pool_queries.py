@@ -26,7 +26,7 @@ _STRAYS: Final = (
     " AND (d.expires_at <= ? OR (d.warned = 0 AND s.reverse_path <> ''"
     f" AND (d.notify IS NULL OR (d.notify & {Notify.DELAY.value}) <> 0)"
     " AND coalesce(s.release_at, s.received_at) <= ?))"
-    " LIMIT ?"
+    " ORDER BY d.ready_at LIMIT ?"
 )
 
 

@@ -52,9 +52,11 @@ from gatepost.store.suppressions import AccountRule
 
 T = TypeVar("T")
 
+#: Ordered, so that it ends where nothing more is due, whatever the planner believes: the index by
+#: destination would be gone through to its end.
 _HOW_MANY: Final = (
     "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {lane}"
-    " AND pool = {pool} AND ready_at <= ?2 LIMIT ?3) AS l{n})"
+    " AND pool = {pool} AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3) AS l{n})"
 )
 #: What others are about to lease is passed over, not waited for. ctid is where a row that was locked
 #: lies: it is not looked for again. One that was changed since the statement began is left for later.
