@@ -78,6 +78,7 @@ AT = 'connection to server at "192.0.2.1", port 5432 failed: '
         ("permission denied for schema public", False, "OWNER"),
         (f"{AT}SSL error: certificate verify failed", False, "sslrootcert"),
         ("PostgreSQL 13 is too old, 14 is needed", False, "update"),
+        ("the database's encoding is LATIN1, and must be UTF8", False, "ENCODING 'UTF8'"),
         # one host is down, the other one says why not
         (
             f"- {AT}Connection refused - {AT}FATAL: password authentication failed",

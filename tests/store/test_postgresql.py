@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import errors
 
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName, SubmissionId, WorkerId
@@ -23,7 +24,13 @@ from gatepost.store.kept_keys import KeptKey
 from gatepost.store.pending import Keeping
 from gatepost.store.postgresql import PostgresStore, open_postgresql, prepare
 from gatepost.store.postgresql_clock import StoreClock
-from gatepost.store.postgresql_connection import LOCK_PATIENCE, Address, begin, connect
+from gatepost.store.postgresql_connection import (
+    LOCK_PATIENCE,
+    Address,
+    begin,
+    connect,
+    store_trouble,
+)
 from gatepost.store.postgresql_look import ask as ask_once
 from gatepost.store.postgresql_look import look
 from gatepost.store.postgresql_news import News
@@ -387,6 +394,26 @@ def test_a_look_tells_which_settings_lose_what_was_committed() -> None:
 
 def test_a_question_is_asked_where_the_tables_are_ours(tmp_path):
     assert ask_once(address_of(tmp_path), lambda reading: reading.waiting_pools()) == []
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_word_is_refused(encoding: str) -> None:
+    server, name = shared_server(), f"encoding_{encoding.lower()}"
+    server.execute(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    address = Address(server.url(name))
+    for use in (prepare, lambda there: look(there, "SELECT 1")):
+        with pytest.raises(
+            StoreUnavailableError, match=f"encoding is {encoding}, and must be UTF8"
+        ):
+            use(address)
+
+
+def test_damage_in_a_server_is_trouble_of_the_store() -> None:
+    for kind in (errors.DataCorrupted, errors.IndexCorrupted, errors.InFailedSqlTransaction):
+        assert type(store_trouble(kind("broken page"))) is StoreUnavailableError
+    assert store_trouble(errors.UntranslatableCharacter("no")) is None
 
 
 def test_a_url_that_cannot_be_read_is_not_repeated() -> None:

@@ -13,7 +13,7 @@ from gatepost.model.delivery import DeliveryState, Leased
 from gatepost.model.ids import DeliveryId
 from gatepost.model.settings import RetrySettings
 from gatepost.queue.expiry import is_delay_notice_due
-from gatepost.returns.settlement import Result, settlement
+from gatepost.returns.settlement import Result, settlement, without_words
 from gatepost.returns.suppression import with_suppression
 from gatepost.store.protocols import Settlement, Store, StoreUnavailableError
 from gatepost.wire.values import changed
@@ -96,20 +96,34 @@ class Settler:
                 batch = self._waiting[:_MOST_AT_ONCE]
                 del self._waiting[: len(batch)]
                 self._writing = len(batch)
-                try:
-                    await self._write(batch)
-                except Exception as fault:  # noqa: BLE001 - the top of a task: our own fault
-                    self._give_up(batch, fault)
+                await self._write_apart(batch)
                 self._writing = 0
                 self.is_kept_waiting = False
         finally:
             self._task = None
 
-    def _give_up(self, batch: list[Settlement], fault: Exception) -> None:
+    async def _write_apart(self, batch: list[Settlement]) -> None:
+        """Write outcomes; one that cannot be written takes no other with it, and is written without
+        what others said, so that nothing is sent twice for their words."""
+        try:
+            await self._write(batch)
+        except Exception as fault:  # noqa: BLE001 - the top of a task: our own fault
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._write_apart(batch[:middle])
+                await self._write_apart(batch[middle:])
+                return
+            _tell_fault(batch[0], fault)
+        else:
+            return
+        try:
+            await self._write([without_words(batch[0])])
+        except Exception as fault:  # noqa: BLE001 - the top of a task: our own fault
+            _tell_fault(batch[0], fault)
+            self._give_up(batch)
+
+    def _give_up(self, batch: list[Settlement]) -> None:
         """Let go of outcomes that cannot be written: their leases end, and they are tried again."""
-        asyncio.get_running_loop().call_exception_handler(
-            {"message": f"outcomes of {len(batch)} deliveries were not written", "exception": fault}
-        )
         for listener in self._listeners:
             listener([changed(s, state=DeliveryState.LEASED) for s in batch], set())
 
@@ -129,6 +143,11 @@ class Settler:
             _log.info("%d deliveries were no longer ours to settle", len(batch) - len(ours))
         for listener in self._listeners:
             listener(batch, ours)
+
+
+def _tell_fault(one: Settlement, fault: Exception) -> None:
+    message = f"the outcome of delivery {one.held.id} was not written"
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": fault})
 
 
 def earliest_retry(settlements: Sequence[Settlement]) -> datetime | None:

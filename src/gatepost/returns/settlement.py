@@ -1,5 +1,6 @@
 """One outcome -> one settlement with its events: the rule of room 8, pure."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +63,27 @@ def settlement(
     if again is None:
         return _given_up(result, at)
     return _again(result, at, again, settings)
+
+
+#: What we make ourselves of what others said.
+_OURS: Final = ("recipient", "attempt", "code", "status", "next_attempt_at")
+_UNWRITTEN: Final = "what was said could not be stored"
+
+
+def without_words(written: Settlement) -> Settlement:
+    """Return what came of a delivery, without anything that another server said."""
+    outcome, suppression = written.outcome, written.suppression
+    if outcome is not None:
+        outcome = replace(outcome, text=_UNWRITTEN, host="", address="", tls="", source="")
+    if suppression is not None:
+        suppression = replace(suppression, reason="")
+    events = [
+        replace(event, facts={name: event.facts[name] for name in _OURS if name in event.facts})
+        for event in written.events
+        if event.kind is not EventKind.SUPPRESSION_ADDED
+    ]
+    reason = _UNWRITTEN if written.reason else ""
+    return replace(written, outcome=outcome, suppression=suppression, events=events, reason=reason)
 
 
 def _final(result: Result, at: datetime, state: DeliveryState, kind: EventKind) -> Settlement:

@@ -62,7 +62,7 @@ TRY_AGAIN: Final = (
 _TROUBLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
-    errors.ReadOnlySqlTransaction,
+    psycopg.InternalError,  # damaged files there; a transaction that the server has ended
     errors.InsufficientPrivilege,
     errors.UndefinedTable,
 )

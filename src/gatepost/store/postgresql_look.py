@@ -20,7 +20,7 @@ from gatepost.store.postgresql_connection import (
 )
 from gatepost.store.postgresql_reading import PostgresReading
 from gatepost.store.postgresql_schema import VERSIONS
-from gatepost.store.postgresql_upgrade import read_marks, refuse_newer, refuse_old_server
+from gatepost.store.postgresql_upgrade import read_marks, refuse_newer, refuse_server
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.rows import Row
 
@@ -130,7 +130,7 @@ def ask(
 
 
 def _seen(connection: Connection, address: Address, question: str) -> Seen:
-    refuse_old_server(connection)
+    refuse_server(connection)
     begin(connection, readable_only=True)
     marks = read_marks(connection)
     refuse_newer(marks)

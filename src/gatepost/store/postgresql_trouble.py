@@ -86,6 +86,11 @@ _TROUBLES: Final = (
         "let PgBouncer pass it over: ignore_startup_parameters in pgbouncer.ini",
     ),
     Trouble("is too old", "update PostgreSQL"),
+    Trouble(
+        "must be UTF8",
+        "make another one: CREATE DATABASE … OWNER … ENCODING 'UTF8' TEMPLATE template0 (mail that is in"
+        " this one: pg_dump, and psql into that)",
+    ),
     Trouble("the URL of the store", "mend it"),
     Trouble(
         "read-only",

@@ -52,7 +52,7 @@ _NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 def is_present(connection: "Connection[Any]") -> bool:
     """Tell whether `migrate` has nothing to do. Raises as it does."""
-    refuse_old_server(connection)
+    refuse_server(connection)
     marks = read_marks(connection)
     refuse_newer(marks)
     return marks.version >= len(VERSIONS)
@@ -65,7 +65,7 @@ def migrate(connection: "Connection[Any]") -> None:
     Raises:
         NewerDatabaseError: this program is too old for it; nothing was touched.
         StoreAwayError: an older program is at work that could not go on.
-        StoreUnavailableError: the server is too old.
+        StoreUnavailableError: the server is too old, or the database is not UTF8.
         psycopg.Error: trouble.
 
     """
@@ -129,11 +129,19 @@ def _older(number: int, since: str, *, tells: bool) -> str:
     )
 
 
-def refuse_old_server(connection: "Connection[Any]") -> None:
-    """Raise StoreUnavailableError where the server is older than we know it."""
+def refuse_server(connection: "Connection[Any]") -> None:
+    """Raise StoreUnavailableError where the server is older than we know it, or the database could not
+    hold what strangers write: replies in any language, addresses (RFC 6531).
+    """
     if connection.info.server_version < _OLDEST_SERVER:
         found, oldest = connection.info.server_version // 10_000, _OLDEST_SERVER // 10_000
         msg = f"PostgreSQL {found} is too old, {oldest} is needed"
+        raise StoreUnavailableError(msg)
+    # Of SQL_ASCII, psycopg gives octets: nobody says what they mean.
+    asked = connection.execute(b"SELECT current_setting('server_encoding')").fetchall()[0][0]
+    encoding = asked.decode() if isinstance(asked, bytes) else asked
+    if encoding != "UTF8":
+        msg = f"the database's encoding is {encoding}, and must be UTF8"
         raise StoreUnavailableError(msg)
 
 
