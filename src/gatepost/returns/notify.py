@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
+from time import monotonic
 
 from gatepost.model.delivery import DeliveryState, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind, Fact
@@ -19,6 +20,7 @@ from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
 from gatepost.returns.budget import OverBudgetError, is_for_a_stranger, is_spent, spend
+from gatepost.returns.stumbling import Stumbling
 from gatepost.store.protocols import (
     ContentAwayError,
     ContentDamagedError,
@@ -39,6 +41,9 @@ _AT_ONCE = 100
 #: Looked at in any case so often, in seconds: a neighbour may have died with notes of its own.
 _LOOK = 30.0
 _STORE_PAUSE = 2.0
+
+#: What shares a report.
+_Key = tuple[SubmissionId, NoticeKind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Notifier:
         accept: see AcceptReturn.
         now: the time, UTC.
         strangers: how many reports an hour go to those who have not logged in.
+        time: seconds of a clock that is never set.
 
     """
 
@@ -86,6 +92,7 @@ class Notifier:
         *,
         now: Callable[[], datetime],
         strangers: int = 1 << 30,
+        time: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
         self._hostname = hostname
@@ -94,6 +101,8 @@ class Notifier:
         self._strangers = strangers
         self._wake = asyncio.Event()
         self._after: DueNotice | None = None
+        self._time = time
+        self._stumbling: Stumbling[_Key] = Stumbling()
 
     def heard(self, settlements: Sequence[Settlement], _: set[DeliveryId]) -> None:
         """Listen to a Settler: look for notes soon."""
@@ -129,25 +138,50 @@ class Notifier:
         after, self._after = self._after, None
         due = await self._store.read(lambda store: store.notices_due(limit=_AT_ONCE, after=after))
         for notices in grouped(due):
-            try:
-                await self._send(notices)
-            except ContentAwayError as trouble:
-                _log.warning("a return waits for the content that it is about: %s", trouble)
+            await self._send(notices)
         if len(due) < _AT_ONCE:
             return False
         self._after = due[-1]  # what could not be told of yet holds up no other
         return True
 
     async def _send(self, notices: Sequence[DueNotice]) -> None:
-        wanted = [n for n in notices if is_wanted(n)]
+        """Send one report, or put it off: it holds up no other, whatever is wrong with it.
+
+        Raises:
+            StoreUnavailableError: nothing can be sent now.
+
+        """
+        key, at = (notices[0].submission.id, notices[0].kind), self._time()
+        if self._stumbling.waits(key, at):
+            return
         try:
-            if not wanted or not await self._report(notices, wanted):
-                await self._store.write(self._strike_out(notices, wanted, is_sent=False))
-        except OverBudgetError:
-            why = f"{self._strangers} reports went to strangers in the last hour"
-            await self._store.write(self._strike_out(notices, wanted, is_sent=False, why=why))
+            await self._settle(notices, key)
         except NotOwedError:
             self._wake.set()  # what a neighbour has not told of is still owed
+        except ContentAwayError as trouble:
+            _log.warning("a return waits for the content that it is about: %s", trouble)
+            self._stumbling.note(key, at)
+        except StoreUnavailableError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - our own fault, with this one report
+            _tell_fault(f"a report about {key[0]} failed, and is tried again", fault)
+            self._stumbling.note(key, at)
+        else:
+            self._stumbling.forget(key)
+
+    async def _settle(self, notices: Sequence[DueNotice], key: _Key) -> None:
+        wanted = [n for n in notices if is_wanted(n)]
+        why = ""
+        try:
+            if self._stumbling.is_hopeless(key, self._time()):
+                why = "it could not be made for hours, by a fault of ours"
+            elif wanted and await self._report(
+                notices, wanted, bare=self._stumbling.is_to_be_bare(key)
+            ):
+                return
+        except OverBudgetError:
+            why = f"{self._strangers} reports went to strangers in the last hour"
+        await self._store.write(self._strike_out(notices, wanted, is_sent=False, why=why))
 
     def _strike_out(
         self,
@@ -164,11 +198,14 @@ class Notifier:
             return partial(_strike_out_within, self._strangers, notices, events)
         return partial(_strike_out, notices, events)
 
-    async def _report(self, notices: Sequence[DueNotice], wanted: Sequence[DueNotice]) -> bool:
-        """Accept one report, and strike out all that it settles; without the original where a fault of ours shows with it. False when
-        neither can be accepted: it must not hold up all the others, nor stop the worker.
+    async def _report(
+        self, notices: Sequence[DueNotice], wanted: Sequence[DueNotice], *, bare: bool
+    ) -> bool:
+        """Accept one report, and strike out all that it settles; `bare`: without the message that it
+        is about. False when it can never be accepted.
 
         Raises:
+            ContentAwayError: the message cannot be read now.
             OverBudgetError: it would go to a stranger, and enough did in this hour.
 
         """
@@ -178,23 +215,18 @@ class Notifier:
             at, most = self._now(), self._strangers
             if await self._store.read(lambda store: is_spent(store, at, most)):
                 raise OverBudgetError
-        original = await self._store.read(lambda store: _original(store, submission.id))
-        for shown in (original, b""):
-            try:
-                report = report_on(wanted, identifier, shown, self._hostname, self._now())
-                message = ReturnMessage(
-                    identifier,
-                    submission.reverse_path,
-                    compose(report),
-                    wanted[0].delivery.lane,
-                    submission.priority,
-                )
-                return await self._accept(message, strike_out)
-            except (StoreUnavailableError, NotOwedError, OverBudgetError):
-                raise
-            except Exception as fault:  # noqa: BLE001 - our own fault, with this one report
-                _tell_fault(f"a report about {submission.id} failed", fault)
-        return False
+        original = b""
+        if not bare:
+            original = await self._store.read(lambda store: _original(store, submission.id))
+        report = report_on(wanted, identifier, original, self._hostname, self._now())
+        message = ReturnMessage(
+            identifier,
+            submission.reverse_path,
+            compose(report),
+            wanted[0].delivery.lane,
+            submission.priority,
+        )
+        return await self._accept(message, strike_out)
 
 
 def _strike_out(
