@@ -29,7 +29,7 @@ from gatepost.operate.configuration import load
 from gatepost.operate.serving import is_served
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_connection import connect
-from gatepost.store.sqlite_writer import DATABASE
+from gatepost.store.sqlite_place import DATABASE
 from tests.support.client_certificate import make_client_certificate
 
 NOW = datetime.now(UTC)

@@ -13,9 +13,9 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, WorkerId
 from gatepost.store.protocols import QueueFilter, StoreUnavailableError
 from gatepost.store.sqlite import open_sqlite
+from gatepost.store.sqlite_place import CONTENT, DATABASE
 from gatepost.store.sqlite_repair import repair
 from gatepost.store.sqlite_restore import Journal
-from gatepost.store.sqlite_writer import CONTENT, DATABASE
 from gatepost.store.verify import verify
 from tests.store.makers import CONTENT as OCTETS
 from tests.store.makers import NOON, delivery, event, lease, settled, submission

@@ -20,9 +20,9 @@ from gatepost.store.envelope import Envelope
 from gatepost.store.evidence import PERHAPS_DELIVERED, PERHAPS_REFUSED, PERHAPS_RETURNED
 from gatepost.store.protocols import QueueFilter
 from gatepost.store.sqlite import SqliteStore, open_sqlite
+from gatepost.store.sqlite_place import CONTENT, DATABASE
 from gatepost.store.sqlite_repair import Repair, repair
 from gatepost.store.sqlite_restore import Journal
-from gatepost.store.sqlite_writer import CONTENT, DATABASE
 from gatepost.store.verify import verify
 from tests.store.makers import CONTENT as OCTETS
 from tests.store.makers import NOON, delivery, lease, settled, submission

@@ -26,8 +26,8 @@ from gatepost.store.protocols import (
 from gatepost.store.rows import STATES, microseconds, moment
 from gatepost.store.segments import segments
 from gatepost.store.sqlite import SqliteStore, open_sqlite
+from gatepost.store.sqlite_place import CONTENT, DATABASE
 from gatepost.store.sqlite_schema import VERSIONS
-from gatepost.store.sqlite_writer import CONTENT, DATABASE
 from gatepost.store.verify import verify
 from tests.store.makers import NOON, delivery, event, lease, settled, submission
 

@@ -16,7 +16,7 @@ from gatepost.store.protocols import (
 )
 from gatepost.store.segments import Place, SegmentWriter, read_content
 from gatepost.store.sqlite import SqliteStore, open_sqlite
-from gatepost.store.sqlite_writer import CONTENT
+from gatepost.store.sqlite_place import CONTENT
 from gatepost.store.verify import verify
 from tests.store.makers import NOON, delivery, lease, settled, submission
 
@@ -92,7 +92,7 @@ async def put(store: SqliteStore, count: int) -> str:
             await store.write(lambda t, one=leased: t.settle([settled(one)]))
         else:
             waits = message.id
-    await store._commits.peek(store._writer._segment.close)
+    await store._commits.peek(store._writer._segments[0].close)
     return waits
 
 

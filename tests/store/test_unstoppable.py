@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gatepost.model.ids import WorkerId
 from gatepost.store.sqlite import open_sqlite
-from gatepost.store.sqlite_writer import LOCK
+from gatepost.store.sqlite_place import LOCK
 from tests.support.node import wait_until
 
 SCRIPT = """

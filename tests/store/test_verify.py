@@ -7,7 +7,7 @@ import pytest
 from gatepost.store import verify as verify_module
 from gatepost.store.postgresql_pending import PIECE
 from gatepost.store.segment_head import LEAST
-from gatepost.store.sqlite_writer import CONTENT
+from gatepost.store.sqlite_place import CONTENT
 from gatepost.store.verify import verify
 from tests.store.makers import delivery, lease, settled, submission
 from tests.store.openers import postgresql, sqlite

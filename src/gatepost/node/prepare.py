@@ -22,7 +22,8 @@ from gatepost.node.privileges import Identity, acting_as, become, worker_identit
 from gatepost.operate.repair import is_behind
 from gatepost.store.opening import open_store, where
 from gatepost.store.protocols import NewerDatabaseError, StoreAwayError, StoreUnavailableError
-from gatepost.store.sqlite_writer import DATABASE, free_space
+from gatepost.store.sqlite_place import DATABASE
+from gatepost.store.sqlite_writer import free_space
 
 #: How the store's words for a damaged database begin.
 _DAMAGE: Final = ("CorruptError", "NotADBError")

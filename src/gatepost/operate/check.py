@@ -40,10 +40,10 @@ from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.operate.serving import is_served
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite
+from gatepost.store.sqlite_place import DATABASE
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.store.sqlite_upgrade import refuse_newer
-from gatepost.store.sqlite_writer import DATABASE
 
 #: The running server holds a lock on it.
 _UNPRIVILEGED: Final = 1024

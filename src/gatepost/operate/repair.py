@@ -11,9 +11,9 @@ from gatepost.operate.serving import is_served
 from gatepost.store.protocols import Store
 from gatepost.store.segment_records import highest_position
 from gatepost.store.segments import disk_trouble
+from gatepost.store.sqlite_place import CONTENT
 from gatepost.store.sqlite_repair import Repair, repair
 from gatepost.store.sqlite_restore import Journal, Restored
-from gatepost.store.sqlite_writer import CONTENT
 from gatepost.store.verify import Inspected, Inspecting
 
 JOURNAL: Final = "journal"

@@ -2,8 +2,9 @@
 
 While one batch is synced the next one gathers by itself. A job that comes right behind a batch waits
 a few milliseconds for company; one that comes to an idle store waits for nobody. A batch goes through
-three phases: its contents are kept (outside any lock), its jobs are run and committed
-(under the lock that processes share), and all its callers are told by one hand-over to the loop.
+four phases: its contents are kept (outside any lock), its jobs are run and committed (under the lock
+that processes share), what was committed is synced (outside of it), and all its callers are told by one
+hand-over to the loop. Where syncs take long, a few batches are on their way at once (`crew`).
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from gatepost.model.ids import SubmissionId
+from gatepost.store.crew import Crew, Turn
 from gatepost.store.envelope import Envelope
 from gatepost.store.gathering import ENOUGH, GATHER, Gathering
+from gatepost.store.keeper import Content, Keeper, Run
 from gatepost.store.progress import Progress
 from gatepost.store.protocols import StoreUnavailableError, Transaction
 
@@ -38,45 +41,6 @@ MARGIN: Final = 1.0
 _SWEEP: Final = 1.0
 #: More jobs than ever wait.
 _NEVER: Final = 2**62
-
-Content = tuple[SubmissionId, Sequence[bytes]]
-Run = Callable[[Transaction], Any]
-
-
-class Keeper(Protocol):
-    """What the writer thread works with. All of it is called in that thread only."""
-
-    def keep(
-        self, contents: Sequence[Content], envelopes: Sequence[Envelope | None]
-    ) -> Mapping[SubmissionId, Any]:
-        """Make contents durable, or ready to be, each with its envelope beside it where one was
-        given; return what `commit` has to know of each.
-
-        Raises:
-            StoreUnavailableError: none of them can be stored.
-
-        """
-        ...
-
-    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Any]) -> list[Any]:
-        """Run jobs and commit them together; return what they returned.
-
-        Raises:
-            StoreUnavailableError: nothing was written, whatever the jobs are.
-            Exception: one of the jobs raised it; nothing was written.
-
-        """
-        ...
-
-    def forsake(self, late: Sequence[int]) -> None:
-        """Hear for which jobs of the last commit, by number, nobody waited until its end: what was
-        handed to them is in no hands. Never raises.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of files and connections. Never raises."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -133,6 +97,7 @@ class GroupCommit:
         #: The writer sits on a batch whose callers have given up: who comes now need not wait, too.
         self.is_stuck = False
         self._closing = False
+        self._crew = Crew(self._carry_out, f"{name}-crew")
         self._writer = threading.Thread(target=self._work, name=f"{name}-writer", daemon=True)
         self._writer.start()
 
@@ -144,7 +109,7 @@ class GroupCommit:
         return self._put(self._job(run, content, octets, envelope))
 
     def peek(self, run: Callable[[], T]) -> asyncio.Future[T]:
-        """Run a function in the writer thread, outside any transaction."""
+        """Run a function between two batches, outside any transaction, where they are written."""
         job = self._job(run, None)
         job.is_peek = True
         return self._put(job)
@@ -154,7 +119,7 @@ class GroupCommit:
         second.
         """
         rests = not self._waiting and not self.is_stuck
-        return rests or self._progress.made([self._writer])
+        return rests or self._progress.made([self._writer, *self._crew.threads])
 
     async def close(self) -> None:
         """Finish what was handed in, then end the thread."""
@@ -234,14 +199,9 @@ class GroupCommit:
         going_on = True
         while going_on:
             batch, going_on = self._next_batch()
-            try:
-                self._commit_batch(batch)
-            except Exception as error:  # noqa: BLE001 - the top of the thread: it never dies
-                _log.exception("store: the writer failed")
-                _fail(batch, StoreUnavailableError(f"the writer failed: {error!r}"))
-            self._progress.step()
-            self._tell(self._hand_back, batch)
-            self._gathering.batch_ended()
+            self._crew.put(batch, alone=not self._keeper.is_slow)
+            self._gathering.batch_ended(is_through=self._crew.is_idle)
+        self._crew.close()
         self._keeper.close()
         self._tell(self._end)
 
@@ -289,8 +249,19 @@ class GroupCommit:
         with suppress(queue.Empty):
             self._bell.get(timeout=pause)
 
-    def _commit_batch(self, batch: list[_Job]) -> None:
-        _look(batch)
+    # -- there, or in one of the crew
+    def _carry_out(self, batch: list[_Job], turn: Turn) -> None:
+        try:
+            self._commit_batch(batch, turn)
+            self._sync([job for job in batch if job.error is None and not job.is_peek])
+        except Exception as error:  # noqa: BLE001 - the top of the thread: it never dies
+            _log.exception("store: the writer failed")
+            unforeseen = StoreUnavailableError(f"the writer failed: {error!r}")
+            _fail((job for job in batch if job.error is None), unforeseen)
+        self._progress.step()
+        self._tell(self._hand_back, batch)
+
+    def _commit_batch(self, batch: list[_Job], turn: Turn) -> None:
         jobs = [job for job in batch if not job.is_peek and not job.given_up]
         contents = [job.content for job in jobs if job.content is not None]
         envelopes = [job.envelope for job in jobs if job.content is not None]
@@ -302,15 +273,30 @@ class GroupCommit:
                 # What brings no content may still be written: settling frees room.
                 _fail((job for job in jobs if job.content is not None), error)
                 jobs = [job for job in jobs if job.content is None]
-        taken = _take(jobs)
-        if not taken:
+        with turn:
+            _look(batch)
+            try:
+                self._commit_taken(_take(jobs), places)
+            finally:
+                if places:
+                    self._keeper.release(places)
+
+    def _commit_taken(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any]) -> None:
+        if not jobs:
             return
         try:
-            self._commit(taken, places)
+            self._commit(jobs, places)
         except StoreUnavailableError as error:
-            _fail(taken, error)
+            _fail(jobs, error)
         except Exception as error:  # noqa: BLE001 - a job is foreign code
-            self._commit_singly(taken, places, error)
+            self._commit_singly(jobs, places, error)
+
+    def _sync(self, jobs: Sequence[_Job]) -> None:
+        if jobs:
+            try:
+                self._keeper.sync()
+            except StoreUnavailableError as error:
+                _fail(jobs, error)
 
     def _commit_singly(
         self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any], error: Exception

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from gatepost.store.days import day_tables
-from gatepost.store.group_commit import Content
+from gatepost.store.keeper import Content
 from gatepost.store.postgresql_reading import DAY_TABLES, PostgresReading
 from gatepost.store.postgresql_schema import VERSIONS, lock_number
 from gatepost.store.postgresql_transaction import PostgresTransaction

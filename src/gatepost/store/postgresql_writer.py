@@ -17,7 +17,7 @@ from psycopg import errors
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store.envelope import Envelope
-from gatepost.store.group_commit import Content, Run
+from gatepost.store.keeper import Content, Run
 from gatepost.store.pending import Keeping
 from gatepost.store.postgresql_clock import StoreClock
 from gatepost.store.postgresql_connection import (
@@ -87,6 +87,11 @@ class PostgresWriter:
     def is_full(self) -> bool:
         """Whether the database has said lately that its disk is full."""
         return time.monotonic() < self._full_until
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether batches shall not wait for each other: one connection carries one at a time."""
+        return False
 
     # -- phase 1
     def keep(
@@ -162,6 +167,12 @@ class PostgresWriter:
         connection.execute(b"UPDATE counter SET value = value + 1 WHERE name = 'news'")
         connection.execute(b"COMMIT")
         return not self._unsure
+
+    def release(self, places: Mapping[SubmissionId, Kept]) -> None:
+        """Do nothing: no file is ours."""
+
+    def sync(self) -> None:
+        """Do nothing: what is committed here is durable."""
 
     def forsake(self, late: Sequence[int]) -> None:
         """Give back soon what was leased for jobs of the last commit that gave up."""

@@ -31,10 +31,11 @@ from gatepost.store.protocols import (
 from gatepost.store.segments import SegmentGoneError, disk_trouble, make_directory
 from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
+from gatepost.store.sqlite_place import CONTENT, DATABASE, store_lock
 from gatepost.store.sqlite_reading import LastReading, SqliteReading
 from gatepost.store.sqlite_tidy import SqliteHousekeeper
 from gatepost.store.sqlite_upgrade import migrate, register_program, upgrade
-from gatepost.store.sqlite_writer import CONTENT, DATABASE, SqliteWriter, free_space, store_lock
+from gatepost.store.sqlite_writer import SqliteWriter, free_space
 
 _log = logging.getLogger(__name__)
 

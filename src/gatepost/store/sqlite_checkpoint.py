@@ -16,7 +16,7 @@ import apsw
 
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.sqlite_connection import connect
-from gatepost.store.sqlite_writer import DATABASE, store_lock
+from gatepost.store.sqlite_place import DATABASE, store_lock
 
 _log = logging.getLogger(__name__)
 

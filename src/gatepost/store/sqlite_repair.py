@@ -21,10 +21,10 @@ from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.segments import make_directory, sync_directory
 from gatepost.store.sqlite_connection import connect
 from gatepost.store.sqlite_pages import Pages, Value
+from gatepost.store.sqlite_place import CONTENT, DATABASE, store_lock
 from gatepost.store.sqlite_restore import Journal, Restored, count_events, restore
 from gatepost.store.sqlite_schema import DAY_TABLES, VERSIONS, make_day_table
 from gatepost.store.sqlite_upgrade import migrate
-from gatepost.store.sqlite_writer import CONTENT, DATABASE, store_lock
 
 _NEW: Final = f"{DATABASE}.new"
 _BESIDE: Final = ("-wal", "-shm")

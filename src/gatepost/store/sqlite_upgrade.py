@@ -15,7 +15,7 @@ from typing import Any, Final
 import apsw
 
 from gatepost.store.days import day_tables
-from gatepost.store.group_commit import Content
+from gatepost.store.keeper import Content
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.rows import Row
 from gatepost.store.schema import Marks, Version, numbers

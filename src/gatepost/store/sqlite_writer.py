@@ -8,10 +8,12 @@ SQLite's own busy handler would poll.
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import apsw
@@ -19,22 +21,25 @@ import apsw
 from gatepost.model.ids import SubmissionId
 from gatepost.store import unstoppable
 from gatepost.store.envelope import Envelope
-from gatepost.store.group_commit import Content, Run
+from gatepost.store.keeper import Content, Run
 from gatepost.store.pending import Keeping
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.rows import microseconds
 from gatepost.store.segments import Place, SegmentWriter, disk_trouble
 from gatepost.store.sqlite_connection import connect, store_trouble
+from gatepost.store.sqlite_log import Log
 from gatepost.store.sqlite_pending import SqlitePending
+from gatepost.store.sqlite_place import CONTENT, DATABASE, LOCK
 from gatepost.store.sqlite_transaction import SqliteTransaction
 
 _log = logging.getLogger(__name__)
 
-DATABASE: Final = "gatepost.db"
-LOCK: Final = "store.lock"
-CONTENT: Final = "content"
 #: Seconds for which a worker that has little to do appends to one segment.
 REST: Final = 300.0
+#: Seconds of a sync from which batches go their ways beside each other: it costs more to hand them to
+#: threads, and they are smaller.
+SLOW: Final = 0.001
+_IN_A_ROW: Final = 8
 #: What is left to the rest of the machine, and to settling, which frees room: this much, or a
 #: sixteenth of a small disk.
 _RESERVE: Final = 64 * 2**20
@@ -61,22 +66,6 @@ def free_space(directory: Path) -> int:
     return max(0, found.f_bavail * found.f_frsize - reserve)
 
 
-@contextmanager
-def store_lock(data_dir: Path) -> Iterator[None]:
-    """Hold the store's lock; for what is no batch of the writer. Raises StoreUnavailableError."""
-    try:
-        file = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise disk_trouble(error) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    except OSError as error:
-        raise disk_trouble(error) from error
-    finally:
-        os.close(file)
-
-
 class SqliteWriter:
     """`Keeper` over SQLite and segments. Opens what it needs with its first batch."""
 
@@ -99,14 +88,27 @@ class SqliteWriter:
         self._on_commit = on_commit
         self._on_full = on_full
         self._on_step = on_step
-        self._segment = SegmentWriter(data_dir / CONTENT)
+        #: One for each batch that is on its way; the last one that was free is the next one taken.
+        self._contents = data_dir / CONTENT
+        self._segments: list[SegmentWriter] = []
+        self._taken: dict[str, SegmentWriter] = {}
+        self._guard = Lock()
+        self._log = Log(data_dir)
         self._lock: int | None = None
         self._connection: apsw.Connection | None = None
         self._connections = 0
         self._known_tables: set[str] = set()
         self._schema_version = 0
-        #: Of the last event that we have committed.
+        #: Of the last event that we have committed, and of the last that we know to be durable.
+        self._committed = 0
         self._position = 0
+        #: How many syncs of the log in a row took long.
+        self._slow_syncs = 0
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether syncs take long: some in a row, because any may wait for the interpreter by chance."""
+        return self._slow_syncs >= _IN_A_ROW
 
     # -- phase 1
     def keep(
@@ -116,12 +118,30 @@ class SqliteWriter:
         if free_space(self._data_dir) <= 0:
             msg = "less disk space is left than the reserve"
             raise DiskFullError(msg)
-        places = self._segment.append([pieces for _, pieces in contents], envelopes, self._position)
+        segment = self._free_segment()
+        try:
+            places = segment.append([each for _, each in contents], envelopes, self._position)
+        except BaseException:
+            self._segments.append(segment)
+            raise
+        self._taken[places[0].segment] = segment
         return {content[0]: place for content, place in zip(contents, places, strict=True)}
+
+    def _free_segment(self) -> SegmentWriter:
+        with self._guard:
+            return self._segments.pop() if self._segments else SegmentWriter(self._contents)
+
+    def release(self, places: Mapping[SubmissionId, Place]) -> None:
+        """Have the segment be free for another batch."""
+        segment = self._taken.pop(next(iter(places.values())).segment)
+        segment.committed()
+        self._segments.append(segment)
 
     # -- phase 2
     def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Place]) -> list[Any]:
         """Run jobs in one transaction. Raises StoreUnavailableError, or what a job raised."""
+        if self._log.is_torn:
+            self._log.sync()
         try:
             with self._locked() as connection:
                 results = self._commit(connection, runs, places)
@@ -135,8 +155,17 @@ class SqliteWriter:
                 # frees more.
                 self._on_full()
             raise trouble from error
-        self._segment.committed()
         return results
+
+    # -- phase 3
+    def sync(self) -> None:
+        """Make durable what was committed, the rows of others that it saw included. Raises
+        StoreUnavailableError.
+        """
+        committed, began = self._committed, time.monotonic()
+        self._log.sync()
+        self._slow_syncs = self._slow_syncs + 1 if time.monotonic() - began >= SLOW else 0
+        self._position = max(self._position, committed)
 
     def forsake(self, late: Sequence[int]) -> None:
         """Leave what was leased for jobs that gave up to the end of its lease."""
@@ -154,11 +183,11 @@ class SqliteWriter:
             pending = SqlitePending(
                 connection, known_tables=self._known_tables, now=now, keeping=self._keeping
             )
-            transaction = SqliteTransaction(self._data_dir / CONTENT, pending, places)
+            transaction = SqliteTransaction(self._contents, pending, places)
             results = [run(transaction) for run in runs]
             transaction.flush()
             connection.execute("COMMIT")
-            self._position = max(self._position, pending.position)
+            self._committed = max(self._committed, pending.position)
         except BaseException:
             self._known_tables.clear()
             # SQLite itself rolls back at some errors (a full disk among them).
@@ -175,8 +204,10 @@ class SqliteWriter:
             self._schema_version = version
 
     def rest(self) -> None:
-        """Leave a segment of some age, so that housekeeping can empty it. Between two batches."""
-        self._segment.rest(REST)
+        """Leave segments of some age, so that housekeeping can empty them."""
+        with self._guard:
+            for segment in self._segments:
+                segment.rest(REST)
 
     def data_version(self) -> int:
         """Return a number that changes when another process has committed.
@@ -188,7 +219,9 @@ class SqliteWriter:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._segment.close()
+        for segment in self._segments:
+            segment.close()
+        self._log.close()
         self._forget()
 
     @contextmanager
@@ -219,6 +252,8 @@ class SqliteWriter:
                 msg = f"{path} is missing"
                 raise StoreUnavailableError(msg)
             self._connection = connect(path)
+            # Synced by `Log`, when the lock is free again.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.setwalhook(self._wal_grew)
             self._connection.set_progress_handler(self._on_step, _MANY_STEPS)
             self._connections += 1

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Protocol
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.store.days import table_day
 from gatepost.store.envelope import Envelope
-from gatepost.store.group_commit import Content
+from gatepost.store.keeper import Content
 from gatepost.store.protocols import Transaction
 from gatepost.store.rows import NOTICES, Row, as_json, microseconds
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
-from gatepost.store.group_commit import Content
+from gatepost.store.keeper import Content
 from gatepost.store.schema import Marks, Version, numbers
 
 _log = logging.getLogger(__name__)

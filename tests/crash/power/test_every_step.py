@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -56,12 +57,15 @@ class Told:
         )
 
 
-def life(power: Power, verb: str, **more: str) -> "subprocess.CompletedProcess[str]":
+Life: TypeAlias = "subprocess.CompletedProcess[str]"
+
+
+def life(power: Power, verb: str, *, module: str = "a_life", **more: str) -> Life:
     """Run a life; its syncs take no time."""
     environment = power.environment() if more else {}
     path = {"PYTHONPATH": f"{ROOT}/src:{ROOT}", "POWERLOG_SYNC_NS": "0"}
     return subprocess.run(
-        [sys.executable, "-m", "tests.crash.power.a_life", verb, str(power.below)],
+        [sys.executable, "-m", f"tests.crash.power.{module}", *verb.split(), str(power.below)],
         cwd=ROOT, env={**environment, **path, **more}, capture_output=True, text=True, timeout=60,
         check=False,
     )  # fmt: skip
@@ -150,7 +154,7 @@ async def test_killed_at_any_step_and_the_power_lost(power: Power, seed: int) ->
     count = steps_of_a_life(power)
     steps = chosen(count, seed)
 
-    def end_at(step: int) -> "tuple[int, Power, subprocess.CompletedProcess[str]]":
+    def end_at(step: int) -> tuple[int, Power, Life]:
         place = somewhere(power, f"kill-{step}")
         done = life(place, "live", POWERLOG_END_AT=str(step))
         place.lose(random.Random(seed + step), KEEPS[step % len(KEEPS)])
@@ -173,7 +177,7 @@ async def test_any_step_may_fail_and_life_goes_on(power: Power, seed: int, error
     count = steps_of_a_life(power)
     steps = chosen(count, seed + 1)
 
-    def fail_at(step: int) -> "tuple[int, Power, subprocess.CompletedProcess[str]]":
+    def fail_at(step: int) -> tuple[int, Power, Life]:
         place = somewhere(power, f"fail-{step}")
         code = str(getattr(errno, error))
         return step, place, life(place, "live", POWERLOG_FAIL_AT=str(step), POWERLOG_ERROR=code)
