@@ -84,7 +84,7 @@ def told(kind: EventKind, **facts: Any) -> str:
          "app@example.com was refused a login [abc]: wrong password"),
         (EventKind.ACCOUNT_ADDED, {"by": "ada"}, "account app@example.com was added by ada"),
         (EventKind.ACCOUNT_EXPOSED, {},
-         "account app@example.com sent its name and a password in clear"),
+         "a password of account app@example.com came in clear, and was right"),
     ],
 )  # fmt: skip
 def test_an_event_is_told_in_a_sentence(kind: EventKind, facts: dict[str, Any], words: str) -> None:
