@@ -191,7 +191,8 @@ class Rig:
         ]
         lease = None
         if hand_over:
-            lease = self.scheduler.lease(lane, deliveries[0].destination, {pool})
+            whose, count = more.get("account") or "", len(deliveries)
+            lease = self.scheduler.lease(lane, deliveries[0].destination, {pool}, whose, count)
         leased = await self.store.write(
             lambda t: t.add_deliveries(submission, deliveries, lease), (submission.id, [content])
         )

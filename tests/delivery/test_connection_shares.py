@@ -15,6 +15,7 @@ from gatepost.delivery.parcel import Item
 from gatepost.delivery.pool import Pool
 from gatepost.delivery.site import Kind, Site
 from gatepost.delivery.site_queue import SiteQueue
+from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName
 from gatepost.model.lane import Lane
 from gatepost.wire.smtp.client_events import Phase
@@ -263,3 +264,22 @@ async def test_nobody_loses_idle_sessions_to_an_account_that_has_its_share() -> 
         await held.serves("")
         assert held.pool._waiting_room
         assert not went
+
+
+@pytest.mark.parametrize("hand_over", [True, False], ids=["from our door", "from a neighbour's"])
+async def test_much_mail_to_silent_hosts_does_not_fill_our_hands(hand_over: bool) -> None:
+    bounds = Bounds(look=0.02, held=200, connections=40, fairness=0.2)
+    async with Sink(host="127.0.0.2") as sink:
+        server = await asyncio.start_server(silent, "127.0.0.1", sink.port)
+        async with Rig(sink.port, bounds=bounds) as rig:
+            rig.mx("good.example", (10, "mx.good.example", "127.0.0.2"))
+            mallory, bob = AccountName("mallory"), AccountName("bob")
+            names = [f"tar{number}.example" for number in range(300)]
+            for name in names:
+                rig.mx(name, (10, f"mx.{name}", "127.0.0.1"))
+            for name in names:
+                await rig.submit(f"b@{name}", account=mallory)
+            good = await rig.submit("c@good.example", account=bob, hand_over=hand_over)
+            await rig.until_state(good, DeliveryState.DELIVERED)
+            assert rig.scheduler.held <= 180
+        server.close()

@@ -70,6 +70,11 @@ class ConnectionRoom:
             return False
         return held.all < _TIMES * free
 
+    def held_by(self, owner: Owner) -> int:
+        """Return how many there are in an owner's name."""
+        held = self._held.get(owner)
+        return held.all if held else 0
+
     @property
     def has_any(self) -> bool:
         """Whether there are fewer than may be."""

@@ -131,10 +131,14 @@ class Pool:
         """Return sites that hold more than they will send soon, and how many parcels too many.
 
         Too many is more than three times what went since the last look; `least` may always wait,
-        and what is new has not been slow yet.
+        and what is new has not been slow yet. All are too many at sites without a connection that are
+        far behind in an account's line for room.
         """
-        found = []
-        for queue in self._sites.values():
+        found = [(queue, len(queue)) for queue in self._waiting_room.surplus(least) if len(queue)]
+        for queue in list(self._sites.values()):
+            if queue.is_deserted:  # since an earlier look
+                self._forget(queue)
+                continue
             surplus = len(queue) - max(least, 3 * queue.taken_lately)
             was_here, queue.looked_at, queue.taken_lately = queue.looked_at, True, 0
             if surplus > 0 and was_here:

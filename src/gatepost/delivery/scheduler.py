@@ -7,9 +7,10 @@ they are needed, and what cannot be sent before the worker stops is given back.
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from gatepost.delivery.errands import Errands
 from gatepost.delivery.giving_back import give_back
 from gatepost.delivery.lasting import pause, repeat
 from gatepost.delivery.leaving import Leaving
@@ -76,9 +77,11 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         self._items: dict[DeliveryId, Item] = {}
         self._shares = Shares()
+        #: What is taken from the store fills so much of our hands.
+        self._for_due = parts.bounds.held - parts.bounds.held // 8
         self._octets = 0
         self._resolving: dict[_Search, list[tuple[Item, Sequence[bytes] | None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         #: Of these lanes there may be due mail that we had no room for.
@@ -106,16 +109,22 @@ class Scheduler:
         lane: Lane = Lane.TRANSACTIONAL,
         destination: str = "",
         pools: Collection[str] = ANY_NODE,
+        account: str = "",
+        count: int = 1,
     ) -> Lease | None:
         """Return what new mail is leased with to be handed over; None where there is no room, or
-        none for a destination that has enough in hand, or where it leaves from another node.
+        none for so much of an account or for a destination that has enough in hand, or where it
+        leaves from another node.
         """
         if not self._sources.serves(pools):
             return None
         if not self.room(lane):
             self._missed.add(lane)
             return None
-        if self._shares.has_enough(lane, destination, self._bounds.held - len(self._items)):
+        free = self._bounds.held - len(self._items)
+        if not self._shares.hands_over(lane, account, count, free) or self._shares.has_enough(
+            lane, destination, free
+        ):
             self.due_by(self._now())
             return None
         return self._lease()
@@ -124,7 +133,7 @@ class Scheduler:
         """Act upon no lease before the store has said that it is still ours."""
         for item in self._items.values():
             item.until = 0.0
-        self._spawn(self._ask_anew())
+        self._errands.run(self._ask_anew())
 
     async def _ask_anew(self) -> None:
         try:
@@ -143,7 +152,9 @@ class Scheduler:
         With pieces they are of one submission. A worker that stops gives them back.
         """
         if self._stopping.is_set():
-            self._spawn(self._give_back([_held(one) for one in leased], self._now(), _STOPPED))
+            self._errands.run(
+                self._give_back([_held(one) for one in leased], self._now(), _STOPPED)
+            )
             return
         shelf = None
         if pieces is not None and leased:
@@ -162,7 +173,7 @@ class Scheduler:
                 former.is_ours = False
                 self._let_go(former)
             self._items[item.id] = item
-            self._shares.add(delivery.lane, delivery.destination)
+            self._shares.add(delivery.lane, delivery.destination, one.submission.account or "")
             self._place(item, pieces)
 
     def _place(self, item: Item, pieces: Sequence[bytes] | None) -> None:
@@ -183,7 +194,7 @@ class Scheduler:
             waiting.append((item, pieces))
             return
         self._resolving[key] = [(item, pieces)]
-        self._spawn(self._resolve(item.hop, account))
+        self._errands.run(self._resolve(item.hop, account))
 
     async def _resolve(self, hop: Hop, account: str) -> None:
         try:
@@ -246,7 +257,7 @@ class Scheduler:
         ours = [i.held for i in items if i.is_ours]
         if reason and ours:
             at = self._now() + (after or timedelta(0))
-            self._spawn(self._give_back(ours, at, reason))
+            self._errands.run(self._give_back(ours, at, reason))
 
     def untried(self, items: Sequence[Item], why: str, after: timedelta | None = None) -> None:
         """Give back, in a moment, what was not attempted, though it may have been counted."""
@@ -255,7 +266,7 @@ class Scheduler:
         if ours:
             at = self._now() + (_SHORT_PAUSE if after is None else after)
             unmade = [i.held for i in ours if i.counted]
-            self._spawn(self._give_back([i.held for i in ours], at, why, unmade))
+            self._errands.run(self._give_back([i.held for i in ours], at, why, unmade))
 
     async def _give_back(
         self, held: list[Held], at: datetime, reason: str, unmade: Sequence[Held] = ()
@@ -278,12 +289,13 @@ class Scheduler:
 
     def _misses(self) -> bool:
         """Tell whether there is room now for what there was none for."""
-        return bool(self._missed) and any(map(self.room, self._missed))
+        return any(has_room(lane, self._for_due, len(self._items)) for lane in self._missed)
 
     def _let_go(self, item: Item) -> None:
         """Take one that is in our hands out of them."""
         del self._items[item.id]
-        self._shares.remove(item.leased.delivery.lane, item.leased.delivery.destination)
+        delivery, account = item.leased.delivery, item.leased.submission.account or ""
+        self._shares.remove(delivery.lane, delivery.destination, account)
         self._unshelve(item)
 
     def _unshelve(self, item: Item) -> None:
@@ -324,7 +336,7 @@ class Scheduler:
             async with asyncio.timeout(max(grace, 1.0)):
                 await self._settler.flush()
                 self.release(list(self._items.values()), _STOPPED)
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._errands.ended()
         except TimeoutError:
             _log.warning("%d deliveries wait for their leases to end", len(self._items))
 
@@ -337,7 +349,8 @@ class Scheduler:
                 seen = await self._store.data_version()
                 anyway = self._loop.time() >= anyway_at
                 due = self._due_at is not None and self._due_at <= self._now()
-                if self.room() and (seen != version or anyway or due or self._misses()):
+                calls = seen != version or anyway or due or self._misses()
+                if calls and len(self._items) < self._for_due:
                     if anyway:
                         anyway_at = self._loop.time() + self._bounds.look_anyway
                     await self._take_due(anyway=anyway)
@@ -350,7 +363,7 @@ class Scheduler:
             await self._pause()
 
     async def _take_due(self, *, anyway: bool) -> None:
-        room = room_for(self._bounds.held, len(self._items))
+        room = room_for(self._for_due, len(self._items))
         lanes = [lane for lane in LANES if room[lane]]
         self._missed = {lane for lane in LANES if not room[lane]}
         pools = self._sources.pools
@@ -430,18 +443,6 @@ class Scheduler:
 
     def _lease(self) -> Lease:
         return Lease(self._worker, self._now() + self._lease_length, self._sources.pools)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._reap)
-
-    def _reap(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (fault := task.exception()) is not None:
-            self._loop.call_exception_handler(
-                {"message": "a delivery task failed", "exception": fault, "task": task}
-            )
 
 
 def _held(leased: Leased) -> Held:

@@ -6,9 +6,11 @@ and Hahne, Dynamic Queue Length Thresholds, 1998): one alone gets a third of the
 and there is always some for who comes next. Lanes count apart: a campaign uses up nobody's share
 but its own. While some have more than that, due mail is not taken
 by its age but in turn from the others, a few of each.
+
+Of new mail an account hands over, by lane, no more than four times what is left: the rest it leaves to the
+store, from which the last eighth of the room is never filled.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +22,9 @@ from gatepost.store.protocols import Lease, Reading, Store
 
 #: So many of one destination are never too many.
 _LEAST: Final = 16
+#: So many of one account are never too many; else, so many times what is free.
+_LEAST_OF_ACCOUNT: Final = 64
+_TIMES: Final = 4
 #: Destinations that are looked at, and from which something is taken, at once: what waits for a
 #: thousand others costs a few milliseconds.
 _LOOKED_AT: Final = 1000
@@ -38,20 +43,26 @@ class Shares:
     """How many deliveries of a lane to a destination a worker has in hand, and whose turn is next."""
 
     def __init__(self) -> None:
-        self._in_hand: Counter[tuple[Lane, str]] = Counter()
+        self._in_hand: dict[tuple[Lane, str], int] = {}
+        self._of_account: dict[tuple[Lane, str], int] = {}
         self._after: dict[Lane, str] = {}
 
-    def add(self, lane: Lane, destination: str) -> None:
-        """Count one that came into our hands."""
-        self._in_hand[lane, destination] += 1
+    def add(self, lane: Lane, destination: str, account: str = "") -> None:
+        """Count one that came into our hands; `account` is "" for mail without one."""
+        key = lane, destination
+        self._in_hand[key] = self._in_hand.get(key, 0) + 1
+        key = lane, account
+        self._of_account[key] = self._of_account.get(key, 0) + 1
 
-    def remove(self, lane: Lane, destination: str) -> None:
+    def remove(self, lane: Lane, destination: str, account: str = "") -> None:
         """Count one that left them."""
-        left = self._in_hand[lane, destination] - 1
-        if left > 0:
-            self._in_hand[lane, destination] = left
-        else:
-            del self._in_hand[lane, destination]
+        _count_off(self._in_hand, (lane, destination))
+        _count_off(self._of_account, (lane, account))
+
+    def hands_over(self, lane: Lane, account: str, count: int, free: int) -> bool:
+        """Tell whether an account may hand over so many more while so much room is free."""
+        held = self._of_account.get((lane, account), 0) + count
+        return held <= max(_LEAST_OF_ACCOUNT, _TIMES * (free - count))
 
     def has_enough(self, lane: Lane, destination: str, free: int) -> bool:
         """Tell whether no more is to be taken while so much room is free."""
@@ -116,3 +127,11 @@ class Shares:
                 )
             found[lane] = (walked.due, walked.last)
         return found
+
+
+def _count_off(counts: dict[tuple[Lane, str], int], key: tuple[Lane, str]) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]

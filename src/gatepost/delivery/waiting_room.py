@@ -6,6 +6,7 @@ account's connections make room for its own mail, and for others' only where lit
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from gatepost.delivery.bounds import Bounds
@@ -66,6 +67,17 @@ class WaitingRoom:
                     self._lines[claim] = line  # behind its equals
                 return Called(claim, queue)
         return None
+
+    def surplus(self, least: int) -> list["SiteQueue"]:
+        """Return who waits without a connection for longer than is any use: in a line, those behind
+        as many as `least`, and as three times the connections that are there in its name.
+        """
+        found: list[SiteQueue] = []
+        for claim, line in self._lines.items():
+            if not claim.is_further:
+                most = max(least, 3 * self.room.held_by(claim.owner))
+                found += [queue for queue in islice(line, most, None) if not queue.tasks]
+        return found
 
     def is_no_stranger(self, queue: "SiteQueue") -> None:
         """Hear that a transaction has come to an end at a site for the first time."""

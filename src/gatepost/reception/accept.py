@@ -84,13 +84,13 @@ class Accepted:
 class HandOver:
     """How new mail goes straight to this worker's own deliveries (decision 5).
 
-    `lease` returns what to lease mail of a lane to a destination with, in these pools, or None while
-    the worker has no room for it or does not serve them;
+    `lease` returns what to lease mail of a lane to a destination with, in these pools, so many
+    deliveries of an account ("": none), or None while the worker has no room for them or does not serve them;
     `take` receives what was leased, with the content, so that nobody reads it back; `due_by` hears
     of mail that waits for its time.
     """
 
-    lease: Callable[[Lane, str, Collection[str]], Lease | None]
+    lease: Callable[[Lane, str, Collection[str], str, int], Lease | None]
     take: Callable[[list[Leased], tuple[bytes, ...]], None]
     due_by: Callable[[datetime], None]
 
@@ -272,7 +272,8 @@ async def keep(
     if hand_over and submission.release_at is None:
         first = accepted.deliveries[0]
         pools = {each.pool for each in accepted.deliveries}
-        lease = hand_over.lease(first.lane, first.destination, pools)
+        account, count = submission.account or "", len(accepted.deliveries)
+        lease = hand_over.lease(first.lane, first.destination, pools, account, count)
 
     def job(transaction: Transaction) -> _Kept:
         if owed and not owed(transaction):
