@@ -122,13 +122,12 @@ def test_a_full_segment_is_left_for_a_new_one(directory):
     writer.close()
 
 
-def test_a_left_segment_is_not_abandoned_before_its_rows_are_committed(directory):
+def test_a_full_segment_is_not_abandoned_before_its_rows_are_committed(directory):
     writer = SegmentWriter(directory, segment_octets=4)
     (first,) = writer.append([(b"full",)])
-    (second,) = writer.append([(b"next",)])
     with segments.abandoned(directory, first.segment) as size:
         assert size is None
-    writer.committed()
+    (second,) = writer.append([(b"next",)])  # the rows of the former are committed
     with segments.abandoned(directory, first.segment) as size:
         assert size == HEAD + 4
     with segments.abandoned(directory, second.segment) as size:
@@ -136,6 +135,25 @@ def test_a_left_segment_is_not_abandoned_before_its_rows_are_committed(directory
     writer.close()
     with segments.abandoned(directory, second.segment) as size:
         assert size == HEAD + 4
+
+
+def test_syncs_that_fail_for_long_use_up_no_descriptors(directory, monkeypatch):
+    writer = SegmentWriter(directory)
+    writer.append([(b"before",)])
+    open_files = sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    def broken(_):
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        for _ in range(20):
+            with pytest.raises(StoreUnavailableError):
+                writer.append([(b"x",)])
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) <= open_files
+    (place,) = writer.append([(b"well again",)])
+    assert read_content(directory, place) == b"well again"
+    writer.close()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

@@ -92,7 +92,8 @@ def sync_directory(path: Path) -> None:
 
 
 class SegmentWriter:
-    """Appends to this process's own segment. Used from one thread.
+    """Appends to this process's own segment. Used by one batch at a time, which calls again only when
+    the rows of what it took before are committed, or never will be.
 
     Creates a segment with the first content, so that a process that only looks leaves no trace.
     """
@@ -105,7 +106,6 @@ class SegmentWriter:
         self._mark = b""
         self._offset = 0
         self._begun_at = 0.0
-        self._left: list[int] = []
 
     def append(
         self,
@@ -140,14 +140,9 @@ class SegmentWriter:
         self._offset = end
         return places
 
-    def committed(self) -> None:
-        """Let go of segments that were left: the rows of what they took are committed."""
-        while self._left:
-            os.close(self._left.pop())
-
     def rest(self, older_than: float) -> None:
         """Leave a segment that was begun so many seconds ago: while it is ours, nothing of it goes
-        from the disk. Called when the rows of all that was appended are committed.
+        from the disk.
         """
         if self._file is not None and time.monotonic() - self._begun_at >= older_than:
             self.close()
@@ -155,7 +150,6 @@ class SegmentWriter:
     def close(self) -> None:
         """Let go of everything."""
         self._leave()
-        self.committed()
 
     def _open(self) -> int:
         if self._file is not None and self._offset >= self._segment_octets:
@@ -169,11 +163,11 @@ class SegmentWriter:
         return self._file
 
     def _leave(self) -> None:
-        # Its lock is kept until the rows are committed: a compactor that got the lock before
-        # would find a segment without rows, and remove it.
-        if self._file is not None:
-            self._left.append(self._file)
-            self._file = None
+        # Its lock was kept until the rows were committed: a compactor that had got the lock before
+        # would have found a segment without rows, and removed it.
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
 
     def _cut(self) -> None:
         """Give back what a failed append took; the next one begins at the same offset."""

@@ -133,9 +133,7 @@ class SqliteWriter:
 
     def release(self, places: Mapping[SubmissionId, Place]) -> None:
         """Have the segment be free for another batch."""
-        segment = self._taken.pop(next(iter(places.values())).segment)
-        segment.committed()
-        self._segments.append(segment)
+        self._segments.append(self._taken.pop(next(iter(places.values())).segment))
 
     # -- phase 2
     def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Place]) -> list[Any]:
