@@ -1,6 +1,5 @@
 """TLS without a socket: any cut of the octets gives the same plaintext; damage never passes."""
 
-from collections import deque
 from contextlib import suppress
 
 import pytest
@@ -23,8 +22,8 @@ class Pair:
         self.client = TlsChannel(
             client_context("opportunistic"), server_side=False, server_hostname="relay.test"
         )
-        self.to_server: deque[bytes | memoryview] = deque()
-        self.to_client: deque[bytes | memoryview] = deque()
+        self.to_server: list[bytes | memoryview] = []
+        self.to_client: list[bytes | memoryview] = []
 
     def shake(self, cut: int = 1 << 20) -> None:
         done = [False, False]
@@ -65,7 +64,7 @@ def test_any_cut_gives_the_same_plaintext(texts: list[bytes], cuts: list[int], h
     assert not pair.server.ended
 
 
-def drain(channel: TlsChannel, received: deque[bytes | memoryview]) -> list[bytes]:
+def drain(channel: TlsChannel, received: list[bytes | memoryview]) -> list[bytes]:
     found = []
     while octets := channel.decrypt(received):
         found.append(octets)
@@ -138,7 +137,7 @@ def test_a_changed_octet_is_never_plaintext(text: bytes, data: st.DataObject):
 @given(st.lists(st.binary(max_size=300), max_size=6))
 def test_a_handshake_of_garbage_waits_or_fails(garbage: list[bytes]):
     server = TlsChannel(FRONT, server_side=True)
-    received: deque[bytes | memoryview] = deque(garbage)
+    received: list[bytes | memoryview] = list(garbage)
     with suppress(TlsFailedError):
         assert not server.shake_hands(received)
 

@@ -9,16 +9,17 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
 from gatepost.net.address import SocketAddress, from_socket_name
 from gatepost.net.channel_binding import ChannelBinding
 from gatepost.net.deadlines import Deadlines
+from gatepost.net.landing import SMALL, landing_of_this_thread
 from gatepost.net.tls_channel import TlsChannel, TlsFailedError, TlsInfo
 
-#: Reading from the peer stops while more than this waits unread, and goes on below the other.
+#: Inside content reading from the peer stops while more than this waits unread, and goes on below
+#: the other. Elsewhere it stops at `SMALL`, and goes on when somebody waits for more.
 READ_HIGH: Final = 256 * 1024
 READ_LOW: Final = 64 * 1024
 #: What is written leaves by itself once so much has gathered.
@@ -35,42 +36,23 @@ class DeadlineError(Exception):
     """`Connection.deadline` has passed. One may still write a last word, and close."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One TCP connection. Made by `serve` and `dial` only.
+
+    `in_content`: much is to come and somebody takes it. Without it a peer that talks on, whoever he
+    is, makes us keep 32 KiB here and as much in the session.
 
     `deadline`, in seconds of loop.time(), bounds whatever is waited for; None: no bound. It
     strikes up to a quarter of a second late. `tls` is None while the channel is clear.
     """
 
     __slots__ = (
-        "_broken",
-        "_channel",
-        "_closers",
-        "_closing",
-        "_deadlines",
-        "_drainer",
-        "_ended",
-        "_expired",
-        "_handshaking",
-        "_is_server",
-        "_loop",
-        "_lost",
-        "_on_made",
-        "_owing",
-        "_plain",
-        "_reader",
-        "_reading_paused",
-        "_received",
-        "_received_size",
-        "_transport",
-        "_writing",
-        "_writing_paused",
-        "_writing_size",
-        "deadline",
-        "local",
-        "peer",
-        "tls",
-    )
+        "_broken", "_channel", "_closers", "_closing", "_deadlines", "_drainer", "_ended",
+        "_expired", "_handshaking", "_is_server", "_landing", "_loop", "_lost", "_on_made",
+        "_owing", "_plain", "_reader", "_reading_paused", "_received", "_received_size",
+        "_transport", "_writing", "_writing_paused", "_writing_size", "deadline", "in_content",
+        "local", "peer", "tls",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -82,13 +64,15 @@ class Connection(asyncio.Protocol):
         self.peer = self.local = SocketAddress("", 0)
         self.tls: TlsInfo | None = None
         self.deadline: float | None = None
+        self.in_content = False
+        self._landing = landing_of_this_thread()
         self._loop = loop
         self._deadlines = deadlines
         self._on_made = on_made
         self._is_server = on_made is not None
         self._transport: asyncio.Transport
         self._channel: TlsChannel | None = None
-        self._received: deque[bytes | memoryview] = deque()
+        self._received: list[bytes | memoryview] = []  # short; an empty deque takes 600 octets
         self._received_size = 0
         self._plain = b""
         self._writing: list[bytes] = []
@@ -124,6 +108,8 @@ class Connection(asyncio.Protocol):
             if self._ended:
                 return b""
             self._check_lost()
+            if self._reading_paused:
+                self._resume_reading()
             self._reader = reader = self._loop.create_future()
             try:
                 await reader
@@ -304,10 +290,15 @@ class Connection(asyncio.Protocol):
             self._on_made(self)
             self._on_made = None
 
-    def data_received(self, data: bytes) -> None:
-        """Keep the octets, or give them to TLS where somebody waits for them."""
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - -1, always
+        """Return where octets may land: no more at once than may be kept."""
+        return self._landing.large if self.in_content else self._landing.small
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Keep the octets that landed, or give them to TLS where somebody waits for them."""
         if self._closing:
             return
+        data = bytes(self._landing.large[:nbytes])
         self._received.append(data)
         self._received_size += len(data)
         reader = self._reader
@@ -322,7 +313,8 @@ class Connection(asyncio.Protocol):
                     return
             if not reader.done() and not self._handshaking:
                 reader.set_result(None)
-        if self._received_size > READ_HIGH and not (self._reading_paused or self._closing):
+        most = READ_HIGH if self.in_content else SMALL
+        if self._received_size > most and not (self._reading_paused or self._closing):
             self._reading_paused = True
             self._transport.pause_reading()
 
@@ -376,7 +368,7 @@ class Connection(asyncio.Protocol):
                 return b""
             self._ended = self._ended or self._channel.ended
             self._received_size = sum(map(len, received)) if received else 0
-        if self._reading_paused and self._received_size <= READ_LOW:
+        if self._reading_paused and self.in_content and self._received_size <= READ_LOW:
             self._resume_reading()
         return octets
 
@@ -387,6 +379,8 @@ class Connection(asyncio.Protocol):
             if self._ended:
                 raise TlsFailedError("the other side closed the connection")
             self._check_lost()
+            if self._reading_paused:
+                self._resume_reading()
             self._reader = reader = self._loop.create_future()
             try:
                 await reader

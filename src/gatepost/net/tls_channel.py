@@ -6,7 +6,6 @@ returns, and costs more memory and one more write per flight.
 
 import contextlib
 import ssl
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -123,7 +122,7 @@ class TlsChannel:
         except ValueError as problem:  # also UnicodeError: a label that IDNA cannot hold
             raise TlsFailedError(f"no usable server name: {problem}") from None
 
-    def shake_hands(self, received: deque[bytes | memoryview]) -> bool:
+    def shake_hands(self, received: list[bytes | memoryview]) -> bool:
         """Go on with the handshake; True when it is done. `received` is taken from its left.
 
         What there is to send is fetched with `owed`, also after a failure (the alert).
@@ -145,7 +144,7 @@ class TlsChannel:
             else:
                 return True
 
-    def decrypt(self, received: deque[bytes | memoryview]) -> bytes:
+    def decrypt(self, received: list[bytes | memoryview]) -> bytes:
         """Return plaintext as far as whole records are there: 64 KiB or a little more at most.
 
         b"" means that more octets are needed, or that the session has `ended`.
@@ -168,7 +167,7 @@ class TlsChannel:
             raise TlsFailedError("too many key updates")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _read_records(self, received: deque[bytes | memoryview], pieces: list[bytes]) -> None:
+    def _read_records(self, received: list[bytes | memoryview], pieces: list[bytes]) -> None:
         read, incoming = self._session.read, self._incoming
         size = 0
         while not self.ended:
@@ -247,11 +246,11 @@ class TlsChannel:
             return replace(binding, former_end_points=session.end_points)
         return binding
 
-    def _feed(self, received: deque[bytes | memoryview]) -> None:
-        octets = received.popleft()
+    def _feed(self, received: list[bytes | memoryview]) -> None:
+        octets = received.pop(0)
         if len(octets) > _SLICE:
             view = memoryview(octets)
-            received.appendleft(view[_SLICE:])
+            received.insert(0, view[_SLICE:])
             octets = view[:_SLICE]
         self._incoming.write(octets)
 

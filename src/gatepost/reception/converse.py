@@ -180,6 +180,7 @@ class Conversation:
             self._session.close(replies.STOPPING)
             return
         in_content = self._session.in_content
+        connection.in_content = in_content
         connection.deadline = self._deadline(in_content=in_content)
         octets = await connection.read()
         if in_content:
@@ -324,6 +325,7 @@ class Conversation:
 
     async def _on_content_ended(self) -> None:
         session = self._session
+        self._connection.in_content = False
         if out := session.octets_to_send():
             self._connection.write(out)
         reply = session.content_refusal
