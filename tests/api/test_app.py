@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from gatepost.api.app import build_routes
 from gatepost.api.bounds import Bounded, has_too_many_values
+from gatepost.api.lately import Lately
+from gatepost.store.protocols import StoreUnavailableError
 from tests.api.conftest import APP, Rig, rig_in
 from tests.support.asgi import Answer, ask
 
@@ -47,8 +49,55 @@ async def test_watching_needs_no_key(rig: Rig):
     described = (await rig.ask("GET", "/openapi.json", by="")).json
     assert "/v1/messages" in described["paths"]
     await rig.store.close()
-    assert (await rig.ask("GET", "/healthz", by="")).status == 503
+    away = await rig.ask("GET", "/healthz", by="")
+    assert (away.status, away.json) == (503, {"status": "store away"})
     assert (await rig.ask("GET", "/v1/suppressions")).status == 503
+
+
+async def test_whoever_asks_for_metrics_has_the_queue_counted_once_in_a_while():
+    clock, begun, go = [100.0], [0], asyncio.Event()
+
+    async def count() -> int:
+        begun[0] += 1
+        await go.wait()
+        return begun[0]
+
+    lately: Lately[int] = Lately(5.0, clock=lambda: clock[0])
+    crowd = [asyncio.create_task(lately.get(count)) for _ in range(50)]
+    await asyncio.sleep(0)
+    go.set()
+    assert set(await asyncio.gather(*crowd)) == {1}
+    clock[0] += 4.9
+    assert await lately.get(count) == 1
+    clock[0] += 0.2
+    assert await lately.get(count) == 2
+
+
+async def test_what_failed_is_looked_for_again():
+    async def fail() -> int:
+        raise StoreUnavailableError("away")
+
+    async def well() -> int:
+        return 7
+
+    lately: Lately[int] = Lately(5.0)
+    with pytest.raises(StoreUnavailableError):
+        await lately.get(fail)
+    assert await lately.get(well) == 7
+
+
+async def test_metrics_of_one_moment_are_shared(rig: Rig):
+    reads: list[int] = []
+    real = rig.store.read
+
+    async def read(job: Any) -> Any:
+        reads.append(1)
+        return await real(job)
+
+    rig.store.read = read  # type: ignore[method-assign]
+    first, second = [(await rig.ask("GET", "/metrics", by="")).body for _ in range(2)]
+    assert first == second
+    assert len(reads) == 1
 
 
 async def test_what_is_not_there_is_a_problem(rig: Rig):

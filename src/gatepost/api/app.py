@@ -1,6 +1,7 @@
 """The application: its routes behind bounds, its errors as problems."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -9,18 +10,26 @@ from gatepost import __version__
 from gatepost.api import messages, queue, suppressions, unsubscribe, watch
 from gatepost.api.bounds import Bounded, largest_body
 from gatepost.api.keys import has_key
+from gatepost.api.lately import Lately
 from gatepost.api.problems import install
+from gatepost.model.delivery import DeliveryState
 from gatepost.net.counters import Counters
 from gatepost.operate.hand_in import Intake
+
+#: Seconds for which a count of the queue is good enough.
+_COUNTED: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the routes need. `sources` are the source addresses, by their places in `counters`."""
+    """What the routes need. `sources` are the source addresses, by their places in `counters`;
+    `depth` is what the queue was counted to be.
+    """
 
     intake: Intake
     counters: Counters
     sources: tuple[str, ...] = ()
+    depth: Lately[dict[DeliveryState, int]] = field(default_factory=lambda: Lately(_COUNTED))
 
 
 def build_routes() -> FastAPI:

@@ -26,19 +26,22 @@ _HELP: Final = {
 
 @router.get("/healthz", responses={503: {"description": "The store cannot be read"}})
 async def healthz(request: Request) -> JSONResponse:
-    """Tell whether this process and the store are well."""
+    """Tell whether this process and the store are well; what ails the store, the log says."""
     try:
         await request.app.state.api.intake.store.read(lambda reading: reading.next_due_at())
-    except StoreUnavailableError as trouble:
-        return JSONResponse({"status": "store away", "detail": str(trouble)[:200]}, 503)
+    except StoreUnavailableError:
+        return JSONResponse({"status": "store away"}, 503)
     return JSONResponse({"status": "ok"})
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> PlainTextResponse:
-    """Return counters in the text format of Prometheus; no label has values without bound."""
+    """Return counters in the text format of Prometheus; no label has values without bound. The
+    queue is counted every 5 seconds at most.
+    """
     api: Any = request.app.state.api
-    depth = await api.intake.store.read(lambda reading: reading.queue_depth())
+    store = api.intake.store
+    depth = await api.depth.get(lambda: store.read(lambda reading: reading.queue_depth()))
     lines: list[str] = []
     for metric, value in api.counters.snapshot().items():
         if metric in _HELP:
@@ -53,7 +56,7 @@ async def metrics(request: Request) -> PlainTextResponse:
         if isinstance(state, DeliveryState)
     ]
     if api.sources:
-        unusable = await api.intake.store.read(unusable_addresses)
+        unusable = await store.read(unusable_addresses)
         lines += _of_sources(api, unusable)
     body = "\n".join(lines) + "\n"
     return PlainTextResponse(body, media_type="text/plain; version=0.0.4")
