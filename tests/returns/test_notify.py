@@ -259,6 +259,29 @@ async def test_expired_is_permanent_to_a_program() -> None:
     assert b"Remote-MTA" not in desk.taken[0].content
 
 
+@pytest.mark.rfc("3463#2")
+@pytest.mark.parametrize(
+    ("state", "kind", "code", "said", "status"),
+    [
+        (DeliveryState.REFUSED, RETURN, 550, "4.2.1", "5.2.1"),
+        (DeliveryState.REFUSED, RETURN, 550, "5.2.1", "5.2.1"),
+        (DeliveryState.EXPIRED, RETURN, 450, "4.2.2", "5.2.2"),
+        (DeliveryState.DUE, WARNING, 450, "5.7.1", "4.7.1"),
+        (DeliveryState.DELIVERED, NoticeKind.SUCCESS, 250, "2.0.0", "2.0.0"),
+    ],
+)
+async def test_a_status_is_of_the_class_that_its_action_means(
+    state: DeliveryState, kind: NoticeKind, code: int, said: str, status: str
+) -> None:
+    told = notice(1, state, kind=kind)
+    outcome = replace(OUTCOME, code=code, status=said)
+    desk = Desk()
+    store = store_with(replace(told, delivery=replace(told.delivery, last_outcome=outcome)))
+    await notifier(store, desk).send_due()
+    assert f"\r\nStatus: {status}\r\n".encode() in desk.taken[0].content
+    assert f"smtp; {code} {said} ".encode() in desk.taken[0].content
+
+
 async def test_what_a_neighbour_has_told_of_is_not_told_again() -> None:
     store, desk = store_with(notice(1)), Desk()
     (due,) = await store.read(lambda reading: reading.notices_due(limit=9))

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from time import monotonic
+from typing import Final
 
 from gatepost.model.delivery import DeliveryState, Outcome, OutcomeKind
 from gatepost.model.event import Event, EventKind, Fact
@@ -41,6 +42,14 @@ _AT_ONCE = 100
 #: Looked at in any case so often, in seconds: a neighbour may have died with notes of its own.
 _LOOK = 30.0
 _STORE_PAUSE = 2.0
+
+_CLASS: Final = {
+    Action.DELAYED: 4,
+    Action.DELIVERED: 2,
+    Action.RELAYED: 2,
+    Action.FAILED: 5,
+    Action.EXPIRED: 5,
+}
 
 #: What shares a report.
 _Key = tuple[SubmissionId, NoticeKind]
@@ -311,10 +320,8 @@ def report_on(
 def _recipient(notice: DueNotice) -> ReportedRecipient:
     delivery = notice.delivery
     outcome = delivery.last_outcome or Outcome(OutcomeKind.DEFERRED)
-    action, status = _action(notice, outcome), outcome.status
-    if action is Action.EXPIRED:
-        # RFC 3463 §3.5: the code of the actual trouble is better than X.4.7, made permanent.
-        status = f"5{status[1:]}" if status else "5.4.7"
+    action = _action(notice, outcome)
+    status = _status(action, outcome.status)
     return ReportedRecipient(
         forward_path=delivery.forward_path,
         action=action,
@@ -324,6 +331,15 @@ def _recipient(notice: DueNotice) -> ReportedRecipient:
         retry_until=delivery.expires_at if action is Action.DELAYED else None,
         original_recipient=delivery.wishes.orcpt,
     )
+
+
+def _status(action: Action, status: str) -> str:
+    """Return a status of the class that an action means (RFC 3463 §2), whatever a server said: the code
+    of the actual trouble is better than X.4.7 (§3.5).
+    """
+    if not status:
+        return "5.4.7" if action is Action.EXPIRED else status
+    return f"{_CLASS[action]}{status[1:]}"
 
 
 def _action(notice: DueNotice, outcome: Outcome) -> Action:
