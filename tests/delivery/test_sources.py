@@ -312,7 +312,7 @@ async def test_mail_that_no_node_can_send_expires_and_is_returned() -> None:
         await strays(rig, timedelta(days=9)).look()
         (row,) = await rig.until_state([late])
         assert row.state is DeliveryState.EXPIRED
-        assert row.last_outcome.text == "no node that runs has a source address of pool gone"
+        assert row.last_outcome.text == "none of our source addresses may be used for it now"
         async with asyncio.timeout(30):
             await rig.returned.wait()
         assert (rig.row(kept).state, rig.row(kept).leases) == (DUE, 0)
@@ -328,6 +328,31 @@ async def test_its_sender_hears_once_that_it_is_late() -> None:
         await look()
         assert rig.store.kinds().count(EventKind.DELAYED) == 1
         assert (rig.row(late).state, rig.row(late).attempts) == (DUE, 0)
+
+
+async def test_one_look_is_for_all_that_waits_however_much() -> None:
+    async with Sink() as sink, Rig(**to(sink), egress=(TWO,)) as rig:
+        await announce(rig, Announced(TWO))
+        many = [f"u{number}@y.example" for number in range(1203)]
+        await rig.submit(*many, pool="gone", age=timedelta(hours=5))
+        await strays(rig, timedelta(hours=4)).look()
+        await rig.until_event(EventKind.DELAYED, 1203)
+
+
+async def test_a_sender_does_not_hear_why_an_address_is_paused() -> None:
+    async with Sink() as sink, Rig(**to(sink), egress=(TWO,)) as rig:
+        await announce(rig, Announced(BULK))
+        address = BULK.addresses[0]
+        pause = Pause(address, now(), "eve", "listed because of customer Initech")
+        await rig.store.write(lambda t: t.put_pause(pause))
+        await rig.submit("late@y.example", pool="bulk", age=timedelta(hours=5))
+        await strays(rig, timedelta(hours=4)).look()
+        async with asyncio.timeout(30):
+            await rig.returned.wait()
+        report = rig.returns[0].content
+        assert b"none of our source addresses may be used" in report
+        assert b"Initech" not in report
+        assert address.encode() not in report
 
 
 async def test_what_a_neighbour_can_send_is_no_stray() -> None:
