@@ -33,7 +33,7 @@ from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
 from gatepost.store.sqlite_place import CONTENT, DATABASE, store_lock
 from gatepost.store.sqlite_reading import LastReading, SqliteReading
-from gatepost.store.sqlite_tidy import SqliteHousekeeper
+from gatepost.store.sqlite_tidy import Needed, SqliteHousekeeper
 from gatepost.store.sqlite_upgrade import migrate, register_program, upgrade
 from gatepost.store.sqlite_writer import SqliteWriter, free_space
 
@@ -136,6 +136,7 @@ class SqliteStore:
         self._connections: list[apsw.Connection] = []
         self._space = 0
         self._space_until = 0.0
+        self._segments_read: dict[str, Needed] = {}
         self._is_closed = False
 
     async def write(
@@ -192,6 +193,7 @@ class SqliteStore:
             await upgrade(self.data_dir, self._in_reader, self._commits.write).finish()
             await SqliteHousekeeper(
                 directory=self.data_dir / CONTENT,
+                read=self._segments_read,
                 retention=self._retention.events,
                 ask=self._in_reader,
                 change=self._commits.write,

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -38,10 +38,20 @@ _MOST_DELIVERIES: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
+class Needed:
+    """So many octets of a segment are needed while so many contents of it are."""
+
+    count: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
 class SqliteHousekeeper(Housekeeper):
     """Also keeps segments."""
 
     directory: Path
+    #: By segment, what was found out by reading it in full; kept from round to round.
+    read: dict[str, Needed] = field(default_factory=dict)
 
     async def tidy(self, now: datetime) -> None:
         """Do all of it. Raises StoreUnavailableError."""
@@ -55,8 +65,13 @@ class SqliteHousekeeper(Housekeeper):
         # One look at all rows finds who deserves a closer one: of many segments few do.
         sql = "SELECT segment, count(*), sum(length) FROM content GROUP BY segment"
         found = {row[0]: (row[1], row[2]) for row in await self._rows(sql)} if names else {}
+        for gone in self.read.keys() - set(names):
+            del self.read[gone]
         for name in names:
-            if self._is_needed(name, segments.size(self.directory, name), *found.get(name, (0, 0))):
+            count, octets = found.get(name, (0, 0))
+            if (read := self.read.get(name)) is not None and read.count == count:
+                octets = read.octets
+            if self._is_needed(name, segments.size(self.directory, name), count, octets):
                 continue
             with segments.abandoned(self.directory, name) as size:
                 if size is not None:
@@ -72,6 +87,7 @@ class SqliteHousekeeper(Housekeeper):
             except StoreUnavailableError as trouble:
                 _log.error("store: segment %s stays: %s", name, trouble)
                 return
+            self.read[name] = Needed(len(lengths), needed)
             if self._is_needed(name, size, len(lengths), needed):
                 return
         if lengths and not await self._move_all(name):
