@@ -11,12 +11,14 @@ import apsw
 import pytest
 
 from gatepost.model.ids import WorkerId
+from gatepost.store import segments as segments_module
 from gatepost.store import sqlite_log, sqlite_writer
 from gatepost.store.crew import MOST
 from gatepost.store.protocols import QueueFilter, StoreUnavailableError
 from gatepost.store.segments import segments
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 from gatepost.store.sqlite_place import CONTENT, DATABASE, LOG
+from gatepost.store.sqlite_tidy import SqliteHousekeeper
 from gatepost.store.verify import verify
 from tests.store.makers import NOON, delivery, submission
 
@@ -297,3 +299,31 @@ async def test_a_segment_is_not_left_while_its_batch_is_on_its_way(
     assert set(await read_all(store, messages)) == {b"content"}
     assert await verify(store) == []
     await neighbour.close()
+
+
+async def test_that_nothing_of_a_segment_is_needed_is_durable_before_it_goes(
+    store, disk, tmp_path, monkeypatch
+):
+    """Its last row may have been dropped by a neighbour who has not synced that yet."""
+    monkeypatch.setattr(sqlite_writer, "REST", 0.0)
+    message = await put(store)
+    await store.rest()
+    remove, syncs, found = segments_module.remove, [], SqliteHousekeeper._rows
+
+    async def note_reading(self, sql, *bindings):
+        rows = await found(self, sql, *bindings)
+        syncs.append(disk.syncs)
+        return rows
+
+    def note_removal(directory, segment):
+        syncs.append(disk.syncs)
+        remove(directory, segment)
+
+    await store.write(
+        lambda t: t.execute("DELETE FROM content WHERE submission_id = ?", (message.id,))
+    )
+    monkeypatch.setattr(SqliteHousekeeper, "_rows", note_reading)
+    monkeypatch.setattr(segments_module, "remove", note_removal)
+    await store.tidy(NOON)
+    assert segments(tmp_path / CONTENT) == []
+    assert syncs[-1] > syncs[-2]
