@@ -7,7 +7,7 @@ long DNS itself believes an answer is the resolver's affair.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from gatepost.delivery.bounds import Bounds
@@ -35,6 +35,13 @@ SMTP_PORT: Final = 25
 _AT_ONCE: Final = 8
 #: More destinations than that and the oldest are forgotten.
 _MOST_KEPT: Final = 20_000
+#: NAT64's, and addresses "compatible with IPv4" (RFC 4291 §2.5.5.1), which nobody uses any more; the
+#: local prefix with as many bits as the well-known one.
+_TRANSLATED: Final = (
+    IPv6Network("64:ff9b::/96"),
+    IPv6Network("64:ff9b:1::/48"),
+    IPv6Network("::/96"),
+)
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
@@ -87,11 +94,20 @@ class Exchangers:
             return True
         ip: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
         if isinstance(ip, IPv6Address):
-            ip = ip.ipv4_mapped or ip.sixtofour or ip
+            ip = _ipv4_in(ip) or ip
         is_this = isinstance(ip, IPv4Address) and ip.packed[0] == 0  # RFC 1122 §3.2.1.3
         return not (
             is_this or ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast
         )
+
+
+def _ipv4_in(ip: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address stands for: mapped, 6to4, or behind a NAT64 with one
+    of the prefixes that are for it (RFC 6052 §2.1, RFC 8215; other prefixes are a network's own affair).
+    """
+    if any(ip in network for network in _TRANSLATED):
+        return IPv4Address(ip.packed[-4:])
+    return ip.ipv4_mapped or ip.sixtofour
 
 
 class Lookup:
