@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -135,7 +135,7 @@ class Rig:
             return self.authorities
         return self.opportunistic
 
-    async def _sign_again(self, submission: Submission, content: bytes) -> bytes:
+    async def _sign_again(self, domains: Collection[str], content: bytes) -> bytes:
         return b"DKIM-Signature: again\r\n"
 
     async def _accept_return(self, message: ReturnMessage, strike_out: StrikeOut) -> bool:

@@ -1,16 +1,19 @@
 """Next hops that take less than we did: content is made fit for them, or returned (decision 23)."""
 
 import email
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
-from gatepost.delivery.fitting import Fitted, fit
+from gatepost.delivery.fitting import Fitted, Unfit, fit
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import SubmissionId
 from gatepost.model.route import ViaLmtp, ViaMaildir
 from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import now
+from gatepost.wire.message.addresses import addresses_of
+from gatepost.wire.message.header import Header, HeaderFault, scan, value_of
 from gatepost.wire.smtp.extensions import Offers
 from tests.delivery.rig import Rig, routing
 from tests.sink import Sink
@@ -23,6 +26,17 @@ BINARY = (
     b"Content-Transfer-Encoding: binary\r\n\r\n" + OCTETS
 )
 UTF8 = "From: Jürgen <a@x.example>\r\n\r\nhi\r\n".encode()
+#: What a rewriter that takes quotes, comments and literals for others than a reader does makes an author.
+FORGING = (
+    'From: (( x) "é ) "q) <ceo@victim.example> (" <m@x.example> (é")',
+    'From: [é"] <m@x.example> ("x <ceo@victim.example>")',
+    'From: (") "é <ceo@victim.example> " <m@x.example>',
+    'From: "é\\"" <m@x.example> (" <ceo@victim.example>")',
+    "From: é (\\) <ceo@victim.example>) <m@x.example>",
+    'From: é "<ceo@victim.example>, " <m@x.example>',
+    "From: é <ceo@victim.example> <m@x.example>",
+    "From: é, ceo@victim.example <m@x.example>",
+)
 ALL = ("8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "SIZE 100000000")
 EIGHT = {"eight_bit": True}
 IS_BINARY = {"eight_bit": True, "binary": True}
@@ -155,18 +169,73 @@ async def test_lmtp_has_its_own_offers() -> None:
         assert sink.messages[0].content == BINARY
 
 
-async def test_our_former_signatures_go_and_those_of_others_stay() -> None:
-    async def sign(_: Submission, content: bytes) -> bytes:
+OURS = (
+    b"DKIM-Signature: v=1; a=rsa-sha256; d=x.example; s=a; h=From; bh=AA==;\r\n b=AA==\r\n"
+    b"DKIM-Signature: v=1; a=rsa-sha256; d=z.example; s=a; h=From; bh=AA==; b=AA==\r\n"
+)
+RECEIVED = b"Received: x\r\n"
+THEIRS = OURS.replace(b"x.example", b"theirs.example")
+
+
+@pytest.mark.parametrize(
+    ("origin", "content", "signed_by", "rest"),
+    [
+        (
+            Origin.SUBMISSION,
+            OURS + RECEIVED + THEIRS,
+            ("x.example", "z.example"),
+            RECEIVED + THEIRS,
+        ),
+        (Origin.SUBMISSION, RECEIVED + THEIRS, (), RECEIVED + THEIRS),
+        (Origin.RETURN, OURS, ("x.example", "z.example"), b""),
+        (Origin.RETURN, b"", (), b""),
+        (Origin.MX, OURS + RECEIVED, (), OURS + RECEIVED),
+    ],
+)
+async def test_our_former_signatures_go_and_only_who_made_them_signs_again(
+    origin: Origin, content: bytes, signed_by: tuple[str, ...], rest: bytes
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    async def sign(domains: Collection[str], content: bytes) -> bytes:
+        asked.append(tuple(domains))
         return b"DKIM-Signature: new\r\n"
 
-    content = b"DKIM-Signature: old\r\nReceived: x\r\nDKIM-Signature: theirs\r\n" + TEXT
-    for origin, old in ((Origin.SUBMISSION, False), (Origin.MX, True)):
-        submission = Submission(SubmissionId("1"), "", len(content), now(), origin, eight_bit=True)
-        made = await fit(submission, (content,), Offers(), sign)
-        assert isinstance(made, Fitted)
-        whole = b"".join(made.pieces)
-        assert made.size == len(whole)
-        assert (b": old" in whole, b": theirs" in whole) == (old, True)
+    submission = Submission(SubmissionId("1"), "", 1, now(), origin, eight_bit=True)
+    made = await fit(submission, (content, TEXT), Offers(), sign)
+    assert isinstance(made, Fitted)
+    whole = b"".join(made.pieces)
+    assert made.size == len(whole)
+    assert whole.startswith(b"DKIM-Signature: new\r\n" + rest + b"From: a@x.example\r\n")
+    assert asked == [signed_by]
+
+
+@pytest.mark.parametrize("origin", [Origin.SUBMISSION, Origin.MX])
+@pytest.mark.parametrize("field", FORGING)
+async def test_a_message_names_nobody_else_when_it_was_changed(field: str, origin: Origin) -> None:
+    async def sign(_: Collection[str], content: bytes) -> bytes:
+        return b""
+
+    content = f"{field}\r\nSubject: x\r\n\r\nhi\r\n".encode()
+    submission = Submission(
+        SubmissionId("1"), "", len(content), now(), origin, eight_bit=True, utf8=True
+    )
+    for offers in (Offers(), Offers(eight_bit=True)):
+        made = await fit(submission, (OURS, RECEIVED, content), offers, sign)
+        if isinstance(made, Unfit):
+            assert made.status == "5.6.9"
+            continue
+        written = b"".join(made.pieces)
+        assert written.isascii()
+        assert from_of(written) == from_of(content)
+
+
+def from_of(content: bytes) -> tuple[str, ...]:
+    header = scan(content)
+    assert isinstance(header, Header)
+    (field,) = header.named(b"from")
+    found = addresses_of(value_of(content, field))
+    return () if isinstance(found, HeaderFault) else found
 
 
 # -- LIMITS (RFC 9422)

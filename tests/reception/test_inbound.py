@@ -27,6 +27,8 @@ from tests.wire.dkim.keys import DOMAIN, prefix_for, records
 
 BODY = b"Subject: hello\r\n\r\nHello!\r\n"
 LETTER = f"From: Joe <joe@{DOMAIN}>\r\n".encode() + BODY
+#: Whose From this is depends on whether comments nest, and whether quotes count in them.
+AMBIGUOUS = f'From: (( x) "a ) "q) <boss@bank.test> (" <joe@{DOMAIN}> (b")\r\n'.encode() + BODY
 STRANGER = b"From: boss@bank.test\r\n" + BODY
 SIGNED = prefix_for(LETTER) + LETTER
 
@@ -115,6 +117,7 @@ def _beginning(index: int) -> str:
         (LETTER, "", "192.0.2.7", "spf=none .*smtp.helo=mta.client.test; dkim=none; dmarc=fail"),
         (b"From: a@nothing.test\r\n" + BODY, "", "192.0.2.7", "dmarc=none header.from=nothing.test"),
         (b"From: undisclosed\r\n" + BODY, "", "192.0.2.7", "dmarc=permerror"),
+        (AMBIGUOUS, f"joe@{DOMAIN}", "192.0.2.7", "dmarc=permerror$"),
         (b"From: a@x.bank.test\r\n" + BODY, "", "192.0.2.7",
          "dmarc=fail header.from=x.bank.test policy.dmarc=quarantine"),
         (f"From: joe@{DOMAIN}, boss@bank.test\r\n".encode() + BODY, f"joe@{DOMAIN}", "192.0.2.7",
@@ -157,7 +160,11 @@ async def test_reports_go_to_proven_senders_only(
     ("content", "code", "words"),
     [
         (STRANGER, DMARC_REFUSED.code, "passes for bank.test"),
-        (b"From: undisclosed\r\n" + BODY, 554, "From: names no address"),
+        (b"From: undisclosed\r\n" + BODY, 554, "From: header field is no valid list of addresses"),
+        (b"From: nobody:;\r\n" + BODY, 554, "From: names no address"),
+        (BODY, 554, "From: names no address"),
+        (AMBIGUOUS, 554, "From: header field can be read as naming others"),
+        (f"From: Joe (at home) <joe@{DOMAIN}> (joe@{DOMAIN})\r\n".encode() + BODY, 250, "Queued"),
         (b"From: " + b", ".join(b"a@d%d.test" % i for i in range(9)) + b"\r\n" + BODY, 554, "too many"),
         (b"From: a@x.bank.test\r\n" + BODY, 250, "Queued"),  # sp=quarantine
         (LETTER, 250, "Queued"),

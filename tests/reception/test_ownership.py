@@ -10,6 +10,7 @@ from gatepost.reception.ownership import (
     NotOwned,
     judge_addressee,
     judge_authors,
+    judge_resenders,
     judge_reverse_path,
 )
 from gatepost.wire.smtp.grammar import parse_mailbox
@@ -68,6 +69,14 @@ def test_all_of_from_and_sender_must_be_owned(
         assert reply is not None
         assert (str(reply.code), reply.status) == (code, status)
         assert words.strip("*") in reply.text
+
+
+@pytest.mark.rfc("5322#3.6.6")
+def test_who_resent_it_is_held_to_the_same() -> None:
+    assert judge_resenders(account(), (), "+") is None
+    assert judge_resenders(account(), ("app+x@example.com", "a@whole.example"), "+") is None
+    reply = judge_resenders(account(), ("app@example.com", "evil@other.test"), "+")
+    assert reply == NotOwned("evil@other.test", SENDERS).reply
 
 
 @pytest.mark.parametrize(

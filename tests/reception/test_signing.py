@@ -15,7 +15,7 @@ from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.reception.accept import Acceptance, Accepted, signed
-from gatepost.reception.signing import Signer, _cut
+from gatepost.reception.signing import Signer, _cut, sign_again
 from gatepost.store.sqlite import open_sqlite
 from gatepost.wire.dkim.verify import DkimResult, verify
 from tests.wire.dkim.keys import keys, records
@@ -112,6 +112,29 @@ async def test_signing_changes_nothing_but_the_prefix_and_is_told(store):
     foreign = replace(message, authors=("joe@other.example",))
     assert await signed(foreign, to) is foreign
     assert await signed(message, replace(to, signer=None)) is message
+
+
+@pytest.mark.parametrize(
+    ("author", "domains", "signs"),
+    [
+        (b"joe@football.example.com", ("football.example.com",), True),
+        (b"joe@football.example.com", ("football.example.com", "other.example"), True),
+        (b"joe@football.example.com", ("other.example",), False),
+        (b"joe@football.example.com", (), False),
+        (b"joe@other.example", ("football.example.com",), False),
+        (b'(") <a@other.example> (") joe@football.example.com', ("football.example.com",), False),
+    ],
+)
+async def test_only_who_signed_it_before_signs_it_again(store, author, domains, signs):
+    signer = await signer_with(store, domain_of_tests())
+    content = b"From: " + author + b"\r\nSubject: x\r\n\r\nhi\r\n"
+    made = await sign_again(signer, domains, content)
+    assert bool(made) is signs
+    if signs:
+        now = int(datetime.now(UTC).timestamp())
+        verdicts = verify(made + content, records(), now)
+        assert [v.result for v in verdicts] == [DkimResult.PASS] * 2
+    assert await sign_again(signer, domains, b"From: joe@football.example.com\r\n" + content) == b""
 
 
 async def test_a_change_by_another_process_is_heard_once_it_is_time(store):

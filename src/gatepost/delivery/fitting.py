@@ -4,27 +4,34 @@ RFC 6152 §3 (8BITMIME), RFC 3030 §3 (BINARYMIME), RFC 6531 §3.2 (SMTPUTF8).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from gatepost.model.submission import Origin, Submission
 from gatepost.returns.outcome import NEEDS_EIGHT_BIT, NEEDS_UTF8, UTF8_HEADER
+from gatepost.wire.dkim.verify import signers
+from gatepost.wire.message.addresses import addresses_of
 from gatepost.wire.message.encoded_words import ascii_fields
-from gatepost.wire.message.header import Header, scan
+from gatepost.wire.message.header import Header, HeaderFault, scan, value_of
 from gatepost.wire.message.reencode import Capacity, Unconvertible, reencode
 from gatepost.wire.smtp.extensions import Offers
 from gatepost.wire.values import value
 
-#: Returns signatures to put before changed content; b"" where none of our keys signs it.
-SignAgain = Callable[[Submission, bytes], Awaitable[bytes]]
+#: Returns signatures to put before changed content, by keys of these domains: those that signed it when
+#: it was accepted; b"" for none.
+SignAgain = Callable[[Collection[str], bytes], Awaitable[bytes]]
 
 #: Octets above which reading and writing content anew would hold up others: it goes to a thread.
 _LARGE: Final = 256 * 1024
+#: The same where the header may have to be read word by word, at 3 ms for 2 KiB.
+_LARGE_HEADER: Final = 16 * 1024
 #: One thread for all of it: what takes several times its size in memory comes one after another, and
 #: keeps no thread from others. (It starts with the first that needs it, after the fork.)
 _ALONE: Final = ThreadPoolExecutor(1, "reencode")
+#: Fields whose addresses were judged when the message was accepted.
+_JUDGED: Final = frozenset({b"from", b"sender", b"resent-from", b"resent-sender"})
 #: What a maildir takes: lines, of any octets.
 OF_MAILDIR: Final = Offers(eight_bit=True, utf8=True)
 
@@ -62,7 +69,7 @@ async def fit(
         size = sum(map(len, pieces)) if submission.binary else submission.size
         return Fitted(pieces, size, submission.eight_bit, submission.binary, submission.utf8)
     capacity = Capacity.EIGHT_BIT if offers.eight_bit else Capacity.SEVEN_BIT
-    if sum(map(len, pieces)) <= _LARGE:
+    if sum(map(len, pieces)) <= (_LARGE_HEADER if utf8 else _LARGE):
         made = _changed(pieces, submission, capacity, utf8)
     else:
         loop = asyncio.get_running_loop()
@@ -72,42 +79,72 @@ async def fit(
             UTF8_HEADER if made.in_header else NEEDS_EIGHT_BIT,
             f"the next hop cannot take it as it is, and it cannot be changed: {made.words}",
         )
-    signatures = await sign_again(submission, made)
+    content = made.content
+    signatures = await sign_again(made.signed_by, content)
     return Fitted(
-        (signatures, made),
-        len(signatures) + len(made),
-        not made.isascii(),
+        (signatures, content),
+        len(signatures) + len(content),
+        not content.isascii(),
         binary=submission.binary and not binary,
         utf8=submission.utf8 and not utf8,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """Content without our signatures, and the domains (d=) that these were of."""
+
+    content: bytes
+    signed_by: tuple[str, ...]
+
+
 def _changed(
     pieces: Sequence[bytes], submission: Submission, capacity: Capacity, in_ascii: bool
-) -> bytes | Unconvertible:
+) -> _Changed | Unconvertible:
     content = b"".join(pieces)
+    signed_by: tuple[str, ...] = ()
     if submission.origin is not Origin.MX:
-        content = _unsigned(content)
-    if in_ascii:
-        header = scan(content)
-        fields = ascii_fields(content, header) if isinstance(header, Header) else None
-        if not isinstance(header, Header) or fields is None:
-            return Unconvertible("its header names what is not ASCII", in_header=True)
-        content = fields + content[header.end :]
-    return reencode(content, capacity)
+        content, signed_by = _unsigned(content)
+    before = scan(content)
+    if isinstance(before, HeaderFault):
+        return Unconvertible(f"its {before.words}", in_header=in_ascii)
+    fields = ascii_fields(content, before) if in_ascii else content[: before.end]
+    if fields is None:
+        return Unconvertible("its header names what is not ASCII", in_header=True)
+    written = reencode(fields + content[before.end :] if in_ascii else content, capacity)
+    if isinstance(written, Unconvertible):
+        return written
+    after = scan(written)
+    if isinstance(after, HeaderFault):
+        return Unconvertible(f"its {after.words} then", in_header=True)
+    if _named(content, before) != _named(written, after):
+        return Unconvertible("it would name another author then", in_header=True)
+    return _Changed(written, signed_by)
 
 
-def _unsigned(content: bytes) -> bytes:
-    """Return a submission without our signatures, which stand before our Received: they are of the
-    content that was. Those below are others', and left for their verifiers to judge.
+def _unsigned(content: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return a message of ours without our signatures, which stand before all else (they are of the
+    content that was), and the domains that they were of. Those below are others', and left for their
+    verifiers to judge.
     """
     header = scan(content)
-    if not isinstance(header, Header) or b"received" not in header.names:
-        return content
-    ours = header.names.index(b"received")
-    kept = [
-        content[header.starts[i] : header.starts[i + 1]]
-        for i in range(ours)
-        if header.names[i] != b"dkim-signature"
-    ]
-    return b"".join((*kept, content[header.starts[ours] :]))
+    if isinstance(header, HeaderFault):
+        return content, ()
+    number = 0
+    while header.names[number : number + 1] == (b"dkim-signature",):
+        number += 1
+    end = header.starts[number]
+    signatures = scan(content[:end])
+    if isinstance(signatures, HeaderFault):
+        return content, ()
+    return content[end:], signers(content, signatures)
+
+
+def _named(content: bytes, header: Header) -> list[tuple[bytes, Sequence[str]]]:
+    """Return whom the fields name that were judged when the message came; nobody judges them again."""
+    named: list[tuple[bytes, Sequence[str]]] = []
+    for field in header.fields():
+        if field.name in _JUDGED:
+            found = addresses_of(value_of(content, field))
+            named.append((field.name, () if isinstance(found, HeaderFault) else found))
+    return named

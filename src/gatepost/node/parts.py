@@ -127,7 +127,7 @@ def build_parts(
             "required" if verified else "opportunistic", shown=shown
         ),
         files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
-        sign_again=lambda submission, content: sign_again(signer, submission, content),
+        sign_again=lambda domains, content: sign_again(signer, domains, content),
         bounds=DeliveryBounds(connections=outgoing(raise_limit())),
         entropy=entropy,
         local_exchangers=settings.dns.local_exchangers,

@@ -27,7 +27,7 @@ from gatepost.reception.handling import Handling, decide
 from gatepost.reception.instructions import verdict_words, wanted
 from gatepost.reception.later import Later
 from gatepost.reception.once import Once, came_before, once_under
-from gatepost.reception.ownership import judge_authors
+from gatepost.reception.ownership import judge_authors, judge_resenders
 from gatepost.reception.readiness import Unpublished, refusal, waits_for
 from gatepost.reception.signing import Signer
 from gatepost.reception.suppressed import drop_events, dropped
@@ -315,11 +315,12 @@ def _repeated(event: Event, first: SubmissionId) -> Event:
 
 
 def _judge_authors(arrival: Arrival, completed: Completed, tags: str) -> Reply | None:
-    """From and Sender must be the account's own (RFC 6409 §6.1)."""
+    """From, Sender and who resent it must be the account's own (RFC 6409 §6.1)."""
     account = arrival.origination.account
     if account is None:
         return None
-    return judge_authors(account, completed.from_addresses, completed.sender_addresses, tags)
+    foreign = judge_authors(account, completed.from_addresses, completed.sender_addresses, tags)
+    return foreign or judge_resenders(account, completed.resender_addresses, tags)
 
 
 def _if_key_is_published(accepted: Accepted, signer: Signer) -> Accepted | Reply:

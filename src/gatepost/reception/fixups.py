@@ -15,7 +15,7 @@ from gatepost.model.settings import SubmissionSettings
 from gatepost.reception.handling import LANE_FIELD, SEND_AT_FIELD
 from gatepost.reception.instructions import JUDGE_FIELD, KEY_FIELD, STREAM_FIELD
 from gatepost.wire.dkim.verify import signers
-from gatepost.wire.message.addresses import addresses_of
+from gatepost.wire.message.addresses import authors_of
 from gatepost.wire.message.authentication_results import forged_fields
 from gatepost.wire.message.encoded_words import ascii_fields
 from gatepost.wire.message.header import (
@@ -44,6 +44,8 @@ _CRLF: Final = b"\r\n"
 _MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{1,900}>")
 #: Fields that name recipients who shall stay unknown (RFC 5322 §3.6.3, §3.6.6).
 _BLIND: Final = frozenset({b"bcc", b"resent-bcc"})
+#: Fields that name who put a message into the mail once more (RFC 5322 §3.6.6).
+_RESENDERS: Final = frozenset({b"resent-from", b"resent-sender"})
 #: Fields by which a client tells us how to handle the message.
 _INSTRUCTIONS: Final = frozenset({KEY_FIELD, JUDGE_FIELD, LANE_FIELD, SEND_AT_FIELD, STREAM_FIELD})
 #: Fields that say how one unsubscribes (RFC 2369 §3.2, RFC 8058 §3.1).
@@ -79,7 +81,8 @@ class Completed:
 
     What goes out is `prefix` and then `pieces`. `message_id` has its angle brackets, "" where
     there is none. `from_addresses` and `sender_addresses` are the header's (From and Sender) as
-    written, read for submissions only. `eight_bit`: an octet above 127 is in it; `utf8_header`: in
+    written, `resender_addresses` those of all Resent-From and Resent-Sender (RFC 5322 §3.6.6); they are
+    read for submissions only. `eight_bit`: an octet above 127 is in it; `utf8_header`: in
     its header section. `binary`: not lines of text. `instructions` are the bodies of our own fields,
     by name in lower case: they were cut out. `signed_by` are the domains (d=) of DKIM signatures that a
     submission brought, whether they hold or not. `unsubscribes`: it says itself how one unsubscribes.
@@ -96,6 +99,7 @@ class Completed:
     utf8_header: bool = False
     binary: bool = False
     unsubscribes: bool = False
+    resender_addresses: tuple[str, ...] = ()
 
     @property
     def octets(self) -> tuple[bytes, ...]:
@@ -203,6 +207,9 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
     senders = _listed(content, header, b"sender")
     if isinstance(senders, HeaderFault):
         return senders
+    resenders = _resenders(content, header)
+    if isinstance(resenders, HeaderFault):
+        return resenders
     instructions = _instructions(content, header)
     if isinstance(instructions, HeaderFault):
         return instructions
@@ -222,6 +229,7 @@ def _complete_submission(content: bytes, header: Header, facts: Facts) -> Comple
     return Completed(
         prefix, pieces, message_id_, authors, senders, utf8 or not content.isascii(), instructions,
         signers(content, header), utf8, unsubscribes=not _UNSUBSCRIBE.isdisjoint(header.names),
+        resender_addresses=resenders,
     )  # fmt: skip
 
 
@@ -281,11 +289,25 @@ def _authors(content: bytes, header: Header, facts: Facts) -> tuple[str, ...] | 
     return _listed(content, header, b"from") or HeaderFault(Flaw.NO_ADDRESS, "From")
 
 
+def _resenders(content: bytes, header: Header) -> tuple[str, ...] | HeaderFault:
+    """Return the addresses in all fields that say who resent it: there is a set for each time."""
+    if _RESENDERS.isdisjoint(header.names):
+        return ()
+    resenders: list[str] = []
+    for one in header.fields():
+        if one.name in _RESENDERS:
+            found = authors_of(value_of(content, one))
+            if isinstance(found, HeaderFault):
+                return HeaderFault(found.flaw, spell(one.name))
+            resenders += found
+    return tuple(resenders)
+
+
 def _listed(content: bytes, header: Header, name: bytes) -> tuple[str, ...] | HeaderFault:
     """Return the addresses in the only field of this name; () where there is none."""
     if name not in header.names:
         return ()
-    found = addresses_of(value_of(content, header.field(header.names.index(name))))
+    found = authors_of(value_of(content, header.field(header.names.index(name))))
     return HeaderFault(found.flaw, spell(name)) if isinstance(found, HeaderFault) else found
 
 

@@ -20,7 +20,7 @@ from gatepost.reception.arrival import Arrival
 from gatepost.reception.brought import verdicts
 from gatepost.reception.fixups import without
 from gatepost.wire.dkim.verify import DkimResult, DkimVerdict
-from gatepost.wire.message.addresses import a_labels, addresses_of
+from gatepost.wire.message.addresses import a_labels, authors_of
 from gatepost.wire.message.authentication_results import Findings, forged_fields, results_field
 from gatepost.wire.message.header import Header, HeaderFault, scan, value_of
 from gatepost.wire.records.dmarc import DmarcResult, DmarcVerdict, Policy, evaluate
@@ -42,11 +42,14 @@ _ORDER: Final = (DmarcResult.FAIL, DmarcResult.TEMPORARY, DmarcResult.NONE, Dmar
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """A message as it came, its header scanned, and the domains of its authors in A-labels."""
+    """A message as it came, its header scanned, and the domains of its authors in A-labels; `unclear`
+    says why there are none.
+    """
 
     content: bytes
     header: Header
     authors: tuple[str, ...]
+    unclear: str = ""
 
 
 class Inbound:
@@ -72,7 +75,7 @@ class Inbound:
         header = scan(content)
         if isinstance(header, HeaderFault):
             return accepted  # it was scanned before, and taken
-        message = _Message(content, header, _author_domains(content, header))
+        message = _message(content, header)
         forged = forged_fields(content, header, self._hostname)
         if not self._settings.verify:
             accepted = _unreported(accepted)
@@ -131,10 +134,7 @@ class Inbound:
         if self._settings.dmarc != "enforce":
             return None
         if dmarc.result is DmarcResult.PERMANENT:
-            many = len(message.authors) > _MOST_AUTHORS
-            return BAD_CONTENT.about(
-                "From has authors of too many domains" if many else "From: names no address"
-            )
+            return BAD_CONTENT.about(message.unclear or "From has authors of too many domains")
         if dmarc.result is DmarcResult.FAIL and dmarc.policy is Policy.REJECT:
             return DMARC_REFUSED.about(
                 f"neither SPF nor DKIM passes for {dmarc.author}, whose owner asks to refuse it"
@@ -161,14 +161,17 @@ async def _dmarc(
     return min(judged, key=lambda v: (_ORDER.index(v.result), -list(Policy).index(v.policy)))
 
 
-def _author_domains(content: bytes, header: Header) -> tuple[str, ...]:
-    """Return the domains of From in A-labels, each once; () where From names none."""
+def _message(content: bytes, header: Header) -> _Message:
+    """Return a message with the domains of From in A-labels, each once; none where that field can be
+    read in several ways, or names nobody.
+    """
     fields = header.named(b"from")
-    addresses = addresses_of(value_of(content, fields[0])) if len(fields) == 1 else ()
-    if isinstance(addresses, HeaderFault):
-        return ()
-    domains = (a_labels(address.rpartition("@")[2]) for address in addresses)
-    return tuple(dict.fromkeys(domain for domain in domains if domain))
+    found = authors_of(value_of(content, fields[0])) if len(fields) == 1 else ()
+    if isinstance(found, HeaderFault):
+        return _Message(content, header, (), HeaderFault(found.flaw, "From").words)
+    labels = (a_labels(address.rpartition("@")[2]) for address in found)
+    domains = tuple(dict.fromkeys(domain for domain in labels if domain))
+    return _Message(content, header, domains, "" if domains else "From: names no address")
 
 
 def _with(accepted: Accepted, field: bytes, content: tuple[bytes, ...]) -> Accepted:

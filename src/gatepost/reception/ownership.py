@@ -1,4 +1,4 @@
-"""Whose addresses are these: reverse-path, From and Sender against what an account may send as.
+"""Whose addresses are these: reverse-path, From, Sender and Resent-* against what an account may send as.
 
 RFC 6409 §6.1, RFC 5322 §3.6.2. What grants look like, and when they hold: `model.grant`.
 """
@@ -62,6 +62,16 @@ def judge_authors(
         return BAD_CONTENT.about("field Sender names more than one address")
     if len(authors) > 1 and not senders:
         return BAD_CONTENT.about("field Sender is needed where From names several addresses")
+    return None
+
+
+def judge_resenders(account: Account, resenders: Sequence[str], tags: str) -> Reply | None:
+    """Return None where the account may use every address of Resent-From and Resent-Sender: our
+    signature covers them (RFC 6376 §5.4.1), and readers show them as who sent the message on.
+    """
+    for address in resenders:
+        if foreign := _foreign(account, address, tags):
+            return foreign.reply
     return None
 
 

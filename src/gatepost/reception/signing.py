@@ -7,7 +7,7 @@ aligned for DMARC. No such domain: the message goes unsigned.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,7 +16,6 @@ from gatepost.identity.master_key import MasterKey, MasterKeyError
 from gatepost.model.domain import DkimKey, DkimKeyState, Domain, sealing_context
 from gatepost.model.domain_look import DomainLook
 from gatepost.model.grant import canonical
-from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import now
 from gatepost.reception.readiness import Unpublished, mode_of, unready
 from gatepost.store.freshness import Freshness
@@ -24,7 +23,7 @@ from gatepost.store.protocols import Reading, Store, StoreUnavailableError
 from gatepost.wire.dkim.canonical import body_hash
 from gatepost.wire.dkim.sign import BadKeyError, SigningKey, SigningTime, parse_private_key, sign
 from gatepost.wire.dkim.verify import DkimResult, verify
-from gatepost.wire.message.addresses import addresses_of
+from gatepost.wire.message.addresses import authors_of
 from gatepost.wire.message.header import HeaderFault, scan, value_of
 from gatepost.wire.message.limits import HEADER_SECTION
 from gatepost.wire.records.dkim_key import KeyType, dkim_key_text, key_name
@@ -143,7 +142,16 @@ class Signer:
         """Return the signatures for a message of which `authors` are the addresses of From; they
         last longer by the time that it is `held` before its first attempt.
         """
-        keys = self.keys_for(authors)
+        return await self.sign_with(self.keys_for(authors), pieces, at, held)
+
+    async def sign_with(
+        self,
+        keys: Sequence[SigningKey],
+        pieces: Sequence[bytes],
+        at: datetime,
+        held: timedelta = timedelta(0),
+    ) -> Signed:
+        """Return the signatures that these keys make, as `sign` does."""
         if not keys:
             return _UNSIGNED
         signed_at = int(at.timestamp())
@@ -230,18 +238,19 @@ class Signer:
             return None
 
 
-async def sign_again(signer: Signer, submission: Submission, content: bytes) -> bytes:
-    """Return signatures for content of ours that was changed on its way out, b"" for none: mail
-    from other servers was never ours to sign.
+async def sign_again(signer: Signer, domains: Collection[str], content: bytes) -> bytes:
+    """Return signatures for content of ours that was changed on its way out, b"" for none: by those of
+    `domains`, which signed it when its authors were judged, that are still its authors'.
     """
     header = scan(content[: 2 * HEADER_SECTION])
-    if submission.origin is Origin.MX or isinstance(header, HeaderFault):
+    if not domains or isinstance(header, HeaderFault):
         return b""
-    author = header.named(b"from")[:1]
-    authors = addresses_of(value_of(content, author[0])) if author else ()
+    fields = header.named(b"from")
+    authors = authors_of(value_of(content, fields[0])) if len(fields) == 1 else ()
     if isinstance(authors, HeaderFault):
         return b""
-    return (await signer.sign((content,), authors, now())).prefix
+    keys = [key for key in signer.keys_for(authors) if key.domain in domains]
+    return (await signer.sign_with(keys, (content,), now())).prefix
 
 
 def _sign_small(content: bytes, keys: Sequence[SigningKey], when: SigningTime) -> Signed:

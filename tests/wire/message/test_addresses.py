@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.wire.message.addresses import a_labels, addresses_of
+from gatepost.wire.message.addresses import a_labels, addresses_of, authors_of
 from gatepost.wire.message.header import Flaw, HeaderFault
 
 
@@ -89,6 +89,46 @@ def test_utf8_is_allowed_where_atoms_are() -> None:
 )  # fmt: skip
 def test_what_two_readers_could_read_differently_is_a_fault(value: str) -> None:
     assert addresses_of(value.encode()) == HeaderFault(Flaw.BAD_ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("value", "authors"),
+    [
+        ("a@b.test", ["a@b.test"]),
+        ('"Joe \\"Jay\\" Doe" <a@b.test>', ["a@b.test"]),
+        ('"c@d.test (on behalf of) <e@f.test>" <a@b.test>', ["a@b.test"]),
+        ('"\\"a@b.test\\"" <a@b.test>', ["a@b.test"]),
+        ("a@b.test (Joe Doe)", ["a@b.test"]),
+        ('a@b.test (Joe "Jay" Doe)', ["a@b.test"]),
+        ("Joe (from (near) Ulm, DE) <a@b.test>", ["a@b.test"]),
+        ("< a@b.test >, Joe Q. Doe <\r\n a@c.test> (x(y))", ["a@b.test", "a@c.test"]),
+        ("Us:a@b.test(Joe),, b@b.test;", ["a@b.test", "b@b.test"]),
+        ("A@B.test (a@b.test)", ["A@B.test"]),
+        ('[JIRA] "Doe, Joe" <a@b.test>', ["a@b.test"]),
+        ('"Doe (Joe)" <a@[IPv6:2001:db8::1]> (x)', ["a@[IPv6:2001:db8::1]"]),
+        ('a@b.test (x), "y@z.test" <y@z.test>', ["a@b.test", "y@z.test"]),
+    ],
+)
+def test_authors_with_comments_as_people_write_them(value: str, authors: list[str]) -> None:
+    assert authors_of(value.encode()) == tuple(authors)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '(( x) "a ) "q) <c@d.test> (" <a@b.test> (b")', "(c@d.test) a@b.test", "(<) a@b.test (>)",
+        'a@b.test (")', 'a@b.test (" (x) ")', "a@b.test (\\))", "a@b.test (a\\x)",
+        "[<c@d.test>] <a@b.test>", '["] <a@b.test>', "[(] <a@b.test>", "[c@d.test] <a@b.test>",
+        '(x) "c@d.test" <a@b.test>', '[x] "<c@d.test>" <a@b.test>',
+        '"\\" <c@d.test> \\"" <a@b.test>', '"\\\\" "c@d.test" <a@b.test>',
+        '(x) "c@d.test"@b.test', '"c@d.test"@b.test', 'x."a"@b.test', '"x".a@b.test',
+        "=?utf-8?Q?c=40d.test=3C?=@b.test", "a(x)@b.test", "a @b.test", "a@b .test",
+        "<@c.test:a@b.test>", "a@b.test(x(y)z)", "(x (y))a@b.test", "Joe (sales @ acme) <a@b.test>", '"a@b.test@c.test" (x) <a@b.test>',
+    ],
+)  # fmt: skip
+def test_an_author_is_not_read_from_what_others_read_otherwise(value: str) -> None:
+    assert isinstance(addresses_of(value.encode()), tuple)
+    assert authors_of(value.encode()) == HeaderFault(Flaw.AMBIGUOUS)
 
 
 @pytest.mark.parametrize("value", [b"", b"  ", b"(only a comment)", b",,"])

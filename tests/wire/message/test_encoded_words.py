@@ -4,11 +4,13 @@ import email
 import email.policy
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from gatepost.wire.message.address_tokens import cut
+from gatepost.wire.message.addresses import addresses_of, named_in
 from gatepost.wire.message.encoded_words import ascii_fields
-from gatepost.wire.message.header import Header, scan
+from gatepost.wire.message.header import Header, HeaderFault, scan
 
 
 def encoded(field: bytes) -> bytes | None:
@@ -82,10 +84,64 @@ def test_what_is_no_utf8_is_kept_as_octets() -> None:
     assert encoded(b"Subject: Gr\xfc\xdfe") == b"Subject: =?unknown-8bit?B?R3L832U=?=\r\n"
 
 
+def value(field: bytes) -> bytes:
+    return field.partition(b":")[2].removesuffix(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("field", "made"),
+    [
+        ('"Jürgen" Müller <a@b.test>', " =?utf-8?B?SsO8cmdlbiBNw7xsbGVy?= <a@b.test>"),
+        ("é(x)<a@b.test>", " =?utf-8?B?w6k=?= (x)<a@b.test>"),
+        ("(x)é<a@b.test>", "(x) =?utf-8?B?w6k=?= <a@b.test>"),
+        ("a@b.test (x (é \\) y) z)", "a@b.test (x (=?utf-8?B?w6kgKSB5?=) z)"),
+        ("x [é] <a@b.test>", "x =?utf-8?B?W8OpXQ==?= <a@b.test>"),
+        ('é"y z"w <a@b.test>', " =?utf-8?B?w6l5IHp3?= <a@b.test>"),
+        ("a@b.test,é:;", "a@b.test, =?utf-8?B?w6k=?= :;"),
+        ("<@b.test:a@c.test>, é <d@e.test>", "<@b.test:a@c.test>, =?utf-8?B?w6k=?= <d@e.test>"),
+        ("é\r\n <a@[1.2.\r\n 3.4]>", " =?utf-8?B?w6k=?= <a@[1.2. 3.4]>"),
+        # What is no list of addresses is text, and names nobody.
+        ("é", " =?utf-8?B?w6k=?="),
+        ("é <a@b.test> <c@d.test>", " =?utf-8?B?w6kgPGFAYi50ZXN0PiA8Y0BkLnRlc3Q+?="),
+    ],
+)
+def test_names_and_comments_are_encoded_as_they_are_read(field: str, made: str) -> None:
+    assert encoded(b"To:" + field.encode()) == b"To:" + made.encode() + b"\r\n"
+
+
+def test_a_long_list_keeps_all_its_addresses() -> None:
+    people = [f"Jürgen {i} <p{i}@b.test>" for i in range(2000)]
+    field = b"To: " + ",\r\n ".join(people).encode()
+    made = encoded(field)
+    assert made is not None
+    assert named_in(cut(value(made).decode())) == tuple(f"p{i}@b.test" for i in range(2000))
+
+
+_PIECES = st.sampled_from(
+    ["é", "é", "x", "b.c", "@", "<", ">", ",", ";", ":", '"', "\\", "(", ")", "[", "]", " ", "\r\n ",
+     "<v@v.test>", "<m@m.test>", "v@v.test", "g:", "=?utf-8?Q?x?=", '\\"', "\\)"]
+)  # fmt: skip
+
+
+@settings(max_examples=1000)
+@example(["(( x) ", '"é ) "', "q) <ceo@v.test> (", '" <m@m.test> (é', '")'])
+@example(['[é"]', "<v@v.test>"])
+@example(['é (") "', "<v@v.test>", '"', "<m@m.test>", '(")'])
+@given(st.lists(_PIECES, min_size=2, max_size=16))
+def test_whoever_was_named_is_named_and_nobody_else(pieces: list[str]) -> None:
+    field = b"From:" + "".join(pieces).encode()
+    header = scan(field + b"\r\n")
+    assume(isinstance(header, Header) and len(header.names) == 1)
+    made = encoded(field)
+    if made is not None:
+        before, after = addresses_of(value(field)), addresses_of(value(made))
+        assert after == before or (isinstance(before, HeaderFault) and not isinstance(after, tuple))
+
+
 @given(
     st.sampled_from([b"Subject", b"From", b"Content-Type", b"X"]),
     st.binary(max_size=300).map(lambda b: b.translate(None, b"\r\n\0")),
 )
-def test_garbage_never_raises_and_never_grows_a_long_line(name: bytes, value: bytes) -> None:
-    made = encoded(name + b": " + value)
+def test_garbage_never_raises_and_never_grows_a_long_line(name: bytes, octets: bytes) -> None:
+    made = encoded(name + b": " + octets)
     assert made is None or max(map(len, made.split(b"\r\n"))) <= 998

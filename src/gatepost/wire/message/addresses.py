@@ -8,29 +8,25 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from gatepost.wire.message.address_doubt import address_runs, hides_address
+from gatepost.wire.message.address_tokens import (
+    ATOM,
+    BadAddressError,
+    Token,
+    cut,
+    unquote,
+    without_white,
+)
 from gatepost.wire.message.header import Flaw, HeaderFault, unfold
 from gatepost.wire.message.limits import ADDRESS_FIELD, ADDRESSES
 
-_ATOM: Final = r"[^\x00-\x20\x7f()<>\[\]:;@\\,.\"]+"
-_DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
+_DOT_ATOM: Final = rf"{ATOM}(?:\.{ATOM})*"
 #: What nearly every message has: a display name of words or one quoted string, one address.
 _ORDINARY: Final = re.compile(
-    rf'(?:(?:"[^"\\]*"|{_ATOM}(?: {_ATOM})*)? ?<({_DOT_ATOM}@{_DOT_ATOM})>|({_DOT_ATOM}@{_DOT_ATOM}))'
+    rf'(?:(?:"[^"\\]*"|{ATOM}(?: {ATOM})*)? ?<({_DOT_ATOM}@{_DOT_ATOM})>|({_DOT_ATOM}@{_DOT_ATOM}))'
 )
-_TOKEN: Final = re.compile(
-    rf"(?P<white>[ \t\r\n]+)|(?P<atom>{_ATOM})"
-    r'|(?P<quoted>"(?:[^"\\\x00]|\\[^\x00])*")'
-    r"|(?P<literal>\[(?:[^\[\]\\\x00-\x08\x0b-\x1f]|\\[^\x00])*\])"
-    r"|(?P<special>[<>:;@,.])|(?P<comment>\()"
-)
-_IN_COMMENT: Final = re.compile(r"[^()\\\x00]+|\\[^\x00]|(?P<open>\()|(?P<close>\))")
-_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _WHITE: Final = re.compile(r"[ \t\r\n]+")
 _WHOLE_DOT_ATOM: Final = re.compile(_DOT_ATOM)
-
-
-class _BadAddressError(ValueError):
-    """The value is no address list; never leaves this module."""
 
 
 def addresses_of(field_value: bytes) -> tuple[str, ...] | HeaderFault:
@@ -41,16 +37,69 @@ def addresses_of(field_value: bytes) -> tuple[str, ...] | HeaderFault:
     """
     if len(field_value) > ADDRESS_FIELD:
         return HeaderFault(Flaw.LONG_ADDRESSES)
+    read = _read(field_value, ADDRESSES)
+    return read if isinstance(read, HeaderFault) else read.found
+
+
+def named_in(tokens: Sequence[Token]) -> tuple[str, ...] | None:
+    """Return the addresses in a list that was cut, however long it is; None where it is none."""
+    try:
+        return _AddressList(without_white(tokens), len(tokens)).read()
+    except BadAddressError:
+        return None
+
+
+def authors_of(field_value: bytes) -> tuple[str, ...] | HeaderFault:
+    """As `addresses_of`, for a field that is judged by whom it names: a fault, too, where another reader
+    might see somebody else (`address_doubt`).
+    """
+    if len(field_value) > ADDRESS_FIELD:
+        return HeaderFault(Flaw.LONG_ADDRESSES)
+    read = _read(field_value, ADDRESSES)
+    if isinstance(read, HeaderFault):
+        return read
+    # RFC 2047 §5: no encoded word stands in an addr-spec; some readers decode it all the same.
+    for address in read.found:
+        if "=?" in address:
+            return HeaderFault(Flaw.AMBIGUOUS)
+    if read.tokens and (hides_address(read.tokens, read.found) or not _is_compact(read)):
+        return HeaderFault(Flaw.AMBIGUOUS)
+    return read.found
+
+
+class _Read:
+    """What was found, and in which tokens: none where the list was an ordinary one."""
+
+    __slots__ = ("found", "tokens")
+
+    def __init__(self, found: tuple[str, ...], tokens: Sequence[Token]) -> None:
+        self.found = found
+        self.tokens = tokens
+
+
+def _read(field_value: bytes, most: int) -> _Read | HeaderFault:
     try:
         text = unfold(field_value).decode("utf-8")
     except UnicodeDecodeError:
         return HeaderFault(Flaw.NOT_UTF8)
     if found := _ORDINARY.fullmatch(text):
-        return (found[1] or found[2],)
+        return _Read((found[1] or found[2],), ())
     try:
-        return _AddressList(_tokens(text)).read()
-    except _BadAddressError:
+        tokens = cut(text)
+        return _Read(_AddressList(without_white(tokens), most).read(), tokens)
+    except BadAddressError:
         return HeaderFault(Flaw.BAD_ADDRESS)
+
+
+def _is_compact(read: _Read) -> bool:
+    """Tell whether addresses stand there in one piece each: with white space or a comment within, or a
+    route before them (RFC 5322 §4.4), they begin elsewhere for others.
+    """
+    try:
+        written = [_AddressList(run, 1).read() for run in address_runs(read.tokens)]
+    except BadAddressError:
+        return False
+    return written == [(address,) for address in read.found]
 
 
 def a_labels(domain: str) -> str | None:
@@ -67,55 +116,12 @@ def a_labels(domain: str) -> str | None:
         return None
 
 
-class _Token:
-    """A word or a special; `kind` is atom, quoted, literal, or the special itself."""
-
-    __slots__ = ("kind", "text")
-
-    def __init__(self, kind: str, text: str) -> None:
-        self.kind = kind
-        self.text = text
-
-
-_END: Final = _Token("", "")
-
-
-def _tokens(text: str) -> list[_Token]:
-    """Cut a field body into tokens; white space and comments only part them (RFC 5322 §3.2)."""
-    tokens: list[_Token] = []
-    position = 0
-    while position < len(text):
-        found = _TOKEN.match(text, position)
-        if found is None:
-            raise _BadAddressError
-        position = found.end()
-        kind = found.lastgroup or ""
-        if kind == "comment":
-            position = _behind_comment(text, position)
-        elif kind == "special":
-            tokens.append(_Token(found[0], found[0]))
-        elif kind != "white":
-            tokens.append(_Token(kind, found[0]))
-    return tokens
-
-
-def _behind_comment(text: str, position: int) -> int:
-    """Return the offset behind the comment whose "(" ends at `position`; comments nest."""
-    depth = 1
-    while depth:
-        found = _IN_COMMENT.match(text, position)
-        if found is None:
-            raise _BadAddressError
-        depth += (found["open"] is not None) - (found["close"] is not None)
-        position = found.end()
-    return position
-
-
 class _AddressList:
     """Reads tokens by the grammar of RFC 5322 §3.4, with the obsolete forms of §4.4."""
 
-    def __init__(self, tokens: Sequence[_Token]) -> None:
+    def __init__(self, tokens: Sequence[Token], most: int) -> None:
         self._tokens = tokens
+        self._most = most
         self._at = 0
         self._found: list[str] = []
 
@@ -144,7 +150,7 @@ class _AddressList:
         elif special == "@":
             self._add(self._local_part(words))
         else:
-            raise _BadAddressError
+            raise BadAddressError
         self._expect_separator(in_group=in_group)
         return in_group
 
@@ -163,12 +169,12 @@ class _AddressList:
             elif kind == ",":
                 self._at += 1
             else:
-                raise _BadAddressError
+                raise BadAddressError
         self._at += 1
 
     def _add(self, local_part: str) -> None:
-        if len(self._found) >= ADDRESSES:
-            raise _BadAddressError
+        if len(self._found) >= self._most:
+            raise BadAddressError
         self._found.append(f"{local_part}@{self._domain()}")
 
     def _domain(self) -> str:
@@ -183,7 +189,7 @@ class _AddressList:
             labels.append(self._take("atom"))
         return ".".join(labels)
 
-    def _words(self) -> list[_Token]:
+    def _words(self) -> list[Token]:
         """Read words and dots: a display name or a local part, as what follows will tell."""
         start = self._at
         while self._kind() in {"atom", "quoted", "literal", "."}:
@@ -191,31 +197,27 @@ class _AddressList:
         return list(self._tokens[start : self._at])
 
     @staticmethod
-    def _local_part(words: list[_Token]) -> str:
+    def _local_part(words: list[Token]) -> str:
         """Return words parted by single dots as a local part (RFC 5322 §4.4 obs-local-part)."""
         if len(words) % 2 == 0 or any(w.kind != "." for w in words[1::2]):
-            raise _BadAddressError
+            raise BadAddressError
         if any(w.kind not in {"atom", "quoted"} for w in words[::2]):
-            raise _BadAddressError
-        plain = ".".join(_unquote(w) for w in words[::2])
+            raise BadAddressError
+        plain = ".".join(unquote(w) for w in words[::2])
         if _WHOLE_DOT_ATOM.fullmatch(plain):
             return plain
         escaped = plain.replace("\\", r"\\").replace('"', r"\"")
         return f'"{escaped}"'
 
     def _kind(self) -> str:
-        return self._tokens[self._at].kind if self._at < len(self._tokens) else _END.kind
+        return self._tokens[self._at].kind if self._at < len(self._tokens) else ""
 
     def _take(self, kind: str) -> str:
         if self._kind() != kind:
-            raise _BadAddressError
+            raise BadAddressError
         self._at += 1
         return self._tokens[self._at - 1].text
 
     def _expect_separator(self, *, in_group: bool = False) -> None:
         if self._kind() not in ({",", ";"} if in_group else {",", ""}):
-            raise _BadAddressError
-
-
-def _unquote(word: _Token) -> str:
-    return _QUOTED_PAIR.sub(r"\1", word.text[1:-1]) if word.kind == "quoted" else word.text
+            raise BadAddressError

@@ -6,11 +6,13 @@ written so (RFC 6532 §3.2): then there is no answer.
 
 import re
 from binascii import b2a_base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote_from_bytes
 
-from gatepost.wire.message.header import Header, value_of
+from gatepost.wire.message.address_tokens import BadAddressError, Token, cut, unescape, unquote
+from gatepost.wire.message.addresses import named_in
+from gatepost.wire.message.header import Header, unfold, value_of
 
 #: Fields of addresses: names and comments in them may be encoded words (RFC 2047 §5).
 _ADDRESSES: Final = frozenset(
@@ -31,13 +33,12 @@ _NOWHERE: Final = frozenset(
 #: Octets in one encoded word: 60 in base64, and it may have 75 (RFC 2047 §2).
 _WORD: Final = 45
 _WHITE: Final = re.compile(rb"([ \t\r\n]+)")
-#: A quoted string, a comment without another in it, an angle address, anything else up to those.
-#: What is escaped outside of them begins none: else each of thousands would be read to the end.
-_PIECE: Final = re.compile(
-    rb"(?P<quoted>\"(?:[^\"\\]|\\.)*+\")|(?P<comment>\((?:[^()\\]|\\.)*+\))|(?P<angle><[^<>]*+>)"
-    rb"|(?:[^\"(<,;:\\]++|\\.)++|.",
-    re.DOTALL,
-)
+#: What ends a run of words, dots, comments and white space in an address list.
+_SPECIALS: Final = frozenset("<>:;@,")
+#: A phrase stands at the beginning or behind one of the first, and before one of the second.
+_BEFORE_PHRASE: Final = frozenset({"", ",", ";", ":"})
+_BEHIND_PHRASE: Final = frozenset({"<", ":"})
+_COMMENT_TEXT: Final = re.compile(r"(?:[^()\\]++|\\.)++", re.DOTALL)
 _PARAMETER: Final = re.compile(
     rb"(;[ \t\r\n]*+)([^\s=;\"]++)[ \t]*+=[ \t]*+(?:\"((?:[^\"\\]|\\.)*+)\"|([^\s;\"]++))",
     re.DOTALL,
@@ -116,28 +117,112 @@ def _words(text: bytes, charset: bytes) -> Iterator[bytes]:
 
 
 def _address_list(value: bytes, charset: bytes) -> bytes | None:
+    """Encode the names and comments in a list of addresses. It names whom it named before, or there
+    is no answer: nobody judges it again. What is no such list becomes text that names nobody.
+    """
     if charset != b"utf-8":
         return None  # whose name it is must not be a guess
-    made: list[bytes] = []
-    for found in _PIECE.finditer(value):
-        piece = found[0]
-        if piece.isascii():
-            made.append(piece)
+    tokens = _cut(value.decode("utf-8"))
+    named = named_in(tokens)
+    if named is None:
+        return b" " + b"".join(_words(unfold(value), charset))
+    made = _list_in_ascii(tokens)
+    if made is None or named_in(_cut(made)) != named:
+        return None
+    return made.encode("ascii")
+
+
+def _cut(text: str) -> list[Token]:
+    """Return tokens with the folds between them, without those where one cannot be told from a control
+    character (in a literal); something that is no list where it cannot be cut.
+    """
+    for form in (text, text.replace("\r\n", "")):
+        try:
+            return cut(form)
+        except BadAddressError:
             continue
-        behind = value[found.end() : found.end() + 1]
-        if found["quoted"] and behind not in {b"@", b"."}:
-            inner = re.sub(rb"\\(.)", rb"\1", piece[1:-1].replace(b"\r\n", b""), flags=re.DOTALL)
-            piece = b"".join(_words(inner, charset))
-        elif found["comment"]:
-            piece = b"(%b)" % _text(piece[1:-1], charset)
-        elif found["angle"] or found["quoted"] or b"@" in piece:
-            return None
+    return [Token("<", text)]
+
+
+def _list_in_ascii(tokens: Iterable[Token]) -> str | None:
+    made: list[str] = []
+    run: list[Token] = []
+    before = ""
+    for token in (*tokens, Token("", "")):
+        if token.kind and token.kind not in _SPECIALS:
+            run.append(token)
+            continue
+        if before in _BEFORE_PHRASE and token.kind in _BEHIND_PHRASE:
+            part = _phrase(run)
         else:
-            piece = _text(piece, charset)
-        made.append(piece)
-        if piece.endswith(b"?=") and behind not in {b"", b" ", b"\t", b"\r", b","}:
-            made.append(b" ")
-    return b"".join(made)
+            part = "".join([_comment(t.text) if t.kind == "comment" else t.text for t in run])
+        if not part.isascii():
+            return None
+        made += (" " if part.startswith("=?") else "", part)
+        made += (" " if part.endswith("?=") else "", token.text)
+        before, run = token.kind, []
+    return "".join(made)
+
+
+def _phrase(run: Iterable[Token]) -> str:
+    """Encode words that are not ASCII, those side by side together, as in `_text`; what stands
+    without white space between is one word (RFC 2047 §5).
+    """
+    made: list[str] = []
+    plain = white = ""
+    for piece in _pieces_of_phrase(run):
+        if piece.kind == "white":
+            white += piece.text
+        elif piece.kind == "plain":
+            if plain:
+                plain += white.replace("\r\n", "")
+            else:
+                made.append(white or (" " if made else ""))
+            plain, white = plain + piece.text, ""
+        else:
+            made += (_encoded_text(plain), white or (" " if plain else ""), piece.text)
+            plain = white = ""
+    made += (_encoded_text(plain), white)
+    return "".join(made)
+
+
+def _pieces_of_phrase(run: Iterable[Token]) -> Iterator[Token]:
+    """Yield white space, comments in ASCII, words in ASCII as they stand, and the plain text of others."""
+    word: list[Token] = []
+    for token in (*run, Token("white", "")):
+        if token.kind not in {"white", "comment"}:
+            word.append(token)
+            continue
+        if word:
+            written = "".join([each.text for each in word])
+            if written.isascii():
+                yield Token("ascii", written)
+            else:
+                yield Token("plain", "".join([_plain(each) for each in word]))
+            word = []
+        yield token if token.kind == "white" else Token("comment", _comment(token.text))
+
+
+def _plain(token: Token) -> str:
+    return unquote(Token(token.kind, token.text.replace("\r\n", "")))
+
+
+def _comment(comment: str) -> str:
+    """Encode what is not ASCII between the parentheses of a comment and of those in it."""
+    if comment.isascii():
+        return comment
+    return _COMMENT_TEXT.sub(
+        lambda found: (
+            found[0]
+            if found[0].isascii()
+            else _encoded_text(unescape(found[0].replace("\r\n", "")))
+        ),
+        comment,
+    )
+
+
+def _encoded_text(text: str) -> str:
+    return b"".join(_words(text.encode(), b"utf-8")).decode("ascii")
 
 
 def _parameters(value: bytes, charset: bytes) -> bytes | None:

@@ -48,6 +48,10 @@ class Flaw(Enum):
     MISSING = "header field is missing"
     NO_ADDRESS = "header field names no address"
     BAD_ADDRESS = "header field is no valid list of addresses"
+    AMBIGUOUS = (
+        "header field can be read as naming others; write each address in one piece, and no other one,"
+        " no quote, angle bracket or backslash in parentheses or brackets"
+    )
     LONG_ADDRESSES = "header field of addresses is longer than 16 KiB"
     LONG_LINE = "a line is longer than 998 octets"
     NOT_UTF8 = "header field has octets that are not UTF-8"
