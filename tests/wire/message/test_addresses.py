@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.wire.message.addresses import a_labels, addresses_of, authors_of
+from gatepost.wire.message.address_tokens import BadAddressError, cut
+from gatepost.wire.message.addresses import a_labels, addresses_of, authors_of, named_in
 from gatepost.wire.message.header import Flaw, HeaderFault
 
 
@@ -174,3 +175,12 @@ def test_any_octets_are_read_without_raising(value: bytes) -> None:
 )  # fmt: skip
 def test_domains_are_compared_in_a_labels(domain: str, labels: str | None) -> None:
     assert a_labels(domain) == labels
+
+
+def test_a_header_section_full_of_addresses_is_a_list_and_one_of_specials_is_none() -> None:
+    many = ", ".join(['"Jörg Müller" <jm@a.example>'] * 3700)
+    named = named_in(cut(many))
+    assert named is not None
+    assert len(named) == 3700
+    with pytest.raises(BadAddressError):
+        cut("<" * 60_000)

@@ -14,6 +14,9 @@ _TOKEN: Final = re.compile(
     r"|(?P<special>[<>:;@,.])|(?P<comment>\()",
     re.DOTALL,
 )
+#: More tokens are no list: as many addresses as a header section holds have fewer, and whoever writes
+#: nothing but specials shall not keep others waiting.
+_MOST: Final = 50_000
 _IN_COMMENT: Final = re.compile(r"[^()\\\x00]++|\\[^\x00]|(?P<open>\()|(?P<close>\))", re.DOTALL)
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
@@ -38,14 +41,14 @@ def cut(text: str) -> list[Token]:
     """Cut a field's body into tokens, which joined are the text.
 
     Raises:
-        BadAddressError: it cannot be cut.
+        BadAddressError: it cannot be cut, or into too many.
 
     """
     tokens: list[Token] = []
     position = 0
     while position < len(text):
         found = _TOKEN.match(text, position)
-        if found is None:
+        if found is None or len(tokens) >= _MOST:
             raise BadAddressError
         kind, start = found.lastgroup or "", position
         position = found.end()
