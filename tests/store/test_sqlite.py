@@ -378,3 +378,19 @@ async def test_checkpoints_bound_the_log_while_writing(store, tmp_path, monkeypa
     assert len(rows) == 600
     assert await verify(again) == []
     await again.close()
+
+
+async def test_a_copy_without_a_write_ahead_log_gets_one(tmp_path):
+    store = await opened(tmp_path)
+    await put(store)
+    await store.close()
+    database, copy = tmp_path / DATABASE, tmp_path / "copy"
+    connection = apsw.Connection(str(database))
+    connection.execute("VACUUM INTO ?", (str(copy),))
+    connection.close()
+    copy.rename(database)
+    store = await opened(tmp_path)
+    await put(store)
+    assert (tmp_path / f"{DATABASE}-wal").stat().st_size > 0
+    assert await verify(store) == []
+    await store.close()

@@ -63,3 +63,17 @@ def connect(path: Path, *, readable_only: bool = False) -> apsw.Connection:
     if readable_only:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def use_log(connection: apsw.Connection) -> None:
+    """Have changes go to the write-ahead log, where they do not: a copy made by VACUUM INTO has none.
+
+    Raises:
+        StoreUnavailableError: somebody else uses the database without, or the disk gave trouble.
+        apsw.Error: other trouble.
+
+    """
+    mode = connection.execute("PRAGMA journal_mode = WAL").get
+    if mode != "wal":
+        msg = f"the database cannot be given a write-ahead log now (its journal mode is {mode})"
+        raise StoreUnavailableError(msg)

@@ -19,6 +19,7 @@ from gatepost.store.keeper import Content
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.rows import Row
 from gatepost.store.schema import Marks, Version, numbers
+from gatepost.store.sqlite_connection import use_log
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_schema import DAY_TABLES, VERSIONS
 from gatepost.store.sqlite_transaction import SqliteTransaction
@@ -75,7 +76,7 @@ def migrate(connection: apsw.Connection, data_dir: Path) -> None:
             f" version {len(VERSIONS)}; stop it first"
         )
         raise StoreUnavailableError(msg)
-    connection.execute("PRAGMA journal_mode = WAL")
+    use_log(connection)
     with connection:
         for number in numbers(marks.version, VERSIONS):
             _bring_to(connection, VERSIONS[number - 1], is_new=marks.version == 0)

@@ -26,7 +26,7 @@ from gatepost.store.pending import Keeping
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.rows import microseconds
 from gatepost.store.segments import Place, SegmentWriter, disk_trouble
-from gatepost.store.sqlite_connection import connect, store_trouble
+from gatepost.store.sqlite_connection import connect, store_trouble, use_log
 from gatepost.store.sqlite_log import Log
 from gatepost.store.sqlite_pending import SqlitePending
 from gatepost.store.sqlite_place import CONTENT, DATABASE, LOCK
@@ -249,11 +249,17 @@ class SqliteWriter:
                 # SQLite would make an empty one, and mail would seem to be gone.
                 msg = f"{path} is missing"
                 raise StoreUnavailableError(msg)
-            self._connection = connect(path)
-            # Synced by `Log`, when the lock is free again.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.setwalhook(self._wal_grew)
-            self._connection.set_progress_handler(self._on_step, _MANY_STEPS)
+            connection = connect(path)
+            try:
+                use_log(connection)
+                # Synced by `Log`, when the lock is free again.
+                connection.execute("PRAGMA synchronous = NORMAL")
+            except BaseException:
+                connection.close(force=True)
+                raise
+            connection.setwalhook(self._wal_grew)
+            connection.set_progress_handler(self._on_step, _MANY_STEPS)
+            self._connection = connection
             self._connections += 1
         return self._connection
 
