@@ -47,6 +47,7 @@ async def meanwhile(work: Callable[[], Awaitable[object]], over: asyncio.Event) 
 
 async def main(directory: Path) -> None:
     sqlite_writer.REST = 0.0  # type: ignore[misc]
+    sqlite_writer.SLOW = 0.001  # type: ignore[misc]  # they overlap with syncs that a test can wait for
     stores = [
         await insist(lambda name=name: open_sqlite(directory, name))
         for name in (WORKER, WorkerId("node/1/2/"))
