@@ -123,26 +123,6 @@ async def test_all_events_are_written_in_order_and_the_position_is_kept(
     assert made.positions == {"journal": 2500}
 
 
-async def test_what_was_read_is_durable_before_it_is_written(journal: Journal) -> None:
-    """A store may show what the power can still take away, until something is committed behind it."""
-    made = outbox(1)
-    read, append, order = made.read, journal.append, []
-
-    async def note_read(query: Any) -> Any:
-        order.append(("read", made.writes))
-        return await read(query)
-
-    def note_append(events: Sequence[StoredEvent], day: date) -> None:
-        order.append(("append", made.writes))
-        append(events, day)
-
-    made.read = note_read  # type: ignore[method-assign]
-    journal.append = note_append  # type: ignore[method-assign]
-    await catch_up(as_store(made), journal, lambda: NOW)
-    at = [what for what, _ in order].index("append")
-    assert order[at][1] > order[at - 1][1]
-
-
 async def test_a_day_has_its_file(tmp_path: Path, journal: Journal) -> None:
     made = outbox(1)
     await catch_up(as_store(made), journal, lambda: NOW)

@@ -104,8 +104,7 @@ def test_nobody_is_killed_for_what_the_world_keeps_waiting(scene: Scene, ext4: P
     for talk in talks:
         assert scene.send(talk).startswith("250")
     with how(scene.node.data_dir):
-        # Who comes later hears it at once where the writer itself is stuck; in time else.
-        for patience in (60, 5 if how is locked else 60):
+        for patience in (60, 5):  # who comes later hears it at once
             asked = time.monotonic()
             with ThreadPoolExecutor(len(talks)) as pool:
                 said = list(pool.map(lambda talk: answer(scene, talk), talks))

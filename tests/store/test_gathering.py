@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatepost.store.gathering import ENOUGH, FOLLOWING, GATHER, LONGER, Gathering
+from gatepost.store.gathering import ENOUGH, GATHER, LONGER, Gathering
 
 
 class Clock:
@@ -58,18 +58,6 @@ def test_and_never_longer_than_threefold():
     assert gathering.longer(1) == pytest.approx(GATHER * (LONGER - 1))
     wall.at += GATHER * (LONGER - 1)
     assert gathering.longer(1) <= 1e-9
-
-
-def test_while_a_batch_is_on_its_way_the_next_follows_soon():
-    gathering, wall = after_batches(share=0.9)
-    wall.at += 0.01
-    gathering.batch_ended(is_through=False)
-    assert gathering.first() == pytest.approx(FOLLOWING)
-    wall.at += FOLLOWING
-    assert gathering.first() <= 1e-9
-    assert gathering.longer(1) <= 0
-    gathering.batch_ended()
-    assert gathering.first() == pytest.approx(GATHER)
 
 
 def test_a_clock_that_stands_still_is_no_trouble():

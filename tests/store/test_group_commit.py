@@ -24,13 +24,6 @@ class FakeKeeper:
         self.trouble: Exception | None = None
         self.full = False
         self.forsaken: list[int] = []
-        self.synced = 0
-        self.is_slow = False
-        self.released = 0
-        self.sync_trouble: Exception | None = None
-        self.disk = threading.Event()
-        self.disk.set()
-        self.syncing = threading.Event()
         self.free = threading.Event()
         self.free.set()
         #: Set while a batch is on its way: what comes now is in the next one.
@@ -50,16 +43,6 @@ class FakeKeeper:
             raise self.trouble
         self.batches.append(len(runs))
         return [run(places) for run in runs]
-
-    def release(self, places) -> None:
-        self.released += 1
-
-    def sync(self) -> None:
-        self.syncing.set()
-        self.disk.wait()
-        if self.sync_trouble is not None:
-            raise self.sync_trouble
-        self.synced += 1
 
     def forsake(self, late) -> None:
         self.forsaken += late
@@ -136,7 +119,7 @@ class Patient:
     def longer(self, waiting: int) -> float:
         return 60.0 if 0 < waiting < ENOUGH else 0.0
 
-    def batch_ended(self, *, is_through: bool) -> None:
+    def batch_ended(self) -> None:
         pass
 
 
@@ -312,117 +295,13 @@ async def test_after_closing_writes_are_refused(keeper):
         await commits.write(lambda _: 2)
 
 
-# -- syncs
-
-
-@pytest.fixture
-def slow_disk(keeper):
-    """Every sync takes as long as the test wants."""
-    keeper.is_slow = True
-    keeper.disk.clear()
-    yield
-    keeper.disk.set()
-
-
 async def until(condition) -> None:
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
 
-@pytest.mark.usefixtures("slow_disk")
-async def test_the_next_batch_is_written_while_one_is_through_and_none_is_told_before(
-    commits, keeper
-):
-    first = commits.write(lambda _: 1, content("a"))
-    await until(keeper.syncing.is_set)
-    second = commits.write(lambda _: 2, content("b"))
-    await until(lambda: len(keeper.batches) == 2)
-    await asyncio.sleep(0)
-    assert not first.done()
-    assert not second.done()
-    keeper.disk.set()
-    assert await asyncio.gather(first, second) == [1, 2]
-    assert keeper.synced == 2
-
-
-@pytest.mark.parametrize("slow", [False, True])
-@pytest.mark.parametrize("trouble", [StoreUnavailableError("torn"), ZeroDivisionError("torn")])
-async def test_a_sync_that_fails_is_told_to_whom_it_was_for(commits, keeper, slow, trouble):
-    keeper.is_slow = slow
-    keeper.sync_trouble = trouble
-
-    def bad(_):
-        raise LookupError("mine")
-
-    keeper.free.clear()
-    opening = commits.write(lambda _: 0)
-    jobs = [commits.write(lambda _: 1), commits.write(bad), commits.peek(lambda: 3)]
-    keeper.free.set()
-    results = await asyncio.gather(opening, *jobs, return_exceptions=True)
-    assert [type(result) for result in results[:2]] == [StoreUnavailableError] * 2
-    assert "torn" in str(results[1])
-    assert str(results[2]) == "mine"
-    if isinstance(trouble, StoreUnavailableError):
-        assert results[3] == 3
-    keeper.sync_trouble = None
-    assert await commits.write(lambda _: 4) == 4
-
-
-async def test_who_only_looks_waits_for_no_sync(commits, keeper):
-    assert await commits.peek(lambda: 7) == 7
-    assert keeper.synced == 0
-
-
-@pytest.mark.usefixtures("slow_disk")
-async def test_the_end_waits_for_the_last_sync(keeper):
-    commits = GroupCommit(keeper)
-    last = commits.write(lambda _: 1)
-    await until(keeper.syncing.is_set)
-    closing = asyncio.create_task(commits.close())
-    await asyncio.sleep(0.01)
-    assert not closing.done()
-    assert not keeper.closed
-    keeper.disk.set()
-    assert await last == 1
-    async with asyncio.timeout(30):
-        await closing
-    assert keeper.closed
-
-
-@pytest.mark.usefixtures("slow_disk")
-async def test_a_sync_that_hangs_is_told_and_passes(keeper, monkeypatch):
-    monkeypatch.setattr(group_commit, "_SWEEP", 0.01)
-    commits = GroupCommit(keeper, deadline=0.2, margin=0.0)
-    first = commits.write(lambda _: 1)
-    with pytest.raises(StoreUnavailableError, match="while it was written"):
-        await first
-    assert commits.is_stuck
-    keeper.disk.set()
-    await until(lambda: not commits.is_stuck)
-    assert await commits.write(lambda _: 2) == 2
-    await commits.close()
-
-
-@pytest.mark.usefixtures("slow_disk")
-async def test_contents_are_kept_while_another_batch_is_committed_and_rows_go_in_turn(
-    commits, keeper
-):
-    keeper.disk.set()
-    keeper.free.clear()
-    first = commits.write(lambda _: 1, content("a"))
-    await until(keeper.busy.is_set)
-    second = commits.write(lambda _: 2, content("b"))
-    await until(lambda: len(keeper.kept) == 2)
-    assert keeper.batches == []
-    keeper.free.set()
-    assert await asyncio.gather(first, second) == [1, 2]
-    assert keeper.released == 2
-
-
-@pytest.mark.usefixtures("slow_disk")
 async def test_a_batch_whose_contents_fail_does_not_hold_up_the_next(commits, keeper, monkeypatch):
-    keeper.disk.set()
     keep = keeper.keep
 
     def fail_once(contents, envelopes):
@@ -436,23 +315,3 @@ async def test_a_batch_whose_contents_fail_does_not_hold_up_the_next(commits, ke
     assert await second == 2
     with pytest.raises(DiskFullError):
         await first
-
-
-@pytest.mark.parametrize("slow", [False, True])
-async def test_what_was_kept_is_released_once_whatever_becomes_of_it(commits, keeper, slow):
-    keeper.is_slow = slow
-
-    def bad(_):
-        raise LookupError("mine")
-
-    keeper.free.clear()
-    opening = commits.write(lambda _: 0)
-    await until(keeper.busy.is_set)
-    jobs = [commits.write(bad, content("a")), commits.write(lambda _: 2, content("b"))]
-    keeper.free.set()
-    await asyncio.gather(opening, *jobs, return_exceptions=True)
-    assert keeper.released == 1
-    keeper.trouble = StoreUnavailableError("away")
-    with pytest.raises(StoreUnavailableError):
-        await commits.write(lambda _: 1, content("c"))
-    assert keeper.released == 2

@@ -34,7 +34,7 @@ async def test_a_segment_is_read_again_only_when_less_of_it_is_needed(
         ways = [delivery(message, f"somebody{n}@destination.example") for n in range(50)]
         job = lambda t, m=message, w=ways: t.add_deliveries(m, w)  # noqa: E731
         await store.write(job, (message.id, (b"short",)), Envelope(message, ways))
-    await store._commits.peek(store._writer._segments[0].close)
+    await store._commits.peek(store._writer._segment.close)
     for path in (tmp_path / CONTENT).iterdir():
         os.utime(path, (0, 0))
     for minute in range(3):

@@ -92,7 +92,7 @@ async def put(store: SqliteStore, count: int) -> str:
             await store.write(lambda t, one=leased: t.settle([settled(one)]))
         else:
             waits = message.id
-    await store._commits.peek(store._writer._segments[0].close)
+    await store._commits.peek(store._writer._segment.close)
     return waits
 
 

@@ -154,7 +154,6 @@ async def catch_up(store: Store, journal: "Journal", now: Callable[[], datetime]
         events = await _next(store, position)
         if not events:
             return written
-        await store.write(lambda _: None)  # what was read is durable before it is told of elsewhere
         try:
             await asyncio.to_thread(journal.append, events, now().date())
         except OSError:

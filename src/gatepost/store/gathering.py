@@ -12,9 +12,6 @@ GATHER: Final = 0.004
 LONGER: Final = 3.0
 #: So many jobs are company enough: their share of the batch's price is small.
 ENOUGH: Final = 16
-#: Seconds between batches that are on their way at once. With syncs of 2 ms fewer make batches so small
-#: that their price is felt, more make everybody wait.
-FOLLOWING: Final = 0.0025
 #: The share of one core from which a process is busy.
 _BUSY: Final = 0.4
 #: How much of the last batch's share of a core goes into the mean.
@@ -24,7 +21,7 @@ _WEIGHT: Final = 0.25
 class Gathering:
     """Says when the next batch begins; in seconds. Used by one thread."""
 
-    __slots__ = ("_busy", "_clock", "_cpu_clock", "_ended_at", "_is_through", "_spent", "_window")
+    __slots__ = ("_busy", "_clock", "_cpu_clock", "_ended_at", "_spent", "_window")
 
     def __init__(
         self,
@@ -40,25 +37,21 @@ class Gathering:
         #: A job that comes to a store that has done nothing yet waits for nobody.
         self._ended_at = clock() - window * LONGER
         self._spent = cpu_clock()
-        self._is_through = True
 
-    def batch_ended(self, *, is_through: bool = True) -> None:
-        """Note that a batch is durable, and how busy the process was since the one before; or that it
-        is on its way still, and the next may follow it.
-        """
+    def batch_ended(self) -> None:
+        """Note that a batch is durable, and how busy the process was since the one before."""
         now, spent = self._clock(), self._cpu_clock()
         if now > self._ended_at:
             share = (spent - self._spent) / (now - self._ended_at)
             self._busy += (share - self._busy) * _WEIGHT
-        self._ended_at, self._spent, self._is_through = now, spent, is_through
+        self._ended_at, self._spent = now, spent
 
     def first(self) -> float:
         """Return how long to wait, whatever has come."""
-        window = self._window if self._is_through else FOLLOWING
-        return self._ended_at + window - self._clock()
+        return self._ended_at + self._window - self._clock()
 
     def longer(self, waiting: int) -> float:
         """Return how long to wait after that for company of the `waiting` jobs; <= 0: begin."""
-        if not 0 < waiting < ENOUGH or self._busy < _BUSY or not self._is_through:
+        if not 0 < waiting < ENOUGH or self._busy < _BUSY:
             return 0.0
         return self._ended_at + self._window * LONGER - self._clock()

@@ -2,9 +2,8 @@
 
 While one batch is synced the next one gathers by itself. A job that comes right behind a batch waits
 a few milliseconds for company; one that comes to an idle store waits for nobody. A batch goes through
-four phases: its contents are kept (outside any lock), its jobs are run and committed (under the lock
-that processes share), what was committed is synced (outside of it), and all its callers are told by one
-hand-over to the loop. Where syncs take long, a few batches are on their way at once (`crew`).
+three phases: its contents are kept (outside any lock), its jobs are run and committed (under the lock
+that processes share), and all its callers are told by one hand-over to the loop.
 """
 
 import asyncio
@@ -20,7 +19,6 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from gatepost.model.ids import SubmissionId
-from gatepost.store.crew import Crew, Turn
 from gatepost.store.envelope import Envelope
 from gatepost.store.gathering import ENOUGH, GATHER, Gathering
 from gatepost.store.keeper import Content, Keeper, Run
@@ -97,7 +95,6 @@ class GroupCommit:
         #: The writer sits on a batch whose callers have given up: who comes now need not wait, too.
         self.is_stuck = False
         self._closing = False
-        self._crew = Crew(self._carry_out, f"{name}-crew")
         self._writer = threading.Thread(target=self._work, name=f"{name}-writer", daemon=True)
         self._writer.start()
 
@@ -119,7 +116,7 @@ class GroupCommit:
         second.
         """
         rests = not self._waiting and not self.is_stuck
-        return rests or self._progress.made([self._writer, *self._crew.threads])
+        return rests or self._progress.made([self._writer])
 
     async def close(self) -> None:
         """Finish what was handed in, then end the thread."""
@@ -199,9 +196,8 @@ class GroupCommit:
         going_on = True
         while going_on:
             batch, going_on = self._next_batch()
-            self._crew.put(batch, alone=not self._keeper.is_slow)
-            self._gathering.batch_ended(is_through=self._crew.is_idle)
-        self._crew.close()
+            self._carry_out(batch)
+            self._gathering.batch_ended()
         self._keeper.close()
         self._tell(self._end)
 
@@ -249,11 +245,9 @@ class GroupCommit:
         with suppress(queue.Empty):
             self._bell.get(timeout=pause)
 
-    # -- there, or in one of the crew
-    def _carry_out(self, batch: list[_Job], turn: Turn) -> None:
+    def _carry_out(self, batch: list[_Job]) -> None:
         try:
-            self._commit_batch(batch, turn)
-            self._sync([job for job in batch if job.error is None and not job.is_peek])
+            self._commit_batch(batch)
         except Exception as error:  # noqa: BLE001 - the top of the thread: it never dies
             _log.exception("store: the writer failed")
             unforeseen = StoreUnavailableError(f"the writer failed: {error!r}")
@@ -261,7 +255,8 @@ class GroupCommit:
         self._progress.step()
         self._tell(self._hand_back, batch)
 
-    def _commit_batch(self, batch: list[_Job], turn: Turn) -> None:
+    def _commit_batch(self, batch: list[_Job]) -> None:
+        _look(batch)
         jobs = [job for job in batch if not job.is_peek and not job.given_up]
         contents = [job.content for job in jobs if job.content is not None]
         envelopes = [job.envelope for job in jobs if job.content is not None]
@@ -273,30 +268,15 @@ class GroupCommit:
                 # What brings no content may still be written: settling frees room.
                 _fail((job for job in jobs if job.content is not None), error)
                 jobs = [job for job in jobs if job.content is None]
-        with turn:
-            _look(batch)
-            try:
-                self._commit_taken(_take(jobs), places)
-            finally:
-                if places:
-                    self._keeper.release(places)
-
-    def _commit_taken(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any]) -> None:
-        if not jobs:
+        taken = _take(jobs)
+        if not taken:
             return
         try:
-            self._commit(jobs, places)
+            self._commit(taken, places)
         except StoreUnavailableError as error:
-            _fail(jobs, error)
+            _fail(taken, error)
         except Exception as error:  # noqa: BLE001 - a job is foreign code
-            self._commit_singly(jobs, places, error)
-
-    def _sync(self, jobs: Sequence[_Job]) -> None:
-        if jobs:
-            try:
-                self._keeper.sync()
-            except StoreUnavailableError as error:
-                _fail(jobs, error)
+            self._commit_singly(taken, places, error)
 
     def _commit_singly(
         self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any], error: Exception

@@ -12,14 +12,9 @@ Run = Callable[[Transaction], Any]
 
 
 class Keeper(Protocol):
-    """What batches are made durable with. `keep` and `sync` may be called for several batches at once;
-    the rest is not, and each batch is committed in its turn.
+    """What the writer thread works with. All of it is called in that thread only, for one batch at a
+    time.
     """
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether syncs take so long that batches shall not wait for each other's."""
-        ...
 
     def keep(
         self, contents: Sequence[Content], envelopes: Sequence[Envelope | None]
@@ -39,19 +34,6 @@ class Keeper(Protocol):
         Raises:
             StoreUnavailableError: nothing was written, whatever the jobs are.
             Exception: one of the jobs raised it; nothing was written.
-
-        """
-        ...
-
-    def release(self, places: Mapping[SubmissionId, Any]) -> None:
-        """Hear that what was kept there is committed, or never will be. Never raises."""
-        ...
-
-    def sync(self) -> None:
-        """Make durable what was committed, and what the jobs have seen.
-
-        Raises:
-            StoreUnavailableError: it was committed, and may be lost with the power.
 
         """
         ...

@@ -88,11 +88,6 @@ class PostgresWriter:
         """Whether the database has said lately that its disk is full."""
         return time.monotonic() < self._full_until
 
-    @property
-    def is_slow(self) -> bool:
-        """Whether batches shall not wait for each other: one connection carries one at a time."""
-        return False
-
     # -- phase 1
     def keep(
         self, contents: Sequence[Content], _envelopes: Sequence[Envelope | None]
@@ -167,12 +162,6 @@ class PostgresWriter:
         connection.execute(b"UPDATE counter SET value = value + 1 WHERE name = 'news'")
         connection.execute(b"COMMIT")
         return not self._unsure
-
-    def release(self, places: Mapping[SubmissionId, Kept]) -> None:
-        """Do nothing: no file is ours."""
-
-    def sync(self) -> None:
-        """Do nothing: what is committed here is durable."""
 
     def forsake(self, late: Sequence[int]) -> None:
         """Give back soon what was leased for jobs of the last commit that gave up."""

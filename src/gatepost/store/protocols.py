@@ -403,7 +403,7 @@ class Store(Protocol):
         ...
 
     async def read(self, query: Callable[[Reading], T]) -> T:
-        """Run a query on a consistent snapshot, off the event loop. It may show what is not durable yet.
+        """Run a query on a consistent snapshot, off the event loop.
 
         Raises:
             StoreUnavailableError: the database cannot be read.

@@ -14,8 +14,6 @@ from typing import Final
 from gatepost.store.segments import disk_trouble
 
 DATABASE: Final = "gatepost.db"
-#: SQLite's write-ahead log beside it.
-LOG: Final = f"{DATABASE}-wal"
 LOCK: Final = "store.lock"
 CONTENT: Final = "content"
 

@@ -92,8 +92,6 @@ class SqliteHousekeeper(Housekeeper):
                 return
         if lengths and not await self._move_all(name):
             return
-        # That its rows are gone is durable before it goes: we may have read what was not synced yet.
-        await self.change(lambda _: None)
         try:
             await asyncio.to_thread(segments.remove, self.directory, name)
         except OSError as trouble:

@@ -8,12 +8,10 @@ SQLite's own busy handler would poll.
 import fcntl
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final
 
 import apsw
@@ -27,7 +25,6 @@ from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.rows import microseconds
 from gatepost.store.segments import Place, SegmentWriter, disk_trouble
 from gatepost.store.sqlite_connection import connect, store_trouble, use_log
-from gatepost.store.sqlite_log import Log
 from gatepost.store.sqlite_pending import SqlitePending
 from gatepost.store.sqlite_place import CONTENT, DATABASE, LOCK
 from gatepost.store.sqlite_transaction import SqliteTransaction
@@ -36,10 +33,6 @@ _log = logging.getLogger(__name__)
 
 #: Seconds for which a worker that has little to do appends to one segment.
 REST: Final = 300.0
-#: Seconds of a sync from which batches go their ways beside each other. With 2 ms and with 10 ms that takes
-#: five messages more of a hundred, and a third to a half more CPU time for each: not worth it.
-SLOW: Final = 0.02
-_IN_A_ROW: Final = 8
 #: What is left to the rest of the machine, and to settling, which frees room: this much, or a
 #: sixteenth of a small disk.
 _RESERVE: Final = 64 * 2**20
@@ -88,27 +81,15 @@ class SqliteWriter:
         self._on_commit = on_commit
         self._on_full = on_full
         self._on_step = on_step
-        #: One for each batch that is on its way; the last one that was free is the next one taken.
         self._contents = data_dir / CONTENT
-        self._segments: list[SegmentWriter] = []
-        self._taken: dict[str, SegmentWriter] = {}
-        self._guard = Lock()
-        self._log = Log(data_dir)
+        self._segment = SegmentWriter(self._contents)
         self._lock: int | None = None
         self._connection: apsw.Connection | None = None
         self._connections = 0
         self._known_tables: set[str] = set()
         self._schema_version = 0
-        #: Of the last event that we have committed, and of the last that we know to be durable.
-        self._committed = 0
+        #: Of the last event that we have committed.
         self._position = 0
-        #: How many syncs of the log in a row took long.
-        self._slow_syncs = 0
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether syncs take long: some in a row, because any may wait for the interpreter by chance."""
-        return self._slow_syncs >= _IN_A_ROW
 
     # -- phase 1
     def keep(
@@ -118,28 +99,12 @@ class SqliteWriter:
         if free_space(self._data_dir) <= 0:
             msg = "less disk space is left than the reserve"
             raise DiskFullError(msg)
-        segment = self._free_segment()
-        try:
-            places = segment.append([each for _, each in contents], envelopes, self._position)
-        except BaseException:
-            self._segments.append(segment)
-            raise
-        self._taken[places[0].segment] = segment
+        places = self._segment.append([each for _, each in contents], envelopes, self._position)
         return {content[0]: place for content, place in zip(contents, places, strict=True)}
-
-    def _free_segment(self) -> SegmentWriter:
-        with self._guard:
-            return self._segments.pop() if self._segments else SegmentWriter(self._contents)
-
-    def release(self, places: Mapping[SubmissionId, Place]) -> None:
-        """Have the segment be free for another batch."""
-        self._segments.append(self._taken.pop(next(iter(places.values())).segment))
 
     # -- phase 2
     def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Place]) -> list[Any]:
         """Run jobs in one transaction. Raises StoreUnavailableError, or what a job raised."""
-        if self._log.is_torn:
-            self._log.sync()
         try:
             with self._locked() as connection:
                 results = self._commit(connection, runs, places)
@@ -154,16 +119,6 @@ class SqliteWriter:
                 self._on_full()
             raise trouble from error
         return results
-
-    # -- phase 3
-    def sync(self) -> None:
-        """Make durable what was committed, the rows of others that it saw included. Raises
-        StoreUnavailableError.
-        """
-        committed, began = self._committed, time.monotonic()
-        self._log.sync()
-        self._slow_syncs = self._slow_syncs + 1 if time.monotonic() - began >= SLOW else 0
-        self._position = max(self._position, committed)
 
     def forsake(self, late: Sequence[int]) -> None:
         """Leave what was leased for jobs that gave up to the end of its lease."""
@@ -185,7 +140,7 @@ class SqliteWriter:
             results = [run(transaction) for run in runs]
             transaction.flush()
             connection.execute("COMMIT")
-            self._committed = max(self._committed, pending.position)
+            self._position = max(self._position, pending.position)
         except BaseException:
             self._known_tables.clear()
             # SQLite itself rolls back at some errors (a full disk among them).
@@ -202,10 +157,8 @@ class SqliteWriter:
             self._schema_version = version
 
     def rest(self) -> None:
-        """Leave segments of some age, so that housekeeping can empty them."""
-        with self._guard:
-            for segment in self._segments:
-                segment.rest(REST)
+        """Leave a segment of some age, so that housekeeping can empty it. Between two batches."""
+        self._segment.rest(REST)
 
     def data_version(self) -> int:
         """Return a number that changes when another process has committed.
@@ -217,9 +170,7 @@ class SqliteWriter:
 
     def close(self) -> None:
         """Let go of everything."""
-        for segment in self._segments:
-            segment.close()
-        self._log.close()
+        self._segment.close()
         self._forget()
 
     @contextmanager
@@ -252,8 +203,6 @@ class SqliteWriter:
             connection = connect(path)
             try:
                 use_log(connection)
-                # Synced by `Log`, when the lock is free again.
-                connection.execute("PRAGMA synchronous = NORMAL")
             except BaseException:
                 connection.close(force=True)
                 raise

@@ -1,7 +1,7 @@
 """Two workers of one node that are busy at once: `python -m tests.crash.power.a_crowd DIRECTORY`.
 
-While batches of one are synced its next ones are written, and the other commits behind them; meanwhile
-the journal is written, and segments of which nothing is needed go.
+While a batch of one is synced, the other commits behind it; meanwhile the journal is written, and
+segments of which nothing is needed go.
 """
 
 import asyncio
@@ -47,7 +47,6 @@ async def meanwhile(work: Callable[[], Awaitable[object]], over: asyncio.Event) 
 
 async def main(directory: Path) -> None:
     sqlite_writer.REST = 0.0  # type: ignore[misc]
-    sqlite_writer.SLOW = 0.001  # type: ignore[misc]  # they overlap with syncs that a test can wait for
     stores = [
         await insist(lambda name=name: open_sqlite(directory, name))
         for name in (WORKER, WorkerId("node/1/2/"))
