@@ -11,29 +11,8 @@ import pytest
 from gatepost.model.settings import ListenerSettings, Role
 from gatepost.net.certificate import Certificate, make_self_signed, parse_certificate
 from gatepost.net.tls import FrontContexts, client_context, iana_cipher_name
+from tests.net.shake import shake
 from tests.support.self_signed import self_signed
-
-
-def shake(
-    server: ssl.SSLContext,
-    client: ssl.SSLContext | None = None,
-    name: str | None = "relay.test",
-    session: ssl.SSLSession | None = None,
-) -> ssl.SSLObject:
-    """Let two memory ends agree, pass one octet back (so that tickets arrive), return the client."""
-    client = client or client_context("opportunistic")
-    a, b = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(a, b, server_hostname=name, session=session)
-    theirs = server.wrap_bio(b, a, server_side=True)
-    for _ in range(4):
-        for end in (ours, theirs):
-            try:
-                end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-    theirs.write(b"x")
-    assert ours.read(1) == b"x"
-    return ours
 
 
 def shown(fronts: FrontContexts, name: str | None, ciphers: str = "") -> bytes:
@@ -80,14 +59,6 @@ def test_with_two_kinds_of_key_the_client_gets_the_one_it_can_check():
     assert shown(fronts, "relay.test", "ECDHE-ECDSA-AES128-GCM-SHA256") == der_of(one)
     assert shown(fronts, "relay.test", "ECDHE-RSA-AES128-GCM-SHA256") == der_of(other)
     assert shown(fronts, None, "ECDHE-RSA-AES128-GCM-SHA256") == der_of(other)
-
-
-def test_a_listeners_context_is_the_same_for_life():
-    fronts = FrontContexts([FIRST])
-    one = ListenerSettings(address="127.0.0.1:25", role=Role.MX)
-    other = ListenerSettings(address="127.0.0.1:587", role=Role.SUBMISSION)
-    assert fronts.front_context(one) is fronts.front_context(one)
-    assert fronts.front_context(one) is not fronts.front_context(other)
 
 
 def test_a_replaced_certificate_is_shown_and_tickets_stay_good():

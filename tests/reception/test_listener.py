@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from gatepost.model.settings import LimitSettings
 from gatepost.net.address import SocketAddress
 from gatepost.net.counters import Counters, WorkerCounters
 from gatepost.net.transport import Deadlines, bind
-from gatepost.reception.desk import Door
 from gatepost.reception.listener import Listener
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.replies import Reply
@@ -43,9 +41,8 @@ class Place:
         scene.limits = LimitSettings(**limits)
         self.table = Counters.create(2)
         self.neighbour: WorkerCounters = self.table.worker(1)
-        tls: Any = SimpleNamespace()
         self.desk = replace(scene.desk(), counters=self.table.worker(0), capacity=lambda: capacity)
-        self.listener = Listener(Door(scene.role, scene.profile, tls), self.desk)
+        self.listener = Listener(scene.door(), self.desk)
 
     async def client(self) -> Client:
         assert self.listener.port is not None

@@ -22,6 +22,7 @@ from gatepost.model.suppression_subject import subjects_of
 from gatepost.net.address import SocketAddress
 from gatepost.net.channel_binding import ChannelBinding
 from gatepost.net.clock import now
+from gatepost.net.tls import client_context
 from gatepost.net.tls_channel import TlsInfo
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.allowances import Allowances
@@ -347,6 +348,9 @@ class Scene:
         )
 
     def conversation(self) -> Conversation:
-        tls: Any = None
         connection: Any = self.connection
-        return Conversation(connection, Door(self.role, self.profile, tls), self.desk(), None)
+        return Conversation(connection, self.door(), self.desk(), None)
+
+    def door(self) -> Door:
+        """Return a listener whose context nobody looks at: tests here speak in clear."""
+        return Door(self.role, self.profile, lambda: client_context("opportunistic"))

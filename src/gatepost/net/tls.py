@@ -1,16 +1,17 @@
 """TLS contexts: the front ones that a server keeps for life, and a client's.
 
 Python has no ticket-key API. A context has its ticket keys from birth, and children of a fork
-inherit them; so a front context is made once, before the workers are forked, and a session that
-one worker began is resumed by any other. It holds no certificate itself: its SNI callback hands
-each handshake to an inner context, and a reload swaps those.
+inherit them; so front contexts are made before the workers are forked, one for each day, and a
+session that one worker began is resumed by any other. They hold no certificate themselves: their SNI
+callback hands each handshake to an inner context, and a reload swaps those.
 """
 
 import contextlib
 import os
 import ssl
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from gatepost.model.route import ClientCertificate
 from gatepost.model.settings import ListenerSettings
 from gatepost.net.certificate import Certificate, CertificateInvalidError
 from gatepost.net.channel_binding import end_point_of
+from gatepost.net.ticket_keys import DailyContexts
 from gatepost.net.tls_channel import NamedSslObject, TlsFailedError, TlsInfo
 
 __all__ = [
@@ -53,11 +55,15 @@ class Verification(StrEnum):
 class FrontContexts:
     """The contexts of a node's listeners, and the certificates that they show.
 
-    Made before the fork. Each process then replaces certificates for itself.
+    Made before the fork. Each process then replaces certificates for itself, and passes from one
+    day's ticket keys to the next by `clock` (seconds), which is the same in all of them.
     """
 
-    def __init__(self, certificates: Sequence[Certificate]) -> None:
-        self._fronts: dict[str, ssl.SSLContext] = {}
+    def __init__(
+        self, certificates: Sequence[Certificate], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._fronts: dict[str, DailyContexts] = {}
         self._certificates = tuple(certificates)
         self._trusted: frozenset[bytes] = frozenset()
         self._choice = _Choice(certificates)
@@ -65,12 +71,20 @@ class FrontContexts:
         self._tickets = _tickets(certificates)
 
     def front_context(self, settings: ListenerSettings) -> ssl.SSLContext:
-        """Return a listener's context, the same one for life. The first call is before the fork."""
+        """Return a listener's context of today. The first call is before the fork."""
         if settings.address not in self._fronts:
-            self._fronts[settings.address] = self.new_context()
-            if settings.client_certificates:
-                _ask_for_certificates(self._fronts[settings.address])
-        return self._fronts[settings.address]
+            make = self._asking_context if settings.client_certificates else self.new_context
+            self._fronts[settings.address] = DailyContexts(make, self._clock)
+        return self._fronts[settings.address].today()
+
+    def pass_on(self) -> None:
+        """Let go of ticket keys whose day is over, though nobody came since."""
+        for front in self._fronts.values():
+            front.today()
+
+    def forget(self) -> None:
+        """Let go of all ticket keys: for a process that takes no mail."""
+        self._fronts.clear()
 
     def new_context(self) -> ssl.SSLContext:
         """Return another front context, with ticket keys of its own."""
@@ -78,6 +92,15 @@ class FrontContexts:
         context.sslobject_class = NamedSslObject
         context.sni_callback = self._choose
         context.num_tickets = self._tickets
+        return context
+
+    def _asking_context(self) -> ssl.SSLContext:
+        """Return one that asks for client certificates, and is content with none. Only what is
+        registered is trusted, whoever signed it: that is what the flag is for.
+        """
+        context = self.new_context()
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
     def replace(self, certificates: Sequence[Certificate]) -> None:
@@ -93,7 +116,8 @@ class FrontContexts:
         self._end_points = tuple(dict.fromkeys(known))[:_MOST_END_POINTS]
         self._tickets = _tickets(certificates)
         for front in self._fronts.values():
-            front.num_tickets = self._tickets
+            for context in front:
+                context.num_tickets = self._tickets
 
     def trust_clients(self, certificates: Iterable[bytes]) -> None:
         """Trust these client certificates (DER), and no others, from the next handshake on.
@@ -201,14 +225,6 @@ def _server_context() -> ssl.SSLContext:
     context.set_ciphers(_SUITES)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     return context
-
-
-def _ask_for_certificates(context: ssl.SSLContext) -> None:
-    """Ask clients for certificates, and be content with none. Only what is registered is trusted,
-    whoever signed it: that is what the flag is for.
-    """
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 def _inner_context(certificates: Sequence[Certificate]) -> ssl.SSLContext:

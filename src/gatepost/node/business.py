@@ -104,6 +104,7 @@ class Node:
         """Be the HTTP process. Its framework is imported by it alone, which takes half a second."""
         from gatepost.node.http import HttpPlace, serve  # noqa: PLC0415
 
+        self.fronts.forget()
         name = worker_id(self.name, me)
         place = HttpPlace(name, self.name, me.pipe, sock, self.counters, me.region)
         return serve(self.settings, place)
@@ -197,6 +198,7 @@ class Node:
         """
         if not self._is_said:
             self.say_serving()
+        self.fronts.pass_on()
         now()  # asked often enough, it follows the clock: workers born later know what it knows
         return {**self._fresh_certificates(), **self._ended_workers()} or None
 

@@ -302,7 +302,7 @@ def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontCont
         ),
         extensions=extensions_for(listener.role, settings.limits, now),
     )
-    return Door(listener.role, profile, fronts.front_context(listener))
+    return Door(listener.role, profile, lambda: fronts.front_context(listener))
 
 
 def read_tokens(settings: OauthSettings | None) -> Tokens | None:

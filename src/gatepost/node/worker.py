@@ -240,6 +240,7 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _measure(self, store: Store) -> None:
+        self._place.fronts.pass_on()
         self._count_open_files()
         was, self._disk = self._disk, await store.free_space()
         if self._disk == 0 < was:

@@ -411,7 +411,7 @@ class Conversation:
             return
         handshake = self._desk.limits.handshake.total_seconds()
         connection.deadline = self._time() + handshake
-        await connection.start_tls(self._door.tls, server_side=True)
+        await connection.start_tls(self._door.tls(), server_side=True)
         self._origin = None
         session.tls_established()
         session.mechanisms = offered_within(self._door.profile.mechanisms, connection.tls)

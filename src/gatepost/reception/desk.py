@@ -22,11 +22,11 @@ from gatepost.wire.smtp.extensions import Profile
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One listener, as its conversations see it."""
+    """One listener, as its conversations see it; `tls` returns the context of the day."""
 
     role: Role
     profile: Profile
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
 
 
 @dataclass(frozen=True, slots=True)

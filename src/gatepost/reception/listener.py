@@ -89,7 +89,7 @@ class Listener:
         handshake = self.desk.limits.handshake.total_seconds()
         connection.deadline = asyncio.get_running_loop().time() + handshake
         try:
-            await connection.start_tls(self.door.tls, server_side=True)
+            await connection.start_tls(self.door.tls(), server_side=True)
         except (TlsFailedError, ConnectionLostError, DeadlineError) as end:
             _log.debug("%s: %s", connection.peer, end)
             connection.abort()
