@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.account import Account
-from gatepost.model.ids import AccountName, WorkerId
+from gatepost.model.ids import AccountName, SubmissionId, WorkerId
 from gatepost.model.settings import (
     HttpSettings,
     ListenerSettings,
@@ -29,7 +29,7 @@ from gatepost.operate.configuration import load
 from gatepost.operate.serving import is_served
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_connection import connect
-from gatepost.store.sqlite_place import DATABASE
+from gatepost.store.sqlite_place import CONTENT, DATABASE
 from tests.support.client_certificate import make_client_certificate
 
 NOW = datetime.now(UTC)
@@ -141,6 +141,17 @@ async def test_a_store_is_looked_at_and_not_changed(settings: Settings) -> None:
     store = await open_sqlite(settings.data_dir, WorkerId("test/0/0"))
     await store.close()
     assert bad(check(settings, closed, NOW)) == []
+
+
+async def test_contents_whose_disk_is_not_there_are_the_answer_no(settings: Settings) -> None:
+    store = await open_sqlite(settings.data_dir, WorkerId("test/0/0"))
+    await store.write(lambda _: None, (SubmissionId("1"), (b"content",)))
+    await store.close()
+    (settings.data_dir / CONTENT).rename(settings.data_dir / "disk")
+    (found,) = bad(check(settings, closed, NOW))
+    assert (found.grade, found.subject) == (Grade.NO, f"content {settings.data_dir / CONTENT}")
+    assert "stored mail waits" in found.what
+    assert "gatepost store adopt" in found.mend
 
 
 async def test_a_newer_store_is_a_fault(settings: Settings) -> None:

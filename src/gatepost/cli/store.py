@@ -1,11 +1,11 @@
-"""`gatepost store`: what lasts, when it is damaged."""
+"""`gatepost store`: what lasts, when it is damaged or its disk is lost."""
 
 from typing import Final
 
 from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
 
-app: Final = usage.Commands(help="The database of this node: repair.")
+app: Final = usage.Commands(help="The database of this node, and its contents: repair, adopt.")
 
 
 @app.command()
@@ -30,7 +30,7 @@ def repair(ctx: usage.Context, json: Json = False) -> None:
         fail(f"a server runs on {settings.data_dir}", "stop it first")
     except StoreUnavailableError as error:
         words = f"the database in {settings.data_dir} cannot be repaired, and is as it was: {error}"
-        fail(words, "put a backup in its place", NO)
+        fail(words, error.mend or "put a backup in its place", NO)
     if json:
         print_json(as_json(done))
     else:
@@ -38,3 +38,30 @@ def repair(ctx: usage.Context, json: Json = False) -> None:
             say(line)
     if done.torn or done.lost or done.restored.held:
         raise usage.Exit(NO)
+
+
+@app.command()
+def adopt(ctx: usage.Context, json: Json = False) -> None:
+    """Go on with the content directory that is there now, where the one that mail was stored in is lost
+    for good. Mail whose content was in that one is returned.
+    """
+    from gatepost.operate.ownership import OwnershipError, become_owner  # noqa: PLC0415
+    from gatepost.store.content_identity import adopt as adopt_contents  # noqa: PLC0415
+    from gatepost.store.protocols import StoreUnavailableError  # noqa: PLC0415
+    from gatepost.store.sqlite_place import CONTENT  # noqa: PLC0415
+
+    settings = load_settings(ctx)
+    if settings.store != "sqlite":
+        fail("contents are in the database", "there is no directory of them", NO)
+    directory = settings.data_dir / CONTENT
+    try:
+        become_owner(settings.data_dir)
+        adopt_contents(settings.data_dir)
+    except OwnershipError as error:
+        fail(error.what, error.mend)
+    except StoreUnavailableError as error:
+        fail(f"{directory} cannot be used: {error}", "is its disk there, and writable?", NO)
+    if json:
+        print_json({"content": str(directory)})
+    else:
+        say(f"Mail is stored in {directory} from now on.")

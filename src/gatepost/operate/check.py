@@ -30,6 +30,7 @@ from gatepost.net.certificate import (
 )
 from gatepost.net.tls import Verification, client_context
 from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
+from gatepost.operate.check_content import content_findings
 from gatepost.operate.check_directories import directory_findings
 from gatepost.operate.check_egress import egress_findings
 from gatepost.operate.check_finding import Finding, Grade
@@ -254,6 +255,7 @@ def _store(data_dir: Path, settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FAULT, subject, str(error), mend)
         return
     yield Finding(Grade.FINE, subject, "readable")
+    yield from content_findings(data_dir)
     for grant in wide:
         yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)
     yield from more

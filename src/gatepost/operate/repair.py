@@ -8,7 +8,8 @@ from typing import Final
 
 from gatepost.events.journal_read import events_since, last_position
 from gatepost.operate.serving import is_served
-from gatepost.store.protocols import Store
+from gatepost.store.content_identity import recognise
+from gatepost.store.protocols import ContentAwayError, Store
 from gatepost.store.segment_records import highest_position
 from gatepost.store.segments import disk_trouble
 from gatepost.store.sqlite_place import CONTENT
@@ -70,7 +71,12 @@ async def is_behind(store: Store, data_dir: Path) -> bool:
 
 
 def _known_position(data_dir: Path) -> int:
-    return max(last_position(data_dir / JOURNAL), highest_position(data_dir / CONTENT))
+    told = last_position(data_dir / JOURNAL)
+    try:
+        recognise(data_dir / CONTENT)
+    except ContentAwayError:
+        return told  # what lies there, if anything, is not ours
+    return max(told, highest_position(data_dir / CONTENT))
 
 
 def _lacks(told: int, reading: Inspecting) -> list[str]:

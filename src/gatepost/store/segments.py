@@ -17,7 +17,7 @@ import secrets
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
@@ -98,8 +98,16 @@ class SegmentWriter:
     Creates a segment with the first content, so that a process that only looks leaves no trace.
     """
 
-    def __init__(self, directory: Path, *, segment_octets: int = SEGMENT_OCTETS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        segment_octets: int = SEGMENT_OCTETS,
+        make: Callable[[Path], None] | None = None,
+    ) -> None:
+        """`make` makes the directory, and raises StoreUnavailableError when it is not ours."""
         self._directory = directory
+        self._make = make or make_directory
         self._segment_octets = segment_octets
         self._file: int | None = None
         self._name = ""
@@ -157,7 +165,15 @@ class SegmentWriter:
         if self._file is None:
             self._name = f"{time.time_ns():016x}{secrets.token_hex(_UNKNOWN)}"
             self._mark = mark_of(self._name)
-            self._file = _create(self._directory, self._name)
+            self._make(self._directory)
+            file = _create(self._directory, self._name)
+            try:
+                # Again: it may have gone away in between. From now on the open file keeps it here.
+                self._make(self._directory)
+            except StoreUnavailableError:
+                os.close(file)
+                raise
+            self._file = file
             self._begun_at = time.monotonic()
             self._offset = 0
         return self._file
@@ -324,7 +340,6 @@ def segment_path(directory: Path, segment: str) -> Path:
 
 def _create(directory: Path, name: str) -> int:
     """Make a segment that is locked from the moment when others can see it."""
-    make_directory(directory)
     unborn = directory / f"{name}{_UNBORN}"
     file = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -19,6 +19,7 @@ import apsw
 
 from gatepost.model.ids import SubmissionId, WorkerId
 from gatepost.model.store_place import Kept, Retention
+from gatepost.store import content_identity
 from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import DEADLINE, GroupCommit
 from gatepost.store.pending import Keeping
@@ -96,6 +97,7 @@ def prepare(data_dir: Path) -> int:
             connection = connect(data_dir / DATABASE)
             try:
                 migrate(connection, data_dir)
+                content_identity.begin(connection, data_dir)
             finally:
                 connection.close()
             return register_program(data_dir)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import apsw
 
 from gatepost.model.ids import SubmissionId
+from gatepost.store.content_identity import recognise
 from gatepost.store.days import day_tables
 from gatepost.store.protocols import ContentDamagedError, ContentUnreadableError
 from gatepost.store.queries import Queries
@@ -48,12 +49,17 @@ class SqliteReading(Queries):
         """Return the stored octets.
 
         Raises:
+            ContentAwayError: the directory of contents is not ours.
             ContentDamagedError: the checksum does not hold.
             SegmentGoneError: the snapshot is older than the move of this content.
 
         """
         place = self.place(submission_id)
-        return None if place is None else read_content(self.directory, place)
+        try:
+            return None if place is None else read_content(self.directory, place)
+        except SegmentGoneError:
+            recognise(self.directory)
+            raise
 
     def place(self, submission_id: SubmissionId) -> Place | None:
         """Return where content lies."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import apsw
 
+from gatepost.store.content_identity import WORN, recognise
 from gatepost.store.days import day_tables
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.segments import make_directory, sync_directory
@@ -133,13 +134,14 @@ def repair(data_dir: Path, kept: Path, journal: Journal, now: datetime) -> Repai
         now: the time.
 
     Raises:
-        StoreUnavailableError: nothing can be read of it, or a disk is in the way; the database is as
-            it was.
+        StoreUnavailableError: nothing can be read of it, its contents are away, or a disk is in the
+            way; the database is as it was.
 
     """
     done = Repair(kept)
     try:
         with store_lock(data_dir):
+            recognise(data_dir / CONTENT)
             _keep(data_dir, kept)
             new = data_dir / _NEW
             _remove(new)
@@ -170,8 +172,9 @@ def _keep(data_dir: Path, kept: Path) -> None:
             with (kept / name).open("rb") as file:
                 os.fsync(file.fileno())
     make_directory(kept / CONTENT)
-    for segment in (data_dir / CONTENT).glob("*.seg"):
-        os.link(segment, kept / CONTENT / segment.name)
+    contents = data_dir / CONTENT
+    for path in (*contents.glob("*.seg"), *contents.glob(WORN)):
+        os.link(path, kept / CONTENT / path.name)
     sync_directory(kept)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import SubmissionId
 from gatepost.store import segments
+from gatepost.store.content_identity import recognise
 from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import (
     ContentAwayError,
@@ -60,6 +61,8 @@ class SqliteHousekeeper(Housekeeper):
 
     # -- segments
     async def _tidy_segments(self) -> None:
+        # In a directory of another store every segment would be one that no row needs.
+        await asyncio.to_thread(recognise, self.directory)
         await asyncio.to_thread(segments.remove_unborn, self.directory, _SETTLED)
         names = await asyncio.to_thread(segments.segments, self.directory)
         # One look at all rows finds who deserves a closer one: of many segments few do.

@@ -18,6 +18,7 @@ import apsw
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store import unstoppable
+from gatepost.store.content_identity import make_ours
 from gatepost.store.envelope import Envelope
 from gatepost.store.keeper import Content, Run
 from gatepost.store.pending import Keeping
@@ -82,7 +83,7 @@ class SqliteWriter:
         self._on_full = on_full
         self._on_step = on_step
         self._contents = data_dir / CONTENT
-        self._segment = SegmentWriter(self._contents)
+        self._segment = SegmentWriter(self._contents, make=make_ours)
         self._lock: int | None = None
         self._connection: apsw.Connection | None = None
         self._connections = 0
