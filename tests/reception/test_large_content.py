@@ -14,8 +14,13 @@ from gatepost.wire.smtp.grammar import Mailbox
 from tests.support.reception import RememberingStore
 
 
-@pytest.mark.parametrize(("lines", "is_apart"), [(10, False), (500, True)])
-async def test_large_content_is_judged_in_a_thread(lines: int, is_apart: bool) -> None:
+@pytest.mark.parametrize(
+    ("fields", "lines", "is_apart"),
+    [(1, 10, False), (1, 500, True), (16, 1, False), (17, 1, True), (17, 500, True)],
+)
+async def test_what_takes_long_is_judged_in_a_thread(
+    fields: int, lines: int, is_apart: bool
+) -> None:
     threads: list[threading.Thread] = []
 
     def placement(_: str) -> DeliveryState:
@@ -24,7 +29,8 @@ async def test_large_content_is_judged_in_a_thread(lines: int, is_apart: bool) -
 
     store: Any = RememberingStore()
     to = Acceptance(store, "relay.test", 10**7, timedelta(days=5), placement=placement)
-    content = b"From: a@b.test\r\n\r\n" + (b"x" * 2000 + b"\r\n") * lines
+    header = b"From: a@b.test\r\n" + (b"X: " + b"x" * 995 + b"\r\n") * fields
+    content = header + b"\r\n" + (b"x" * 2000 + b"\r\n") * lines
     origination = Origination(Origin.SUBMISSION, "laptop.home", "192.0.2.7", "ESMTPSA")
     paths = (Mailbox("b", "c.test"),)
     arrival = Arrival(origination, "a@b.test", paths, (content,), len(content))

@@ -14,7 +14,8 @@ from gatepost.returns.outcome import NEEDS_EIGHT_BIT, NEEDS_UTF8, UTF8_HEADER
 from gatepost.wire.dkim.verify import signers
 from gatepost.wire.message.addresses import addresses_of
 from gatepost.wire.message.encoded_words import ascii_fields
-from gatepost.wire.message.header import Header, HeaderFault, scan, value_of
+from gatepost.wire.message.header import Header, HeaderFault, is_long, scan, value_of
+from gatepost.wire.message.limits import LONG_HEADER
 from gatepost.wire.message.reencode import Capacity, Unconvertible, reencode
 from gatepost.wire.smtp.extensions import Offers
 from gatepost.wire.values import value
@@ -25,8 +26,6 @@ SignAgain = Callable[[Collection[str], bytes], Awaitable[bytes]]
 
 #: Octets above which reading and writing content anew would hold up others: it goes to a thread.
 _LARGE: Final = 256 * 1024
-#: The same where the header may have to be read word by word, at 3 ms for 2 KiB.
-_LARGE_HEADER: Final = 16 * 1024
 #: One thread for all of it: what takes several times its size in memory comes one after another, and
 #: keeps no thread from others. (It starts with the first that needs it, after the fork.)
 _ALONE: Final = ThreadPoolExecutor(1, "reencode")
@@ -69,7 +68,8 @@ async def fit(
         size = sum(map(len, pieces)) if submission.binary else submission.size
         return Fitted(pieces, size, submission.eight_bit, submission.binary, submission.utf8)
     capacity = Capacity.EIGHT_BIT if offers.eight_bit else Capacity.SEVEN_BIT
-    if sum(map(len, pieces)) <= (_LARGE_HEADER if utf8 else _LARGE):
+    size = sum(map(len, pieces))
+    if size <= LONG_HEADER or not (utf8 or size > _LARGE or is_long(b"".join(pieces))):
         made = _changed(pieces, submission, capacity, utf8)
     else:
         loop = asyncio.get_running_loop()
@@ -109,8 +109,8 @@ def _changed(
     if isinstance(before, HeaderFault):
         return Unconvertible(f"its {before.words}", in_header=in_ascii)
     fields = ascii_fields(content, before) if in_ascii else content[: before.end]
-    if fields is None:
-        return Unconvertible("its header names what is not ASCII", in_header=True)
+    if isinstance(fields, HeaderFault):
+        return Unconvertible(f"in its header, {fields.words}", in_header=True)
     written = reencode(fields + content[before.end :] if in_ascii else content, capacity)
     if isinstance(written, Unconvertible):
         return written

@@ -7,6 +7,7 @@ SMTP, by the API and our own returns all enter here.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -40,6 +41,8 @@ from gatepost.store.protocols import (
     Transaction,
 )
 from gatepost.store.quota_protocols import Spending
+from gatepost.wire.message.header import is_long
+from gatepost.wire.message.limits import LONG_HEADER
 from gatepost.wire.message.trace import Hop
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.replies import SIGNATURE_BROKEN, Reply
@@ -50,6 +53,9 @@ _log = logging.getLogger(__name__)
 #: Octets above which reading, and perhaps writing, content anew would hold up others: it goes to a
 #: thread.
 _LARGE: Final = 128 * 1024
+#: One thread for all header sections that may have to be read word by word: more of them would take turns
+#: with the event loop at the interpreter lock. (It starts with the first that needs it, after the fork.)
+_LONG_HEADERS: Final = ThreadPoolExecutor(1, "header")
 
 
 @value(frozen=True, slots=True)
@@ -184,10 +190,13 @@ async def ready_to_keep(arrival: Arrival, judged: Accepted, to: Acceptance) -> A
 
 
 async def judge_beside(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
-    """As `judge`; what is large is read in a thread, for it would hold up others."""
-    if arrival.size <= _LARGE:
-        return judge(arrival, to, at)
-    return await asyncio.to_thread(judge, arrival, to, at)
+    """As `judge`; what is large, or has a long header, is read in a thread, for it would hold up others."""
+    if arrival.size > LONG_HEADER and is_long(b"".join(arrival.pieces)):
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_LONG_HEADERS, judge, arrival, to, at)
+    if arrival.size > _LARGE:
+        return await asyncio.to_thread(judge, arrival, to, at)
+    return judge(arrival, to, at)
 
 
 def judge(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:

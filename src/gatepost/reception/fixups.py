@@ -30,6 +30,7 @@ from gatepost.wire.message.header import (
     value_of,
 )
 from gatepost.wire.message.identifiers import format_date, message_id
+from gatepost.wire.message.limits import ADDRESS_FIELD
 from gatepost.wire.message.line_ends import (
     has_clean_line_ends,
     has_long_line,
@@ -53,6 +54,7 @@ _UNSUBSCRIBE: Final = frozenset({b"list-unsubscribe", b"list-unsubscribe-post"})
 #: Fields that we write where they are missing or empty; Sender only where there are several authors.
 _ADDED: Final = (b"date", b"message-id")
 _NEVER_EMPTY: Final = frozenset({*_ADDED, b"sender"})
+_TOO_LONG: Final = HeaderFault(Flaw.LONG_ADDRESSES)
 _DEFAULT: Final = SubmissionSettings()
 #: Octets above which messages, which are read in threads then, are written anew one after another:
 #: each takes several times its size.
@@ -144,9 +146,12 @@ def _complete_utf8(content: bytes, header: Header, facts: Facts) -> Completed | 
         completed = _completed(content, header, facts)
         return completed if isinstance(completed, Reply) else replace(completed, utf8_header=True)
     fields = ascii_fields(content, header)
-    if fields is None:
+    if isinstance(fields, HeaderFault):
         completed = _completed(content, header, facts)
-        return completed if isinstance(completed, Reply) else HEADER_NOT_ASCII
+        if isinstance(completed, Reply):
+            return completed
+        is_short = fields.flaw is Flaw.NOT_ASCII
+        return HEADER_NOT_ASCII if is_short else BAD_CONTENT.about(fields.words)
     content = fields + content[header.end :]
     written = scan(content)
     if isinstance(written, HeaderFault):
@@ -294,9 +299,11 @@ def _resenders(content: bytes, header: Header) -> tuple[str, ...] | HeaderFault:
     if _RESENDERS.isdisjoint(header.names):
         return ()
     resenders: list[str] = []
+    left = ADDRESS_FIELD
     for one in header.fields():
         if one.name in _RESENDERS:
-            found = authors_of(value_of(content, one))
+            left -= one.end - one.start
+            found = authors_of(value_of(content, one)) if left >= 0 else _TOO_LONG
             if isinstance(found, HeaderFault):
                 return HeaderFault(found.flaw, spell(one.name))
             resenders += found

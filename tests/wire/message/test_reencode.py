@@ -133,7 +133,7 @@ BODY = b"\r\n\r\n--b\r\n\r\n\xc3\xa9\r\n--b--\r\n"
         (b"Content-Type: message/partial\r\n\r\n\xc3\xa9", "must not be encoded"),
         (b"Content-Type: text/plain\r\nContent-Type: text/html\r\n\r\n\xc3\xa9", "says twice"),
         (b"Content-Transfer-Encoding: x-uu\r\n\r\n\xc3\xa9", "nobody knows"),
-        (b"To: <\xc3\xa9@b.test>\r\n\r\n", "names what is not ASCII"),
+        (b"To: <\xc3\xa9@b.test>\r\n\r\n", "To: header field cannot be written in ASCII"),
         (b"Subject: " + LONG + b"\r\n\r\n", "header line cannot be folded"),
     ],
 )  # fmt: skip

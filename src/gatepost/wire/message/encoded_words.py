@@ -12,7 +12,8 @@ from urllib.parse import quote_from_bytes
 
 from gatepost.wire.message.address_tokens import BadAddressError, Token, cut, unescape, unquote
 from gatepost.wire.message.addresses import named_in
-from gatepost.wire.message.header import Header, unfold, value_of
+from gatepost.wire.message.header import Flaw, Header, HeaderFault, spell, unfold, value_of
+from gatepost.wire.message.limits import WRITTEN_ADDRESSES
 
 #: Fields of addresses: names and comments in them may be encoded words (RFC 2047 §5).
 _ADDRESSES: Final = frozenset(
@@ -46,15 +47,22 @@ _PARAMETER: Final = re.compile(
 _LONGEST_PARAMETER: Final = 900
 
 
-def ascii_fields(content: bytes, header: Header) -> bytes | None:
-    """Return the header section with all that is not ASCII encoded; None where that cannot be."""
+def ascii_fields(content: bytes, header: Header) -> bytes | HeaderFault:
+    """Return the header section with all that is not ASCII encoded; a fault where that cannot be, or where
+    it holds more addresses with something to encode than are read word by word.
+    """
     made: list[bytes] = []
+    left = WRITTEN_ADDRESSES
     for field in header.fields():
         whole = content[field.start : field.end]
         if not whole.isascii():
+            if field.name in _ADDRESSES:
+                left -= len(whole)
+            if left < 0:
+                return HeaderFault(Flaw.MUCH_TO_WRITE, spell(field.name))
             value = _encoded(field.name, value_of(content, field))
             if value is None:
-                return None
+                return HeaderFault(Flaw.NOT_ASCII, spell(field.name))
             whole = content[field.start : field.value] + value + b"\r\n"
         made.append(whole)
     return b"".join(made)

@@ -11,7 +11,7 @@ from enum import Enum
 from itertools import accumulate
 from typing import Final
 
-from gatepost.wire.message.limits import HEADER_FIELDS, HEADER_SECTION
+from gatepost.wire.message.limits import HEADER_FIELDS, HEADER_SECTION, LONG_HEADER
 from gatepost.wire.values import value
 
 #: One field: name (RFC 5322 §2.2: printable, no colon), body, continuation lines (§2.2.3).
@@ -53,6 +53,8 @@ class Flaw(Enum):
         " no quote, angle bracket or backslash in parentheses or brackets"
     )
     LONG_ADDRESSES = "header field of addresses is longer than 16 KiB"
+    MUCH_TO_WRITE = "more than 64 KiB of addresses in fields that are not ASCII"
+    NOT_ASCII = "header field cannot be written in ASCII"
     LONG_LINE = "a line is longer than 998 octets"
     NOT_UTF8 = "header field has octets that are not UTF-8"
 
@@ -141,6 +143,11 @@ def scan(content: bytes) -> Header | HeaderFault:
     if len(names) > HEADER_FIELDS:
         return HeaderFault(Flaw.TOO_MANY_FIELDS)
     return Header(names, starts, end + 2 if empty_line >= 0 else end)
+
+
+def is_long(content: bytes) -> bool:
+    """Tell whether a header section is longer than LONG_HEADER, at the price of finding its end."""
+    return len(content) > LONG_HEADER and content.find(b"\r\n\r\n", 0, LONG_HEADER + 2) < 0
 
 
 def value_of(content: bytes, field: Field) -> bytes:

@@ -170,8 +170,8 @@ class _Conversion:
         head = section[: header.end]
         if self._capacity is Capacity.SEVEN_BIT and not head.isascii():
             plain = ascii_fields(section, header)
-            if plain is None:
-                raise _UnconvertibleError("its header names what is not ASCII", in_header=True)
+            if isinstance(plain, HeaderFault):
+                raise _UnconvertibleError(f"in its header, {plain.words}", in_header=True)
             head = plain
         return _folded(head) if has_long_line(head) else head
 
