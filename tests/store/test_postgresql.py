@@ -379,7 +379,9 @@ async def test_many_programs_that_start_at_once_make_one_schema(server) -> None:
 
 def test_a_commit_is_durable_whatever_the_server_s_default() -> None:
     """A test's server runs with synchronous_commit off, and with fsync off."""
-    with connect(Address(shared_server().url())) as connection:
+    watch = Watch()
+    watch.close()
+    with connect(Address(shared_server().url()), watch) as connection:
         begin(connection)
         found = connection.execute(b"SHOW synchronous_commit").fetchone()
         connection.execute(b"ROLLBACK")
@@ -429,8 +431,8 @@ def test_who_waits_twice_for_a_lock_is_done_before_callers_hear_that_nothing_was
 
 async def test_a_frozen_server_s_connection_is_given_up(server) -> None:
     fresh(server, "frozen")
-    connection = connect(Address(server.url("frozen")))
-    watch = Watch(patience=0.1)
+    watch = Watch(patience=1.0)
+    connection = connect(Address(server.url("frozen")), watch)
     server.pause(connection.info.backend_pid)
     try:
         with pytest.raises(psycopg.OperationalError), watch.over(connection):
@@ -445,8 +447,8 @@ def freezing(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Freeze what is behind each new connection, as behind a pooler that lives."""
     frozen: list[int] = []
 
-    def connect_and_freeze(address: Address) -> Any:
-        connection = connect(address)
+    def connect_and_freeze(address: Address, watch: Watch) -> Any:
+        connection = connect(address, watch)
         frozen.append(connection.info.backend_pid)
         server.pause(frozen[-1])
         return connection

@@ -9,6 +9,7 @@ import pytest
 from gatepost.store import postgresql_look
 from gatepost.store.postgresql_connection import Address, connect
 from gatepost.store.postgresql_look import Copies, look
+from gatepost.store.postgresql_watch import Watch
 from gatepost.store.protocols import StoreAwayError
 from tests.support.node import wait_until
 from tests.support.postgresql import HASTY, PostgresServer
@@ -84,8 +85,8 @@ def test_a_frozen_server_is_not_waited_for_without_end(
 ) -> None:
     frozen: list[int] = []
 
-    def connect_and_freeze(address: Address) -> object:
-        connection = connect(address)
+    def connect_and_freeze(address: Address, watch: Watch) -> object:
+        connection = connect(address, watch)
         frozen.append(connection.info.backend_pid)
         server.pause(frozen[-1])
         return connection

@@ -192,6 +192,11 @@ class PostgresServer:
         for pid in self._pids():
             self.pause(pid)
 
+    def thaw(self) -> None:
+        """Have a frozen one go on as if nothing had been."""
+        for pid in self._pids():
+            self.resume(pid)
+
     def fence(self) -> None:
         """End all its processes at once, frozen ones too."""
         for pid in self._pids():

@@ -42,26 +42,23 @@ def repair(ctx: usage.Context, json: Json = False) -> None:
 
 @app.command()
 def adopt(ctx: usage.Context, json: Json = False) -> None:
-    """Go on with the content directory that is there now, where the one that mail was stored in is lost
-    for good. Mail whose content was in that one is returned.
+    """Go on with what is there now: with the content directory, where the one that mail was stored in is
+    lost for good (mail whose content was there is returned); or with the PostgreSQL that answers, where
+    it is taken for an old primary. Not needed as long as `serve` works.
     """
+    from gatepost.operate.adopt import adopt as adopt_what_is_there  # noqa: PLC0415
     from gatepost.operate.ownership import OwnershipError, become_owner  # noqa: PLC0415
-    from gatepost.store.content_identity import adopt as adopt_contents  # noqa: PLC0415
     from gatepost.store.protocols import StoreUnavailableError  # noqa: PLC0415
-    from gatepost.store.sqlite_place import CONTENT  # noqa: PLC0415
 
     settings = load_settings(ctx)
-    if settings.store != "sqlite":
-        fail("contents are in the database", "there is no directory of them", NO)
-    directory = settings.data_dir / CONTENT
     try:
         become_owner(settings.data_dir)
-        adopt_contents(settings.data_dir)
+        adopted = adopt_what_is_there(settings)
     except OwnershipError as error:
         fail(error.what, error.mend)
     except StoreUnavailableError as error:
-        fail(f"{directory} cannot be used: {error}", "is its disk there, and writable?", NO)
+        fail(f"{settings.data_dir} cannot be used: {error}", "is it there, and writable?", NO)
     if json:
-        print_json({"content": str(directory)})
+        print_json({"adopted": adopted.what})
     else:
-        say(f"Mail is stored in {directory} from now on.")
+        say(adopted.words)

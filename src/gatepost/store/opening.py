@@ -53,16 +53,19 @@ def address_of(settings: "Place") -> "Address":
     except ImportError as error:
         msg = f"PostgreSQL needs the extra \"postgres\" (pip install 'gatepost[postgres]'): {error}"
         raise StoreUnavailableError(msg, mend="install it") from error
+    from gatepost.store.postgresql_lineage import SEEN, Lineage  # noqa: PLC0415 - an extra
+
+    lineage = Lineage(settings.data_dir / SEEN)
     path = settings.store_password_file
     if path is None:
-        return Address(settings.store)
+        return Address(settings.store, lineage=lineage)
     try:
         password = path.read_text("utf-8")[:_MOST].strip()
     except (OSError, UnicodeDecodeError) as error:
         words = getattr(error, "strerror", None) or "it is not UTF-8 text"
         msg = f"store_password_file {path}: {words.lower()}"
         raise StoreUnavailableError(msg, mend="let the user that serves read it") from error
-    return Address(settings.store, Secret(password))
+    return Address(settings.store, Secret(password), lineage)
 
 
 def where(settings: "Place") -> str:

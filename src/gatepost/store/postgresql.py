@@ -21,6 +21,7 @@ from gatepost.model.store_place import Kept, Retention
 from gatepost.store.envelope import Envelope
 from gatepost.store.group_commit import GroupCommit
 from gatepost.store.pending import Keeping
+from gatepost.store.postgresql_around import look_around
 from gatepost.store.postgresql_clock import StoreClock
 from gatepost.store.postgresql_connection import (
     LOCK_PATIENCE,
@@ -99,7 +100,7 @@ def prepare(address: Address) -> None:
     connection: Connection | None = None
     watch = Watch()
     try:
-        connection = connect(address)
+        connection = connect(address, watch)
         with watch.over(connection):
             is_ready = is_present(connection)
         if not is_ready:
@@ -135,6 +136,7 @@ class PostgresStore:
         self._reader = threading.local()
         self._connections: list[Connection] = []
         self._news = News(address, self._writer.own, clock, self._watch)
+        self._around = look_around(address, self._watch)
         self._is_closed = False
 
     async def begin(self) -> None:
@@ -207,6 +209,8 @@ class PostgresStore:
         for connection in self._connections:
             discard(connection)
         self._news.close()
+        if self._around is not None:
+            self._around.close()
         self._watch.close()
 
     # -- reading
@@ -227,7 +231,7 @@ class PostgresStore:
             try:
                 return self._query_once(query)
             except (errors.UndefinedTable, psycopg.OperationalError) as error:
-                # A day was dropped, or the connection was to a server that is gone.
+                # A day was dropped, or the connection was to a server that is gone, or overtaken.
                 self._forget_reader()
                 trouble = error
             except psycopg.Error as error:
@@ -256,7 +260,7 @@ class PostgresStore:
     def _reading(self) -> Connection:
         connection: Connection | None = getattr(self._reader, "connection", None)
         if connection is None:
-            connection = connect(self._address)
+            connection = connect(self._address, self._watch)
             self._reader.connection = connection
             self._connections.append(connection)
         return connection

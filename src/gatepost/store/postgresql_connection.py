@@ -4,19 +4,58 @@ Nothing here outlives a transaction on the server's side (no prepared statement,
 no session lock), so that a pooler may give each transaction to another server process.
 """
 
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from gatepost.model.secret import Secret
-from gatepost.store.postgresql_refusal import codes_of
+from gatepost.store.postgresql_lineage import (
+    WHO,
+    Lineage,
+    OldPrimaryError,
+    Origin,
+    is_of_an_old_primary,
+)
+from gatepost.store.postgresql_refusal import codes_of, each_host
 from gatepost.store.postgresql_trouble import trouble
 from gatepost.store.protocols import DiskFullError, StoreAwayError, StoreUnavailableError
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+if TYPE_CHECKING:
+    from gatepost.store.postgresql_watch import Watch
+
+_log = logging.getLogger(__name__)
+
+_OVERTAKEN: Final = "{} is an old primary: {}"
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that knows whose state the server behind it has."""
+
+    lineage: Lineage
+    origin: Origin | None = None
+
+    @property
+    def place(self) -> str:
+        """Return host and port."""
+        return f"{self.info.host}:{self.info.port}"
+
+    @property
+    def guard(self) -> bytes:
+        """Return a column to select: an error where an old primary answers."""
+        return self.lineage.guard(self.origin)
+
+    def refuse_overtaken(self) -> None:
+        """Raise OldPrimaryError where another server is ahead of this one by now."""
+        if self.origin is not None and self.lineage.overtakes(self.origin):
+            raise OldPrimaryError(_OVERTAKEN.format(self.place, "another took its place"))
+
+
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 #: Seconds for one host to let us in; milliseconds until octets must be acknowledged; seconds of
@@ -74,6 +113,8 @@ class Address:
 
     url: str = field(repr=False)
     password: Secret | None = field(default=None, repr=False)
+    #: What is known of the servers there.
+    lineage: Lineage = field(default_factory=Lineage, repr=False, compare=False)
 
     def options(self) -> dict[str, Any]:
         """Return what libpq is told. Raises StoreUnavailableError for a URL that it cannot read."""
@@ -100,31 +141,79 @@ class Address:
         return f"{found.get('host') or 'local socket'}/{found.get('dbname') or ''}"
 
 
-def connect(address: Address) -> Connection:
-    """Open a connection that begins and ends its transactions by words of ours.
+def connect(address: Address, watch: "Watch") -> Connection:
+    """Open a connection that begins and ends its transactions by words of ours. Of several hosts it is
+    one that no other has overtaken.
 
     Raises:
-        psycopg.Error: nobody answers, or not to us.
+        psycopg.Error: nobody answers, or not to us, or an old primary.
 
     """
-    return psycopg.connect(
-        autocommit=True,
-        prepare_threshold=None,
-        cursor_factory=psycopg.RawCursor,
-        **address.options(),
+    options = address.options()
+    place = address.lineage.place
+    if place is not None:
+        with suppress(psycopg.Error):
+            return _recognised(address, {**options, **place}, watch)
+    try:
+        return _recognised(address, options, watch)
+    except OldPrimaryError:
+        hosts = list(each_host(options))
+        for one in hosts if len(hosts) > 1 else ():
+            with suppress(psycopg.Error):
+                return _recognised(address, one, watch)
+        raise
+
+
+def _recognised(address: Address, options: Mapping[str, Any], watch: "Watch") -> Connection:
+    connection = opened(address, options)
+    try:
+        with watch.over(connection):
+            connection.origin = origin_of(connection)
+    except psycopg.Error:
+        discard(connection)
+        raise
+    if connection.origin is not None and (why := address.lineage.take(connection.origin)):
+        words = _OVERTAKEN.format(connection.place, why)
+        discard(connection)
+        raise OldPrimaryError(words)
+    return connection
+
+
+def opened(address: Address, options: Mapping[str, Any]) -> Connection:
+    """Open a connection to whoever answers. Raises psycopg.Error."""
+    connection = Connection.connect(
+        autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor, **options
     )
+    connection.lineage = address.lineage
+    return connection
+
+
+def origin_of(connection: Connection) -> Origin | None:
+    """Return whose state a server has; None where it does not tell. Raises psycopg.OperationalError."""
+    try:
+        row = connection.execute(WHO).fetchone()
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:  # a service that is like PostgreSQL
+        _log.debug("store: whose state is that? %s", said(error))
+        return None
+    return None if row is None else Origin(*row)
 
 
 def begin(connection: Connection, *, readable_only: bool = False) -> None:
     """Begin a transaction with our bounds; a reader sees one state of all tables."""
+    connection.refuse_overtaken()
     kind = b"REPEATABLE READ READ ONLY" if readable_only else b"READ COMMITTED READ WRITE"
     connection.execute(b"BEGIN ISOLATION LEVEL " + kind)
-    connection.execute(_BOUNDS if readable_only else _BOUNDS + _WRITING)
+    bounds = _BOUNDS if readable_only else _BOUNDS + _WRITING
+    connection.execute(bounds + connection.guard)
 
 
 def store_trouble(error: psycopg.Error) -> StoreUnavailableError | None:
     """Return the store's word for an error; None where a statement is at fault."""
     words = said(error)
+    if is_of_an_old_primary(error):
+        return StoreAwayError(words)
     if isinstance(error, errors.DiskFull):
         return DiskFullError(words)
     if isinstance(error, _TROUBLE):

@@ -95,7 +95,7 @@ def look(address: Address, question: str, patience: float = _PATIENCE) -> Seen:
     connection: Connection | None = None
     watch = Watch()
     try:
-        connection = connect(address)
+        connection = connect(address, watch)
         with watch.over(connection, patience):
             return _seen(connection, address, question)
     except psycopg.Error as error:
@@ -117,7 +117,7 @@ def ask(
     connection: Connection | None = None
     watch = Watch()
     try:
-        connection = connect(address)
+        connection = connect(address, watch)
         with watch.over(connection, patience):
             begin(connection, readable_only=True)
             is_ours = read_marks(connection).version >= len(VERSIONS)

@@ -25,7 +25,7 @@ _ASK: Final = 1.0
 #: Which server answers, too: its start is one of no other.
 _LOOK: Final = (
     b"SELECT value, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
-    b" (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
+    b" (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint%b"
     b" FROM counter WHERE name = 'news'"
 )
 #: What the version moves by when another server answers: further than news ever count.
@@ -64,7 +64,7 @@ class News:
         while True:
             connection = None
             try:
-                connection = connect(self._address)
+                connection = connect(self._address, self._watch)
                 connection.add_notify_handler(lambda _: None)  # else they are kept for ever
                 with self._watch.over(connection):
                     connection.execute(b"LISTEN gatepost")
@@ -85,9 +85,10 @@ class News:
     def _listen(self, connection: Connection) -> None:
         """Ask whenever there is news, and once a second; until `close`."""
         while True:
+            connection.refuse_overtaken()
             with self._own.lock, self._watch.over(connection):
                 asked_at = time.monotonic()
-                row = connection.execute(_LOOK).fetchone()
+                row = connection.execute(_LOOK % connection.guard).fetchone()
                 own = self._own.count
             if row is not None:
                 self._clock.set(row[1], asked_at, time.monotonic())

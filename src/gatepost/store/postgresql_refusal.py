@@ -41,7 +41,7 @@ def codes_of(error: psycopg.Error, options: Mapping[str, Any]) -> frozenset[str]
     library = _libpq()
     if library is None or _ANSWER not in str(error):
         return frozenset()
-    return frozenset(code for host in _hosts(options) for code in _refusals(library, host))
+    return frozenset(code for host in each_host(options) for code in _refusals(library, host))
 
 
 @cache
@@ -54,7 +54,7 @@ def _libpq() -> ctypes.CDLL | None:
         return None
 
 
-def _hosts(options: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def each_host(options: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the options for each host by itself."""
     named = {
         key: str(options[key]).split(",")

@@ -93,6 +93,12 @@ _TROUBLES: Final = (
     ),
     Trouble("the URL of the store", "mend it"),
     Trouble(
+        "is an old primary",
+        'keep it down until it follows the new one; where it is the right one (a copy was restored): "gatepost'
+        ' store adopt", then start again',
+        passes=True,
+    ),
+    Trouble(
         "read-only",
         "only standbys answer: promote one, or name the primary's host, too",
         passes=True,

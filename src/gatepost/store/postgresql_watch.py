@@ -49,7 +49,7 @@ class Watch:
             yield
         except psycopg.Error as error:
             if self._ended(key):
-                msg = f"no answer within {seconds:g} s"
+                msg = f"no answer within {seconds:g} s, or another server took its place"
                 raise psycopg.OperationalError(msg) from error
             raise
         finally:
@@ -69,6 +69,14 @@ class Watch:
             self._patience = min(self._patience, patience)
             for key, (connection, end) in self._under_way.items():
                 self._under_way[key] = (connection, min(end, soon))
+
+    def end_overtaken(self) -> None:
+        """Let nobody wait for a server that another has overtaken."""
+        with self._lock:
+            for key, (connection, _) in list(self._under_way.items()):
+                if connection.origin and connection.lineage.overtakes(connection.origin):
+                    del self._under_way[key]
+                    _shut(connection)
 
     def close(self) -> None:
         """End the thread; blocks until it has."""

@@ -31,6 +31,7 @@ from gatepost.store.postgresql_connection import (
     store_trouble,
 )
 from gatepost.store.postgresql_doubt import Doubt, LostLeases, Traces
+from gatepost.store.postgresql_lineage import is_of_an_old_primary
 from gatepost.store.postgresql_pending import Kept, PostgresPending, kept
 from gatepost.store.postgresql_positions import raise_positions
 from gatepost.store.postgresql_transaction import PostgresTransaction
@@ -112,6 +113,10 @@ class PostgresWriter:
                 if number:
                     time.sleep(random.uniform(0, _PAUSE * 2**number))  # noqa: S311 - no secret
             except psycopg.Error as error:
+                if not number and is_of_an_old_primary(error):
+                    self._forget()
+                    trouble = error
+                    continue
                 doubt, self._doubt = self._doubt, None
                 known = self._trouble(error)
                 if doubt is not None and self._connection is None and self._took_place(doubt):
@@ -189,6 +194,7 @@ class PostgresWriter:
     def _commit(
         self, runs: Sequence[Run], places: Mapping[SubmissionId, Kept], *, is_careful: bool
     ) -> list[Any]:
+        self._address.lineage.await_look()
         connection = self._open()
         self._doubt = None
         with self._watch.over(connection):
@@ -269,7 +275,7 @@ class PostgresWriter:
 
     def _open(self) -> Connection:
         if self._connection is None:
-            connection = connect(self._address)
+            connection = connect(self._address, self._watch)
             connection.add_notice_handler(self._hear)
             try:
                 with self._watch.over(connection):

@@ -6,8 +6,6 @@ import signal
 import smtplib
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,37 +16,10 @@ from tests.crash.load import Load
 from tests.crash.nodes.watcher import Watcher
 from tests.support.node import CAPTURE_ALL, HOST, Node, wait_until
 from tests.support.postgresql import PostgresServer
+from tests.support.standby import replicated
 from tests.support.two_nodes import two_nodes
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(500)]
-
-
-@contextmanager
-def replicated(*, in_step: bool = True) -> Iterator[tuple[PostgresServer, PostgresServer]]:
-    """A primary whose commits wait for its standby, if they are to be `in_step`, and the standby."""
-    primary, standby = PostgresServer(), PostgresServer()
-    try:
-        primary.start()
-        standby.directory.chmod(0o755)
-        standby.data.mkdir(exist_ok=True)
-        standby.data.chmod(0o700)
-        standby.own()
-        standby.run(
-            "pg_basebackup", "-d", primary.url(), "-D", str(standby.data), "-R", "-c", "fast"
-        )
-        standby.start()
-        if in_step:
-            primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-            primary.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: _in_step(primary), "a standby in step")
-        yield primary, standby
-    finally:
-        primary.remove()
-        standby.remove()
-
-
-def _in_step(primary: PostgresServer) -> bool:
-    return primary.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)]
 
 
 @pytest.mark.parametrize("end", ["dies", "freezes"])
@@ -80,7 +51,7 @@ def test_a_promoted_standby_has_all_that_got_250(seed: int, end: str) -> None:
             lasts = time.monotonic() - began
             print(f"  mail was taken again after {lasts:.1f} s")
             if end == "freezes":
-                primary.fence()  # as whoever promotes a standby has to
+                primary.thaw()  # nobody has fenced it
             load.wait_for(100)
             watcher.stop()
             print(watcher.report(began))
