@@ -12,7 +12,7 @@ import pytest
 from gatepost.delivery import call_forward
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.call_forward import PATIENCES, CallForward, takes
-from gatepost.delivery.link import Surroundings
+from gatepost.delivery.link_parts import Surroundings
 from gatepost.delivery.lookup import Lookup, Ourselves
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.route import Via, ViaLmtp, ViaMaildir, ViaSmtp

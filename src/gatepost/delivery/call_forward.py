@@ -11,7 +11,8 @@ from collections import deque
 from random import Random
 from typing import Final
 
-from gatepost.delivery.link import Call, Link, LinkFailedError, Surroundings, open_link
+from gatepost.delivery.link import Link, open_link
+from gatepost.delivery.link_parts import Call, LinkFailedError, Surroundings
 from gatepost.delivery.lookup import Lookup
 from gatepost.delivery.routing import Routing
 from gatepost.delivery.site import Kind, Site, Target, targets

@@ -1,14 +1,72 @@
-"""Whom to call for a site, and from where."""
+"""Whom to call for a site, and from where; and the calling, until somebody grants a session."""
 
+import asyncio
+import logging
 from dataclasses import replace
 
-from gatepost.delivery.link import Call
+from gatepost.delivery.link import Link, open_link
+from gatepost.delivery.link_parts import Call, LinkFailedError
 from gatepost.delivery.room7 import Room7
-from gatepost.delivery.site import targets
+from gatepost.delivery.site import Kind, targets
 from gatepost.delivery.site_queue import SiteQueue
+from gatepost.model.delivery import OutcomeKind
+from gatepost.model.route import TlsMode
+from gatepost.net.dialer import SourceMissingError
+from gatepost.returns.outcome import LOCAL_TROUBLE, NO_CONNECTION, deferred
+
+_log = logging.getLogger(__name__)
+
+#: A fault of ours is no reason to hold a delivery: it waits like any other that failed.
+OUR_FAULT = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
 
 
-def calls_of(queue: SiteQueue, room: Room7) -> list[Call]:
+async def call_one(queue: SiteQueue, room: Room7) -> Link:
+    """Return a session with the first host that grants one.
+
+    Raises:
+        LinkFailedError: none does. A temporary reason outweighs a permanent one.
+        SourceMissingError: this machine does not have the address to call from.
+
+    """
+    failure: LinkFailedError | None = None
+    loop, bounds = asyncio.get_running_loop(), queue.bounds
+    began = loop.time()
+    for call in _calls_of(queue, room):
+        target = call.target
+        if failure and queue.is_hurried and loop.time() - began > bounds.hurried_begin:
+            break
+        try:
+            return await _dial(queue, room, call)
+        except SourceMissingError:
+            room.source_missing(call.source or "")
+            raise
+        except LinkFailedError as this:
+            if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
+                failure = this
+        except Exception:  # noqa: BLE001 - the next host may do better
+            _log.exception("no session with %s", target.name)
+            if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
+                failure = LinkFailedError(OUR_FAULT)
+    raise failure or LinkFailedError(deferred(NO_CONNECTION, _why_no_call(queue)))
+
+
+async def _dial(queue: SiteQueue, room: Room7, call: Call) -> Link:
+    target = call.target
+    use_tls = queue.site.tls is not TlsMode.NEVER and target.address not in queue.without_tls
+    if queue.site.kind is Kind.LMTP:
+        use_tls = False
+    try:
+        return await open_link(queue.site, call, room.around, queue.links, use_tls=use_tls)
+    except LinkFailedError as failure:
+        if not failure.tls_only:
+            raise
+    # Opportunistic: any delivery is better than none (RFC 7435), on a connection of its own.
+    link = await open_link(queue.site, call, room.around, queue.links, use_tls=False)
+    queue.without_tls.add(target.address)
+    return link
+
+
+def _calls_of(queue: SiteQueue, room: Room7) -> list[Call]:
     """Return whom to call from where, in order; only by a version of IP that the source has."""
     source, most = queue.source, queue.bounds.addresses
     if source is None:
@@ -22,8 +80,8 @@ def calls_of(queue: SiteQueue, room: Room7) -> list[Call]:
     return [Call(t, source.for_peer(t.address.host), source.name) for t in chosen]
 
 
-def why_no_call(queue: SiteQueue) -> str:
-    """Return why `calls_of` has nobody."""
+def _why_no_call(queue: SiteQueue) -> str:
+    """Return why `_calls_of` has nobody."""
     if queue.source is None:
         return "no address to call"
     ours = " and ".join(queue.source.addresses)

@@ -11,7 +11,7 @@ from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.call_forward import PATIENCE, PATIENCES, CallForward
 from gatepost.delivery.contents import Contents
 from gatepost.delivery.fitting import SignAgain
-from gatepost.delivery.link import Contexts, Surroundings
+from gatepost.delivery.link_parts import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.pool import Pool

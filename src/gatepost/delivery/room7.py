@@ -9,7 +9,7 @@ from random import Random
 from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.contents import Contents
 from gatepost.delivery.fitting import SignAgain
-from gatepost.delivery.link import Surroundings
+from gatepost.delivery.link_parts import Surroundings
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.site import Site
 from gatepost.returns.settlement import Result

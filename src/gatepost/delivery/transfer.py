@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from gatepost.delivery import maildir
-from gatepost.delivery.calls import calls_of, why_no_call
+from gatepost.delivery.calls import OUR_FAULT, call_one
 from gatepost.delivery.contents import Content
 from gatepost.delivery.envelopes import are_ascii, envelope_of
 from gatepost.delivery.fitting import (
@@ -18,20 +18,19 @@ from gatepost.delivery.fitting import (
     Unfit,
     fit,
 )
-from gatepost.delivery.link import Call, Link, LinkFailedError, open_link
+from gatepost.delivery.link import Link
+from gatepost.delivery.link_parts import LinkFailedError
 from gatepost.delivery.parcel import Item, Parcel, within
 from gatepost.delivery.room7 import Room7
 from gatepost.delivery.site import Kind
 from gatepost.delivery.site_queue import SiteQueue
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.ids import DeliveryId
-from gatepost.model.route import TlsMode
 from gatepost.net.dialer import SourceMissingError
 from gatepost.queue.expiry import is_expired
 from gatepost.returns.outcome import (
     LOCAL_TROUBLE,
     NEEDS_UTF8,
-    NO_CONNECTION,
     came_to_nothing,
     deferred,
     refused,
@@ -45,8 +44,6 @@ from gatepost.wire.smtp.reply_reader import ServerReply
 
 _log = logging.getLogger(__name__)
 
-#: A fault of ours is no reason to hold a delivery: it waits like any other that failed.
-_OUR_FAULT = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
 #: As where a session ends before its final dot: what neighbours may have taken waits for its turn.
 _IN_DOUBT = deferred(LOCAL_TROUBLE, "a neighbour may have taken it over; nothing was stored")
 
@@ -113,7 +110,7 @@ class Courier:
             self._link.abort()
             self._forget_link()
         for parcel in parcels:
-            self._settle([i for i in parcel.items if i.id not in self._ended], _OUR_FAULT)
+            self._settle([i for i in parcel.items if i.id not in self._ended], OUR_FAULT)
 
     def _dialled(self) -> None:
         if self._is_dialling:
@@ -303,7 +300,7 @@ class Courier:
         return again
 
     async def _usable_link(self, *, fresh: bool) -> Link:
-        """Return a session for one more transaction. Raises as `_dial` does, and _RetiredError."""
+        """Return a session for one more transaction. Raises as `call_one` does, and _RetiredError."""
         link = self._link
         if link is not None:
             most = self._queue.bounds.messages_per_session
@@ -312,57 +309,11 @@ class Courier:
                 return link
             self._forget_link()
             await link.close()
-        self._link = link = await self._dial()
+        self._link = link = await call_one(self._queue, self._room)
         self._queue.is_lost = False
         self._dialled()
         if self._queue.retired:
             raise _RetiredError
-        return link
-
-    async def _dial(self) -> Link:
-        """Return a session with the first host that grants one.
-
-        Raises:
-            LinkFailedError: none does. A temporary reason outweighs a permanent one.
-            SourceMissingError: this machine does not have the address to call from.
-
-        """
-        failure: LinkFailedError | None = None
-        loop, bounds = asyncio.get_running_loop(), self._queue.bounds
-        began = loop.time()
-        for call in calls_of(self._queue, self._room):
-            target = call.target
-            if failure and self._queue.is_hurried and loop.time() - began > bounds.hurried_begin:
-                break
-            try:
-                return await self._dial_one(call)
-            except SourceMissingError:
-                self._room.source_missing(call.source or "")
-                raise
-            except LinkFailedError as this:
-                if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
-                    failure = this
-            except Exception:  # noqa: BLE001 - the next host may do better
-                _log.exception("no session with %s", target.name)
-                if failure is None or failure.outcome.kind is OutcomeKind.REFUSED:
-                    failure = LinkFailedError(_OUR_FAULT)
-        raise failure or LinkFailedError(deferred(NO_CONNECTION, why_no_call(self._queue)))
-
-    async def _dial_one(self, call: Call) -> Link:
-        queue, target = self._queue, call.target
-        use_tls = queue.site.tls is not TlsMode.NEVER and target.address not in queue.without_tls
-        if queue.site.kind is Kind.LMTP:
-            use_tls = False
-        try:
-            return await open_link(
-                queue.site, call, self._room.around, queue.links, use_tls=use_tls
-            )
-        except LinkFailedError as failure:
-            if not failure.tls_only:
-                raise
-        # Opportunistic: any delivery is better than none (RFC 7435), on a connection of its own.
-        link = await open_link(queue.site, call, self._room.around, queue.links, use_tls=False)
-        queue.without_tls.add(target.address)
         return link
 
     async def _fail(self, parcels: list[Parcel], outcome: Outcome) -> None:

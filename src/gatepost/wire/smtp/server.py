@@ -41,7 +41,8 @@ from gatepost.wire.smtp.server_events import (
     Responded,
     TurnOver,
 )
-from gatepost.wire.smtp.server_states import LEADS_TO, SETTLED, TRANSACTION, State
+from gatepost.wire.smtp.server_refusals import auth_refuses, mail_refuses, out_of_order
+from gatepost.wire.smtp.server_states import LEADS_TO, SETTLED, State
 
 _NEED_OCTETS: Final = NeedOctets()
 _CLOSED: Final = Closed()
@@ -284,46 +285,21 @@ class ServerSession:
             self._say(reply, self.state)
 
     def _out_of_order(self, command: Command) -> Reply:
-        if self.state is State.CONNECTED:
-            return replies.SAY_HELLO_FIRST
-        if self.state is State.CHUNK_FAILED:
-            return replies.TRANSACTION_FAILED
-        if isinstance(command, Data | Bdat) and self.state is not State.BETWEEN_CHUNKS:
-            return replies.ALL_REFUSED if self._refused else replies.NO_RECIPIENTS
-        if isinstance(command, Auth) and self.state in TRANSACTION:
-            return replies.AUTH_IN_TRANSACTION
-        return replies.OUT_OF_ORDER
+        return out_of_order(command, self.state, refused=self._refused)
 
     def _rfc_refuses(self, command: Command) -> Reply | None:
-        """Refuse where no policy could allow it: STARTTLS and AUTH (RFC 3207 §4, RFC 4954 §4), DATA
-        for binary content (RFC 3030 §3), a path that is not ASCII (RFC 6531 §3.5).
-        """
+        """Refuse where no policy could allow it (STARTTLS: RFC 3207 §4)."""
         if isinstance(command, Data | Rcpt):
-            return self._mail_refuses(command, self.mail)
+            return mail_refuses(command, self.mail)
         if isinstance(command, StartTls):
             if self.channel is Channel.TLS or not self._profile.offers_tls or self.authenticated:
                 return replies.TLS_NOT_OFFERED
             return replies.TLS_INJECTION if len(self._lines) else None
-        if not isinstance(command, Auth):
-            return None
-        if not self._profile.mechanisms:
-            return replies.AUTH_NOT_HERE
-        if self.authenticated:
-            return replies.ALREADY_AUTHENTICATED
-        if not self._extended:
-            return replies.SAY_HELLO_FIRST
+        if isinstance(command, Auth):
+            return auth_refuses(
+                self._profile, authenticated=self.authenticated, extended=self._extended
+            )
         return None
-
-    @staticmethod
-    def _mail_refuses(command: Data | Rcpt, mail: Mail | None) -> Reply | None:
-        """Refuse what the parameters of MAIL do not go with."""
-        if mail is None:
-            return None
-        if isinstance(command, Data):
-            return replies.BINARY_BY_BDAT if mail.binary else None
-        if command.forward_path.is_ascii or mail.utf8:
-            return None
-        return replies.RECIPIENT_NOT_ASCII
 
     def _greet(self, command: Ehlo) -> None:
         self._end_transaction()
