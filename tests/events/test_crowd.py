@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from gatepost.events.crowd import MANY, TOLD, TOLD_OF_ALL, TOLD_OF_NETWORK, Crowd
+from gatepost.events.crowd import (
+    MANY,
+    TOLD,
+    TOLD_BEYOND,
+    TOLD_OF_ALL,
+    TOLD_OF_DAY,
+    TOLD_OF_NETWORK,
+    Crowd,
+)
 from gatepost.events.record import Recorder
 from gatepost.model.event import Event, EventKind
 from tests.events.outbox import Outbox
@@ -125,3 +133,21 @@ async def test_what_was_counted_is_told_at_the_end() -> None:
         await task
     assert len(outbox.stored) == TOLD + 1
     assert outbox.stored[-1].event.facts["count"] == 7
+
+
+def test_when_much_of_a_day_was_told_less_is_told_until_it_is_over() -> None:
+    crowd, told, minutes = Crowd(), 0, 200
+    for minute in range(minutes):
+        for number in range(TOLD_OF_ALL + 100):
+            client = f"10.{number % 250}.{number // 250}.1"
+            event = refusal(client, 60 * minute, EventKind.LOGIN_REFUSED)
+            told += sum("count" not in e.facts for e in crowd.admit(event))
+    whole = TOLD_OF_DAY // TOLD_OF_ALL
+    assert told == TOLD_OF_DAY + (minutes - whole) * TOLD_BEYOND
+    # Another kind has its own, and the next day is told as the first.
+    at_the_door = refusal("10.0.0.1", 60 * minutes)
+    assert at_the_door in crowd.admit(at_the_door)
+    tomorrow = [
+        refusal(f"10.{n}.0.1", 86_400, EventKind.LOGIN_REFUSED) for n in range(TOLD_BEYOND * 2)
+    ]
+    assert all(event in crowd.admit(event) for event in tomorrow)

@@ -1,7 +1,7 @@
 """A crowd of refusals becomes one event: strangers cause them for nothing, and fill no disk.
 
 Of the refusals of a kind in one minute the first 20 of a client are told one by one, 60 of a network,
-500 of all. The others are counted, and one event says how many they were when the minute is over: for
+500 of all; when 50 000 of a day were told, 50 of all. The others are counted, and one event says how many they were when the minute is over: for
 their client, for their network where its clients are many, or for all where networks are many.
 """
 
@@ -18,7 +18,12 @@ from gatepost.net.address import network_of, one_client
 TOLD: Final = 20
 TOLD_OF_NETWORK: Final = 60
 TOLD_OF_ALL: Final = 500
+#: So many of a kind are told in a day (UTC) before no more than the second figure of all is told in a minute:
+#: 122 000 events of 240 octets in all, where 500 a minute would be 720 000.
+TOLD_OF_DAY: Final = 50_000
+TOLD_BEYOND: Final = 50
 MINUTE: Final = 60.0
+_MINUTES_OF_DAY: Final = 1440
 #: The tag of what was not told one by one, by which it is found; and how many reasons are told apart.
 MANY: Final = "many"
 _REASONS: Final = 8
@@ -30,13 +35,15 @@ _OTHERS: Final = "many addresses"
 class Crowd:
     """Counts the refusals of the minute under way."""
 
-    __slots__ = ("_minute", "_reasons", "_told", "_untold")
+    __slots__ = ("_minute", "_reasons", "_today", "_told", "_untold")
 
     def __init__(self) -> None:
         self._minute = 0
         #: How many were told, and how many were not: by client, network, `_OTHERS`, and kind.
         self._told: Counter[tuple[str, EventKind]] = Counter()
         self._untold: Counter[tuple[str, EventKind]] = Counter()
+        #: How many of a kind were told today.
+        self._today: Counter[EventKind] = Counter()
         #: Why logins were refused that are not told, by the same.
         self._reasons: dict[str, Counter[str]] = {}
 
@@ -54,7 +61,8 @@ class Crowd:
             return (event,)
         told = self.summaries(event.at)
         client = one_client(str(event.facts["client"]))
-        limits = {client: TOLD, network_of(client): TOLD_OF_NETWORK, _OTHERS: TOLD_OF_ALL}
+        of_all = TOLD_OF_ALL if self._today[kind] < TOLD_OF_DAY else TOLD_BEYOND
+        limits = {client: TOLD, network_of(client): TOLD_OF_NETWORK, _OTHERS: of_all}
         for who, most in limits.items():
             if self._told[who, kind] >= most:
                 self._untold[who, kind] += 1
@@ -63,6 +71,7 @@ class Crowd:
                 return told
         for who in limits:
             self._told[who, kind] += 1
+        self._today[kind] += 1
         return (*told, event)
 
     def _count_reason(self, who: str, reason: str) -> None:
@@ -76,6 +85,8 @@ class Crowd:
         minute = int(at.timestamp() // MINUTE)
         if minute <= self._minute and not now:
             return []
+        if minute // _MINUTES_OF_DAY != self._minute // _MINUTES_OF_DAY:
+            self._today.clear()
         self._minute = minute
         untold, self._untold = self._untold, Counter()
         reasons, self._reasons = self._reasons, {}
