@@ -1,7 +1,9 @@
 import os
+import shutil
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +12,6 @@ from cryptography.hazmat.primitives import serialization
 
 from gatepost.model.settings import CertificateSettings, TlsSettings
 from gatepost.net.certificate import (
-    Certificate,
     CertificateError,
     CertificateInvalidError,
     CertificateMissingError,
@@ -75,6 +76,56 @@ def test_what_cannot_be_used_is_named_with_its_mend(
     assert caught.value.mend
 
 
+NOISE = b"Bag Attributes\n    friendlyName: M\xfcller\nCertificate:\n    Data:\n"
+
+
+@pytest.mark.parametrize(
+    ("chain", "key"),
+    [
+        (NOISE + ONE[0], ONE[1]),
+        (ONE[1] + ONE[0], ONE[0] + ONE[1]),
+        (ONE[0] + NOISE + OTHER[0], NOISE + ONE[1] + NOISE),
+        (ONE[0].replace(b"\n", b"\r\n"), ONE[1].replace(b"\n", b"\r\n")),
+    ],
+    ids=["text before", "both in one file", "words that are not UTF-8", "CRLF"],
+)
+def test_of_what_stands_around_a_certificate_nothing_is_kept(
+    tmp_path: Path, chain: bytes, key: bytes
+):
+    certificate = read_certificate(files(tmp_path, chain, key))
+    assert certificate.chain == ONE[0] + (OTHER[0] if OTHER[0] in chain else b"")
+    assert certificate.key.replace(b"\r", b"").strip() == ONE[1].strip()
+    assert certificate.leaf == ssl.PEM_cert_to_DER_cert(ONE[0].decode())
+    FrontContexts([certificate])
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("ecparam -genkey -noout -name secp160r1", "curve"),
+        ("ecparam -genkey -noout -name SM2", "curve"),
+        ("dsa", "kind of key"),
+    ],
+)
+def test_a_key_of_a_kind_that_nobody_can_use_is_said(tmp_path: Path, command: str, words: str):
+    settings = files(tmp_path, None, None)
+    key, certificate = settings.private_key, settings.certificate
+    if command == "dsa":
+        parameters = tmp_path / "parameters"
+        openssl("dsaparam", "-out", parameters, "2048")
+        openssl("gendsa", "-out", key, parameters)
+    else:
+        openssl(*command.split(), "-out", key)
+    openssl("req", "-x509", "-new", "-key", key, "-out", certificate, "-subj", "/CN=a.test")
+    with pytest.raises(CertificateInvalidError, match=words):
+        read_certificate(settings)
+
+
+def openssl(*arguments: str | Path) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
 def test_a_directory_is_no_certificate(tmp_path: Path):
     with pytest.raises(CertificateUnreadableError, match="is a directory"):
         read_certificate(
@@ -133,7 +184,7 @@ def test_a_broken_reload_keeps_the_former_certificates(tmp_path: Path):
     good = read_certificate(files(tmp_path, *ONE))
     fronts = FrontContexts([good])
     before = fronts._choice
-    bad = Certificate("x", good.chain, OTHER[1], good.names, "EC", good.starts_at, good.expires_at)
+    bad = replace(good, key=OTHER[1])
     with pytest.raises(CertificateInvalidError):
         fronts.replace([bad])
     assert fronts._choice is before

@@ -196,6 +196,24 @@ def test_a_broken_certificate_is_not_taken_over_and_the_log_says_why(
     shows(renewed, name)
 
 
+@pytest.mark.parametrize("way", ["text before", "words that are not UTF-8", "both in one file"])
+def test_what_stands_around_a_certificate_ends_no_node(renewed: Node, way: str) -> None:
+    name = f"{way.replace(' ', '-').lower()}.relay.test"
+    made = self_signed(name, kind="RSA")
+    chain = {
+        "text before": b"Certificate:\n    Data:\n" + made.chain,
+        "words that are not UTF-8": made.chain + b"# M\xfcller\n",
+        "both in one file": made.key + made.chain,
+    }[way]
+    for file, pem in (("key.pem", made.key), ("cert.pem", chain)):
+        fresh = renewed.directory / f"{file}.new"
+        fresh.write_bytes(pem)
+        fresh.rename(renewed.directory / file)
+    shows(renewed, name)
+    assert renewed.process is not None
+    assert renewed.process.poll() is None
+
+
 def test_a_certificate_replaced_while_the_node_starts_is_shown(node_of: NodeOf) -> None:
     node = node_of(LOCAL + "\n# a node that starts again\n")
     node.stop()

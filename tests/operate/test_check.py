@@ -31,6 +31,7 @@ from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_connection import connect
 from gatepost.store.sqlite_place import CONTENT, DATABASE
 from tests.support.client_certificate import make_client_certificate
+from tests.support.self_signed import self_signed
 
 NOW = datetime.now(UTC)
 
@@ -85,6 +86,15 @@ def test_a_missing_certificate_is_a_fault_that_names_the_file(settings: Settings
     assert finding.grade is Grade.FAULT
     assert str(settings.tls.certificate) in finding.subject
     assert finding.mend
+
+
+def test_a_certificate_that_openssl_refuses_is_a_fault(settings: Settings) -> None:
+    weak = self_signed("relay.test", kind="weak")
+    settings.tls.certificate.write_bytes(weak.chain)
+    settings.tls.private_key.write_bytes(weak.key)
+    (finding,) = bad(check(settings, closed, NOW))
+    assert finding.grade is Grade.FAULT
+    assert "too small" in finding.what
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from gatepost.net.certificate import Certificate, parse_certificate
 
 
 def self_signed(*names: str, kind: str = "EC") -> Certificate:
-    """Return a certificate for names that nobody trusts; `kind` "EC" (P-256) or "RSA" (2048 bits)."""
+    """Return a certificate for names that nobody trusts; `kind` "EC" (P-256), "RSA" (2048 bits)
+    or "weak" (RSA of 1024 bits).
+    """
     key = (
         ec.generate_private_key(ec.SECP256R1())
         if kind == "EC"
-        else rsa.generate_private_key(65537, 2048)
+        else rsa.generate_private_key(65537, 1024 if kind == "weak" else 2048)
     )
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC)

@@ -3,6 +3,7 @@
 Octets and paths in, values out. Whoever may read key files (the supervisor) hands the values down.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,14 +12,36 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gatepost.model.settings import CertificateSettings, TlsSettings
 
 _SELF_SIGNED_LIFE: Final = timedelta(days=825)
+
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+#: What stands around it in the file is nobody's: text of "openssl x509 -text", the certificate,
+#: "Bag Attributes" of PKCS #12 (RFC 7468 §2 has parsers ignore it).
+_KEY_BLOCK: Final = re.compile(
+    rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL
+)
+#: Keys that a client of TLS can check with our suites, and what we call them.
+_KINDS: Final = {
+    rsa.RSAPrivateKey: "RSA",
+    ec.EllipticCurvePrivateKey: "EC",
+    ed25519.Ed25519PrivateKey: "Ed25519",
+    ed448.Ed448PrivateKey: "Ed448",
+}
+#: What the X.509 library raises for a certificate or key that it cannot take.
+_ODD: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class CertificateError(Exception):
@@ -51,13 +74,15 @@ class KeyMismatchError(CertificateError):
 class Certificate:
     """One chain with its key.
 
-    `chain` and `key` are PEM; `names` the subjectAltNames in lower case (wildcards as "*.domain"),
-    `key_kind` "EC", "RSA" …, `file` where the chain came from, `expires_at` the leaf's notAfter.
+    `chain` and `key` are PEM and nothing else; `leaf` is the first of the chain in DER; `names` the
+    subjectAltNames in lower case (wildcards as "*.domain"), `key_kind` "EC", "RSA" …, `file` where
+    the chain came from, `expires_at` the leaf's notAfter.
     """
 
     file: str
     chain: bytes
     key: bytes
+    leaf: bytes
     names: tuple[str, ...]
     key_kind: str
     starts_at: datetime
@@ -109,23 +134,32 @@ def parse_certificate(
         CertificateInvalidError, KeyMismatchError: with the file named in the arguments.
 
     """
-    leaf = _leaf(chain, file)
-    private = _private_key(key, key_file)
-    if _public(private.public_key()) != _public(leaf.public_key()):
+    certificates = _certificates(chain, file)
+    leaf, key_block = certificates[0], _key_block(key, key_file)
+    private = _private_key(key_block, key_file)
+    kind = _kind(private, key_file)
+    try:
+        is_its_key = _public(private.public_key()) == _public(leaf.public_key())
+        taken = Certificate(
+            file=file,
+            chain=b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates),
+            key=key_block,
+            leaf=leaf.public_bytes(serialization.Encoding.DER),
+            names=_names(leaf),
+            key_kind=kind,
+            starts_at=leaf.not_valid_before_utc,
+            expires_at=leaf.not_valid_after_utc,
+        )
+    except _ODD as problem:
+        words = f"holds a certificate that cannot be used: {problem}"
+        raise CertificateInvalidError(file, words, "fetch or make it again") from None
+    if not is_its_key:
         raise KeyMismatchError(
             key_file,
             f"this key does not belong to the certificate in {file}",
             "the first certificate of the file must be the server's own, with its key beside it",
         )
-    return Certificate(
-        file=file,
-        chain=chain,
-        key=key,
-        names=_names(leaf),
-        key_kind=_kind(private),
-        starts_at=leaf.not_valid_before_utc,
-        expires_at=leaf.not_valid_after_utc,
-    )
+    return taken
 
 
 def make_self_signed(hostnames: Sequence[str]) -> tuple[bytes, bytes]:
@@ -194,18 +228,34 @@ def _read(path: Path, setting: str) -> bytes:
         ) from None
 
 
-def _leaf(chain: bytes, file: str) -> x509.Certificate:
-    if b"-----BEGIN CERTIFICATE-----" not in chain:
+def _certificates(chain: bytes, file: str) -> list[x509.Certificate]:
+    begun = chain.count(_BEGIN)
+    if not begun:
         raise CertificateInvalidError(
             file,
             "holds no PEM certificate",
             'the file must have "-----BEGIN CERTIFICATE-----" lines',
         )
     try:
-        return x509.load_pem_x509_certificates(chain)[0]
-    except ValueError as problem:
+        found = x509.load_pem_x509_certificates(chain)
+        if len(found) != begun:  # cut off: what is left would be passed over
+            raise ValueError(f"{len(found)} of {begun} are whole")
+    except _ODD as problem:
         words = f"holds a damaged certificate: {problem}"
         raise CertificateInvalidError(file, words, "fetch or make it again") from None
+    return found
+
+
+def _key_block(key: bytes, file: str) -> bytes:
+    found = _KEY_BLOCK.search(key)
+    if found is None or not found[0].isascii():
+        raise _no_key(file)
+    return found[0] + b"\n"
+
+
+def _no_key(file: str) -> CertificateInvalidError:
+    mend = 'it must have "-----BEGIN … PRIVATE KEY-----" lines'
+    return CertificateInvalidError(file, "holds no usable PEM private key", mend)
 
 
 def _private_key(key: bytes, file: str) -> PrivateKeyTypes:
@@ -215,18 +265,19 @@ def _private_key(key: bytes, file: str) -> PrivateKeyTypes:
         raise CertificateInvalidError(
             file, "the key is encrypted", 'decrypt it: "openssl pkey -in FILE -out NEWFILE"'
         ) from None
+    except UnsupportedAlgorithm as problem:
+        words = f"holds a key that cannot be used: {str(problem).lower()}"
+        raise CertificateInvalidError(file, words, "use a key of P-256 or RSA") from None
     except ValueError:
-        raise CertificateInvalidError(
-            file,
-            "holds no usable PEM private key",
-            'it must have "-----BEGIN … PRIVATE KEY-----" lines',
-        ) from None
+        raise _no_key(file) from None
 
 
-def _kind(key: PrivateKeyTypes) -> str:
-    if isinstance(key, rsa.RSAPrivateKey):
-        return "RSA"
-    return "EC" if isinstance(key, ec.EllipticCurvePrivateKey) else type(key).__name__
+def _kind(key: PrivateKeyTypes, file: str) -> str:
+    for kind, name in _KINDS.items():
+        if isinstance(key, kind):
+            return name
+    words = "no client can check this kind of key"
+    raise CertificateInvalidError(file, words, "use a key of P-256 or RSA")
 
 
 def _public(key: object) -> bytes:

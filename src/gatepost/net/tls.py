@@ -40,7 +40,6 @@ _NO_PASSWORD: Final = ""
 
 #: Certificates, former ones included, whose resumed sessions are known by their channel binding.
 _MOST_END_POINTS: Final = 64
-_END_OF_PEM: Final = b"-----END CERTIFICATE-----"
 
 
 class Verification(StrEnum):
@@ -110,9 +109,11 @@ class FrontContexts:
             CertificateInvalidError: OpenSSL refuses one; the former ones stay.
 
         """
-        self._choice = _choice_that_trusts(certificates, self._trusted)
-        self._certificates = tuple(certificates)
+        choice = _choice_that_trusts(certificates, self._trusted)
         known = (*_end_points(certificates), *self._end_points)
+        # All or nothing: what could fail has been done.
+        self._choice = choice
+        self._certificates = tuple(certificates)
         self._end_points = tuple(dict.fromkeys(known))[:_MOST_END_POINTS]
         self._tickets = _tickets(certificates)
         for front in self._fronts.values():
@@ -156,8 +157,7 @@ def _tickets(certificates: Iterable[Certificate]) -> int:
 
 
 def _end_points(certificates: Iterable[Certificate]) -> tuple[bytes, ...]:
-    leaves = (c.chain.partition(_END_OF_PEM)[0] + _END_OF_PEM for c in certificates)
-    found = (end_point_of(ssl.PEM_cert_to_DER_cert(leaf.decode("ascii"))) for leaf in leaves)
+    found = (end_point_of(certificate.leaf) for certificate in certificates)
     return tuple(octets for octets in found if octets)
 
 

@@ -196,11 +196,20 @@ class Node:
         """Look whether certificates have changed, and whether former workers have ended; return
         what to tell the workers then.
         """
+        told: dict[str, object] = {}
+        for step in (self._keep_up, self._fresh_certificates, self._ended_workers):
+            try:
+                told |= step()
+            except Exception:  # noqa: BLE001 - the top of a step: what was there before goes on
+                _log.exception("a look around the node failed; what was there before goes on")
+        return told or None
+
+    def _keep_up(self) -> dict[str, object]:
         if not self._is_said:
             self.say_serving()
         self.fronts.pass_on()
         now()  # asked often enough, it follows the clock: workers born later know what it knows
-        return {**self._fresh_certificates(), **self._ended_workers()} or None
+        return {}
 
     def _ended_workers(self) -> dict[str, object]:
         ended = [former for former in self.inherited.former if former.has_ended()]

@@ -272,16 +272,21 @@ class Worker:
         reader, writer = await asyncio.open_connection(sock=self._place.pipe, limit=_MESSAGE)
         try:
             while line := await reader.readline():
-                message = json.loads(line)
-                if certificates := message.get("certificates"):
-                    self._take_certificates(certificates)
-                if dead := tuple(map(WorkerId, message.get("dead", ()))):
-                    await self._free_of(store, dead)
+                try:
+                    await self._heed(store, json.loads(line))
+                except Exception:  # noqa: BLE001 - the top of a task: what was there goes on
+                    _log.exception("what the supervisor told could not be taken over")
         finally:
             writer.close()
         if not self._stop.is_set():
             _log.error("the supervisor is gone; stopping")
             self._stop.set()
+
+    async def _heed(self, store: Store, message: dict[str, Any]) -> None:
+        if certificates := message.get("certificates"):
+            self._take_certificates(certificates)
+        if dead := tuple(map(WorkerId, message.get("dead", ()))):
+            await self._free_of(store, dead)
 
     async def _free_of(self, store: Store, dead: tuple[WorkerId, ...]) -> None:
         try:

@@ -28,7 +28,7 @@ from gatepost.net.certificate import (
     CertificateInvalidError,
     read_certificate,
 )
-from gatepost.net.tls import Verification, client_context
+from gatepost.net.tls import FrontContexts, Verification, client_context
 from gatepost.operate.check_accounts import ACCOUNTS, wide_grants
 from gatepost.operate.check_content import content_findings
 from gatepost.operate.check_directories import directory_findings
@@ -130,6 +130,7 @@ def _certificate(pair: CertificateSettings, now: datetime) -> Iterator[Finding]:
     subject = f"certificate {pair.certificate}"
     try:
         certificate = read_certificate(pair)
+        FrontContexts([certificate])
     except CertificateError as error:
         yield Finding(Grade.FAULT, f"certificate {error.file}", error.problem, error.mend)
         return
