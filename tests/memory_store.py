@@ -11,7 +11,6 @@ from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
-from gatepost.store.destinations import Walked
 from gatepost.store.later import LEAST_COUNTED
 from gatepost.store.pools import ANY_NODE
 from gatepost.store.protocols import (
@@ -25,6 +24,7 @@ from gatepost.store.protocols import (
     Settlement,
     StoreUnavailableError,
 )
+from gatepost.store.turns import Line, Turn, Walked
 from tests.memory_pools import MemoryPools
 from tests.memory_presences import MemoryPresences
 from tests.memory_quotas import MemoryQuotas
@@ -124,43 +124,44 @@ class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
         ids = [i for lane in LANES for i in ready[lane][: dealt[lane]]]
         return [self._lease(i, lease) for i in ids]
 
+    def due_accounts(
+        self, line: Line, now: datetime, *, after: str | None, limit: int, enough: int
+    ) -> Walked:
+        waiting = [(self._account_of(d), d.next_attempt_at <= now) for d in self._standing_in(line)]
+        return _walked(waiting, after, limit, enough)
+
     def due_destinations(
-        self,
-        lane: Lane,
-        now: datetime,
-        *,
-        after: str,
-        limit: int,
-        pools: Sequence[str] = ANY_NODE,
+        self, line: Line, account: str, now: datetime, *, after: str | None, limit: int
     ) -> Walked:
         waiting = [
             (d.destination, d.next_attempt_at <= now)
-            for d in self.delivery_rows.values()
-            if d.state is DeliveryState.DUE
-            and d.lane is lane
-            and d.destination > after
-            and d.pool in pools
+            for d in self._standing_in(line)
+            if self._account_of(d) == account
         ]
-        names = sorted({name for name, _ in waiting})[:limit]
-        due = tuple(name for name in names if (name, True) in waiting)
-        return Walked(due, names[-1] if len(names) == limit else "")
+        return _walked(waiting, after, limit, limit)
 
-    def lease_of(
-        self, now: datetime, lease: Lease, *, destinations: Mapping[Lane, Sequence[str]], each: int
-    ) -> list[Leased]:
-        rows = sorted(self.delivery_rows.values(), key=lambda d: d.next_attempt_at)
+    def _account_of(self, delivery: Delivery) -> str:
+        return self.submission_rows[delivery.submission_id].account or ""
+
+    def _standing_in(self, line: Line) -> list[Delivery]:
+        rows = [
+            d
+            for d in self.delivery_rows.values()
+            if d.state is DeliveryState.DUE and (d.lane, d.pool) == (line.lane, line.pool)
+        ]
+        return sorted(rows, key=lambda d: d.next_attempt_at)
+
+    def lease_turns(self, now: datetime, lease: Lease, turns: Sequence[Turn]) -> list[Leased]:
         leased = []
-        for lane, names in destinations.items():
-            for name in names:
-                due = [
-                    d.id
-                    for d in rows
-                    if d.state is DeliveryState.DUE
-                    and d.pool in lease.pools
-                    and d.next_attempt_at <= now
-                    and (d.lane, d.destination) == (lane, name)
-                ]
-                leased += [self._lease(i, lease) for i in due[:each]]
+        for turn in turns:
+            due = [
+                d.id
+                for d in self._standing_in(turn.line)
+                if d.next_attempt_at <= now
+                and self._account_of(d) == turn.account
+                and turn.destination in (None, d.destination)
+            ]
+            leased += [self._lease(i, lease) for i in due[: turn.count]]
         return leased
 
     def lease_ended(
@@ -312,3 +313,20 @@ class MemoryStore:
 
     def kinds(self) -> list[EventKind]:
         return [e.kind for e in self.tables.event_rows]
+
+
+def _walked(
+    waiting: Iterable[tuple[str, bool]], after: str | None, limit: int, enough: int
+) -> Walked:
+    names: dict[str, bool] = {}
+    for name, is_due in sorted(waiting):
+        names[name] = names.get(name, False) or is_due
+    looked_at: list[str] = []
+    due: list[str] = []
+    for name, is_due in names.items():
+        if after is None or name > after:
+            looked_at.append(name)
+            due += [name] * is_due
+            if len(looked_at) == limit or len(due) == enough:
+                return Walked(tuple(due), name)
+    return Walked(tuple(due), None)

@@ -27,7 +27,8 @@ def test_half_of_what_is_free_is_enough(in_hand, free, crowd) -> None:
     for name, count in in_hand.items():
         for _ in range(count):
             shares.add(Lane.BULK, name)
-    assert shares.crowd(free) == {(Lane.BULK, name) for name in crowd}
+    room = {Lane.OTP: 9999, Lane.BULK: free}
+    assert shares.crowd(room) == {(Lane.BULK, name) for name in crowd}
     assert {name for name in in_hand if shares.has_enough(Lane.BULK, name, free)} == crowd
     assert not shares.has_enough(Lane.BULK, "other", free)
     assert not shares.has_enough(Lane.OTP, "a", free)
@@ -55,13 +56,33 @@ def test_an_account_hands_over_four_times_what_is_left(held, count, free, may) -
     assert shares.hands_over(Lane.OTP, "mallory", 1, free)
 
 
+@pytest.mark.parametrize(
+    ("in_hand", "free", "crowding"),
+    [
+        ({}, 0, set()),
+        ({"a": 15, "b": 16}, 0, {"b"}),
+        ({"a": 2239}, 560, set()),
+        ({"a": 2240}, 560, {"a"}),
+        ({"a": 80, "b": 79, "": 300}, 20, {"a", ""}),
+    ],
+)
+def test_an_account_is_leased_four_times_what_is_left(in_hand, free, crowding) -> None:
+    shares = Shares()
+    for name, count in in_hand.items():
+        for _ in range(count):
+            shares.add(Lane.BULK, "y.example", name)
+    room = {Lane.OTP: 0, Lane.BULK: free}
+    assert shares.crowding(room) == {(Lane.BULK, name) for name in crowding}
+
+
 def test_what_left_is_forgotten() -> None:
     shares = Shares()
     for _ in range(16):
         shares.add(Lane.BULK, "a")
     for _ in range(16):
         shares.remove(Lane.BULK, "a")
-    assert shares.crowd(0) == set()
+    nothing = dict.fromkeys(Lane, 0)
+    assert (shares.crowd(nothing), shares.crowding(nothing)) == (set(), set())
 
 
 @pytest.mark.parametrize("hand_over", [True, False], ids=["from our door", "from a neighbour's"])

@@ -14,9 +14,11 @@ from gatepost.model.ids import WorkerId
 from gatepost.model.lane import LANES
 from gatepost.store.protocols import QueueFilter, Transaction
 from gatepost.store.sqlite import SqliteStore, open_sqlite
+from gatepost.store.turns import Line, Turn
 from tests.store.makers import ACCEPTED, NOON, delivery, event, held, lease, settled, submission
 
 MINUTE = timedelta(minutes=1)
+ACCOUNT = submission().account or ""
 #: How many virtual instructions pass between two looks of the counter.
 GRAIN = 10
 #: Tables that grew a level deeper, and where among them a row happens to lie.
@@ -87,9 +89,17 @@ def take_the_oldest(transaction: Transaction) -> None:
 
 
 def take_from_some(transaction: Transaction) -> None:
-    names = {lane: ["nobody.example", *(f"d{n}.example" for n in range(10))] for lane in LANES}
-    leased = transaction.lease_of(NOON, lease(), destinations=names, each=1)
+    names = ["nobody.example", *(f"d{n}.example" for n in range(10))]
+    turns = [Turn(Line(lane), ACCOUNT, 1, name) for lane in LANES for name in names]
+    leased = transaction.lease_turns(NOON, lease(), turns)
     assert len(leased) == 30
+    transaction.give_back((held(one) for one in leased), NOON - MINUTE, "waits")
+
+
+def take_in_turn(transaction: Transaction) -> None:
+    turns = [Turn(Line(lane), name, 20) for lane in LANES for name in ("nobody", ACCOUNT)]
+    leased = transaction.lease_turns(NOON, lease(), turns)
+    assert len(leased) == 60
     transaction.give_back((held(one) for one in leased), NOON - MINUTE, "waits")
 
 
@@ -101,6 +111,7 @@ WRITES: dict[str, Callable[[Any], object]] = {
     "accept, attempt, settle": accept,
     "lease the oldest": take_the_oldest,
     "lease from some destinations": take_from_some,
+    "lease in turn": take_in_turn,
 }
 READS: dict[str, Callable[[Any], object]] = {
     "list": first_page(QueueFilter()),
@@ -110,7 +121,12 @@ READS: dict[str, Callable[[Any], object]] = {
     ),
     "list what is leased": first_page(QueueFilter(states=(DeliveryState.LEASED,))),
     "next due": lambda reading: reading.next_due_at(),
-    "destinations": lambda reading: reading.due_destinations(LANES[0], NOON, after="", limit=50),
+    "accounts": lambda reading: reading.due_accounts(
+        Line(LANES[0]), NOON, after=None, limit=50, enough=50
+    ),
+    "destinations": lambda reading: reading.due_destinations(
+        Line(LANES[0]), ACCOUNT, NOON, after=None, limit=30
+    ),
     "notices": lambda reading: reading.notices_due(limit=10),
 }
 

@@ -12,11 +12,11 @@ from gatepost.model.delivery import DeliveryState, Outcome, OutcomeKind
 from gatepost.model.ids import AccountName, WorkerId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.source import Source
-from gatepost.store.destinations import Walked
 from gatepost.store.pauses import Pause
 from gatepost.store.pools import Share, dealt, shared_out
 from gatepost.store.presences import Announced
 from gatepost.store.protocols import Held, Lease, NoticeKind, QueueFilter
+from gatepost.store.turns import Line, Turn, Walked
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from tests.memory_store import MemoryStore
 from tests.store.makers import ACCEPTED, NOON, delivery, settled, submission
@@ -144,24 +144,23 @@ async def test_what_a_dead_worker_held_falls_to_who_serves_its_pool(store):
     assert pools_of(await do(store, "lease_due", NOON, of("", "a"), limit=9)) == ["a"]
 
 
-async def test_destinations_are_walked_by_pool(store):
+async def test_turns_are_taken_by_pool(store):
     await put(store, "a", "b", "", lane=BULK)
+    account = submission().account
 
-    async def walk(*pools: str, limit: int = 9, after: str = "") -> Walked:
-        return await ask(
-            store, "due_destinations", BULK, NOON, after=after, limit=limit, pools=pools
+    async def walk(pool: str) -> tuple[Walked, Walked]:
+        line = Line(BULK, pool)
+        accounts = await ask(store, "due_accounts", line, NOON, after=None, limit=9, enough=9)
+        destinations = await ask(
+            store, "due_destinations", line, account, NOON, after=None, limit=9
         )
+        return accounts, destinations
 
-    assert await walk("") == Walked(("any.example",), "")
-    assert await walk("a", "") == Walked(("a.example", "any.example"), "")
-    first = await walk("", "a", "b", limit=1)
-    assert first == Walked(("a.example",), "a.example")
-    assert (await walk("", "a", "b", after=first.last)).due == ("any.example", "b.example")
-    leased = await do(
-        store, "lease_of", NOON, of("", "a"),
-        destinations={BULK: ["a.example", "b.example", "any.example"]}, each=9,
-    )  # fmt: skip
-    assert sorted(pools_of(leased)) == ["", "a"]
+    assert await walk("a") == (Walked((account,), None), Walked(("a.example",), None))
+    assert await walk("") == (Walked((account,), None), Walked(("any.example",), None))
+    assert await walk("c") == (Walked((), None), Walked((), None))
+    turns = [Turn(Line(BULK, pool), account, 9) for pool in ("", "a", "c")]
+    assert sorted(pools_of(await do(store, "lease_turns", NOON, of("", "a"), turns))) == ["", "a"]
 
 
 async def test_pools_that_wait_are_named(store):

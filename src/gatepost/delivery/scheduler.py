@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from gatepost.delivery.errands import Errands
 from gatepost.delivery.giving_back import give_back
 from gatepost.delivery.lasting import pause, repeat
+from gatepost.delivery.lease_fairly import FairLease, Wanted
 from gatepost.delivery.leaving import Leaving
 from gatepost.delivery.lookup import key_of
 from gatepost.delivery.parcel import Item, Parcel, Shelf
@@ -77,6 +78,7 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         self._items: dict[DeliveryId, Item] = {}
         self._shares = Shares()
+        self._fair_lease = FairLease(self._shares)
         #: What is taken from the store fills so much of our hands.
         self._for_due = parts.bounds.held - parts.bounds.held // 8
         self._octets = 0
@@ -121,7 +123,7 @@ class Scheduler:
         if not self.room(lane):
             self._missed.add(lane)
             return None
-        free = self._bounds.held - len(self._items)
+        free = room_for(self._bounds.held, len(self._items))[lane]
         if not self._shares.hands_over(lane, account, count, free) or self._shares.has_enough(
             lane, destination, free
         ):
@@ -375,9 +377,8 @@ class Scheduler:
         lease = self._lease()
         if self._stopping.is_set():
             return
-        taken = await self._shares.lease(
-            self._store, now, lease, limit, room, ended=self._takes_over()
-        )
+        wanted = Wanted(now, lease, limit, room, self._takes_over())
+        taken = await self._fair_lease.lease(self._store, wanted)
         leased = taken.leased
         if self._stopping.is_set():
             # `stop` has emptied our hands meanwhile, and the store closes when we have ended.

@@ -58,7 +58,7 @@ class Pending:
             self._contents.append((row[0], place))
 
     def add_delivery(self, row: Row, delivery_id: DeliveryId) -> None:
-        """Add a delivery: LIVE_COLUMNS, ready_at, worker."""
+        """Add a delivery: QUEUED_COLUMNS."""
         self._deliveries.append(row)
         self.touched.add(delivery_id)
 
@@ -113,9 +113,10 @@ def new_delivery_row(
     lease_until: int | None,
     worker: str | None,
     *,
+    account: str | None,
     ahead: int = 0,
 ) -> Row:
-    """Return the row of a new delivery; `lease_until` hands it straight to `worker`.
+    """Return the row of a new delivery (QUEUED_COLUMNS); `lease_until` hands it straight to `worker`.
     `ahead`: microseconds that the store's clock is ahead of ours.
     """
     next_attempt_at = microseconds(delivery.next_attempt_at) + ahead
@@ -143,6 +144,7 @@ def new_delivery_row(
         delivery.pool,
         ready_at,
         worker,
+        account or "",
     )
 
 

@@ -24,7 +24,7 @@ from gatepost.store.quota_table import TALLIES, tally_row, write_spendings
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
-    LIVE_COLUMNS,
+    QUEUED_COLUMNS,
     SUBMISSION_COLUMNS,
     Row,
     as_json,
@@ -39,7 +39,7 @@ _INSERT_CONTENT: Final = (
     f"INSERT INTO content (submission_id, length, crc, pieces, octets) VALUES {ROWS}"  # noqa: S608
 )
 _INSERT_MORE: Final = f"INSERT INTO content_more (submission_id, number, octets) VALUES {ROWS}"  # noqa: S608
-_INSERT_DELIVERY: Final = f"INSERT INTO delivery ({LIVE_COLUMNS}, ready_at, worker) VALUES {ROWS}"  # noqa: S608
+_INSERT_DELIVERY: Final = f"INSERT INTO delivery ({QUEUED_COLUMNS}) VALUES {ROWS}"  # noqa: S608
 _INSERT_EVENT: Final = f"INSERT INTO event_{{day}} ({EVENT_COLUMNS}, tag) VALUES {ROWS}"  # noqa: S608
 _INSERT_NOTICE: Final = upsert("notice", "delivery_id, kind, submission_id", "delivery_id, kind")
 _POSITION: Final = f"(pg_current_xact_id()::text::bigint << {POSITION_BITS}) + ?"

@@ -45,6 +45,8 @@ class PostgresReading(Queries):
 
     tag: ClassVar[str] = "tag"
     settled_events: ClassVar[str] = _SETTLED
+    lane_of_account: ClassVar[str] = "+n.lane"
+    lane_of_turn: ClassVar[str] = "abs(n.lane)"
 
     def __init__(self, connection: Connection, ahead: int = 0) -> None:
         """`ahead`: microseconds that the database's clock is ahead of ours."""

@@ -236,6 +236,18 @@ _ROOM: Final = """
 ALTER TABLE delivery SET (fillfactor = 50);
 """
 
+#: Whose turn it is (`turns`). delivery.account: "" for none; what older programs have queued is of none. Each index
+#: has the lane in a form of its own, so that no question that means one of them can go through another.
+_TURNS: Final = """
+ALTER TABLE delivery ADD COLUMN account TEXT NOT NULL DEFAULT '';
+CREATE INDEX delivery_of_account ON delivery ((+lane), pool, account, ready_at) WHERE state = 0;
+CREATE INDEX delivery_turn ON delivery (abs(lane), pool, account, destination, ready_at) WHERE state = 0;
+"""
+#: Mail waits behind it no longer than a second: where somebody reads for long, it is tried again later.
+_WITHOUT_ACCOUNT: Final = (
+    "DO $$BEGIN SET LOCAL lock_timeout = '1s'; DROP INDEX IF EXISTS delivery_next_of; END$$",
+)
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_by_octets(_FIRST) + _VACUUM),
@@ -247,6 +259,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_KNOWS),
     Version(_EXPOSED),
     Version(_ROOM),
+    Version(_by_octets(_TURNS), post=_WITHOUT_ACCOUNT),
 )
 
 _DAILY_DELIVERY: Final = """

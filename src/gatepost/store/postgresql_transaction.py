@@ -8,7 +8,6 @@ committed, because each statement has a view of its own (READ COMMITTED).
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import product
 from typing import Any, ClassVar, Final, TypeVar
 
 from gatepost.model.account import Account, Credential
@@ -49,6 +48,7 @@ from gatepost.store.rows import (
     submission_of,
 )
 from gatepost.store.suppressions import AccountRule
+from gatepost.store.turns import Turn
 
 T = TypeVar("T")
 
@@ -60,15 +60,29 @@ _HOW_MANY: Final = (
 )
 #: What others are about to lease is passed over, not waited for. ctid is where a row that was locked
 #: lies: it is not looked for again. One that was changed since the statement began is left for later.
-_LEASE_THEM: Final = f"""
-WITH r AS (SELECT ctid AS place, ready_at FROM delivery WHERE {{of}} AND lane = ? AND pool = ?
+_LEASE: Final = f"""
+WITH r AS (SELECT ctid AS place, ready_at FROM delivery WHERE state = ? AND lane = ? AND pool = ?
     AND ready_at <= ? ORDER BY ready_at LIMIT ? FOR UPDATE SKIP LOCKED)
 UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
 FROM r, submission AS s WHERE d.ctid = r.place AND s.id = d.submission_id
 RETURNING {QUEUE_COLUMNS}, r.ready_at
 """  # noqa: S608 - our own column names
-_LEASE: Final = _LEASE_THEM.format(of="state = ?")
-_LEASE_OF_ONE: Final = _LEASE_THEM.format(of="state = 0 AND destination = ?")
+#: The indexes of turns have the lane in a form of their own: the planner, when it last counted, may have seen but one account.
+_LEASE_TURNS: Final = f"""
+WITH r AS (SELECT l.place, l.ready_at FROM (SELECT value ->> 0 AS account, value ->> 1 AS pool,
+    CAST(value ->> 2 AS smallint) AS lane, CAST(value ->> 3 AS integer) AS count,
+    value ->> 4 AS destination FROM json_each(?) LIMIT ?) AS j,
+    LATERAL (SELECT n.ctid AS place, n.ready_at FROM delivery AS n WHERE n.state = 0
+    AND {{of}} AND n.pool = j.pool AND n.account = j.account AND n.ready_at <= ?
+    ORDER BY n.ready_at LIMIT j.count FOR UPDATE SKIP LOCKED) AS l)
+UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
+FROM r, submission AS s WHERE d.ctid = r.place AND s.id = d.submission_id
+RETURNING {QUEUE_COLUMNS}, r.ready_at
+"""  # noqa: S608 - our own column names
+_LEASE_OF_ACCOUNTS: Final = _LEASE_TURNS.format(of="+n.lane = j.lane")
+_LEASE_OF_PAIRS: Final = _LEASE_TURNS.format(
+    of="abs(n.lane) = j.lane AND n.destination = j.destination"
+)
 _LEASE_THESE: Final = f"""
 WITH r AS (SELECT ctid AS place FROM delivery WHERE +state = 0
     AND id IN (SELECT value FROM json_each(?)) ORDER BY id FOR UPDATE SKIP LOCKED)
@@ -209,15 +223,17 @@ class PostgresTransaction(PostgresReading, QueueChanges):
             leased += self._lease(state, now, lease, limit - len(leased), room)
         return leased
 
-    def lease_of(
-        self, now: datetime, lease: Lease, *, destinations: Mapping[Lane, Sequence[str]], each: int
-    ) -> list[Leased]:
-        """Lease what is due for these destinations."""
+    def lease_turns(self, now: datetime, lease: Lease, turns: Sequence[Turn]) -> list[Leased]:
+        """Lease what is due of these."""
         leased: list[Leased] = []
-        for lane, names in destinations.items():
-            for name, pool in product(names, lease.pools):
-                share = Share(lane, pool, each)
-                leased += self._leased(_LEASE_OF_ONE, name, share, now, lease)
+        for sql, some in (
+            (_LEASE_OF_ACCOUNTS, [turn for turn in turns if turn.destination is None]),
+            (_LEASE_OF_PAIRS, [turn for turn in turns if turn.destination is not None]),
+        ):
+            if some:
+                at, until = self._stored(now), self._stored(lease.until)
+                wanted = (_turns_json(some), len(some), at, until, lease.worker)
+                leased += self._in_order(self._rows(sql, wanted), lease)
         return leased
 
     def lease_these(self, ids: Sequence[DeliveryId], lease: Lease) -> list[Leased]:
@@ -231,11 +247,9 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         """Lease what others had leased."""
         return self._lease(LEASED, now, lease, limit, dict(within))
 
-    def _leased(
-        self, sql: str, of: int | str, share: Share, now: datetime, lease: Lease
-    ) -> list[Leased]:
+    def _leased(self, state: int, share: Share, now: datetime, lease: Lease) -> list[Leased]:
         wanted = (
-            of,
+            state,
             LANE_NUMBERS[share.lane],
             share.pool,
             self._stored(now),
@@ -243,8 +257,10 @@ class PostgresTransaction(PostgresReading, QueueChanges):
             self._stored(lease.until),
             lease.worker,
         )
-        rows = sorted(self._rows(sql, wanted), key=lambda row: (row[-1], row[0]))
-        return self._handed_out(rows, lease)
+        return self._in_order(self._rows(_LEASE, wanted), lease)
+
+    def _in_order(self, rows: Iterable[Row], lease: Lease) -> list[Leased]:
+        return self._handed_out(sorted(rows, key=lambda row: (row[-1], row[0])), lease)
 
     def _handed_out(self, rows: Iterable[Row], lease: Lease) -> list[Leased]:
         leased = known(rows, self._as_leased)
@@ -271,7 +287,7 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         counts = next(self._rows(of_each(_HOW_MANY, len(lease.pools), after=3), asked))
         leased: list[Leased] = []
         for share in dealt(limit, counts, room, lease.pools):
-            rows = self._leased(_LEASE, state, share, now, lease)
+            rows = self._leased(state, share, now, lease)
             leased += rows
             room[share.lane] -= len(rows)
         return leased
@@ -397,6 +413,21 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         )
         totals = dict(zip(order, super().count_bulk([wanted[n] for n in order]), strict=True))
         return [totals[n] for n in range(len(wanted))]
+
+
+def _turns_json(turns: Iterable[Turn]) -> str:
+    return as_json(
+        [
+            (
+                turn.account,
+                turn.line.pool,
+                LANE_NUMBERS[turn.line.lane],
+                turn.count,
+                turn.destination,
+            )
+            for turn in turns
+        ]
+    )
 
 
 def _bound(held: Iterable[Held]) -> tuple[str, int]:

@@ -22,7 +22,6 @@ from gatepost.model.suppression import Suppression
 from gatepost.store.account_protocols import ChangesAccounts, ReadsAccounts
 from gatepost.store.api_keys import ChangesApiKeys, ReadsApiKeys
 from gatepost.store.bulk import CountsBulk, ReadsBulk
-from gatepost.store.destinations import LeasesOfDestinations, ReadsDestinations
 from gatepost.store.domain_claims import ReadsDomainClaims, WritesDomainClaims
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
 from gatepost.store.envelope import Envelope
@@ -38,6 +37,7 @@ from gatepost.store.presences import ChangesPresences, ReadsPresences
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.readers import AdvancesReaders
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
+from gatepost.store.turns import LeasesInTurn, ReadsTurns
 from gatepost.wire.values import value
 
 T = TypeVar("T")
@@ -177,7 +177,7 @@ class Reading(
     ReadsAccounts,
     ReadsGuesses,
     ReadsForeignUses,
-    ReadsDestinations,
+    ReadsTurns,
     ReadsDomainLooks,
     ReadsDomainClaims,
     QuotaReading,
@@ -271,7 +271,7 @@ class Transaction(
     ChangesAccounts,
     ChangesGuesses,
     NotesForeignUses,
-    LeasesOfDestinations,
+    LeasesInTurn,
     WritesDomainLooks,
     WritesDomainClaims,
     QuotaChanges,

@@ -16,7 +16,6 @@ from gatepost.store.account_table import AccountTable
 from gatepost.store.api_key_table import ApiKeyTable
 from gatepost.store.bulk_table import BulkTable
 from gatepost.store.days import day_of
-from gatepost.store.destination_queries import DestinationQueries
 from gatepost.store.domain_table import DomainTable
 from gatepost.store.foreign_use_table import ForeignUseTable
 from gatepost.store.history_table import HistoryTable
@@ -56,6 +55,7 @@ from gatepost.store.rows import (
     submission_of,
 )
 from gatepost.store.suppression_table import SuppressionTable
+from gatepost.store.turn_queries import TurnQueries
 
 #: The shortest beginning of an id that may stand for it.
 _SHORTEST: Final = 8
@@ -81,7 +81,6 @@ class Queries(
     AccountTable,
     ApiKeyTable,
     BulkTable,
-    DestinationQueries,
     DomainTable,
     ForeignUseTable,
     HistoryTable,
@@ -92,6 +91,7 @@ class Queries(
     PresenceTable,
     QuotaTable,
     SuppressionTable,
+    TurnQueries,
 ):
     """`Reading`, but the contents. What is mixed into it has the connection and knows the days."""
 

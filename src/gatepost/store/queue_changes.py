@@ -5,6 +5,7 @@ What needs no answer waits in `Pending`; whatever asks sees it, because asking w
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased
@@ -110,14 +111,15 @@ class QueueChanges(Queries, TableChanges):
         pending = self._pending
         pending.add_submission(submission_row(submission), self._places.get(submission.id))
         until = None if lease is None else self._stored(lease.until)
+        row_of = partial(new_delivery_row, account=submission.account, ahead=self.ahead)
         leased = []
         for delivery in deliveries:
             outcome = outcome_json(delivery.last_outcome)
             if lease is not None and delivery.state is DeliveryState.DUE:
-                row = new_delivery_row(delivery, outcome, until, lease.worker, ahead=self.ahead)
+                row = row_of(delivery, outcome, until, lease.worker)
                 leased.append(leased_of(delivery, submission))
             else:
-                row = new_delivery_row(delivery, outcome, None, None, ahead=self.ahead)
+                row = row_of(delivery, outcome, None, None)
             pending.add_delivery(row, delivery.id)
             if delivery.state.is_final:
                 closed = (delivery.id, NUMBERS[delivery.state], outcome, delivery.reason, 0)

@@ -53,6 +53,8 @@ DELIVERY_COLUMNS: Final = (
 #: Of one that is not finished also the pool; a finished one's events name the source address.
 LIVE_COLUMNS: Final = f"{DELIVERY_COLUMNS}, pool"
 DELIVERY_WIDTH: Final = 16
+#: Of a new one also when a worker may take it, who has it, and whose it is ("": of no account).
+QUEUED_COLUMNS: Final = f"{LIVE_COLUMNS}, ready_at, worker, account"
 EVENT_COLUMNS: Final = "position, kind, at, submission_id, delivery_id, account, facts"
 ACCOUNT_COLUMNS: Final = (
     "name, senders, created_at, state, exposed_at, salt, iterations, app_passwords_only,"

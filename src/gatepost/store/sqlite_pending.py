@@ -18,7 +18,7 @@ from gatepost.store.quota_table import TALLIES, write_spendings
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
-    LIVE_COLUMNS,
+    QUEUED_COLUMNS,
     SUBMISSION_COLUMNS,
     Row,
     as_json,
@@ -28,7 +28,7 @@ from gatepost.store.statements import ROWS, upsert
 
 _INSERT_SUBMISSION: Final = f"INSERT INTO submission ({SUBMISSION_COLUMNS}) VALUES "  # noqa: S608
 _INSERT_CONTENT: Final = "INSERT INTO content (submission_id, segment, offset, length, crc) VALUES "
-_INSERT_DELIVERY: Final = f"INSERT INTO delivery ({LIVE_COLUMNS}, ready_at, worker) VALUES "  # noqa: S608
+_INSERT_DELIVERY: Final = f"INSERT INTO delivery ({QUEUED_COLUMNS}) VALUES "  # noqa: S608
 _INSERT_EVENT: Final = f"INSERT INTO event_{{day}} ({EVENT_COLUMNS}) VALUES "  # noqa: S608
 _INSERT_NOTICE: Final = upsert("notice", "delivery_id, kind, submission_id", "delivery_id, kind")
 

@@ -26,6 +26,7 @@ from gatepost.store.rows import (
     EVENT_COLUMNS,
     LIVE_COLUMNS,
     NUMBERS,
+    QUEUED_COLUMNS,
     SUBMISSION_COLUMNS,
     NewerRowError,
     Row,
@@ -312,10 +313,11 @@ class _Restoring:
             (submission.id, place.segment, place.offset, place.length, place.crc),
         )
         for delivery in back:
-            row = new_delivery_row(delivery, outcome_json(delivery.last_outcome), None, None)
+            outcome, account = outcome_json(delivery.last_outcome), submission.account
+            row = new_delivery_row(delivery, outcome, None, None, account=account)
             values = ", ".join("?" * len(row))
             target.execute(
-                f"INSERT OR IGNORE INTO delivery ({LIVE_COLUMNS}, ready_at, worker)"  # noqa: S608
+                f"INSERT OR IGNORE INTO delivery ({QUEUED_COLUMNS})"  # noqa: S608
                 f" VALUES ({values})",
                 row,
             )

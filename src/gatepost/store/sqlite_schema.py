@@ -285,6 +285,15 @@ _EXPOSED: Final = """
 ALTER TABLE credential ADD COLUMN exposed_at INTEGER;
 """
 
+#: 24: whose turn it is (`turns`). delivery.account: "" for none; what older programs have queued is of none.
+#: Of mail that is handed over nothing is in these indexes.
+_TURNS: Final = """
+ALTER TABLE delivery ADD COLUMN account TEXT NOT NULL DEFAULT '';
+CREATE INDEX delivery_of_account ON delivery (lane, pool, account, ready_at) WHERE state = 0;
+CREATE INDEX delivery_turn ON delivery (lane, pool, account, destination, ready_at) WHERE state = 0;
+"""
+_WITHOUT_ACCOUNT: Final = ("DROP INDEX IF EXISTS delivery_next_of",)
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -311,6 +320,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_DESTINATIONS),
     Version(_EGRESS, post=_WITHOUT_POOL),
     Version(_EXPOSED),
+    Version(_TURNS, post=_WITHOUT_ACCOUNT),
 )
 
 _DAILY_DELIVERY: Final = """

@@ -6,7 +6,6 @@ What needs no answer waits in `Pending`; whatever asks sees it, because asking w
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +32,7 @@ from gatepost.store.rows import (
 from gatepost.store.segments import Place, SegmentGoneError
 from gatepost.store.sqlite_pending import SqlitePending
 from gatepost.store.sqlite_reading import SqliteReading
+from gatepost.store.turns import Turn
 
 _READY: Final = (
     f"SELECT {QUEUE_COLUMNS} FROM delivery AS d CROSS JOIN submission AS s"  # noqa: S608
@@ -40,12 +40,14 @@ _READY: Final = (
     " ORDER BY d.ready_at LIMIT ?"
 )
 #: The other index would lead past all that is due before it.
-_READY_OF_ONE: Final = (
-    f"SELECT {QUEUE_COLUMNS} FROM delivery AS d INDEXED BY delivery_next_of"  # noqa: S608
+_READY_IN_TURN: Final = (
+    f"SELECT {QUEUE_COLUMNS} FROM delivery AS d INDEXED BY {{index}}"  # noqa: S608
     " CROSS JOIN submission AS s"
-    " ON s.id = d.submission_id WHERE d.state = 0 AND d.lane = ? AND d.pool = ? AND d.destination = ?"
-    " AND d.ready_at <= ? ORDER BY d.ready_at LIMIT ?"
+    " ON s.id = d.submission_id WHERE d.state = 0 AND d.lane = ?1 AND d.pool = ?2 AND d.account = ?3"
+    "{of} AND d.ready_at <= ?4 ORDER BY d.ready_at LIMIT ?5"
 )
+_READY_OF_ACCOUNT: Final = _READY_IN_TURN.format(index="delivery_of_account", of="")
+_READY_OF_ONE: Final = _READY_IN_TURN.format(index="delivery_turn", of=" AND d.destination = ?6")
 #: How many of each lane and pool are ready, as far as they matter; the index alone answers.
 _HOW_MANY: Final = (
     "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {lane}"
@@ -145,15 +147,17 @@ class SqliteTransaction(SqliteReading, QueueChanges):
             rows += self._ready(state, now, limit - len(rows), room, lease.pools)
         return self._lease(rows, lease)
 
-    def lease_of(
-        self, now: datetime, lease: Lease, *, destinations: Mapping[Lane, Sequence[str]], each: int
-    ) -> list[Leased]:
-        """Lease what is due for these destinations."""
+    def lease_turns(self, now: datetime, lease: Lease, turns: Sequence[Turn]) -> list[Leased]:
+        """Lease what is due of these."""
         rows: list[Row] = []
-        for lane, names in destinations.items():
-            for name, pool in product(names, lease.pools):
-                wanted = (LANE_NUMBERS[lane], pool, name, microseconds(now), each)
-                rows += self._rows(_READY_OF_ONE, wanted)
+        at = microseconds(now)
+        for turn in turns:
+            line = turn.line
+            wanted = (LANE_NUMBERS[line.lane], line.pool, turn.account, at, turn.count)
+            if turn.destination is None:
+                rows += self._rows(_READY_OF_ACCOUNT, wanted)
+            else:
+                rows += self._rows(_READY_OF_ONE, (*wanted, turn.destination))
         return self._lease(rows, lease)
 
     def lease_ended(
