@@ -92,6 +92,7 @@ def test_a_statement_is_said_in_its_words(sql: str, words: str) -> None:
     ("sql", "told"),
     [
         ("UPDATE credential SET label = ?", True),
+        ("\nUPDATE credential SET last_used_at = j.at, last_tls = j.tls FROM j", False),
         ("DELETE FROM suppression WHERE subject = ?", True),
         ("INSERT INTO delivery (id) VALUES (?)", False),
         ("SELECT 1 FROM account", False),

@@ -7,6 +7,7 @@ committed. Each has a connection of its own, opened after the fork.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,10 @@ T = TypeVar("T")
 _READERS: Final = 2
 #: Seconds after which a caller is told that the store is away: clients wait for the reply.
 _DEADLINE: Final = 10.0
+#: A server that has answered no question for so many seconds (one is asked in each) is silent; so long
+#: it has all the same for each that is asked from then on.
+_SILENCE: Final = 4.0
+_MOMENT: Final = 0.5
 #: Seconds before that in which nothing is begun any more: it may have to wait for a lock.
 _MARGIN: Final = LOCK_PATIENCE + 1.0
 #: How often a query is run again because a day was dropped, or a server went away, meanwhile.
@@ -219,12 +224,23 @@ class PostgresStore:
         if self._is_closed:
             msg = "the store is closed"
             raise StoreUnavailableError(msg)
+        begun = time.monotonic()
+        future = loop.run_in_executor(self._readers, self._query, query)
         try:
-            async with asyncio.timeout(_DEADLINE):
-                return await loop.run_in_executor(self._readers, self._query, query)
-        except TimeoutError as error:
-            msg = f"no answer within {_DEADLINE:g} s"
-            raise StoreUnavailableError(msg) from error
+            while (patience := self._patience(begun)) > 0:
+                if (await asyncio.wait((future,), timeout=patience))[0]:
+                    return future.result()
+        finally:
+            future.cancel()
+        msg = f"no answer within {time.monotonic() - begun:.0f} s"
+        raise StoreUnavailableError(msg)
+
+    def _patience(self, begun: float) -> float:
+        """Return for how many seconds more an answer to what was begun then is waited for: a server that
+        has been silent for some seconds has but a moment left.
+        """
+        silent_at = max(self._news.heard_at + _SILENCE, begun + _MOMENT)
+        return min(begun + _DEADLINE, silent_at) - time.monotonic()
 
     def _query(self, query: Callable[[Any], T]) -> T:
         for _ in range(_TRIES):

@@ -41,6 +41,8 @@ class News:
         self._own = own
         self._clock = clock
         self.version = 0
+        #: When it was answered last; `time.monotonic`.
+        self.heard_at = time.monotonic()
         self._server: int | None = None
         self._servers = 0
         self._wake, self._waker = os.pipe()
@@ -90,6 +92,7 @@ class News:
                 asked_at = time.monotonic()
                 row = connection.execute(_LOOK % connection.guard).fetchone()
                 own = self._own.count
+                self.heard_at = time.monotonic()
             if row is not None:
                 self._clock.set(row[1], asked_at, time.monotonic())
                 self._note_server(row[2])

@@ -21,6 +21,8 @@ _TOLD: Final = {
     "suppression",
 }
 _WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)", re.ASCII)
+#: When something was used last is nothing that others keep in memory, and is written all the time.
+_USES: Final = re.compile(r"\s*UPDATE (?:credential|api_key) SET last_used_at = ", re.ASCII)
 _VALUE: Final = re.compile(r"\?(\d*)")
 _NO_CASE: Final = re.compile(r"([\w.]+) = \? COLLATE NOCASE")
 _INDEXED: Final = re.compile(r" INDEXED BY \w+")
@@ -51,7 +53,7 @@ def statement(sql: str) -> Statement:
     words = _IN_LIST.sub(r"= ANY (ARRAY(SELECT json_array_elements_text(\1::json)))", words)
     words = _LIST.sub(r"json_array_elements(\1::json)", words)
     written = _WRITES.match(words)
-    told = written is not None and written[1] in _TOLD
+    told = written is not None and written[1] in _TOLD and not _USES.match(words)
     return Statement(_numbered(words).encode(), told, "json_array_elements" in words)
 
 
