@@ -29,13 +29,18 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Node:
 
 
 @pytest.fixture
-def node(template: Node, tmp_path: Path) -> Iterator[Node]:
-    """A set-up that was never started, with an account in its database."""
-    node = Node(tmp_path / "node", LOCAL, 2)
+def node(template: Node) -> Iterator[Node]:
+    """A set-up that was never started, with an account in its database.
+
+    Not below pytest's own directory: each pytest that starts on the machine closes that to others, and
+    some tests here are somebody else.
+    """
+    node = Node(Path(tempfile.mkdtemp(prefix="gatepost-")) / "node", LOCAL, 2)
     shutil.copytree(template.directory, node.directory, dirs_exist_ok=True)
     node.configure(LOCAL)
     yield node
     node.stop()
+    shutil.rmtree(node.directory.parent)
 
 
 def database(node: Node) -> Path:
