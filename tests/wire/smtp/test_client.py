@@ -1,4 +1,4 @@
-"""The client's side of the dialogue, as scripts: S: the server says, C: we must have said."""
+"""The client's transactions, as scripts: S: the server says, C: we must have said."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,61 +16,13 @@ from gatepost.wire.smtp.client_events import (
     Event,
     Fault,
     FaultKind,
-    LoggedIn,
-    LoginRefused,
     NeedOctets,
     Phase,
     Ready,
-    TlsAccepted,
-    TlsRefused,
     TransactionEnded,
 )
-from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.reply_reader import ServerReply
-
-PIPELINED = b"250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 STARTTLS\r\n"
-PLAIN = b"250 mx\r\n"
-ONE = Envelope("a@x.example", ("b@y.example",), size=5)
-TWO = Envelope("a@x.example", ("b@y.example", "c@y.example"), size=5)
-
-
-class Talk:
-    """Drives one session by hand."""
-
-    def __init__(self, hello: bytes | None = PIPELINED, dialect: Dialect = Dialect.SMTP) -> None:
-        self.session = ClientSession("me.example", dialect)
-        if hello is not None:
-            assert self.hear(b"220 mx ready\r\n") == []
-            assert self.said() == (
-                b"LHLO me.example\r\n" if dialect is Dialect.LMTP else b"EHLO me.example\r\n"
-            )
-            assert isinstance(self.hear(hello)[0], Ready)
-
-    def hear(self, octets: bytes) -> list[Event]:
-        self.session.receive(octets)
-        events: list[Event] = []
-        while not isinstance(event := self.session.next_event(), NeedOctets):
-            events.append(event)
-            if isinstance(event, Ended):
-                break
-        return events
-
-    def said(self) -> bytes:
-        return self.session.octets_to_send()
-
-    def begin(self, envelope: Envelope = ONE) -> bytes:
-        self.session.begin(envelope)
-        return self.said()
-
-    def content(self, octets: bytes = b"hi\r\n") -> bytes:
-        self.session.send_content(octets)
-        self.session.end_content()
-        return self.said()
-
-
-def codes(event: Event) -> list[int | FaultKind]:
-    assert isinstance(event, TransactionEnded)
-    return [v.code if isinstance(v, ServerReply) else v.kind for v in event.verdicts]
+from tests.wire.smtp.client_talk import PIPELINED, PLAIN, TWO, Talk, codes
 
 
 @pytest.mark.rfc("2920#3.1")
@@ -268,130 +220,6 @@ def test_a_refusal_before_our_dot_is_read_as_the_reply_to_it() -> None:
     assert codes(talk.session.next_event()) == [552]
 
 
-@pytest.mark.rfc("5321#3.1")
-def test_a_refused_greeting_ends_the_session() -> None:
-    talk = Talk(None)
-    assert talk.hear(b"554 no\r\n") == [Ended(ServerReply(554, "", ("no",)))]
-    assert not talk.session.greeted
-
-
-@pytest.mark.rfc("5321#4.1.1.1")
-def test_helo_where_ehlo_is_unknown() -> None:
-    talk = Talk(None)
-    talk.hear(b"220 hi\r\n")
-    talk.said()
-    assert talk.hear(b"502 what\r\n") == []
-    assert talk.said() == b"HELO me.example\r\n"
-    (ready,) = talk.hear(b"250-mx\r\n250 PIPELINING\r\n")
-    assert isinstance(ready, Ready)
-    assert not ready.offers.pipelining
-
-
-def test_both_hellos_refused_ends_the_session() -> None:
-    talk = Talk(None)
-    talk.hear(b"220 hi\r\n")
-    assert talk.hear(b"550 no\r\n550 no\r\n") == [Ended(ServerReply(550, "", ("no",)))]
-
-
-@pytest.mark.rfc("3207#4.2")
-def test_nothing_before_tls_is_remembered() -> None:
-    talk = Talk()
-    talk.session.start_tls()
-    assert talk.said() == b"STARTTLS\r\n"
-    assert talk.hear(b"220 go\r\n") == [TlsAccepted()]
-    talk.session.tls_established()
-    assert talk.said() == b"EHLO me.example\r\n"
-    assert not talk.session.offers.pipelining
-    (ready,) = talk.hear(b"250-mx\r\n250 AUTH PLAIN LOGIN\r\n")
-    assert isinstance(ready, Ready)
-    assert ready.offers.mechanisms == ("PLAIN", "LOGIN")
-
-
-def test_a_refused_starttls_goes_on_in_clear() -> None:
-    talk = Talk()
-    talk.session.start_tls()
-    talk.said()
-    assert talk.hear(b"454 not now\r\n") == [TlsRefused(ServerReply(454, "", ("not now",)))]
-    assert talk.begin().startswith(b"MAIL")
-
-
-@pytest.mark.rfc("3207#6")
-def test_octets_behind_the_reply_to_starttls_end_the_session() -> None:
-    talk = Talk()
-    talk.session.start_tls()
-    (over,) = talk.hear(b"220 go\r\n250 injected\r\n")
-    assert isinstance(over, Ended)
-    assert isinstance(over.cause, Fault)
-    assert over.cause.kind is FaultKind.GARBAGE
-
-
-def in_tls(mechanisms: bytes) -> Talk:
-    talk = Talk(None)
-    talk.session = ClientSession("me.example", channel=Channel.TLS)
-    talk.hear(b"220 hi\r\n250-mx\r\n250 AUTH " + mechanisms + b"\r\n")
-    talk.said()
-    return talk
-
-
-@pytest.mark.rfc("4954#4")
-@pytest.mark.parametrize(
-    ("mechanisms", "wanted", "first", "then"),
-    [
-        (b"LOGIN PLAIN", None, b"AUTH PLAIN AHUAcA==\r\n", []),
-        (b"LOGIN", None, b"AUTH LOGIN\r\n", [b"dQ==\r\n", b"cA==\r\n"]),
-        (b"LOGIN PLAIN", "LOGIN", b"AUTH LOGIN\r\n", [b"dQ==\r\n", b"cA==\r\n"]),
-    ],
-)
-def test_login(mechanisms: bytes, wanted: str | None, first: bytes, then: list[bytes]) -> None:
-    talk = in_tls(mechanisms)
-    talk.session.log_in("u", "p", wanted)
-    assert talk.said() == first
-    for response in then:
-        assert talk.hear(b"334 VXNlcm5hbWU6\r\n") == []
-        assert talk.said() == response
-    assert talk.hear(b"235 fine\r\n") == [LoggedIn()]
-    assert talk.session.phase is Phase.READY
-
-
-def test_a_refused_login_is_told() -> None:
-    talk = in_tls(b"PLAIN")
-    talk.session.log_in("u", "p")
-    assert talk.hear(b"535 5.7.8 no\r\n") == [LoginRefused(ServerReply(535, "5.7.8", ("no",)))]
-
-
-def test_a_login_without_a_mechanism_in_common_says_so() -> None:
-    talk = in_tls(b"GSSAPI")
-    talk.session.log_in("u", "p")
-    assert talk.session.next_event() == LoginRefused(None)
-
-
-def test_a_senseless_challenge_is_cancelled() -> None:
-    talk = in_tls(b"PLAIN")
-    talk.session.log_in("u", "p")
-    talk.said()
-    assert talk.hear(b"334 what?\r\n") == []
-    assert talk.said() == b"*\r\n"
-    assert isinstance(talk.hear(b"334 and now?\r\n")[0], Ended)
-
-
-def test_challenges_without_end_end_the_session() -> None:
-    talk = in_tls(b"LOGIN")
-    talk.session.log_in("u", "p")
-    events: list[Event] = []
-    for _ in range(5):
-        events += talk.hear(b"334 VXNlcm5hbWU6\r\n")
-        if events:
-            break
-    (over,) = events
-    assert isinstance(over, Ended)
-    assert isinstance(over.cause, Fault)
-
-
-def test_no_login_in_clear() -> None:
-    with pytest.raises(RuntimeError):
-        Talk().session.log_in("u", "p")
-
-
 @pytest.mark.rfc("1870#4")
 def test_content_beyond_the_announced_limit_is_not_offered() -> None:
     talk = Talk()
@@ -474,59 +302,6 @@ def test_any_cut_gives_the_same_dialogue(before: list[int], behind: list[int]) -
 )
 def test_no_server_can_make_it_raise(pieces: list[bytes]) -> None:
     run(pieces)
-
-
-# -- rehearsals
-
-
-@pytest.mark.rfc("5321#4.1.1.5")
-def test_a_rehearsal_says_rset_instead_of_data() -> None:
-    talk = Talk()
-    talk.session.rehearse(TWO)
-    assert talk.said() == (
-        b"MAIL FROM:<a@x.example> SIZE=5\r\nRCPT TO:<b@y.example>\r\nRCPT TO:<c@y.example>\r\n"
-        b"RSET\r\n"
-    )
-    (ended,) = talk.hear(b"250 ok\r\n250 fine\r\n550 no\r\n250 flushed\r\n")
-    assert codes(ended) == [250, 550]
-    assert talk.session.phase is Phase.READY
-
-
-def test_a_rehearsal_goes_one_by_one_without_pipelining() -> None:
-    talk = Talk(PLAIN)
-    talk.session.rehearse(ONE)
-    said = [talk.said()]
-    for _ in range(3):
-        events = talk.hear(b"250 ok\r\n")
-        said.append(talk.said())
-    assert said == [b"MAIL FROM:<a@x.example>\r\n", b"RCPT TO:<b@y.example>\r\n", b"RSET\r\n", b""]
-    assert codes(events[0]) == [250]
-
-
-@pytest.mark.parametrize("hello", [PLAIN, PIPELINED])
-@pytest.mark.parametrize("replies", [(530,), (250, 550)])
-def test_a_refused_rehearsal_ends_and_never_says_data(
-    hello: bytes, replies: tuple[int, ...]
-) -> None:
-    talk = Talk(hello)
-    talk.session.rehearse(ONE)
-    said = talk.said()
-    events: list[Event] = []
-    for code in (*replies, 503, 250):
-        if not events:
-            events = talk.hear(b"%d x\r\n" % code)
-            said += talk.said()
-    assert codes(events[0]) == [replies[-1]]
-    assert b"DATA" not in said
-
-
-def test_a_message_may_follow_a_rehearsal() -> None:
-    talk = Talk()
-    talk.session.rehearse(ONE)
-    talk.said()
-    talk.hear(b"250 ok\r\n250 ok\r\n250 ok\r\n")
-    assert talk.begin().endswith(b"DATA\r\n")
-    assert talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n") == [ContentWanted()]
 
 
 BINARY = b"250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 SMTPUTF8\r\n"
