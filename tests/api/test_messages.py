@@ -1,5 +1,6 @@
 """Submission by HTTP: the rules of port 587, all recipients or none, once under a key."""
 
+import asyncio
 import base64
 from datetime import timedelta
 
@@ -51,8 +52,9 @@ async def test_octets_come_in_base64(rig: Rig):
     body = {"from": APP, "to": ["b@y.example"], "content_base64": base64.b64encode(octets).decode()}
     done = await rig.ask("POST", "/v1/messages", body=body)
     assert (await rig.store.read(lambda r: r.content(done.json["id"]))).endswith(b"\xe9\r\n")
-    wrong = await rig.ask("POST", "/v1/messages", body=body | {"content_base64": "%"})
-    assert wrong.status == 422
+    for text in ("%", "é", "QQ", "\ud800"):
+        wrong = await rig.ask("POST", "/v1/messages", body=body | {"content_base64": text})
+        assert (wrong.status, wrong.json["title"]) == (422, "The content cannot be decoded")
 
 
 async def test_under_a_key_it_is_queued_once(rig: Rig):
@@ -105,6 +107,49 @@ async def test_one_bad_recipient_keeps_all_back(rig: Rig):
     assert (await rig.ask("POST", "/v1/messages", body=body)).status == 202
     (row,) = await rows(rig)
     assert (row.delivery.forward_path, row.delivery.state) == ("bob@y.example", DeliveryState.DUE)
+
+
+async def test_too_many_recipients_are_counted_before_they_are_judged(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    judged: list[object] = []
+    monkeypatch.setattr("gatepost.operate.hand_in.judge_rcpt", lambda *_, **__: judged.append(1))
+    many = [f"b{n}@y.example" for n in range(1001)]
+    done = await rig.ask("POST", "/v1/messages", body=MESSAGE | {"to": many})
+    assert (done.status, done.json["reply"]["status"]) == (422, "4.5.3")
+    assert done.json["detail"].endswith("another message: at most 1000")
+    told = await rig.ask("POST", "/v1/judge", body=MESSAGE | {"to": many})
+    assert [rule["reply"]["status"] for rule in told.json["rules"]] == ["4.5.3"]
+    assert not judged
+    twice = many[:1000] + many[:1000]
+    assert (await rig.ask("POST", "/v1/judge", body=MESSAGE | {"to": twice})).json[
+        "would_be_queued"
+    ]
+    assert len(judged) == 1000
+
+
+async def test_others_have_their_turn_while_many_recipients_are_judged(rig: Rig):
+    turns = [0]
+
+    async def others() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    many = [f"b {n}@y.example" for n in range(1000)]
+    done = await rig.ask("POST", "/v1/messages", body=MESSAGE | {"to": many})
+    beside.cancel()
+    assert turns[0] >= 10
+    assert (done.status, len(done.json["recipients"])) == (422, 100)
+    assert done.json["detail"].startswith("1000 recipients are refused")
+
+
+async def test_an_answer_names_few_of_many_faults(rig: Rig):
+    faults = {f"{'x' * 300}{n}": n for n in range(1000)}
+    done = await rig.ask("POST", "/v1/messages", body=MESSAGE | {"to": [1] * 9000} | faults)
+    assert (done.status, len(done.json["faults"])) == (422, 20)
+    assert len(done.body) < 10_000
 
 
 async def test_a_suspended_account_sends_nothing(rig: Rig):

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from gatepost import __version__
 from gatepost.api import messages, queue, suppressions, unsubscribe, watch
-from gatepost.api.bounds import Bounded, largest_body
+from gatepost.api.bounds import Bounded, bounds_for
 from gatepost.api.keys import has_key
 from gatepost.api.lately import Lately
 from gatepost.api.problems import install
@@ -53,5 +53,5 @@ def build_app(api: Api) -> ASGIApp:
     app.state.api = api
     app.state.pace = unsubscribe.Pace()
     intake = api.intake
-    octets = largest_body(intake.acceptance.message_size)
-    return Bounded(app, octets=octets, knows=lambda field: has_key(intake.store, field))
+    bounds = bounds_for(intake.acceptance.message_size, intake.recipients)
+    return Bounded(app, bounds, knows=lambda field: has_key(intake.store, field))

@@ -1,14 +1,15 @@
 """Bounds on what a request may bring: octets, values, and seconds to bring them in."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatepost.api.keys import stranger
 from gatepost.api.problems import ProblemError, answer
+from gatepost.api.values import has_too_many_values
 from gatepost.reception.memory import Memory, Taker
 from gatepost.store.protocols import StoreUnavailableError
 
@@ -21,43 +22,35 @@ _ENVELOPE: Final = 512 * 1024
 _MEMORY: Final = 256 * 2**20
 #: Octets of a body that are read before the key is looked at.
 _STRANGERS: Final = 64 * 1024
-#: Values in a body: 100 000 recipients, and what is beside them. As Python has it, an empty object
-#: takes twenty times its octets.
-_VALUES: Final = 110_000
-#: A string of JSON, or one that does not end; never tried twice from one place.
-_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+#: Values beside the recipients of a message. As Python has it, an empty object takes twenty times its
+#: octets.
+_BESIDE: Final = 10_000
 
 
-def largest_body(message_size: int) -> int:
-    """Return how many octets a request's body may have, for messages of at most so many."""
-    return message_size * 4 // 3 + _ENVELOPE
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many octets and how many values, as JSON, a request's body may have."""
+
+    octets: int
+    values: int
 
 
-def has_too_many_values(body: bytes) -> bool:
-    """Tell whether a body has more values, as JSON, than any request needs.
-
-    Every value but the first stands behind a comma or a bracket. UTF-8 without NUL is what it
-    should be in; in UTF-16 strings would not be seen here.
-    """
-    if _marks(body) <= _VALUES:
-        return False
-    return b"\0" in body or _marks(_STRING.sub(b"", body)) > _VALUES
-
-
-def _marks(text: bytes) -> int:
-    return text.count(b",") + text.count(b"[") + text.count(b"{")
+def bounds_for(message_size: int, recipients: int) -> Bounds:
+    """Return the bounds for messages of at most so many octets, and so many recipients."""
+    return Bounds(message_size * 4 // 3 + _ENVELOPE, recipients + _BESIDE)
 
 
 class Bounded:
     """An application behind bounds. `knows` tells whether an Authorization field has a good key."""
 
     def __init__(
-        self, app: ASGIApp, *, octets: int, knows: Callable[[str], Awaitable[bool]]
+        self, app: ASGIApp, bounds: Bounds, *, knows: Callable[[str], Awaitable[bool]]
     ) -> None:
         self._app = app
-        self._octets = octets
+        self._octets = bounds.octets
+        self._values = bounds.values
         self._knows = knows
-        self._memory = Memory(max(_MEMORY, 4 * octets))
+        self._memory = Memory(max(_MEMORY, 4 * bounds.octets))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer in the application's place when a request goes beyond."""
@@ -113,7 +106,7 @@ class Bounded:
                         if not is_known:
                             return 401
                     if not message.get("more_body"):
-                        return _whole(b"".join(pieces))
+                        return await self._whole(b"".join(pieces))
         except TimeoutError:
             return 408
         except StoreUnavailableError:
@@ -127,14 +120,13 @@ class Bounded:
             400: "Content-Length and Transfer-Encoding do not go together",
             408: "The body came too slowly",
             413: f"At most {self._octets} octets",
-            422: f"At most {_VALUES} values",
+            422: f"At most {self._values} values, recipients among them",
             503: "Too much at once: try again soon",
         }[status]
         problem = ProblemError(status, title, headers={"Connection": "close"})
         await answer(problem)(scope, receive, send)
 
-
-def _whole(body: bytes) -> Message | int:
-    if has_too_many_values(body):
-        return 422
-    return {"type": "http.request", "body": body, "more_body": False}
+    async def _whole(self, body: bytes) -> Message | int:
+        if await has_too_many_values(body, self._values):
+            return 422
+        return {"type": "http.request", "body": body, "more_body": False}

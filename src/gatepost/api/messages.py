@@ -1,12 +1,12 @@
 """Submit a message, judge it, follow it."""
 
 import base64
-import binascii
 from ipaddress import ip_address
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from gatepost.api.keys import Admin, Reader, Sender, own_account
 from gatepost.api.problems import RESPONSES, ProblemError
@@ -22,6 +22,8 @@ from gatepost.wire.smtp.replies import Reply
 
 router: Final = APIRouter(prefix="/v1", responses=RESPONSES)
 
+#: Refused recipients that an answer lists.
+_MOST_TOLD: Final = 100
 #: Longer addresses there are none (RFC 5321 §4.5.3.1.3).
 Address = Annotated[str, Field(max_length=320)]
 Key = Annotated[
@@ -44,7 +46,9 @@ class MessageIn(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     sender: Address = Field(alias="from", description='Reverse-path; "" for the null one.')
-    to: list[Address] = Field(min_length=1, max_length=100_000, description="Forward-paths.")
+    to: Annotated[list[Address], FailFast()] = Field(
+        min_length=1, max_length=100_000, description="Forward-paths."
+    )
     content: str | None = None
     content_base64: str | None = None
 
@@ -61,7 +65,7 @@ class MessageIn(BaseModel):
             if self.content_base64 is not None:
                 return base64.b64decode(self.content_base64, validate=True)
             return (self.content or "").encode()
-        except (binascii.Error, UnicodeEncodeError):
+        except ValueError:  # what is no base64, no ASCII, or half of a surrogate pair
             raise ProblemError(422, "The content cannot be decoded") from None
 
 
@@ -165,7 +169,8 @@ def _refusal(handed: HandedIn) -> ProblemError:
     more: dict[str, Any] = {"reply": _reply_json(reply)}
     if handed.refused:
         more["recipients"] = [
-            {"recipient": text} | _reply_json(each) for text, each in handed.refused.items()
+            {"recipient": text} | _reply_json(each)
+            for text, each in islice(handed.refused.items(), _MOST_TOLD)
         ]
     if reply.text.startswith(replies.KEY_REUSED.text):
         return ProblemError(409, reply.text, more=more)
@@ -174,7 +179,8 @@ def _refusal(handed: HandedIn) -> ProblemError:
     if handed.refused:
         words = f"{len(handed.refused)} recipients are refused; nothing was queued"
         return ProblemError(422, "Recipients were refused", words, more)
-    status = 422 if reply.code >= 500 else 503
+    is_final = reply.code >= 500 or reply.text.startswith(replies.TOO_MANY_RECIPIENTS.text)
+    status = 422 if is_final else 503
     return ProblemError(status, "The message was refused", reply.text, more)
 
 

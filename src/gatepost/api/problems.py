@@ -1,6 +1,7 @@
 """Errors as problem details (RFC 9457): one shape for all that goes wrong."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,9 @@ from gatepost.operate.suppressions import NoSuchSuppressionError
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.rows import NewerRowError
 
+#: Faults that an answer names, and characters of each: a request may have any.
+_MOST_FAULTS: Final = 20
+_LONGEST: Final = 200
 PROBLEM: Final = "application/problem+json"
 
 
@@ -76,8 +80,8 @@ def install(app: FastAPI) -> None:
     async def on_invalid(request: Request, problem: RequestValidationError) -> JSONResponse:
         del request
         faults = [
-            {"where": ".".join(map(str, fault["loc"])), "what": fault["msg"]}
-            for fault in problem.errors()
+            {"where": ".".join(map(str, fault["loc"]))[:_LONGEST], "what": fault["msg"][:_LONGEST]}
+            for fault in islice(problem.errors(), _MOST_FAULTS)
         ]
         return answer(ProblemError(422, "The request is not valid", more={"faults": faults}))
 

@@ -3,6 +3,7 @@
 A message is taken for all its recipients or for none: who calls sees each refusal at once.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ from gatepost.wire.smtp.replies import Reply
 #: Refused recipients of one parcel that the journal tells.
 _MOST_TOLD: Final = 20
 _LONGEST_ADDRESS: Final = 320
+#: Recipients that are judged before others have their turn.
+_STRETCH: Final = 100
 _NOT_PRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 #: An operator asks what would become of a message.
 _NO_KEY: Final = CredentialId("api")
@@ -202,6 +205,9 @@ async def judge_envelope(parcel: Parcel, intake: Intake) -> Envelope:
         return Envelope(account, refusal or replies.SUSPENDED_MEANWHILE)
     if not parcel.recipients:
         return Envelope(account, replies.NO_RECIPIENTS)
+    if len(set(parcel.recipients)) > intake.recipients:
+        words = f"at most {intake.recipients}"
+        return Envelope(account, replies.TOO_MANY_RECIPIENTS.about(words))
     return await _judge_recipients(parcel, intake, standing, account)
 
 
@@ -212,7 +218,9 @@ async def _judge_recipients(
     refused: dict[str, Reply] = {}
     dropped: dict[str, str] = {}
     rule = intake.suppressed.rule(account.name)
-    for text in dict.fromkeys(parcel.recipients):
+    for number, text in enumerate(dict.fromkeys(parcel.recipients)):
+        if number % _STRETCH == 0:
+            await asyncio.sleep(0)
         mailbox = parse_mailbox(text)
         if mailbox is None:
             refused[text] = replies.BAD_RECIPIENT_SYNTAX
