@@ -1,9 +1,9 @@
-import os
 from datetime import timedelta
 from itertools import islice, pairwise
 
 from gatepost.model.ids import time_of
 from gatepost.net.clock import Entropy, SteadyTime, new_identifier, now
+from tests.support.alone import alone
 
 
 def test_time_is_in_utc():
@@ -23,19 +23,7 @@ def test_an_identifier_carries_its_time():
 
 
 def test_a_fork_does_not_repeat_its_parents_chance():
-    chance = Entropy()
-    chance.octets(8)
-    new_identifier()
-    reading, writing = os.pipe()
-    if (pid := os.fork()) == 0:
-        os.write(writing, chance.octets(16).hex().encode() + new_identifier()[-15:].encode())
-        os._exit(0)
-    os.waitpid(pid, 0)
-    os.close(writing)
-    told = os.read(reading, 100).decode()
-    os.close(reading)
-    assert told[:32] != chance.octets(16).hex()
-    assert told[32:] != new_identifier()[-15:]
+    alone("tests.net.forks", "chance_is_not_repeated")
 
 
 def test_fractions_lie_between_0_and_1():

@@ -1,10 +1,9 @@
-import os
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatepost.net.counters import MOST_SOURCES, Counters, Metric
+from tests.support.alone import alone
 
 
 def test_a_connection_is_counted_in_and_out():
@@ -87,20 +86,7 @@ def test_closing_more_than_was_opened_stays_at_zero():
 
 
 def test_forked_workers_see_each_other_and_a_dead_ones_region_is_cleared():
-    table = Counters.create(2)
-    table.worker(0).connection_opened("192.0.2.1")
-    if (pid := os.fork()) == 0:
-        hand = table.worker(1)
-        count = hand.connection_opened("192.0.2.1")
-        hand.add(Metric.ACCEPTED, 2**40)
-        os._exit(0 if (count.total, count.from_address) == (2, 2) else 1)
-    assert os.waitpid(pid, 0)[1] == 0
-    assert table.connections_from("192.0.2.1") == 2
-    assert table.snapshot()[Metric.ACCEPTED] == 2**40
-    table.clear(1)
-    assert table.connections_from("192.0.2.1") == 1
-    assert table.total(Metric.ACCEPTED) == 0
-    assert table.total(Metric.CONNECTIONS) == 1
+    alone("tests.net.forks", "counters_are_shared")
 
 
 def test_metrics_are_summed_over_workers():

@@ -1,9 +1,6 @@
 """Contexts: certificates by name, reload, resumption over forks, versions, verification."""
 
-import os
-import socket
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ from gatepost.model.settings import ListenerSettings, Role
 from gatepost.net.certificate import Certificate, make_self_signed, parse_certificate
 from gatepost.net.tls import FrontContexts, client_context, iana_cipher_name
 from tests.net.shake import shake
+from tests.support.alone import alone
 from tests.support.self_signed import self_signed
 
 
@@ -101,55 +99,9 @@ def test_older_than_tls_1_2_is_not_spoken():
     assert client_context("required").minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def serve_blocking(listener: socket.socket, context: ssl.SSLContext) -> None:
-    """A worker: handshake, say who I am, until killed."""
-    while True:
-        sock, _ = listener.accept()
-        with context.wrap_socket(sock, server_side=True) as tls:
-            tls.recv(1)
-            tls.sendall(b"%d %d" % (os.getpid(), tls.session_reused or False))
-
-
-@pytest.fixture
-def fork() -> "Callable[[Callable[[], None]], int]":
-    children: list[int] = []
-
-    def start(run: Callable[[], None]) -> int:
-        if (pid := os.fork()) == 0:
-            try:
-                run()
-            finally:
-                os._exit(0)
-        children.append(pid)
-        return pid
-
-    yield start
-    for pid in children:
-        os.kill(pid, 9)
-        os.waitpid(pid, 0)
-
-
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_session_begun_with_one_worker_is_resumed_by_another(fork, version: ssl.TLSVersion):
-    front = FrontContexts([self_signed("relay.test", kind="RSA")]).new_context()
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    pids = [fork(lambda s=s: serve_blocking(s, front)) for s in listeners]
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    client.maximum_version = version
-    session = None
-    heard = []
-    for listener in (*listeners, *listeners):
-        sock = socket.create_connection(listener.getsockname(), timeout=10)
-        with client.wrap_socket(sock, session=session) as tls:
-            tls.sendall(b"?")
-            pid, reused = tls.recv(100).split()
-            session = tls.session
-            heard.append((int(pid), bool(int(reused)), tls.session_reused))
-    for listener in listeners:
-        listener.close()
-    assert [pid for pid, _, _ in heard] == [*pids, *pids]
-    assert [(ours, theirs) for _, theirs, ours in heard] == [(False, False)] + [(True, True)] * 3
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_session_begun_with_one_worker_is_resumed_by_another(version: str):
+    alone("tests.net.forks", "sessions_are_resumed", version)
 
 
 def test_a_required_client_verifies_chain_and_name(tmp_path: Path):
