@@ -25,6 +25,14 @@ class MemoryPools:
         due = (row for row in self.delivery_rows.values() if row.state is DeliveryState.DUE)
         return sorted({row.pool for row in due} - {""})
 
+    def pool_depth(self) -> dict[str, dict[DeliveryState, int]]:
+        depth: dict[str, dict[DeliveryState, int]] = {}
+        for row in self.delivery_rows.values():
+            if not row.state.is_final:
+                of = depth.setdefault(row.pool, {})
+                of[row.state] = of.get(row.state, 0) + 1
+        return depth
+
     def strays(
         self, pool: str, now: datetime, *, received_before: datetime, limit: int
     ) -> list[DeliveryId]:

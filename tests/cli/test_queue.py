@@ -50,6 +50,7 @@ def add(
     state: DeliveryState = DeliveryState.DUE,
     message_id: str = "",
     id: str = "",  # noqa: A002
+    pool: str = "",
 ) -> tuple[Submission, list[Delivery]]:
     """Put one message into the queue, due in an hour."""
     now = datetime.now(UTC)
@@ -61,6 +62,7 @@ def add(
         Delivery(
             DeliveryId(new_identifier()), submission.id, recipient, recipient.rpartition("@")[2],
             now + timedelta(hours=1), now + timedelta(days=5), state, reason="no answer yet",
+            pool=pool,
         )
         for recipient in recipients
     ]  # fmt: skip
@@ -154,6 +156,30 @@ def test_filters_choose() -> None:
     assert recipients("--destination", "two.example", "--account", "other") == ["c@two.example"]
 
 
+def test_a_pool_is_a_filter_of_listings_and_verbs() -> None:
+    add("a@one.example", pool="news")
+    add("b@two.example")
+    assert recipients("--pool", "news") == ["a@one.example"]
+    assert recipients("--pool", "system") == ["b@two.example"]
+    assert recipients("--pool", "other") == []
+    assert run("queue", "hold", "--pool", "news").stdout == "hold: 1 delivery\n"
+    assert recipients("--state", "held") == ["a@one.example"]
+
+
+def test_what_waits_is_counted_by_pool() -> None:
+    assert json.loads(run("queue", "pools", "--json").stdout) == []
+    add("a@one.example", "b@one.example", pool="news")
+    add("c@one.example", pool="news", state=DeliveryState.HELD)
+    add("d@two.example")
+    assert json.loads(run("queue", "pools", "--json").stdout) == [
+        {"pool": "system", "due": 1, "leased": 0, "held": 0, "why": ""},
+        {"pool": "news", "due": 2, "leased": 0, "held": 1, "why": ""},
+    ]
+    asyncio.run(_live_by(timedelta(0)))
+    table = run("queue", "pools").stdout
+    assert "no node that runs has a source address of pool news" in table
+
+
 def test_a_listing_is_paged() -> None:
     for number in range(5):
         add(f"r{number}@example.net")
@@ -173,6 +199,7 @@ def test_a_listing_is_paged() -> None:
         (["--id", "123"], "is not an id"),
         (["--id", "not-hexadecimal"], "is not an id"),
         (["--destination", "a b"], "not a domain name"),
+        (["--pool", "A B"], "cannot be the name of a pool"),
     ],
 )
 def test_a_filter_that_cannot_be_meant_is_2(arguments: list[str], words: str) -> None:

@@ -171,6 +171,38 @@ async def test_pools_that_wait_are_named(store):
     assert await ask(store, "waiting_pools") == ["a", "b", "c"]
 
 
+async def test_a_listing_by_pool_shows_what_is_not_finished(store):
+    if isinstance(store, MemoryStore):  # has no listings
+        return
+    ways = await put(store, "a", "", "a")
+    (leased, _) = await do(store, "lease_due", NOON, of("a"), limit=9)
+    await do(store, "settle", [settled(leased)])
+
+    async def listed(**which: Any) -> list[str]:
+        rows = await ask(store, "deliveries", QueueFilter(**which), limit=9)
+        return [row.delivery.id for row in rows]
+
+    assert await listed(pool="a") == [ways[0].id]
+    assert await listed(pool="") == [ways[1].id]
+    assert await listed(pool="b") == []
+    states = tuple(DeliveryState)
+    assert await listed(pool="a", states=states) == [ways[0].id]
+    assert await listed(pool="a", states=(DeliveryState.DELIVERED,)) == []
+    assert (await ask(store, "matching", QueueFilter(pool="a"))).count == 1
+
+
+async def test_what_waits_is_counted_by_pool_and_state(store):
+    assert await ask(store, "pool_depth") == {}
+    await put(store, "a", "", "b", "a")
+    assert len(await do(store, "lease_due", NOON, of("b"), limit=9)) == 1
+    await put(store, "a", state=DeliveryState.HELD)
+    assert await ask(store, "pool_depth") == {
+        "": {DeliveryState.DUE: 1},
+        "a": {DeliveryState.DUE: 2, DeliveryState.HELD: 1},
+        "b": {DeliveryState.LEASED: 1},
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "is_found"),
     [

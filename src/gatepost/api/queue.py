@@ -33,6 +33,7 @@ class ChangeIn(BaseModel):
     destination: Text | None = None
     recipient: Text | None = None
     id: Text | None = None
+    pool: Text | None = None
     all: bool = False
     next: Annotated[str, Field(pattern="^[0-9a-f]{32}-[0-9a-f]{32}$")] | None = None
 
@@ -52,15 +53,16 @@ async def change_queue(verb: Verb, which: ChangeIn, request: Request, key: Admin
     when the answer is lost: asking again changes the rest.
     """
     store: Store = request.app.state.api.intake.store
-    named = {which.account, which.destination, which.recipient, which.id} != {None}
+    named = {which.account, which.destination, which.recipient, which.id, which.pool} != {None}
     if named == which.all:
-        words = "name account, destination, recipient or id; or all, and none of them"
+        words = "name account, destination, recipient, id or pool; or all, and none of them"
         raise ProblemError(422, "Which deliveries?", words)
     wanted = queue_filter(
         account=own_account(key, which.account),
         destination=which.destination,
         recipient=which.recipient,
         id=which.id,
+        pool=which.pool,
     )
     order = Order(verb, wanted, f"API key {key.id}")
     return await _change(store, order, await _span(store, order, which.next))

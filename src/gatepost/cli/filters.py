@@ -26,15 +26,24 @@ IdOption = Annotated[
 ReasonOption = Annotated[
     str | None, usage.Option("--reason", metavar="TEXT", help="Only what waits for this reason.")
 ]
+PoolOption = Annotated[
+    str | None,
+    usage.Option(
+        "--pool",
+        metavar="NAME",
+        help='Only what leaves from this pool; "system": as the system chooses, or not by SMTP.',
+    ),
+]
 
 
-def queue_filter(
+def queue_filter(  # noqa: PLR0913 - its options
     *,
     account: str | None,
     destination: str | None,
     recipient: str | None,
     id: str | None,  # noqa: A002 - the option's name
     reason: str | None = None,
+    pool: str | None = None,
     states: list[str] | None = None,
 ) -> "QueueFilter":
     """Return the filter, names brought into the form that they are stored in."""
@@ -43,7 +52,7 @@ def queue_filter(
 
     try:
         which = filters.queue_filter(
-            account=account, destination=destination, recipient=recipient, id=id
+            account=account, destination=destination, recipient=recipient, id=id, pool=pool
         )
         return replace(which, reason=reason, states=filters.states_of(states or []))
     except WrongValueError as error:

@@ -10,11 +10,13 @@ from gatepost.cli.filters import (
     AccountOption,
     DestinationOption,
     IdOption,
+    PoolOption,
     ReasonOption,
     RecipientOption,
     queue_filter,
 )
 from gatepost.cli.queue_change import add_verbs
+from gatepost.cli.queue_pools import add_pools
 
 if TYPE_CHECKING:
     from gatepost.operate.queue import Shown
@@ -34,6 +36,7 @@ def list_(  # noqa: PLR0913, PLR0917 - its options
     recipient: RecipientOption = None,
     id: IdOption = None,  # noqa: A002
     reason: ReasonOption = None,
+    pool: PoolOption = None,
     state: Annotated[
         list[str] | None,
         usage.Option(
@@ -54,6 +57,7 @@ def list_(  # noqa: PLR0913, PLR0917 - its options
         recipient=recipient,
         id=id,
         reason=reason,
+        pool=pool,
         states=states,
     )
     rows = run_with_store(ctx, lambda store: _rows(store, which, limit, after))
@@ -92,6 +96,7 @@ def show(
 
 
 add_verbs(app)
+add_pools(app)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from gatepost.cli.filters import (
     AccountOption,
     DestinationOption,
     IdOption,
+    PoolOption,
     ReasonOption,
     RecipientOption,
     queue_filter,
@@ -54,12 +55,18 @@ def _add_verb(app: usage.Commands, verb: str, words: str) -> None:
         recipient: RecipientOption = None,
         id: IdOption = None,  # noqa: A002
         reason: ReasonOption = None,
+        pool: PoolOption = None,
         all_: AllOption = False,
         yes: YesOption = False,
         json: Json = False,
     ) -> None:
         which = queue_filter(
-            account=account, destination=destination, recipient=recipient, id=id, reason=reason
+            account=account,
+            destination=destination,
+            recipient=recipient,
+            id=id,
+            reason=reason,
+            pool=pool,
         )
         _change(ctx, verb, which, all_=all_, yes=yes, json=json)
 
@@ -77,7 +84,7 @@ def _change(
         if not all_:
             fail(
                 f"{verb} what?",
-                "give --id, --account, --destination, --recipient or --reason; or --all for everything",
+                "give --id, --account, --destination, --recipient, --reason or --pool; or --all for everything",
             )
         if not yes and sys.stdin.isatty() and not usage.confirm(f"{verb} everything?"):
             raise usage.Exit(NO)

@@ -5,6 +5,8 @@ from typing import Final
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.domain_name import parse_domain
 from gatepost.model.ids import AccountName
+from gatepost.model.settings_egress_checks import pool as checked_pool
+from gatepost.model.source import SYSTEM
 from gatepost.model.wrong import wrong
 from gatepost.store.protocols import QueueFilter
 
@@ -19,6 +21,7 @@ def queue_filter(
     destination: str | None,
     recipient: str | None,
     id: str | None,  # noqa: A002 - the option's name
+    pool: str | None = None,
 ) -> QueueFilter:
     """Return the filter. Raises WrongValueError."""
     return QueueFilter(
@@ -26,6 +29,7 @@ def queue_filter(
         account=AccountName(account.casefold()) if account is not None else None,
         destination=_domain(destination) if destination is not None else None,
         recipient=_recipient(recipient) if recipient is not None else None,
+        pool=_pool(pool) if pool is not None else None,
     )
 
 
@@ -44,6 +48,11 @@ def _identifier(text: str) -> str:
         mend = f"write at least the first {_FEWEST} of its hexadecimal digits"
         raise wrong(f'"{text}" is not an id', mend)
     return text
+
+
+def _pool(text: str) -> str:
+    """Take a pool's name; "system" stands for mail of none."""
+    return "" if text == SYSTEM else checked_pool(text)
 
 
 def _domain(text: str) -> str:

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Final
 
+from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES
-from gatepost.store.rows import LANE_NUMBERS, microseconds
+from gatepost.store.rows import LANE_NUMBERS, STATES, microseconds
 from gatepost.store.statements import Asks
 from gatepost.wire.smtp.notification import Notify
 
@@ -41,6 +42,15 @@ class PoolQueries(Asks):
         return sorted(
             {row[0] for lane in LANES for row in self._rows(_WALK, (LANE_NUMBERS[lane],))}
         )
+
+    def pool_depth(self) -> dict[str, dict[DeliveryState, int]]:
+        """Count what is not finished, by pool and state."""
+        depth: dict[str, dict[DeliveryState, int]] = {}
+        sql = "SELECT pool, state, count(*) FROM delivery INDEXED BY delivery_next GROUP BY pool, state"
+        for pool, state, count in self._rows(f"{sql} ORDER BY pool, state"):
+            if state < len(STATES):  # else one that only a newer program knows
+                depth.setdefault(pool, {})[STATES[state]] = count
+        return depth
 
     def strays(
         self, pool: str, now: datetime, *, received_before: datetime, limit: int

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gatepost.model.delivery import Leased
+from gatepost.model.delivery import DeliveryState, Leased
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES, Lane, deal
 
@@ -26,6 +26,11 @@ class ReadsPools(Protocol):
 
     def waiting_pools(self) -> list[str]:
         """Return the pools, by name, of which deliveries are DUE; "" is none."""
+        ...
+
+    def pool_depth(self) -> dict[str, dict[DeliveryState, int]]:
+        """Return how many deliveries of each pool stand in each state that is not final, by name;
+        "" is none. An index is gone through."""
         ...
 
     def strays(

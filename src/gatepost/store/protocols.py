@@ -129,7 +129,8 @@ class DueNotice:
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
     """Which deliveries an operator means; None does not restrict. `id` is a submission's or a
-    delivery's, in full or its beginning (at least 8 digits); `reason` why it waits, in its words."""
+    delivery's, in full or its beginning (at least 8 digits); `reason` why it waits, in its words; `pool`
+    that of one that is not finished ("": none)."""
 
     id: str | None = None
     account: AccountName | None = None
@@ -137,6 +138,7 @@ class QueueFilter:
     recipient: str | None = None
     states: tuple[DeliveryState, ...] | None = None
     reason: str | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,8 @@ class Queries(
             live = any(not state.is_final for state in which.states)
             finished = any(state.is_final for state in which.states)
         tables = ["delivery"] if live else []
-        return tables + (self.days("delivery") if finished else [])
+        # Of what is finished, only events tell the pool.
+        return tables + (self.days("delivery") if finished and which.pool is None else [])
 
     def _delivery_rows(
         self, table: str, which: QueueFilter, limit: int, after: DeliveryId | None
@@ -353,6 +354,9 @@ def _conditions(table: str, which: QueueFilter, state_column: str) -> tuple[list
     if which.reason is not None:
         conditions.append("d.reason = ?")
         bindings.append(which.reason)
+    if which.pool is not None:
+        conditions.append("d.pool = ?")
+        bindings.append(which.pool)
     if which.account is not None:
         conditions.append("s.account = ?")
         bindings.append(which.account)
