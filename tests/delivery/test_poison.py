@@ -94,7 +94,7 @@ async def test_what_was_delivered_before_a_fault_of_ours_stays_delivered(
 async def test_a_fault_of_ours_in_the_store_does_not_end_the_looking_for_due_mail(
     sink: Sink, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    monkeypatch.setattr("gatepost.delivery.scheduler._FAULT_PAUSE", 0.02)
+    monkeypatch.setattr("gatepost.delivery.due_mail._FAULT_PAUSE", 0.02)
     bounds = Bounds(look=0.02, look_anyway=0.02, dial=5.0, renew_after=0.04)
     async with Rig(sink.port, bounds=bounds) as rig:
         rig.mx("y.example", (10, "mx.y.example", "127.0.0.1"))

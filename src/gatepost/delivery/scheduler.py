@@ -10,10 +10,10 @@ import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from gatepost.delivery.due_mail import DueMail
 from gatepost.delivery.errands import Errands
 from gatepost.delivery.giving_back import give_back
-from gatepost.delivery.lasting import pause, repeat
-from gatepost.delivery.lease_fairly import FairLease, Wanted
+from gatepost.delivery.lasting import repeat
 from gatepost.delivery.leaving import Leaving
 from gatepost.delivery.lookup import key_of
 from gatepost.delivery.parcel import Item, Parcel, Shelf
@@ -24,7 +24,7 @@ from gatepost.delivery.shares import Shares
 from gatepost.delivery.site import Site
 from gatepost.model.delivery import Leased, OutcomeKind
 from gatepost.model.ids import DeliveryId
-from gatepost.model.lane import LANES, Lane
+from gatepost.model.lane import Lane
 from gatepost.model.route import Via
 from gatepost.queue.lanes import has_room, room_for
 from gatepost.returns.outcome import LOCAL_TROUBLE, NO_ROUTE_NOW, deferred
@@ -49,8 +49,6 @@ _SHORT_PAUSE = timedelta(seconds=5)
 _STOPPED = "the worker that held it stopped"
 #: How often idle connections are looked at, in seconds.
 _TIDY = 1.0
-#: Seconds until due mail is looked for again after a fault of ours.
-_FAULT_PAUSE = 2.0
 
 #: For whom it is found out where a hop leads.
 _Search = tuple[str, tuple[Via, str]]
@@ -73,22 +71,14 @@ class Scheduler:
         self._lease_length = timedelta(seconds=parts.bounds.lease)
         self._now = parts.now
         self._spread = parts.spread
-        self._leapt_within = parts.leapt_within
-        self._may_take_over = parts.may_take_over
         self._loop = asyncio.get_running_loop()
         self._items: dict[DeliveryId, Item] = {}
         self._shares = Shares()
-        self._fair_lease = FairLease(self._shares)
-        #: What is taken from the store fills so much of our hands.
-        self._for_due = parts.bounds.held - parts.bounds.held // 8
         self._octets = 0
         self._resolving: dict[_Search, list[tuple[Item, Sequence[bytes] | None]]] = {}
         self._errands = Errands()
         self._stopping = asyncio.Event()
-        self._wake = asyncio.Event()
-        #: Of these lanes there may be due mail that we had no room for.
-        self._missed = set(LANES)
-        self._due_at: datetime | None = None
+        self._due = DueMail(parts, self._shares, self, self._stopping)
         self._settler.listen(self._written)
         self._leaving = Leaving(parts.pool, parts.sources, self._without_source)
         self._sources.on_change(self._sources_changed)
@@ -121,7 +111,7 @@ class Scheduler:
         if not self._sources.serves(pools):
             return None
         if not self.room(lane):
-            self._missed.add(lane)
+            self._due.miss(lane)
             return None
         free = room_for(self._bounds.held, len(self._items))[lane]
         if not self._shares.hands_over(lane, account, count, free) or self._shares.has_enough(
@@ -129,7 +119,7 @@ class Scheduler:
         ):
             self.due_by(self._now())
             return None
-        return self._lease()
+        return self.own_lease()
 
     def doubt(self) -> None:
         """Act upon no lease before the store has said that it is still ours."""
@@ -145,8 +135,7 @@ class Scheduler:
 
     def look(self) -> None:
         """Look for due mail at once: this process has written some (a retry, a release)."""
-        self._missed.update(LANES)
-        self._wake.set()
+        self._due.look()
 
     def take(self, leased: Sequence[Leased], pieces: Sequence[bytes] | None) -> None:
         """Take deliveries that are leased to us; `pieces` is their content, if it is at hand.
@@ -154,9 +143,7 @@ class Scheduler:
         With pieces they are of one submission. A worker that stops gives them back.
         """
         if self._stopping.is_set():
-            self._errands.run(
-                self._give_back([_held(one) for one in leased], self._now(), _STOPPED)
-            )
+            self._errands.run(self.give_back_untaken(leased))
             return
         shelf = None
         if pieces is not None and leased:
@@ -270,6 +257,10 @@ class Scheduler:
             unmade = [i.held for i in ours if i.counted]
             self._errands.run(self._give_back([i.held for i in ours], at, why, unmade))
 
+    async def give_back_untaken(self, leased: Sequence[Leased]) -> None:
+        """Give back what was leased for hands that had closed meanwhile."""
+        await self._give_back([_held(one) for one in leased], self._now(), _STOPPED)
+
     async def _give_back(
         self, held: list[Held], at: datetime, reason: str, unmade: Sequence[Held] = ()
     ) -> None:
@@ -286,12 +277,7 @@ class Scheduler:
                 self._let_go(item)
         if (at := earliest_retry(settlements)) is not None:
             self.due_by(at)
-        if self._misses():
-            self._wake.set()
-
-    def _misses(self) -> bool:
-        """Tell whether there is room now for what there was none for."""
-        return any(has_room(lane, self._for_due, len(self._items)) for lane in self._missed)
+        self._due.room_again()
 
     def _let_go(self, item: Item) -> None:
         """Take one that is in our hands out of them."""
@@ -307,8 +293,7 @@ class Scheduler:
 
     def due_by(self, at: datetime) -> None:
         """Look for due mail at a time: some that this process has written waits until then."""
-        if self._due_at is None or at < self._due_at:
-            self._due_at = at
+        self._due.by(at)
 
     # -- what never ends while the worker runs
 
@@ -316,7 +301,7 @@ class Scheduler:
         """Look for due mail, keep leases, tidy up; until `stop`."""
         stopping = self._stopping
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch())
+            group.create_task(self._due.watch())
             group.create_task(repeat(self._keep_leases, self._bounds.renew_after / 4, stopping))
             group.create_task(repeat(self._tidy, _TIDY, stopping))
             group.create_task(repeat(self._be_fair, self._bounds.fairness, stopping))
@@ -324,7 +309,7 @@ class Scheduler:
     async def stop(self, grace: float) -> None:
         """Stop within about `grace` seconds: end transactions under way, give back the rest."""
         self._stopping.set()
-        self._wake.set()
+        self._due.wake()
         waiting = [item for parcel in self._pool.close() for item in parcel.items]
         waiting += [item for group in self._resolving.values() for item, _ in group]
         self._resolving.clear()
@@ -342,80 +327,12 @@ class Scheduler:
         except TimeoutError:
             _log.warning("%d deliveries wait for their leases to end", len(self._items))
 
-    async def _watch(self) -> None:
-        """Take due mail from the store, when a neighbour wrote or something falls due."""
-        version: int | None = None
-        anyway_at = 0.0
-        while not self._stopping.is_set():
-            try:
-                seen = await self._store.data_version()
-                anyway = self._loop.time() >= anyway_at
-                due = self._due_at is not None and self._due_at <= self._now()
-                calls = seen != version or anyway or due or self._misses()
-                if calls and len(self._items) < self._for_due:
-                    if anyway:
-                        anyway_at = self._loop.time() + self._bounds.look_anyway
-                    await self._take_due(anyway=anyway)
-                    version = seen
-            except StoreUnavailableError as trouble:
-                _log.warning("cannot look for due mail: %s", trouble)
-            except Exception:  # noqa: BLE001 - the top of a task: what is in hand goes on
-                _log.exception("cannot look for due mail: a fault of ours")
-                await pause(_FAULT_PAUSE, self._stopping)
-            await self._pause()
-
-    async def _take_due(self, *, anyway: bool) -> None:
-        room = room_for(self._for_due, len(self._items))
-        lanes = [lane for lane in LANES if room[lane]]
-        self._missed = {lane for lane in LANES if not room[lane]}
-        pools = self._sources.pools
-        self._due_at = await self._store.read(lambda store: store.next_due_at(lanes, pools))
-        now = self._now()
-        if not anyway and (self._due_at is None or self._due_at > now):
-            return
-        limit = min(room[Lane.OTP], self._bounds.take_at_once)
-        lease = self._lease()
-        if self._stopping.is_set():
-            return
-        wanted = Wanted(now, lease, limit, room, self._takes_over())
-        taken = await self._fair_lease.lease(self._store, wanted)
-        leased = taken.leased
-        if self._stopping.is_set():
-            # `stop` has emptied our hands meanwhile, and the store closes when we have ended.
-            if leased:
-                await self._give_back([_held(one) for one in leased], now, _STOPPED)
-            return
-        self.take(leased, None)  # before the store is asked again: it may be away, they are ours
-        if taken.more:
-            self._missed.update(LANES)
-            self._wake.set()
-        elif leased:
-            self._due_at = await self._store.read(lambda store: store.next_due_at(lanes, pools))
-
-    def _takes_over(self) -> bool:
-        """Tell whether leases that have ended are taken. By a time that leapt, those of neighbours at
-        work look ended until they have renewed them; when the store was away, what is known to be
-        delivered has yet to be written, by us or by them.
-        """
-        if self._leapt_within(self._bounds.lease) or self._settler.is_kept_waiting:
-            return False
-        return self._may_take_over()
-
-    async def _pause(self) -> None:
-        """Wait a little, less if something calls."""
-        try:
-            async with asyncio.timeout(self._bounds.look):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        self._wake.clear()
-
     async def _keep_leases(self) -> None:
         old = self._loop.time() + self._bounds.lease - self._bounds.renew_after
         items = [i for i in self._items.values() if i.until < old and i.is_ours]
         if not items:
             return
-        lease = self._lease()
+        lease = self.own_lease()
         until = self._loop.time() + self._bounds.lease
         held = [i.held for i in items]
         ours = await self._store.write(lambda t: t.renew(held, lease.until))
@@ -442,7 +359,8 @@ class Scheduler:
 
     # -- small things
 
-    def _lease(self) -> Lease:
+    def own_lease(self) -> Lease:
+        """Return what is leased from now on with: by us, for so long, of our pools."""
         return Lease(self._worker, self._now() + self._lease_length, self._sources.pools)
 
 
