@@ -403,6 +403,30 @@ def test_two_domains_may_have_neighbouring_maildirs(to: str, who: str) -> None:
     assert len(read(GOOD + first + _MAIL.format(name="b.test", to=to, who=who)).local_domains) == 2
 
 
+@pytest.mark.parametrize(
+    ("added", "words"),
+    [
+        ("[limits]\nrecipients = " + "9" * 5000, "thousands of digits"),
+        ("[limits]\nrecipients = 0x" + "f" * 5000, "out of bounds"),
+        ("[limits]\nidle = 0x" + "f" * 5000, "out of bounds"),
+        ("x = " + "[" * 5000 + "]" * 5000, "nested hundreds of levels deep"),
+        ('[dns]\nresolvers = ["a\\u0000b"]', "NUL"),
+        ("[[routes]]\nmatch = ['x']\nvia = 'smtp://u:S3CRET@h:25'", "it is no URL"),
+        ("[[routes]]\nmatch = ['x']\nvia = 'smtps://u:S3CRET@h:25'", "no way out"),
+        ("[[routes]]\nmatch = ['x']\nvia = 'lmtp:u:S3CRET@h:25'", "it is no URL"),
+    ],
+)
+def test_what_nobody_foresaw_is_a_fault_that_shows_no_password(added: str, words: str) -> None:
+    said = " ".join(map(str, faults(GOOD + added + "\n")))
+    assert words in said
+    assert "S3CRET" not in said
+
+
+def test_octets_of_the_environment_that_are_no_text_are_a_fault() -> None:
+    (fault,) = faults(GOOD, GATEPOST_POSTMASTER="\udcff@a.test")
+    assert fault.key == "GATEPOST_POSTMASTER"
+
+
 def test_a_local_domain_is_named_once() -> None:
     first = _MAIL.format(name="a.test", to="mail", who="['alice']")
     (fault,) = faults(GOOD + first + _MAIL.format(name="A.test", to="other", who="['bob']"))

@@ -2,9 +2,12 @@
 
 import signal
 import threading
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import NodeMaker
-from tests.node.conftest import LOCAL
+from tests.node.conftest import LOCAL, NodeOf
 from tests.node.talk import Talk
 from tests.support.node import Node, wait_until
 
@@ -107,3 +110,34 @@ def test_a_reload_during_a_reload_follows_it(make_node: NodeMaker) -> None:
         assert rcpt(node, "x@new.test").startswith("550")
         under_way.must("QUIT", "221")
     wait_until(lambda: rcpt(node, "x@new.test").startswith("250"), "the new domain")
+
+
+@pytest.mark.parametrize("fault", ["key", "number", "depth", "NUL", "data_dir"])
+def test_what_a_reload_cannot_take_over_changes_nothing(
+    node_of: NodeOf, tmp_path: Path, fault: str
+) -> None:
+    node = node_of(LOCAL, workers=2)
+    good = node.config.read_text()
+    begin = len(node.log.read_text())
+    node.config.write_text(
+        {
+            "key": f'master_key = "{tmp_path}/elsewhere.key"\n{good}',
+            "number": good + "[limits]\nrecipients = " + "9" * 5000 + "\n",
+            "depth": good + "[limits]\nrecipients = " + "[" * 5000 + "]" * 5000 + "\n",
+            "NUL": 'master_key = "a\\u0000b"\n' + good,
+            "data_dir": good + "[limits]\nrecipients = 77\n",
+        }[fault]
+    )
+    away = node.directory / "away"
+    if fault == "data_dir":
+        node.data_dir.rename(away)
+    node.signal(signal.SIGHUP)
+    wait_until(lambda: "former" in node.log.read_text()[begin:], "a line in the log")
+    said = node.log.read_text()[begin:]
+    if fault == "data_dir":
+        away.rename(node.data_dir)
+    assert "Traceback" not in said
+    assert "reloaded" not in said
+    assert not (tmp_path / "elsewhere.key").exists()
+    assert rcpt(node, "alice@local.test").startswith("250")
+    node.config.write_text(good)

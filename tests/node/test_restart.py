@@ -258,13 +258,12 @@ def test_a_stopped_worker_holds_nobody_up(make_node: NodeMaker) -> None:
     wait_until(lambda: SERVE in node.log.read_text(), "two workers")
     stopped = processes.children(supervisor.pid)[0]
     chain = node.certificate.read_bytes()
-    padding = b"# nothing is said here, at some length, to fill what lies between two processes\n"
     os.kill(stopped, signal.SIGSTOP)
     try:
         for number in range(3):
             begin = len(node.log.read_text())
             fresh = node.directory / "fresh.pem"
-            fresh.write_bytes(chain + b"# %d\n" % number + padding * 5000)
+            fresh.write_bytes(chain * (600 + number))  # more than fits between two processes
             fresh.replace(node.certificate)
             wait_until(
                 lambda: "certificates reloaded" in node.log.read_text()[begin:],  # noqa: B023

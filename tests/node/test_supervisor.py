@@ -147,3 +147,95 @@ def test_who_hangs_is_killed_and_another_takes_its_place() -> None:
             node.wait(30)
         finally:
             _end(node)
+
+
+#: A node of two workers whose new ones come to nothing at the first reload, and serve at the second.
+_RELOADING = """
+import os, signal, sys, time
+from gatepost.node import supervisor
+from gatepost.node.child import SERVES
+
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+class Business:
+    reloads = 0
+
+    def work(self, me):
+        if self.reloads == 1 and me.index:
+            return 70
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        me.pipe.send(SERVES)
+        while True:
+            time.sleep(60)
+
+    def ready(self):
+        say("ready")
+
+    def bury(self, child):
+        say("buried", child.birth)
+
+    def named(self, index):
+        return f"worker {index}"
+
+    def tick_of(self, child):
+        return 0
+
+    def reload(self):
+        self.reloads += 1
+        if self.reloads == 3:
+            raise ValueError("nobody foresaw this")
+        return True
+
+    def reloaded(self):
+        say("reloaded")
+
+    def not_reloaded(self, why):
+        say("not reloaded:", why)
+
+    def watch(self):
+        return None
+
+    def dismiss(self):
+        pass
+
+    def close(self):
+        pass
+
+    def stop(self):
+        say("stopping")
+
+supervisor.hold_signals()
+sys.exit(supervisor.Supervisor(2, Business()).run())
+"""
+
+
+def test_workers_end_at_a_reload_only_when_the_new_ones_serve() -> None:
+    program = [sys.executable, "-c", _RELOADING]
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as node:
+        try:
+            assert node.stdout is not None
+            assert node.stderr is not None
+
+            def told(number: int) -> list[str]:
+                return sorted(node.stdout.readline().decode().strip() for _ in range(number))
+
+            assert told(1) == ["ready"]
+            node.send_signal(signal.SIGHUP)  # the newcomers: births 3 and 4
+            assert told(3) == [
+                "buried 3",
+                "buried 4",
+                "not reloaded: the new worker 1 ended by exit status 70",
+            ]
+            node.send_signal(signal.SIGHUP)  # births 5 and 6
+            assert told(3) == ["buried 1", "buried 2", "reloaded"]
+            node.send_signal(signal.SIGHUP)
+            while "nobody foresaw this" not in node.stderr.readline().decode():
+                pass
+            node.send_signal(signal.SIGTERM)
+            assert told(3) == ["buried 5", "buried 6", "stopping"]
+            assert node.wait(30) == 0
+        finally:
+            _end(node)

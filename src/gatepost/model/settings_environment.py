@@ -91,7 +91,7 @@ def _read(text: str) -> object:
     if text.lstrip().startswith("["):
         try:
             return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             return text
     return text
 

@@ -59,6 +59,8 @@ _WANTED: Final = {
     "path_type": 'write a file name in quotes: "…"',
     "too_short": "name at least one",
 }
+_UNSPEAKABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
+_BITS: Final = 63
 _TOML_PLACE: Final = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -79,16 +81,14 @@ def read_settings(
 
     """
     document = _Document(file_name, text)
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError([_syntax(error, file_name, text)]) from None
+    values = read_toml(text, file_name)
     overridden = override(values, environment, Settings.model_fields)
     document.variables.update(overridden.variables)
     faults = [
         Fault("environment", 0, u.variable, u.wrong.what, u.wrong.mend) for u in overridden.unknown
     ]
     faults += document.remove_later(overridden.values)
+    faults += document.out_of_this_world(overridden.values)
     try:
         settings = Settings.model_validate(overridden.values)
     except ValidationError as error:
@@ -98,6 +98,19 @@ def read_settings(
     if faults:
         raise SettingsError(_in_order(faults))
     return _resolved(settings, directory)
+
+
+def read_toml(text: str, file_name: str) -> dict[str, Any]:
+    """Return the document of a text. Raises SettingsError for what is none, or none of ours."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([_syntax(error, file_name, text)]) from None
+    except ValueError:  # more digits than Python reads
+        what, mend = "a number has thousands of digits", "write a smaller one"
+    except RecursionError:
+        what, mend = "lists or tables are nested hundreds of levels deep", "no key needs that"
+    raise SettingsError([Fault(file_name, 0, "", what, mend)])
 
 
 @dataclass(slots=True)
@@ -129,6 +142,18 @@ class _Document:
                 faults.append(self.fault(path, f"it {NOT_YET}", "remove it"))
                 _remove(values, path)
         return faults
+
+    def out_of_this_world(self, values: dict[str, Any]) -> Iterator[Fault]:
+        """Find what no file, host or password can have in it: NUL, and half a surrogate pair; and
+        numbers of more than 64 bits (TOML 1.0.0).
+        """
+        for path in _paths(values):
+            value = _value(values, path)
+            if isinstance(value, str) and _UNSPEAKABLE.search(value):
+                what = "it has a character that is none: NUL, or octets that are not UTF-8"
+                yield self.fault(path, what, "write it anew")
+            elif isinstance(value, int) and value.bit_length() > _BITS:
+                yield self.fault(path, "the number is out of bounds", "write a smaller one")
 
     def faults_of(self, error: ErrorDetails) -> Iterator[Fault]:
         """Put one of pydantic's errors into our words."""
@@ -204,6 +229,8 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        return "the number"  # Python does not write it
     text = f'"{value}"' if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 

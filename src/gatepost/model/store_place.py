@@ -94,13 +94,15 @@ def read_place(text: str, directory: Path, environment: Mapping[str, str]) -> Sq
     """
     try:
         overridden = override(tomllib.loads(text), environment, KEYS)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or none of ours: said by who reads it all
         return None
     values = overridden.values
     if overridden.unknown or not values.keys() <= KEYS:
         return None
     data_dir = values.get("data_dir", "state")
     if values.get("store", "sqlite") != "sqlite" or not isinstance(data_dir, str):
+        return None
+    if "\0" in data_dir:
         return None
     kept = _kept(values.get("retention", {}))
     return SqlitePlace(directory / data_dir, kept) if kept else None

@@ -103,6 +103,7 @@ def _named(kind: str, has_rest: bool, rest: str, text: str, known: tuple[str, ..
     if kind == "maildir" and rest.strip():
         return ViaMaildir(rest.strip())
     if kind in {"smtp", "lmtp"} and has_rest:
+        _refuse_url(kind, rest)
         target = parse_host_port(rest)
         if target.port == 0:
             msg = f'"{text}" has port 0'
@@ -112,11 +113,21 @@ def _named(kind: str, has_rest: bool, rest: str, text: str, known: tuple[str, ..
     raise _no_such(kind, text, known)
 
 
+def _refuse_url(kind: str, rest: str) -> None:
+    """Refuse one without showing it: what stands before its "@" may be a password."""
+    if "@" in rest or rest.startswith("//"):
+        msg = f'"{kind}:" is followed by HOST:PORT; it is no URL, and has no login'
+        raise wrong(
+            msg, f'write "{kind}:HOST:PORT"; username and password_file have keys of their own'
+        )
+
+
 def _no_such(kind: str, text: str, known: tuple[str, ...]) -> WrongValueError:
     near = difflib.get_close_matches(kind, [k.partition(":")[0] for k in known], 1)
     meant = next((k for k in known if near and k.partition(":")[0] == near[0]), "")
     mend = f'did you mean "{meant}"?' if meant else f"write one of {_listed(known)}"
-    return wrong(f'"{text}" is no way out that we know', mend)
+    shown = text if "@" not in text else f"{kind}:…"  # a URL may have a password
+    return wrong(f'"{shown}" is no way out that we know', mend)
 
 
 def _tls(tls: TlsMode | None, login: UpstreamLogin | None) -> TlsMode:

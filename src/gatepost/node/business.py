@@ -17,7 +17,7 @@ from gatepost.net.tls import FrontContexts
 from gatepost.node.child import Child
 from gatepost.node.handover import Former, Inheritance, Successor
 from gatepost.node.notify import notify
-from gatepost.node.prepare import unreadable_secret
+from gatepost.node.prepare import unreadable_key, unreadable_secret
 from gatepost.node.privileges import become, worker_identity
 from gatepost.node.sockets import OpenListener, close, close_doors, dismiss
 from gatepost.node.sole_server import write_serving
@@ -53,8 +53,11 @@ class Node:
     _is_successor: bool = field(init=False)
     #: What the lock says is what is so.
     _is_said: bool = True
+    #: What is gone back to where a reload comes to nothing.
+    _former_settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:
+        self._former_settings = self.settings
         self._is_successor = bool(self.inherited.former)
 
     def named(self, index: int) -> str:
@@ -125,7 +128,12 @@ class Node:
         fresh = self.reload_settings()
         if fresh is None:
             return False
-        if words := unreadable_secret(fresh, worker_identity(self.settings.data_dir)):
+        try:
+            reader = worker_identity(self.settings.data_dir)
+            words = unreadable_secret(fresh, reader) or unreadable_key(fresh.master_key, reader)
+        except OSError as problem:
+            words = f"{self.settings.data_dir}: {(problem.strerror or str(problem)).lower()}"
+        if words:
             _log.error("configuration not taken over, the former one stays: %s", words)
             return False
         if fresh == self.settings:
@@ -134,9 +142,18 @@ class Node:
         if late := [key for key in fixed if getattr(fresh, key) != getattr(self.settings, key)]:
             _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(late))
         kept = {key: getattr(self.settings, key) for key in fixed}
-        self.settings = fresh.model_copy(update=kept)
-        _log.info("configuration reloaded: workers take it over one by one")
+        self._former_settings, self.settings = self.settings, fresh.model_copy(update=kept)
+        _log.info("configuration reloaded: new workers take over when all of them serve")
         return True
+
+    def reloaded(self) -> None:
+        """Say that the new configuration is in force."""
+        _log.info("configuration taken over by all workers")
+
+    def not_reloaded(self, why: str) -> None:
+        """Go back to the former configuration, certificates included."""
+        self.settings, self.stamps = self._former_settings, ()
+        _log.error("configuration not taken over, the former one stays in force: %s", why)
 
     def say_serving(self) -> None:
         """Write who serves where `gatepost restart` reads it; where that fails, later."""

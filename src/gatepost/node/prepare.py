@@ -11,7 +11,7 @@ from typing import Final
 
 from gatepost.delivery.routing import build_routing
 from gatepost.identity.foreign_build import MissingLibraryError, check_means
-from gatepost.identity.master_key import read_master_key
+from gatepost.identity.master_key import MasterKeyError, read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
 from gatepost.node.heartbeat import TwinError, take_seat
@@ -156,6 +156,18 @@ def unreadable_secret(settings: Settings, reader: Identity | None) -> str:
         is_readable = problem.errno == errno.EINVAL  # what stands in it is no good
         mend = "write it anew" if is_readable else "let the user that serves read it"
         return f"{_named(problem, settings)}: {words}; {mend}"
+    return ""
+
+
+def unreadable_key(path: Path, reader: Identity | None) -> str:
+    """Return why workers could not use this master key, as this user; "" where they can."""
+    try:
+        with acting_as(reader):
+            if not path.exists():
+                return f"master_key {path}: no such file; copy the key there, or take the line out"
+            read_master_key(path)
+    except MasterKeyError as problem:
+        return f"master_key {problem}"
     return ""
 
 

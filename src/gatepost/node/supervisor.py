@@ -14,13 +14,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final
 
 from gatepost.node.child import Child
-from gatepost.node.handover import Successor
+from gatepost.node.handover import PATIENCE, Successor
+from gatepost.node.slot import Slot
+from gatepost.node.supervised import Business
 from gatepost.node.watchdog import HUNG, Watchdog
 
 _log = logging.getLogger(__name__)
@@ -49,79 +49,11 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-@dataclass(slots=True)
-class _Slot:
-    """One worker's place: who fills it, how often it failed at once, when to fill it again."""
-
-    child: Child | None = None
-    failures: int = 0
-    due_at: float = 0.0
-    #: Its child goes by settings of the past: another is to take its place.
-    is_outdated: bool = False
-    retiring: list[Child] = field(default_factory=list)
-
-
-class Business(Protocol):
-    """What the processes are there for."""
-
-    def work(self, me: Child) -> int:
-        """Be a worker, in the child, with its own end of the pipe; return the exit status."""
-        ...
-
-    def named(self, index: int) -> str:
-        """Return what the log calls the worker of an index."""
-        ...
-
-    def bury(self, child: Child) -> None:
-        """Hear of a worker that died, before another takes its place."""
-        ...
-
-    def tick_of(self, child: Child) -> int:
-        """Return a number that changes while a worker's loop turns; 0 before it does."""
-        ...
-
-    def ready(self) -> None:
-        """Hear that all workers serve; once."""
-        ...
-
-    def reload(self) -> bool:
-        """Read the configuration at SIGHUP; True asks for a rolling restart of all workers."""
-        ...
-
-    def watch(self) -> dict[str, object] | None:
-        """Look around, every two seconds; return a message for all workers, or None."""
-        ...
-
-    def succeed(self, living: Sequence[Child]) -> Successor:
-        """Start the program that is to take our place, at SIGUSR2. Raises OSError."""
-        ...
-
-    def succeeded(self, pid: int) -> None:
-        """Hear that it serves: we shall end."""
-        ...
-
-    def not_succeeded(self, why: str) -> None:
-        """Hear that it came to nothing: we go on."""
-        ...
-
-    def stop(self) -> None:
-        """Hear that the end begins."""
-        ...
-
-    def dismiss(self) -> None:
-        """Tell those who still come that we end; again and again until all workers have ended."""
-        ...
-
-    def close(self) -> None:
-        """Close the ports, last of all: nobody waits at them."""
-        ...
-
-
 class Supervisor:
     """Keeps `workers` processes alive until it is told to stop, or another took its place."""
 
     def __init__(self, workers: int, business: Business) -> None:
-        self._slots = [_Slot() for _ in range(workers)]
+        self._slots = [Slot() for _ in range(workers)]
         self._business = business
         self._successor: Successor | None = None
         self._is_ready = False
@@ -131,6 +63,8 @@ class Supervisor:
         self._next_watch = 0.0
         self._births = 0
         self._reload_wanted = False
+        #: When a reload that goes on is given up.
+        self._renew_by = math.inf
         self._watchdog = Watchdog(business.tick_of)
 
     def run(self) -> int:
@@ -166,9 +100,8 @@ class Supervisor:
 
     def _fill(self, now: float) -> None:
         for index, slot in enumerate(self._slots):
-            if slot.child is None and slot.due_at <= now:
+            if slot.child is None and not slot.is_outdated and slot.due_at <= now:
                 slot.child = self._bear(index)
-                slot.is_outdated = False
 
     def _bear(self, index: int) -> Child | None:
         """Return a newborn; None where there are no descriptors, no memory or no more processes."""
@@ -234,31 +167,27 @@ class Supervisor:
         self._wake_read.close()
         self._wake_write.close()
         for slot in self._slots:
-            for child in (slot.child, *slot.retiring):
-                if child is not None:
-                    child.pipe.close()
+            for child in slot.living():
+                child.pipe.close()
 
     def _living(self) -> list[Child]:
-        return [child for s in self._slots for child in (s.child, *s.retiring) if child is not None]
+        return [child for slot in self._slots for child in slot.living()]
 
     def _reap(self) -> None:
         for slot in self._slots:
-            for child in (slot.child, *slot.retiring):
-                if child is None:
-                    continue
+            for child in slot.living():
                 pid, status = os.waitpid(child.pid, os.WNOHANG)
                 if pid:
                     child.pipe.close()
                     self._bury(slot, child, status)
 
-    def _bury(self, slot: _Slot, child: Child, status: int) -> None:
-        expected = self._stopping_since is not None or child in slot.retiring
+    def _bury(self, slot: Slot, child: Child, status: int) -> None:
         self._business.bury(child)
-        if child in slot.retiring:
-            slot.retiring.remove(child)
+        was_fresh = child is slot.fresh
+        if not slot.lose(child) or self._stopping_since is not None:
             return
-        slot.child = None
-        if expected:
+        if was_fresh:
+            self._give_up(f"the new {self._business.named(child.index)} ended by {_how(status)}")
             return
         lived = time.monotonic() - child.started_at
         slot.failures = slot.failures + 1 if lived < SHORT_LIFE else 0
@@ -339,32 +268,48 @@ class Supervisor:
             self._signal_all(signal.SIGKILL)
 
     def _reload(self) -> None:
-        """Restart one by one: each new worker takes the socket before the old one has drained."""
+        """Have new workers beside the former ones; once all of them serve, the former ones end."""
         self._next_watch = 0.0
-        if self._successor is not None or any(slot.retiring for slot in self._slots):
+        under_way = any(slot.retiring or slot.is_outdated for slot in self._slots)
+        if self._successor is not None or under_way:
             self._reload_wanted = True
             _log.info("the last reload is still under way; the next one follows it")
             return
         self._reload_wanted = False
-        if not self._business.reload():
+        try:
+            if not self._business.reload():
+                return
+        except Exception:  # noqa: BLE001 - the top of a step: what was there before goes on
+            _log.exception("configuration not taken over, the former one stays")
             return
+        now = time.monotonic()
+        self._renew_by = now + PATIENCE
         for slot in self._slots:
-            slot.is_outdated = slot.child is not None
-        self._renew(time.monotonic())
+            slot.is_outdated, slot.due_at = True, now
+        self._renew(now)
 
     def _renew(self, now: float) -> None:
-        """Bear those anew whose settings are of the past; who cannot be replaced yet goes on."""
+        """Bear those anew whose settings are of the past, and let these go when all new ones serve.
+        Who cannot be replaced goes on.
+        """
+        outdated = [slot for slot in self._slots if slot.is_outdated]
+        if not outdated:
+            return
         for index, slot in enumerate(self._slots):
-            if not slot.is_outdated or slot.due_at > now:
-                continue
-            fresh = self._bear(index)
-            if fresh is None:
-                continue
-            old, slot.child, slot.is_outdated = slot.child, fresh, False
-            if old is not None:
-                old.end_by = time.monotonic() + DRAIN
-                slot.retiring.append(old)
-                os.kill(old.pid, signal.SIGTERM)
+            if slot.is_outdated and slot.fresh is None and slot.due_at <= now:
+                slot.fresh = self._bear(index)
+        if all(slot.fresh is not None and slot.fresh.is_ready for slot in outdated):
+            for slot in outdated:
+                slot.renew(now + DRAIN)
+            self._business.reloaded()
+        elif now >= self._renew_by:
+            self._give_up(f"the new workers did not serve within {PATIENCE:.0f} s")
+
+    def _give_up(self, why: str) -> None:
+        for slot in self._slots:
+            slot.keep(time.monotonic() + DRAIN)
+        self._next_watch = 0.0
+        self._business.not_reloaded(why)
 
     def _retire(self, now: float) -> None:
         """See to it that a reload comes to its end, and that the next one begins then."""
@@ -376,7 +321,8 @@ class Supervisor:
                 )
                 child.end_by = math.inf
                 os.kill(child.pid, signal.SIGKILL)
-        if self._reload_wanted and not retiring and self._successor is None:
+        under_way = retiring or any(slot.is_outdated for slot in self._slots)
+        if self._reload_wanted and not under_way and self._successor is None:
             self._reload()
 
     def _restart(self) -> None:
