@@ -20,6 +20,7 @@ from gatepost.net.address import SocketAddress
 from gatepost.net.deadlines import Deadlines
 from gatepost.net.resolver import Resolver
 from gatepost.net.tls import Verification, client_context
+from gatepost.wire.smtp.reply_reader import Answered
 from tests.delivery.rig import routing
 from tests.sink import DROP, HANG, Sink
 from tests.support.ports import free_port
@@ -55,7 +56,10 @@ NO_USER = "550 5.1.1 no such user"
 )
 def test_what_an_answer_says_of_the_recipient(code: int, status: str, answer: bool | None) -> None:
     kinds = {2: OutcomeKind.DELIVERED, 4: OutcomeKind.DEFERRED, 5: OutcomeKind.REFUSED}
-    assert takes(Outcome(kinds[code // 100], code, status)) is answer
+    outcome = Outcome(kinds[code // 100], code, status, answered=Answered.RCPT)
+    assert takes(outcome) is answer
+    if not answer:
+        assert takes(replace(outcome, answered=Answered.MAIL)) is None
 
 
 @asynccontextmanager
@@ -162,6 +166,19 @@ async def test_what_is_only_for_now_is_no_answer(said: str) -> None:
             assert await forward.ask(ALICE, "y.example") is None
         assert await forward.ask(ALICE, "y.example") is True
         assert sink.sessions == 1
+
+
+@pytest.mark.rfc("5321#4.5.5")
+@pytest.mark.parametrize(
+    "said", ["550 Bounces are not accepted here", "553 sorry, null sender rejected", NO_USER]
+)
+async def test_who_does_not_take_the_null_reverse_path_says_nothing_of_a_recipient(
+    said: str,
+) -> None:
+    async with Sink({"MAIL": [said] * 3}) as sink, asking(smtp(sink)) as forward:
+        for _ in range(3):
+            assert await forward.ask(ALICE, "y.example") is None
+        assert await forward.ask(ALICE, "y.example") is True
 
 
 async def test_a_recipient_that_it_has_no_letters_for_is_no_answer() -> None:

@@ -1,14 +1,19 @@
 """To whom mail goes: MX hosts, their order, and where there are none."""
 
+from datetime import timedelta
+
 import pytest
 
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.routing import Routing
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
+from gatepost.model.route import TlsMode, ViaSmtp
 from gatepost.net.address import SocketAddress
-from tests.delivery.rig import Rig, one_mx
+from tests.delivery.rig import Rig, one_mx, routing
 from tests.sink import DROP, Sink
 
+SHORT_REST = Bounds(look=0.02, dial=5.0, rest=0.05, longest_rest=0.05)
 DELIVERED, REFUSED = DeliveryState.DELIVERED, DeliveryState.REFUSED
 
 
@@ -36,6 +41,75 @@ async def test_a_host_that_does_not_greet_well_is_passed_over(greeting: str) -> 
         rig.mx("y.example", (1, "a.y.example", "127.0.0.2"), (2, "b.y.example", "127.0.0.3"))
         await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
         assert (first.sessions, second.sessions) == (1, 1)
+
+
+def by_route(port: int) -> Routing:
+    return routing(routes=[("*", ViaSmtp("127.0.0.1", port, TlsMode.NEVER))])
+
+
+@pytest.mark.rfc("5321#3.1")
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"GREETING": ["554 5.3.2 being mended"]},
+        {"GREETING": ["521 5.3.2 never"]},
+        {"EHLO": ["550 5.1.1 who?"], "HELO": ["550 5.1.1 who?"]},
+    ],
+)
+async def test_a_smart_host_that_grants_no_session_ends_no_message(
+    script: dict[str, list[str]],
+) -> None:
+    lasting = {verb: replies * 99 for verb, replies in script.items()}
+    async with Sink(lasting) as sink, Rig(routes=by_route(sink.port), bounds=SHORT_REST) as rig:
+        sent = [(await rig.submit(f"b{n}@y{n}.example"))[0] for n in range(5)]
+        told = await rig.until_event(EventKind.DEFERRED, 5)
+        assert told.facts["answered"] == "session"
+        sink.said.script.clear()
+        await rig.until_state(sent, DELIVERED)
+        assert rig.returns == []
+
+
+@pytest.mark.rfc("5321#3.1")
+async def test_what_is_refused_a_session_for_all_its_time_is_returned_with_the_words() -> None:
+    said = ["554 5.7.1 192.0.2.1 is listed at bl.example"] * 99
+    async with Sink({"GREETING": said}) as sink, Rig(sink.port, bounds=SHORT_REST) as rig:
+        one_mx(rig)
+        (row,) = await rig.until_state(
+            await rig.submit("b@y.example", give_up=timedelta(seconds=0.5))
+        )
+        assert row.state is DeliveryState.EXPIRED
+        await rig.until_event(EventKind.RETURNED)
+        assert b"Status: 5.7.1" in rig.returns[0].content
+        assert b"192.0.2.1 is listed at bl.example" in rig.returns[0].content
+
+
+@pytest.mark.rfc("7504#3")
+async def test_a_domain_whose_hosts_all_never_take_mail_is_told_at_once() -> None:
+    never = {"GREETING": ["521 5.3.2 this host takes no mail"]}
+    async with (
+        Sink(never, host="127.0.0.2") as first,
+        Sink(never, host="127.0.0.3", port=first.port) as second,
+        Rig(first.port) as rig,
+    ):
+        rig.mx("y.example", (1, "a.y.example", "127.0.0.2"), (2, "b.y.example", "127.0.0.3"))
+        (row,) = await rig.until_state(await rig.submit("b@y.example"))
+        assert row.state is REFUSED
+        assert (first.sessions, second.sessions) == (1, 1)
+
+
+async def test_a_site_that_refuses_us_is_not_called_for_each_message() -> None:
+    said = ["554 5.7.1 we know you"] * 99
+    async with Sink({"GREETING": said}) as sink, Rig(sink.port) as rig:
+        one_mx(rig)
+        (first,) = await rig.submit("b@y.example")
+        await rig.until_event(EventKind.DEFERRED)
+        assert rig.row(first).attempts == 1
+        later = [(await rig.submit(f"c{n}@y.example"))[0] for n in range(5)]
+        await rig.until_event(EventKind.DEFERRED, 6)
+        assert sink.sessions == 1
+        row = rig.row(later[0])
+        assert row.attempts == 0  # what is not called for is no attempt
+        assert row.reason.endswith("for a while: 554 5.7.1 we know you")
 
 
 @pytest.mark.rfc("5321#5.1")

@@ -1,5 +1,6 @@
 """What is sudden, and what is only a busy day."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from gatepost.identity.breaker import (
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.history import History, history_id
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.wire.smtp.reply_reader import Answered
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
@@ -149,8 +151,11 @@ def test_only_addresses_that_do_not_exist_are_the_sender_s_fault(
     code: int, status: str, is_none: bool
 ) -> None:
     outcome = Outcome(OutcomeKind.REFUSED, code, status, "no", "mx.test", "192.0.2.1:25")
-    assert is_no_address(outcome) is is_none
+    said = replace(outcome, answered=Answered.RCPT)
+    assert is_no_address(said) is is_none
     assert not is_no_address(None)
+    for to_all in (Answered.MAIL, Answered.DATA, Answered.CONTENT, Answered.SESSION):
+        assert not is_no_address(replace(outcome, answered=to_all))
 
 
 def test_somebody_else_s_word_has_a_history_for_each_account() -> None:

@@ -12,12 +12,15 @@ from gatepost.model.ids import AccountName, CredentialId, DeliveryId, Submission
 from gatepost.model.submission import Submission
 from gatepost.store.account_protocols import KeptCredentials
 from gatepost.store.protocols import Held, Settlement
+from gatepost.wire.smtp.reply_reader import Answered
 from tests.memory_store import MemoryStore
 
 NAME = AccountName("app@sender.test")
 KEY = CredentialId("a" * 32)
 BOUNDS = Bounds(refused=3, share=50, known_for=timedelta(microseconds=1), recipients=5, networks=2)
-GONE = Outcome(OutcomeKind.REFUSED, 550, "5.1.1", "no", "mx.test", "192.0.2.1:25")
+GONE = Outcome(
+    OutcomeKind.REFUSED, 550, "5.1.1", "no", "mx.test", "192.0.2.1:25", answered=Answered.RCPT
+)
 BLOCKED = Outcome(OutcomeKind.REFUSED, 550, "5.7.1", "no", "mx.test", "192.0.2.1:25")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -5,13 +5,14 @@ import pytest
 from gatepost.model.delivery import OutcomeKind
 from gatepost.returns.outcome import (
     Spoken,
+    as_given,
     from_login_refusal,
     from_session_reply,
     from_verdict,
     says_too_many_recipients,
 )
 from gatepost.wire.smtp.client_events import Fault, FaultKind, Phase
-from gatepost.wire.smtp.reply_reader import ServerReply
+from gatepost.wire.smtp.reply_reader import Answered, ServerReply, answering
 
 TO = Spoken("mx.y.example", "192.0.2.1:25", "TLSv1.3 TLS_AES_256_GCM_SHA384")
 D, W, R = OutcomeKind.DELIVERED, OutcomeKind.DEFERRED, OutcomeKind.REFUSED
@@ -82,9 +83,27 @@ def test_a_refused_login_never_refuses_the_mail() -> None:
     assert from_login_refusal(None, TO).kind is W
 
 
-@pytest.mark.parametrize(("code", "kind"), [(250, W), (450, W), (554, R)])
-def test_a_greeting_that_is_none(code: int, kind: OutcomeKind) -> None:
-    assert from_session_reply(ServerReply(code, "", ("x",)), TO, "greeting").kind is kind
+SESSION_REPLIES = [  # what is said instead of a greeting -> outcome, and its status
+    (250, "", W, "4.5.0"),
+    (450, "4.7.1", W, "4.7.1"),
+    (554, "", W, "5.0.0"),
+    (554, "5.3.2", W, "5.3.2"),
+    (554, "5.7.1", W, "5.7.1"),
+    (550, "5.1.1", W, "5.3.2"),
+    (550, "5.2.1", W, "5.3.2"),
+    (521, "", R, "5.0.0"),
+]
+
+
+@pytest.mark.rfc("5321#3.1", "7504#3")
+@pytest.mark.parametrize(("code", "status", "kind", "said"), SESSION_REPLIES)
+def test_a_refused_session_says_nothing_of_a_message(
+    code: int, status: str, kind: OutcomeKind, said: str
+) -> None:
+    reply = answering(Answered.SESSION, ServerReply(code, status, ("x",)))
+    outcome = from_session_reply(reply, TO, "greeting")
+    assert (outcome.kind, outcome.status) == (kind, said)
+    assert as_given(outcome).kind is W
 
 
 def test_long_texts_are_cut() -> None:

@@ -13,6 +13,7 @@ from gatepost.model.submission import Origin, Submission
 from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.returns.settlement import Result, settlement
 from gatepost.returns.suppression import suppression_for, with_suppression
+from gatepost.wire.smtp.reply_reader import Answered
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SENT = Submission(SubmissionId("s"), "a@x.example", 10, NOON, account=AccountName("app"))
@@ -20,7 +21,9 @@ DELIVERY = Delivery(
     DeliveryId("d"), SENT.id, "Bob@y.example", "y.example", NOON, NOON + timedelta(days=5)
 )
 LEASED = Leased(DELIVERY, SENT, 1)
-GONE = Outcome(OutcomeKind.REFUSED, 550, "5.1.1", "User unknown", "mx", "192.0.2.1:25")
+GONE = Outcome(
+    OutcomeKind.REFUSED, 550, "5.1.1", "User unknown", "mx", "192.0.2.1:25", answered=Answered.RCPT
+)
 
 
 def test_who_is_gone_is_suppressed_for_the_account_that_sent() -> None:
@@ -35,6 +38,7 @@ def test_who_is_gone_is_suppressed_for_the_account_that_sent() -> None:
         replace(GONE, status="5.1.10", text="RESOLVER.ADR.RecipientNotFound"),
         replace(GONE, status="5.2.1", text="The email account is disabled"),
         replace(GONE, status="5.1.6", text="moved"),
+        replace(GONE, answered=Answered.CONTENT_FOR_ONE),
     ],
 )
 def test_these_suppress(outcome: Outcome) -> None:
@@ -56,6 +60,11 @@ def test_these_suppress(outcome: Outcome) -> None:
         replace(GONE, text="sender rejected"),
         replace(GONE, status="5.2.1", text="receiving mail at too high a rate"),
         replace(GONE, kind=OutcomeKind.DELIVERED, code=250, status="2.1.5"),
+        replace(GONE, answered=Answered.UNSAID),
+        replace(GONE, answered=Answered.SESSION, status="5.2.1"),
+        replace(GONE, answered=Answered.MAIL),
+        replace(GONE, answered=Answered.DATA),
+        replace(GONE, answered=Answered.CONTENT),
     ],
 )
 def test_these_do_not(outcome: Outcome | None) -> None:

@@ -36,6 +36,10 @@ class Bounds:
     connections_per_site: int = 10
     #: A site that refused one has so long until it is asked for one more again.
     widened_after: float = 60.0
+    #: A site that refused us a session for good is not called again for so long, twice as long each
+    #: time, and at most so long.
+    rest: float = 60.0
+    longest_rest: float = 300.0
     #: Connections in all.
     connections: int = 500
     #: Where all of them are busy and a site has none: so long another one keeps its last.

@@ -21,6 +21,7 @@ from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.route import TlsMode, ViaLmtp, ViaSmtp
 from gatepost.net.address import SocketAddress
 from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase
+from gatepost.wire.smtp.reply_reader import Answered
 
 _log = logging.getLogger(__name__)
 
@@ -45,10 +46,13 @@ _NO_SUCH_ADDRESS: Final = "5.4.1"
 
 def takes(outcome: Outcome) -> bool | None:
     """Tell what a server's answer to RCPT says of the recipient: True: there is one, False: there is
-    none; None: neither (for now, or it is about us, or about a mailbox that is full).
+    none; None: neither (for now, or it is about us, or about a mailbox that is full; or it was said to
+    MAIL, to which some do not take the null reverse-path, for all that RFC 5321 §4.5.5 says).
     """
     if outcome.kind is OutcomeKind.DELIVERED:
         return True
+    if outcome.answered is not Answered.RCPT:
+        return None
     if outcome.status == _UNSAID:
         is_unknown = outcome.code in _NO_MAILBOX
     else:

@@ -12,7 +12,7 @@ from gatepost.delivery.site_queue import SiteQueue
 from gatepost.model.delivery import OutcomeKind
 from gatepost.model.route import TlsMode
 from gatepost.net.dialer import SourceMissingError
-from gatepost.returns.outcome import LOCAL_TROUBLE, NO_CONNECTION, deferred
+from gatepost.returns.outcome import LOCAL_TROUBLE, NO_CONNECTION, as_given, deferred
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,17 @@ async def call_one(queue: SiteQueue, room: Room7) -> Link:
         SourceMissingError: this machine does not have the address to call from.
 
     """
+    try:
+        link = await _call_all(queue, room)
+    except LinkFailedError as failure:
+        if queue.site.is_found:
+            raise
+        raise LinkFailedError(as_given(failure.outcome)) from None
+    room.resting.served(queue.key)
+    return link
+
+
+async def _call_all(queue: SiteQueue, room: Room7) -> Link:
     failure: LinkFailedError | None = None
     loop, bounds = asyncio.get_running_loop(), queue.bounds
     began = loop.time()

@@ -15,6 +15,7 @@ from gatepost.delivery.link_parts import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.pool import Pool
+from gatepost.delivery.resting import Resting
 from gatepost.delivery.room7 import Room7
 from gatepost.delivery.routing import Routing
 from gatepost.delivery.scheduler import Scheduler
@@ -101,6 +102,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         contents=Contents(setup.store, bounds.contents_away),
         attempts=attempts,
         around=Surroundings(setup.ourselves, bounds, setup.deadlines, cache(setup.contexts)),
+        resting=Resting(bounds),
         files=setup.files,
         chance=setup.entropy.generator(),
         settle=setup.settler.settle,

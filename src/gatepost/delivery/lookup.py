@@ -187,7 +187,8 @@ class Lookup:
         if not hosts:
             return refused(NO_ROUTE, f"none of the MX hosts of {domain} has an address")
         names = ",".join(sorted({h.name for h in hosts}))
-        found = self._checked(Site(f"mx:{names}:{tls}", Kind.SMTP, tuple(hosts), tls))
+        site = Site(f"mx:{names}:{tls}", Kind.SMTP, tuple(hosts), tls, is_found=True)
+        found = self._checked(site)
         if not isinstance(found, Site):
             return found
         reachable = tuple(host for each in found.hosts if (host := self._reachable(each)).addresses)
@@ -204,7 +205,7 @@ class Lookup:
         if not self._exchangers.may_dial(ip):
             return refused(NO_ROUTE, f"{domain} is this machine ([dns] local_exchangers)")
         host = Host(ip, 0, (ip,), self._exchangers.port)
-        return self._checked(Site(f"mx:{ip}:{tls}", Kind.SMTP, (host,), tls))
+        return self._checked(Site(f"mx:{ip}:{tls}", Kind.SMTP, (host,), tls, is_found=True))
 
     def _reachable(self, host: Host) -> Host:
         addresses = tuple(filter(self._exchangers.may_dial, host.addresses))
@@ -264,7 +265,7 @@ class Lookup:
         )
         if not hosts:
             return refused(LOOP, "mail loop: the best host for it are we ourselves")
-        return Site(site.key, site.kind, hosts, site.tls, site.login)
+        return replace(site, hosts=hosts)
 
 
 def key_of(hop: Hop) -> tuple[Via, str]:

@@ -14,7 +14,7 @@ from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.connection_room import Claim, Owner
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.site import Site
-from gatepost.delivery.site_queue import SiteQueue
+from gatepost.delivery.site_queue import SiteQueue, key_of
 from gatepost.delivery.waiting_room import WaitingRoom
 from gatepost.model.source import Source
 
@@ -65,7 +65,7 @@ class Pool:
         source: Source | None = None,
     ) -> Parcel | None:
         """Queue one delivery for a site, to leave from a source; return the parcel, if it began one."""
-        key = _key(site, source)
+        key = key_of(site, source)
         queue = self._sites.get(key)
         if queue is None:
             queue = self._sites[key] = SiteQueue(site, self._bounds, source, self._waiting_room)
@@ -180,7 +180,7 @@ class Pool:
 
     def _forget(self, queue: SiteQueue) -> None:
         """Keep of a deserted site whether it served us."""
-        key = _key(queue.site, queue.source)
+        key = queue.key
         self._sites.pop(key, None)
         self._known.pop(key, None)
         if not (queue.is_strange or queue.is_lost):
@@ -209,7 +209,3 @@ class Pool:
                 return
             at, queue = longest
             queue.end_idle(at)
-
-
-def _key(site: Site, source: Source | None) -> str:
-    return site.key if source is None else f"{site.key} from {source.key}"

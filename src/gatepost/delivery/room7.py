@@ -11,6 +11,7 @@ from gatepost.delivery.contents import Contents
 from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link_parts import Surroundings
 from gatepost.delivery.parcel import Item, Parcel
+from gatepost.delivery.resting import Resting
 from gatepost.delivery.site import Site
 from gatepost.returns.settlement import Result
 
@@ -26,6 +27,7 @@ class Room7:
     contents: Contents
     attempts: Attempts
     around: Surroundings
+    resting: Resting
     files: Executor
     chance: Random
     settle: Callable[[Result], None]

@@ -35,7 +35,9 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where to, and how. `key` is the same for destinations that share connections."""
+    """Where to, and how. `key` is the same for destinations that share connections. `is_found`: DNS
+    names its hosts, not the settings.
+    """
 
     key: str
     kind: Kind
@@ -43,6 +45,7 @@ class Site:
     tls: TlsMode = TlsMode.OPPORTUNISTIC
     login: UpstreamLogin | None = None
     directory: str = ""
+    is_found: bool = False
 
 
 @value(frozen=True, slots=True)

@@ -75,6 +75,11 @@ class SiteQueue:
         return len(self._parcels)
 
     @property
+    def key(self) -> str:
+        """The same for what waits for the same site and leaves from the same source."""
+        return key_of(self.site, self.source)
+
+    @property
     def is_deserted(self) -> bool:
         """True when nothing waits and nobody serves."""
         return not len(self._parcels) and not self.tasks
@@ -225,6 +230,11 @@ class SiteQueue:
 
     def _recipients(self) -> int:
         return self.bounds.recipients
+
+
+def key_of(site: Site, source: Source | None) -> str:
+    """Return what tells a site, as it is called from a source, from all others."""
+    return site.key if source is None else f"{site.key} from {source.key}"
 
 
 def site_limit(site: Site, bounds: Bounds) -> int:

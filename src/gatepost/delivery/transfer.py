@@ -80,6 +80,8 @@ class Courier:
                         break
                     continue
                 self._ended.clear()
+                if self._link is None and self._rests(parcels):
+                    continue
                 try:
                     await self._carry_all(parcels)
                 except Exception:  # noqa: BLE001 - whatever a stranger makes us trip over
@@ -111,6 +113,19 @@ class Courier:
             self._forget_link()
         for parcel in parcels:
             self._settle([i for i in parcel.items if i.id not in self._ended], OUR_FAULT)
+
+    def _rests(self, parcels: list[Parcel]) -> bool:
+        """Put off what is for a site that refused us a moment ago; False: it may be called."""
+        at = asyncio.get_running_loop().time()
+        outcome = self._room.resting.outcome(self._queue.key, at)
+        if outcome is None:
+            return False
+        items = [item for parcel in parcels for item in parcel.items]
+        self._room.release([item for item in items if not item.is_ours], "")
+        for item in items:
+            if item.is_ours:
+                self._room.settle(Result(item.leased, outcome, attempted=item.counted))
+        return True
 
     def _dialled(self) -> None:
         if self._is_dialling:
@@ -324,12 +339,14 @@ class Courier:
         if self._queue.retired:
             self._leave_to_another(parcels)
             return
-        if self._queue.leave_to_others(asyncio.get_running_loop().time()):
+        at = asyncio.get_running_loop().time()
+        if self._queue.leave_to_others(at):
             for parcel in reversed(parcels):
                 self._queue.put_back(parcel)
             self._is_over = True
             return
         self._queue.is_lost = True
+        self._room.resting.note(self._queue.key, outcome, at)
         waiting = self._queue.claim_all()
         self._claimed += waiting
         try:

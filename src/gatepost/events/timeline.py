@@ -11,8 +11,17 @@ from gatepost.events.crowd import MANY
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind, Fact, LaterKind
 from gatepost.model.quantities import duration_words, size_words
+from gatepost.wire.smtp.reply_reader import Answered
 
 _Facts = Mapping[str, Fact]
+
+#: What a refusal answered, where that is more than one recipient.
+_ANSWERED: Final[Mapping[str, str]] = {
+    Answered.SESSION: "the connection",
+    Answered.MAIL: "MAIL",
+    Answered.DATA: "DATA",
+    Answered.CONTENT: "the whole message",
+}
 
 
 def sentence(event: Event, now: datetime) -> str:
@@ -127,7 +136,7 @@ def _handed_over(event: Event, now: datetime) -> str:  # noqa: ARG001
 def _deferred(event: Event, now: datetime) -> str:
     facts = event.facts
     attempt = f"attempt {facts['attempt']} was " if facts.get("attempt") else ""
-    words = _because(f"{attempt}deferred{_by(facts)}", _reply(facts))
+    words = _because(f"{attempt}deferred{_by(facts)}{_what(facts)}", _reply(facts))
     if facts.get("reason") and facts["reason"] != facts.get("text"):
         words += f" - {facts['reason']}"
     again = _time(facts.get("next_attempt_at"))
@@ -135,7 +144,7 @@ def _deferred(event: Event, now: datetime) -> str:
 
 
 def _refused(event: Event, now: datetime) -> str:  # noqa: ARG001
-    return _because(f"refused{_by(event.facts)}", _reply(event.facts))
+    return _because(f"refused{_by(event.facts)}{_what(event.facts)}", _reply(event.facts))
 
 
 def _expired(event: Event, now: datetime) -> str:  # noqa: ARG001
@@ -305,6 +314,12 @@ def _by(facts: _Facts, preposition: str = "by") -> str:
         return source
     where = f"{host} [{_ip(str(address))}]{_port(str(address))}" if address and host else ""
     return f" {preposition} {where or host or address}{source}"
+
+
+def _what(facts: _Facts) -> str:
+    """Return what of ours was refused, where that is not the recipient alone."""
+    answered = _ANSWERED.get(str(facts.get("answered", "")))
+    return f" in reply to {answered}" if answered else ""
 
 
 def _to(facts: _Facts) -> str:

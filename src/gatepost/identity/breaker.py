@@ -114,7 +114,7 @@ def is_no_address(outcome: Outcome | None) -> bool:
     """Tell whether a recipient was refused because there is no such address (RFC 3463 §3.2), and
     not because of us or of the message.
     """
-    if outcome is None or not 500 <= outcome.code < 600:
+    if outcome is None or not (outcome.is_about_recipient and 500 <= outcome.code < 600):
         return False
     if outcome.status in _OF_THE_SENDER:
         return False

@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
 from gatepost.wire.smtp.notification import NO_WISHES, RecipientWishes
+from gatepost.wire.smtp.reply_reader import Answered
 from gatepost.wire.values import value
 
 
@@ -26,6 +28,10 @@ class DeliveryState(StrEnum):
     def is_final(self) -> bool:
         """True when nothing more will be tried."""
         return self not in {DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD}
+
+
+#: The final dot of a message with more recipients speaks for all of them, and MAIL of the reverse-path.
+_ABOUT_RECIPIENT: Final = frozenset({Answered.RCPT, Answered.CONTENT_FOR_ONE})
 
 
 class OutcomeKind(StrEnum):
@@ -48,6 +54,7 @@ class Outcome:
     our own IP address where it was chosen, "" where the system chooses.
     `reports`: the next hop was told the sender's wishes and reports on its own (RFC 3461 §5.2.1).
     `in_mailbox`: this was the last hop, not a relay (§5.2.3).
+    `answered`: what of ours a refusal answered; it is told, and not stored.
     """
 
     kind: OutcomeKind
@@ -60,6 +67,12 @@ class Outcome:
     reports: bool = False
     in_mailbox: bool = False
     source: str = ""
+    answered: Answered = Answered.UNSAID
+
+    @property
+    def is_about_recipient(self) -> bool:
+        """Whether what a refusal says of an address can only mean the recipient's."""
+        return self.answered in _ABOUT_RECIPIENT
 
     @property
     def words(self) -> str:

@@ -76,8 +76,8 @@ class LaterKind:
 class Event:
     """One thing that happened, written in the transaction that made it happen.
 
-    `facts` are flat: "code", "status", "text", "host", "address", "tls", "source" (our own
-    address), "recipient", "attempt", "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size", "signed" (with
+    `facts` are flat: "code", "status", "text", "answered" (what of ours a refusal answered), "host",
+    "address", "tls", "source" (our own address), "recipient", "attempt", "next_attempt_at" (RFC 3339), "reason", "tag", "mechanism", "client", "size", "signed" (with
     spaces between, the "domain/selector" of each signature), "spf", "dkim" and "dmarc" (each a
     result and what it is about), "alignment", "mend" …
     """

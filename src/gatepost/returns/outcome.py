@@ -10,10 +10,11 @@ from typing import Final
 
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.wire.smtp.client_events import Fault, FaultKind, Phase, Verdict
-from gatepost.wire.smtp.reply_reader import ServerReply
+from gatepost.wire.smtp.reply_reader import Answered, ServerReply
+from gatepost.wire.values import changed
 
 #: Words for a person, without what a reply should not hold; logs and reports keep lines short.
-_LONGEST_TEXT: Final = 500
+MOST_TEXT: Final = 500
 
 #: RFC 3463: temporary where nothing was said.
 NO_CONNECTION: Final = "4.4.1"
@@ -38,6 +39,12 @@ UTF8_HEADER: Final = "5.6.9"
 CONTENT_DAMAGED: Final = "5.3.0"
 BAD_ADDRESS: Final = "5.1.3"
 BAD_SENDER: Final = "5.1.7"
+
+#: RFC 7504 §3, said instead of 220.
+NEVER_TAKES_MAIL: Final = 521
+#: RFC 3463: subjects "address" and "mailbox"; and "system not accepting network messages".
+_OF_ADDRESSES: Final = frozenset({"1.", "2."})
+_NO_SERVICE: Final = ".3.2"
 
 _DUPLICATE_POSSIBLE: Final = (
     "connection lost after the final dot: it may have arrived, and is sent again"
@@ -109,19 +116,37 @@ def from_reply(reply: ServerReply, to: Spoken) -> Outcome:
         kind,
         reply.code,
         status,
-        reply.text[:_LONGEST_TEXT],
+        reply.text[:MOST_TEXT],
         to.host,
         to.address,
         to.tls,
         source=to.source,
+        answered=reply.answered,
     )
 
 
 def from_session_reply(reply: ServerReply, to: Spoken, about: str) -> Outcome:
-    """Return what a refused greeting or EHLO means for all that waited for the session."""
+    """Return what a refused greeting, EHLO or HELO means for all that waited for the session.
+
+    It says nothing of any message (RFC 5321 §3.1: the session is rejected, and "the sending system"
+    is to be looked after), and a host that is being mended says the same: what waits goes on to the
+    next host, or waits on. (Postfix: smtp_skip_5xx_greeting.) Only 521 says that this host never
+    takes mail, from whomever (RFC 7504 §3).
+    """
     outcome = from_reply(reply, to)
     if outcome.kind is OutcomeKind.DELIVERED:  # a good code in the wrong place
         return deferred(PROTOCOL, f"{about}: {reply.words}", to)
+    if outcome.kind is OutcomeKind.REFUSED and reply.code != NEVER_TAKES_MAIL:
+        outcome = changed(outcome, kind=OutcomeKind.DEFERRED)
+    if outcome.status[2:4] in _OF_ADDRESSES:  # of no address was anything said yet
+        outcome = changed(outcome, status=f"{outcome.status[0]}{_NO_SERVICE}")
+    return outcome
+
+
+def as_given(outcome: Outcome) -> Outcome:
+    """Return what it means where the settings name the host: they, or the host, can be mended."""
+    if outcome.answered is Answered.SESSION and outcome.kind is OutcomeKind.REFUSED:
+        return changed(outcome, kind=OutcomeKind.DEFERRED)
     return outcome
 
 
@@ -176,7 +201,7 @@ def _doubt(fault: Fault) -> str:
 
 def _ours(kind: OutcomeKind, status: str, text: str, to: Spoken | None) -> Outcome:
     to = to or Spoken()
-    words = text[:_LONGEST_TEXT]
+    words = text[:MOST_TEXT]
     return Outcome(kind, 0, status, words, to.host, to.address, to.tls, source=to.source)
 
 

@@ -169,6 +169,7 @@ def _event(result: Result, kind: EventKind, at: datetime, **more: Fact) -> Event
             "address": outcome.address,
             "tls": outcome.tls,
             "source": outcome.source,
+            "answered": outcome.answered,
         }
         facts.update({name: value for name, value in said.items() if value})
     facts.update(more)

@@ -1,9 +1,10 @@
 """Which refusals mean that a recipient is gone for good, so that nothing is sent there again.
 
-Conservative: only a permanent reply of the other side to a submission of an account, with an
-enhanced code that says "no such mailbox" or "mailbox disabled" (RFC 3463 §3.2, §3.3; Exchange
-says 5.1.10), and no word of spam, policy or rates in it. A block never suppresses: it tells about
-us, not about the recipient.
+Conservative: only a permanent reply of the other side to RCPT (or to the content, where that was for
+one recipient) in a submission of an account, with an enhanced code that says "no such mailbox" or
+"mailbox disabled" (RFC 3463 §3.2, §3.3; Exchange says 5.1.10), and no word of spam, policy or rates
+in it. A block never suppresses: it tells about us, not about the recipient; nor what is said to MAIL,
+whatever its code: that is about the sender.
 """
 
 import re
@@ -36,7 +37,7 @@ def suppression_for(result: Result, at: datetime) -> Suppression | None:
     outcome, submission = result.outcome, result.leased.submission
     if outcome is None or outcome.kind is not OutcomeKind.REFUSED or outcome.status not in _GONE:
         return None
-    if outcome.code < 500 or _RATHER_A_BLOCK.search(outcome.text):
+    if not outcome.is_about_recipient or outcome.code < 500 or _RATHER_A_BLOCK.search(outcome.text):
         return None
     if submission.origin is not Origin.SUBMISSION or submission.account is None:
         return None

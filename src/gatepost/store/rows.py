@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -73,8 +72,8 @@ LANE_NUMBERS: Final[Mapping[Lane, int]] = {lane: n for n, lane in enumerate(LANE
 _ORIGINS: Final = {origin.value: origin for origin in Origin}
 _KINDS: Final = {kind.value: kind for kind in EventKind}
 _OUTCOMES: Final = {kind.value: kind for kind in OutcomeKind}
-#: So many fields of an outcome are known.
-_OUTCOME_WIDTH: Final = len(fields(Outcome))
+#: So many fields of an outcome are stored, the first ones.
+_OUTCOME_WIDTH: Final = 10
 
 # One encoder for all: json.dumps makes one anew whenever it is given an option.
 _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode

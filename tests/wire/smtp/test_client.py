@@ -21,7 +21,7 @@ from gatepost.wire.smtp.client_events import (
     Ready,
     TransactionEnded,
 )
-from gatepost.wire.smtp.reply_reader import ServerReply
+from gatepost.wire.smtp.reply_reader import Answered, ServerReply
 from tests.wire.smtp.client_talk import PIPELINED, PLAIN, TWO, Talk, codes
 
 
@@ -134,6 +134,34 @@ def test_without_pipelining_a_refused_mail_ends_the_transaction_at_once() -> Non
     assert codes(*talk.hear(b"550 not you\r\n")) == [550, 550]
     assert talk.said() == b""
     assert talk.begin() == b"RSET\r\n"
+
+
+MAIL_OK, ALL_OK = b"250 ok\r\n", b"250 ok\r\n" * 3 + b"354 go\r\n"
+ANSWERED = [  # dialect, what is heard up to DATA, what after the content -> what each refusal answered
+    (Dialect.SMTP, b"550 5.1.1 x\r\n" + b"503 x\r\n" * 3, b"", [Answered.MAIL] * 2),
+    (Dialect.SMTP, MAIL_OK + b"550 5.1.1 x\r\n" * 2 + b"503 x\r\n", b"", [Answered.RCPT] * 2),
+    (Dialect.SMTP, MAIL_OK * 3 + b"550 5.1.1 x\r\n", b"", [Answered.DATA] * 2),
+    (Dialect.SMTP, ALL_OK, b"550 5.1.1 x\r\n", [Answered.CONTENT] * 2),
+    (Dialect.SMTP, MAIL_OK * 2 + b"550 x\r\n354 go\r\n", b"550 5.1.1 x\r\n",
+     [Answered.CONTENT_FOR_ONE, Answered.RCPT]),
+    (Dialect.LMTP, ALL_OK, b"550 5.1.1 x\r\n" * 2, [Answered.CONTENT_FOR_ONE] * 2),
+    (Dialect.SMTP, ALL_OK, b"250 ok\r\n", [Answered.UNSAID] * 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "heard", "then", "answered"), ANSWERED)
+def test_a_refusal_knows_what_it_answered(
+    dialect: Dialect, heard: bytes, then: bytes, answered: list[Answered]
+) -> None:
+    talk = Talk(dialect=dialect)
+    talk.begin(TWO)
+    events = talk.hear(heard)
+    if then:
+        talk.content()
+        events = talk.hear(then)
+    (event,) = events
+    assert isinstance(event, TransactionEnded)
+    assert [v.answered for v in event.verdicts if isinstance(v, ServerReply)] == answered
 
 
 def test_lmtp_replies_once_for_each_accepted_recipient() -> None:

@@ -16,14 +16,15 @@ from gatepost.wire.smtp.client_events import (
     TlsRefused,
 )
 from gatepost.wire.smtp.extensions import Channel
-from gatepost.wire.smtp.reply_reader import ServerReply
+from gatepost.wire.smtp.reply_reader import Answered, ServerReply
 from tests.wire.smtp.client_talk import Talk
 
 
 @pytest.mark.rfc("5321#3.1")
 def test_a_refused_greeting_ends_the_session() -> None:
     talk = Talk(None)
-    assert talk.hear(b"554 no\r\n") == [Ended(ServerReply(554, "", ("no",)))]
+    refused = ServerReply(554, "", ("no",), Answered.SESSION)
+    assert talk.hear(b"554 no\r\n") == [Ended(refused)]
     assert not talk.session.greeted
 
 
@@ -42,7 +43,8 @@ def test_helo_where_ehlo_is_unknown() -> None:
 def test_both_hellos_refused_ends_the_session() -> None:
     talk = Talk(None)
     talk.hear(b"220 hi\r\n")
-    assert talk.hear(b"550 no\r\n550 no\r\n") == [Ended(ServerReply(550, "", ("no",)))]
+    refused = ServerReply(550, "", ("no",), Answered.SESSION)
+    assert talk.hear(b"550 no\r\n550 no\r\n") == [Ended(refused)]
 
 
 @pytest.mark.rfc("3207#4.2")

@@ -34,9 +34,16 @@ from gatepost.wire.smtp.client_events import (
     Verdict,
 )
 from gatepost.wire.smtp.client_login import WITHOUT_FACTS, Login, choose_login
+from gatepost.wire.smtp.client_verdicts import Verdicts
 from gatepost.wire.smtp.extensions import Channel, Offers, read_offers
 from gatepost.wire.smtp.outgoing_envelope import cannot_carry, commands
-from gatepost.wire.smtp.reply_reader import ReplyFault, ReplyReader, ServerReply
+from gatepost.wire.smtp.reply_reader import (
+    Answered,
+    ReplyFault,
+    ReplyReader,
+    ServerReply,
+    answering,
+)
 from gatepost.wire.smtp.stuffing import DotStuffer, OneChunk
 
 _NEED_OCTETS: Final = NeedOctets()
@@ -56,7 +63,7 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_accepted", "_answered", "_dialect", "_early", "_ended", "_envelope", "_events", "_extended",
+        "_dialect", "_early", "_ended", "_envelope", "_events", "_extended",
         "_heard", "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said", "_spoiled",
         "_stuffer", "_unsaid", "_verdicts", "channel", "greeted", "offers", "phase", "transactions",
     )  # fmt: skip
@@ -88,13 +95,10 @@ class ClientSession:
         #: The transaction ends with RSET, not with content.
         self._rehearsing = False
         self._envelope: Envelope | None = None
-        self._verdicts: list[Verdict | None] = []
-        self._answered = 0
+        self._verdicts = Verdicts(0)
         self._heard = 0
         #: Something was said before our final dot: no "yes" to the message can be in it.
         self._early = False
-        #: Positions of accepted forward-paths, in order (the replies of LMTP follow it).
-        self._accepted: list[int] = []
         self._stuffer: DotStuffer | OneChunk = DotStuffer()
 
     @property
@@ -171,9 +175,7 @@ class ClientSession:
         flight = commands(envelope, self.offers, rehearsing=rehearsing)
         self.transactions += 1
         self._envelope = envelope
-        self._verdicts = [None] * len(envelope.forward_paths)
-        self._accepted = []
-        self._answered = 0
+        self._verdicts = Verdicts(len(envelope.forward_paths))
         self._rehearsing = rehearsing
         if fault := cannot_carry(envelope, self.offers):
             self._settle_all(fault)
@@ -197,7 +199,7 @@ class ClientSession:
             return
         self._out.append(self._stuffer.end())
         self._early = len(self._reader) > 0
-        count = len(self._accepted) if self._dialect is Dialect.LMTP else 1
+        count = len(self._verdicts.accepted) if self._dialect is Dialect.LMTP else 1
         self._said.extend([Phase.FINAL_DOT] * count)
         self.phase = Phase.FINAL_DOT
 
@@ -303,7 +305,7 @@ class ClientSession:
 
     def _hear_greeting(self, reply: ServerReply) -> None:
         if reply.code != 220:  # RFC 5321 §3.1
-            self._end(reply)
+            self._end(answering(Answered.SESSION, reply))
             return
         self.greeted = True
         self._say_hello()
@@ -316,7 +318,7 @@ class ClientSession:
             self._extended = False  # RFC 5321 §4.1.1.1
             self._say_hello()
         else:
-            self._end(reply)
+            self._end(answering(Answered.SESSION, reply))
 
     def _hear_start_tls(self, reply: ServerReply) -> None:
         if reply.code == 220 and len(self._reader):
@@ -353,21 +355,14 @@ class ClientSession:
 
     def _hear_mail(self, reply: ServerReply) -> None:
         if reply.code // 100 != 2:
-            self._verdicts = [reply] * len(self._verdicts)
+            self._verdicts.refuse_all(reply)
             self._no_more_to_say()
 
     def _hear_rcpt(self, reply: ServerReply) -> None:
-        position = self._answered
-        self._answered += 1
-        if self._verdicts[position] is None:  # else MAIL was refused already
-            if reply.code // 100 == 2:
-                self._accepted.append(position)
-                self._verdicts[position] = reply if self._rehearsing else None
-            else:
-                self._verdicts[position] = reply
-        if self._answered < len(self._verdicts):
+        self._verdicts.hear_rcpt(reply, rehearsing=self._rehearsing)
+        if not self._verdicts.are_heard:
             return
-        if not self._accepted:
+        if not self._verdicts.accepted:
             self._no_more_to_say()
         elif self._envelope is not None and self._envelope.binary and not self._rehearsing:
             # One chunk of all (RFC 3030 §2): what DATA needs 354 for, BDAT says with the octets.
@@ -388,7 +383,7 @@ class ClientSession:
         self._events.append(_CONTENT_WANTED)
 
     def _hear_data(self, reply: ServerReply) -> None:
-        if reply.code == 354 and self._accepted:
+        if reply.code == 354 and self._verdicts.accepted:
             self._want_content(DotStuffer())
         elif reply.code == 354:
             # RFC 2920 §3.1: nobody was accepted, so the server gets a single dot.
@@ -399,7 +394,7 @@ class ClientSession:
                 self._said.append(Phase.FINAL_DOT)
         elif reply.code >= 400:
             self._spoiled = True
-            self._settle_all(reply)
+            self._settle_all(answering(Answered.DATA, reply))
         else:  # who knows which of our commands that was for
             self._end(Fault(FaultKind.GARBAGE, Phase.DATA, f"DATA was answered {reply.words}"))
 
@@ -408,23 +403,24 @@ class ClientSession:
             words = f"a reply came before the message had ended: {reply.words}"
             self._end(Fault(FaultKind.GARBAGE, Phase.FINAL_DOT, words))
         elif self._dialect is Dialect.LMTP:
-            self._verdicts[self._accepted[-1 - self._said.count(Phase.FINAL_DOT)]] = reply
+            self._verdicts.hear_one(reply, self._said.count(Phase.FINAL_DOT))
             if not self._said:
                 self._end_transaction()
         else:
-            self._settle_all(reply)
+            self._verdicts.hear_end(reply, early=self._early)
+            self._end_transaction()
 
     # -- within: ending
 
     def _settle_all(self, verdict: Verdict) -> None:
         """Give everybody who has none this verdict, and end the transaction."""
-        self._verdicts = [verdict if v is None else v for v in self._verdicts]
+        self._verdicts.give(verdict)
         self._end_transaction()
 
     def _end_transaction(self) -> None:
         self._envelope = None
         self.phase = Phase.READY
-        self._events.append(TransactionEnded(tuple(v for v in self._verdicts if v is not None)))
+        self._events.append(TransactionEnded(self._verdicts.all()))
 
     def _end(self, cause: Verdict) -> None:
         if self._envelope is not None:

@@ -5,10 +5,10 @@ reply. What can be understood without doubt is; the rest is a named fault.
 """
 
 import re
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Final
 
-from gatepost.wire.values import value
+from gatepost.wire.values import changed, value
 
 #: RFC 5321 §4.5.3.1.5 allows 512 octets a line; some servers say more.
 LONGEST_LINE: Final = 4096
@@ -19,6 +19,21 @@ _MOST_KNOWN: Final = 32
 _LINE: Final = re.compile(
     rb"([2-5]\d\d)(?:([ -])(?:([245]\.\d{1,3}\.\d{1,3})(?:[ \t]+|$))?(.*))?", re.DOTALL
 )
+
+
+class Answered(StrEnum):
+    """What of ours a refusal answered: only some of them say anything about one recipient."""
+
+    #: A reply that is no refusal, or nobody knows.
+    UNSAID = ""
+    #: The connection, EHLO or HELO.
+    SESSION = "session"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    #: The final dot, for all recipients together; and for one alone (LMTP's replies are, RFC 2033 §4.2).
+    CONTENT = "content"
+    CONTENT_FOR_ONE = "content for one"
 
 
 class ReplyFault(Enum):
@@ -34,12 +49,14 @@ class ServerReply:
     """A reply of the other side.
 
     `status` is its enhanced status code (RFC 2034 §4), "" where there is none. `lines` are the
-    texts, without code and status, in printable characters.
+    texts, without code and status, in printable characters. `answered` is known of refusals that a
+    client session tells.
     """
 
     code: int
     status: str
     lines: tuple[str, ...]
+    answered: Answered = Answered.UNSAID
 
     @property
     def text(self) -> str:
@@ -50,6 +67,11 @@ class ServerReply:
     def words(self) -> str:
         """Return code, status and text in one line."""
         return " ".join(p for p in (str(self.code), self.status, self.text) if p)
+
+
+def answering(what: Answered, reply: ServerReply) -> ServerReply:
+    """Return a reply that knows what it answered; of what is no refusal nobody asks."""
+    return changed(reply, answered=what) if reply.code >= 400 else reply
 
 
 class ReplyReader:
