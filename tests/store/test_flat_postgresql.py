@@ -8,8 +8,10 @@ import psycopg
 import pytest
 
 from gatepost.model.delivery import Leased
+from gatepost.model.lane import LANES
 from gatepost.store.postgresql import PostgresStore
-from tests.store.makers import NOON, lease
+from gatepost.store.postgresql_sweep import Swept
+from tests.store.makers import NOON, delivery, lease, settled, submission
 from tests.store.openers import address_of, postgresql
 from tests.store.test_flat import READS, WRITES, accept, fill
 from tests.support.postgresql import shared_server
@@ -129,3 +131,64 @@ async def test_what_is_not_due_is_not_looked_at(store: Any, tmp_path: Path) -> N
         count = await blocks.of_write(look)
     assert found == []
     assert count <= BLOCKS
+
+
+async def test_leases_that_have_ended_are_found_soon_while_somebody_reads_for_long(
+    store: Any, tmp_path: Path
+) -> None:
+    """A dump keeps what is gone in the indexes: it is not gone through with each look."""
+    url = address_of(tmp_path).url
+    with psycopg.connect(url) as dump, psycopg.connect(url, autocommit=True) as other:
+        dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        dump.execute("SELECT count(*) FROM delivery")
+        blocks = Blocks(store, other)
+        for _ in range(50):
+            await blocks.of_write(accept_under_an_ended_lease)
+
+        def look(tx: Any) -> None:
+            within = dict.fromkeys(LANES, 50)
+            assert tx.lease_ended(NOON, lease(), limit=50, within=within) == []
+
+        first = await blocks.of_write(look)
+        assert await blocks.of_write(look) <= min(first, BLOCKS)
+        # What ends from then on is found.
+        message = submission()
+        await store.write(
+            lambda tx: tx.add_deliveries(message, [delivery(message)], lease(minutes=-1))
+        )
+        found = await store.write(
+            lambda tx: tx.lease_ended(NOON, lease(), limit=50, within=dict.fromkeys(LANES, 50))
+        )
+        assert len(found) == 1
+
+
+def accept_under_an_ended_lease(transaction: Any) -> None:
+    for _ in range(20):
+        message = submission()
+        leased = transaction.add_deliveries(message, [delivery(message)], lease(minutes=-2))
+        transaction.settle(settled(one) for one in leased)
+
+
+@pytest.mark.parametrize(
+    ("steps", "floor"),
+    [
+        ([], 0),
+        ([1000], 940),
+        ([1000, 1200], 1140),
+        # Everything is looked at anew, now and then, and when the clock was set back.
+        ([1000, 1299], 1239),
+        ([1000, 1301], 1241),
+        ([1000, 400], 340),
+    ],
+)
+def test_ended_leases_are_looked_for_since_none_was_left(steps: list[int], floor: int) -> None:
+    swept, pools = Swept(), ("", "bulk")
+    for at in steps:
+        swept.floor(pools, at * 10**6)
+        swept.is_clear(pools, at * 10**6)
+    at = (steps or [1000])[-1] * 10**6
+    assert swept.floor(pools, at) == floor * 10**6
+    assert swept.floor(("",), at) == 0
+    assert swept.floor(pools, at + 301 * 10**6) == 0
+    swept.is_clear(pools, at + 301 * 10**6)
+    assert swept.floor(pools, at - 10**6) == 0

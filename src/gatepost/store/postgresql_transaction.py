@@ -30,6 +30,7 @@ from gatepost.store.postgresql_doubt import Traces
 from gatepost.store.postgresql_pending import Kept, PostgresPending
 from gatepost.store.postgresql_reading import PostgresReading
 from gatepost.store.postgresql_schema import VERSIONS
+from gatepost.store.postgresql_sweep import Swept
 from gatepost.store.postgresql_words import statement, values
 from gatepost.store.presences import Announcement, Beat
 from gatepost.store.protocols import Held, Lease, Transaction
@@ -56,13 +57,13 @@ T = TypeVar("T")
 #: destination would be gone through to its end.
 _HOW_MANY: Final = (
     "(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = ?1 AND lane = {lane}"
-    " AND pool = {pool} AND ready_at <= ?2 ORDER BY ready_at LIMIT ?3) AS l{n})"
+    " AND pool = {pool} AND ready_at <= ?2 AND ready_at >= ?4 ORDER BY ready_at LIMIT ?3) AS l{n})"
 )
 #: What others are about to lease is passed over, not waited for. ctid is where a row that was locked
 #: lies: it is not looked for again. One that was changed since the statement began is left for later.
 _LEASE: Final = f"""
 WITH r AS (SELECT ctid AS place, ready_at FROM delivery WHERE state = ? AND lane = ? AND pool = ?
-    AND ready_at <= ? ORDER BY ready_at LIMIT ? FOR UPDATE SKIP LOCKED)
+    AND ready_at <= ? AND ready_at >= ? ORDER BY ready_at LIMIT ? FOR UPDATE SKIP LOCKED)
 UPDATE delivery AS d SET state = 1, leases = d.leases + 1, ready_at = ?, worker = ?
 FROM r, submission AS s WHERE d.ctid = r.place AND s.id = d.submission_id
 RETURNING {QUEUE_COLUMNS}, r.ready_at
@@ -133,8 +134,10 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         places: Mapping[SubmissionId, Kept],
         connection: Connection,
         ahead: int,
+        swept: Swept,
     ) -> None:
         super().__init__(connection, ahead)
+        self._swept = swept
         self._pending: PostgresPending = pending
         self._places = places
         self._known: set[str] = set()
@@ -247,12 +250,14 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         """Lease what others had leased."""
         return self._lease(LEASED, now, lease, limit, dict(within))
 
-    def _leased(self, state: int, share: Share, now: datetime, lease: Lease) -> list[Leased]:
+    def _leased(self, asked: tuple[int, int, int], share: Share, lease: Lease) -> list[Leased]:
+        state, at, floor = asked
         wanted = (
             state,
             LANE_NUMBERS[share.lane],
             share.pool,
-            self._stored(now),
+            at,
+            floor,
             share.count,
             self._stored(lease.until),
             lease.worker,
@@ -283,11 +288,15 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         self, state: int, now: datetime, lease: Lease, limit: int, room: dict[Lane, int]
     ) -> list[Leased]:
         """Lease what is ready in a state, the most urgent lane first; `room` shrinks."""
-        asked = (state, self._stored(now), limit, *lease.pools)
-        counts = next(self._rows(of_each(_HOW_MANY, len(lease.pools), after=3), asked))
+        at = self._stored(now)
+        floor = self._swept.floor(lease.pools, at) if state == LEASED else 0
+        asked = (state, at, limit, floor, *lease.pools)
+        counts = next(self._rows(of_each(_HOW_MANY, len(lease.pools), after=4), asked))
+        if state == LEASED and limit and not any(counts):
+            self._swept.is_clear(lease.pools, at)
         leased: list[Leased] = []
         for share in dealt(limit, counts, room, lease.pools):
-            rows = self._leased(state, share, now, lease)
+            rows = self._leased((state, at, floor), share, lease)
             leased += rows
             room[share.lane] -= len(rows)
         return leased

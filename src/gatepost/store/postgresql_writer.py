@@ -34,6 +34,7 @@ from gatepost.store.postgresql_doubt import Doubt, LostLeases, Traces
 from gatepost.store.postgresql_lineage import is_of_an_old_primary
 from gatepost.store.postgresql_pending import Kept, PostgresPending, kept
 from gatepost.store.postgresql_positions import raise_positions
+from gatepost.store.postgresql_sweep import Swept
 from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_words import statement, values
@@ -82,6 +83,7 @@ class PostgresWriter:
         self._doubt: Doubt | None = None
         self._last = Traces()
         self._lost = LostLeases()
+        self._swept = Swept()
         self._unsure = ""
 
     @property
@@ -221,7 +223,7 @@ class PostgresWriter:
                     now=wall + ahead,
                     keeping=self._keeping,
                 )
-                transaction = PostgresTransaction(pending, places, connection, ahead)
+                transaction = PostgresTransaction(pending, places, connection, ahead, self._swept)
                 if is_careful:
                     transaction.look_for_known()
                 results = [transaction.run(run) for run in runs]
