@@ -33,6 +33,7 @@ async def test_what_takes_long_is_judged_in_a_thread(
     content = header + b"\r\n" + (b"x" * 2000 + b"\r\n") * lines
     origination = Origination(Origin.SUBMISSION, "laptop.home", "192.0.2.7", "ESMTPSA")
     paths = (Mailbox("b", "c.test"),)
-    arrival = Arrival(origination, "a@b.test", paths, (content,), len(content))
+    pieces = tuple(content[at : at + 1500] for at in range(0, len(content), 1500))
+    arrival = Arrival(origination, "a@b.test", paths, pieces, len(content))
     assert (await accept(arrival, to)).accepts
     assert (threads[0] is not threading.current_thread()) is is_apart

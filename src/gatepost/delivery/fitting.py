@@ -69,7 +69,7 @@ async def fit(
         return Fitted(pieces, size, submission.eight_bit, submission.binary, submission.utf8)
     capacity = Capacity.EIGHT_BIT if offers.eight_bit else Capacity.SEVEN_BIT
     size = sum(map(len, pieces))
-    if size <= LONG_HEADER or not (utf8 or size > _LARGE or is_long(b"".join(pieces))):
+    if size <= LONG_HEADER or not (utf8 or size > _LARGE or is_long(pieces)):
         made = _changed(pieces, submission, capacity, utf8)
     else:
         loop = asyncio.get_running_loop()

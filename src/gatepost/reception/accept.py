@@ -191,7 +191,7 @@ async def ready_to_keep(arrival: Arrival, judged: Accepted, to: Acceptance) -> A
 
 async def judge_beside(arrival: Arrival, to: Acceptance, at: datetime) -> Accepted | Reply:
     """As `judge`; what is large, or has a long header, is read in a thread, for it would hold up others."""
-    if arrival.size > LONG_HEADER and is_long(b"".join(arrival.pieces)):
+    if arrival.size > LONG_HEADER and is_long(arrival.pieces):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(_LONG_HEADERS, judge, arrival, to, at)
     if arrival.size > _LARGE:

@@ -8,6 +8,7 @@ from gatepost.wire.message.header import (
     Flaw,
     Header,
     HeaderFault,
+    is_long,
     missing,
     repeated,
     scan,
@@ -15,7 +16,7 @@ from gatepost.wire.message.header import (
     unfold,
     value_of,
 )
-from gatepost.wire.message.limits import HEADER_FIELDS, HEADER_SECTION
+from gatepost.wire.message.limits import HEADER_FIELDS, HEADER_SECTION, LONG_HEADER
 
 MESSAGE = (
     b"From: a@b\r\nSubject: folded\r\n over two\r\n\tlines\r\nX-Empty:\r\n\r\nBody\r\n\r\nmore\r\n"
@@ -178,3 +179,15 @@ def test_garbage_never_raises_and_fields_cover_the_section(content: bytes) -> No
 @pytest.mark.timeout(10)
 def test_no_input_makes_the_scan_slow(content: bytes) -> None:
     assert isinstance(scan(content), HeaderFault)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1500, 10**6])
+@pytest.mark.parametrize(("size", "is_so"), [(0, False), (2, False), (4, True), (9000, True)])
+def test_a_header_is_long_however_its_content_is_cut(cut: int, size: int, is_so: bool) -> None:
+    field = (
+        b"X: " + b"x" * (LONG_HEADER - 7 + size) + b"\r\n"
+    )  # ends `size` - 2 octets beyond the bound
+    for body in (b"", b"x" * 40_000):
+        content = field + b"\r\n" + body
+        pieces = [content[at : at + cut] for at in range(0, len(content), cut)]
+        assert is_long(pieces) is is_so

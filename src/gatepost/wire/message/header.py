@@ -5,7 +5,7 @@ Nothing is decoded, unfolded or copied but the section's names: what is relayed 
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
@@ -145,9 +145,18 @@ def scan(content: bytes) -> Header | HeaderFault:
     return Header(names, starts, end + 2 if empty_line >= 0 else end)
 
 
-def is_long(content: bytes) -> bool:
-    """Tell whether a header section is longer than LONG_HEADER, at the price of finding its end."""
-    return len(content) > LONG_HEADER and content.find(b"\r\n\r\n", 0, LONG_HEADER + 2) < 0
+def is_long(pieces: Iterable[bytes]) -> bool:
+    """Tell whether the header section of content in pieces is longer than LONG_HEADER, at the price of
+    finding its end: no more of it is looked at, or joined, than it takes.
+    """
+    beginning: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        beginning.append(piece)
+        size += len(piece)
+        if size >= LONG_HEADER + 2:
+            return b"".join(beginning).find(b"\r\n\r\n", 0, LONG_HEADER + 2) < 0
+    return False
 
 
 def value_of(content: bytes, field: Field) -> bytes:
