@@ -21,6 +21,7 @@ from gatepost.identity.breaker import (
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.history import History, history_id
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.wire.records.organisation import organisation_of
 from gatepost.wire.smtp.reply_reader import Answered
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,9 +86,70 @@ def test_a_young_credential_is_not_judged_by_volume_or_networks() -> None:
     [(300, 99, False), (100, 100, True), (1000, 100, False), (333, 100, True), (334, 100, False)],
 )
 def test_addresses_that_do_not_exist(ended: int, refused: int, sudden: bool) -> None:
-    history = learn(NEW, News(ended=ended, refused=refused), BORN)
+    history = learn(NEW, News(ended=ended, refused=spread(refused)), BORN)
     reason = alarm(history, BORN, BOUNDS)
     assert (reason is not None) is sudden
+    assert reason is None or reason == f"{refused} of {ended} recipients in an hour do not exist"
+
+
+def spread(count: int, over: int = 10) -> dict[str, int]:
+    """Return so many refused recipients of so many organisations."""
+    return {f"o{n}.test": len(range(n, count, over)) for n in range(over)}
+
+
+def test_a_stranger_s_domain_holds_nobody() -> None:
+    """He types a hundred addresses of his own domain into the shop's form, again and again."""
+    history, at = NEW, BORN
+    for _ in range(30):
+        at += timedelta(minutes=2)
+        history = learn(history, News(ended=20, refused={"evil.test": 10}), at)
+        assert alarm(history, at, BOUNDS) is None
+    history = learn(NEW, News(ended=900, refused={f"evil{n}.test": 100 for n in range(9)}), at)
+    assert alarm(history, at, BOUNDS) is None
+    assert sum(history.ended.counts) == sum(history.refused.counts) == 90
+
+
+def test_a_bought_list_holds_its_sender_though_one_provider_has_most_of_it() -> None:
+    refused = {"gmail.com": 160, "yahoo.com": 40, **spread(90, over=60)}
+    history = learn(NEW, News(ended=320, refused=refused), BORN)
+    assert alarm(history, BORN, BOUNDS) == "110 of 140 recipients in an hour do not exist"
+
+
+def test_an_organisation_has_its_share_anew_after_an_hour() -> None:
+    at = BORN
+    history = learn(NEW, News(ended=9, refused={"a.test": 9}), at)
+    history = learn(history, News(ended=9, refused={"a.test": 9}), at + timedelta(minutes=59))
+    assert sum(history.refused.counts) == 10
+    later = at + timedelta(minutes=60)
+    history = learn(history, News(ended=9, refused={"a.test": 9}), later)
+    assert history.refused.used(int(later.timestamp()) // 60) == 10
+    assert set(history.gone) == {"a.test"}
+    much = News(ended=999, refused={f"b{n}.test": 1 for n in range(999)})
+    assert len(learn(history, much, later).gone) <= 256
+
+
+def test_news_are_added_up_by_organisation() -> None:
+    both = News(ended=2, refused={"a.test": 1}).plus(News(refused={"a.test": 2, "b.test": 1}))
+    assert both == News(ended=2, refused={"a.test": 3, "b.test": 1})
+
+
+@pytest.mark.parametrize(
+    ("domain", "whose"),
+    [
+        ("evil.test", "evil.test"),
+        ("a.b.evil.test", "evil.test"),
+        ("mail.shop.co.uk", "shop.co.uk"),
+        ("shop.co.uk", "shop.co.uk"),
+        ("x.shop.com.au", "shop.com.au"),
+        ("mail.firma.de", "firma.de"),
+        ("localhost", "localhost"),
+        ("[192.0.2.1]", "["),
+        ("[IPv6:2001:db8::1]", "["),
+        ("", ""),
+    ],
+)
+def test_whose_a_domain_is(domain: str, whose: str) -> None:
+    assert organisation_of(domain) == whose
 
 
 def test_new_networks_count_and_known_ones_do_not() -> None:

@@ -47,7 +47,8 @@ def ended(number: int, outcome: Outcome, state: DeliveryState) -> Settlement:
         SubmissionId("m"), "app@sender.test", 1, NOON, account=NAME, credential=KEY
     )
     held = Held(DeliveryId(f"d{number}"), 1)
-    return Settlement(held, state, outcome, (), submission=message)
+    where = f"y{number}.example"
+    return Settlement(held, state, outcome, (), submission=message, destination=where)
 
 
 async def test_a_credential_whose_recipients_do_not_exist_is_held_once() -> None:

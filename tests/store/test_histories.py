@@ -16,7 +16,9 @@ from tests.store.openers import postgresql, sqlite
 
 NAME = AccountName("a@x.example")
 BARE = History(CredentialId("a" * 32), NAME, NOON)
-NEWS = News(recipients=7, ended=5, refused=2, networks={"192.0.2.0/24", "2001:db8::/48"})
+NEWS = News(
+    recipients=7, ended=5, refused={"b.example": 2}, networks={"192.0.2.0/24", "2001:db8::/48"}
+)
 FULL = held(learn(BARE, NEWS, NOON), "too much at once", NOON + timedelta(seconds=1))
 OTHER = replace(FULL, credential=CredentialId("oauth/b@x.example"), account=AccountName("b"))
 

@@ -11,13 +11,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gatepost.model.delivery import Outcome
-from gatepost.model.history import Busiest, History, Hold
+from gatepost.model.history import Busiest, Gone, History, Hold
 
 _MINUTE: Final = 60
 _DAY: Final = 86_400
 #: Days that are remembered, and networks.
 DAYS: Final = 30
 NETWORKS: Final = 256
+#: Organisations whose refusals are remembered for an hour. (Each counts one at least: long before so
+#: many, `Bounds.refused` of the default is reached.)
+_ORGANISATIONS: Final = 256
+_HOUR: Final = 60
+#: Of so many at least they must be for a hold: no fewer are a list that somebody bought, or guessed.
+_ORGANISATIONS_AT_LEAST: Final = 10
 #: RFC 3463 §3.2: the reverse-path's mailbox, and its domain, are what is wrong.
 _OF_THE_SENDER: Final = frozenset({"5.1.7", "5.1.8"})
 #: A surge that began before midnight must not be measured by itself.
@@ -39,40 +45,76 @@ class Bounds:
     networks: int = 20
     known_for: timedelta = timedelta(days=7)
 
+    @property
+    def share_of_one(self) -> int:
+        """How many recipients of one organisation, in an hour, count as refused: else whoever owns a
+        domain could hold a shop's login, by typing addresses that he does not have into its forms.
+        """
+        return max(1, -(-self.refused // _ORGANISATIONS_AT_LEAST))
+
+
+_BOUNDS: Final = Bounds()
+
 
 @dataclass(slots=True)
 class News:
-    """What a credential did since its history was written."""
+    """What a credential did since its history was written. `refused`: recipients that do not exist,
+    by their organisation (`organisation_of`).
+    """
 
     recipients: int = 0
     ended: int = 0
-    refused: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
     networks: set[str] = field(default_factory=set)
+
+    def note_refused(self, whose: str, count: int = 1) -> None:
+        """Take note of recipients of one organisation that do not exist."""
+        self.refused[whose] = self.refused.get(whose, 0) + count
 
     def plus(self, later: "News") -> "News":
         """Return both together."""
-        return News(
+        both = News(
             self.recipients + later.recipients,
             self.ended + later.ended,
-            self.refused + later.refused,
+            dict(self.refused),
             self.networks | later.networks,
         )
+        for whose, count in later.refused.items():
+            both.note_refused(whose, count)
+        return both
 
 
-def learn(history: History, news: News, at: datetime) -> History:
+def learn(history: History, news: News, at: datetime, bounds: Bounds = _BOUNDS) -> History:
     """Return the history with what is new in it."""
     seconds = int(at.timestamp())
     minute, day = seconds // _MINUTE, seconds // _DAY
     strange = news.networks - history.networks.keys()
+    gone, refused = _counted(history.gone, news.refused, minute, bounds.share_of_one)
+    beyond = sum(news.refused.values()) - refused
     learned = replace(
         history,
         recipients=history.recipients.plus(minute, news.recipients),
-        ended=history.ended.plus(minute, news.ended),
-        refused=history.refused.plus(minute, news.refused),
+        ended=history.ended.plus(minute, max(0, news.ended - beyond)),
+        refused=history.refused.plus(minute, refused),
+        gone=gone,
         strange=history.strange.plus(minute, len(strange)),
         networks=_seen(history.networks, news.networks, day),
     )
     return replace(learned, days=_busiest(learned, minute, day))
+
+
+def _counted(
+    gone: Mapping[str, Gone], refused: Mapping[str, int], minute: int, most: int
+) -> tuple[dict[str, Gone], int]:
+    """Return how much of each organisation's share is used now, and how many of `refused` count."""
+    kept = {whose: each for whose, each in gone.items() if 0 <= minute - each.since < _HOUR}
+    counted = 0
+    for whose, count in refused.items():
+        former = kept.pop(whose, None) or Gone(minute, 0)
+        new = min(count, max(most - former.count, 0))
+        kept[whose] = Gone(former.since, former.count + new)
+        counted += new
+    return dict(list(kept.items())[-_ORGANISATIONS:]), counted
 
 
 def alarm(history: History, at: datetime, bounds: Bounds) -> str | None:

@@ -22,6 +22,7 @@ from gatepost.net.address import network_of
 from gatepost.net.clock import now
 from gatepost.store.protocols import Reading, Settlement, Store, StoreUnavailableError, Transaction
 from gatepost.store.rows import NewerRowError
+from gatepost.wire.records.organisation import organisation_of
 
 _log: Final = logging.getLogger(__name__)
 
@@ -66,9 +67,9 @@ class Histories:
         if message is None or message.account is None or message.credential is None:
             return
         if news := self._of(message.account, message.credential):
-            is_refused = settlement.state is DeliveryState.REFUSED
             news.ended += 1
-            news.refused += is_refused and is_no_address(settlement.outcome)
+            if settlement.state is DeliveryState.REFUSED and is_no_address(settlement.outcome):
+                news.note_refused(organisation_of(settlement.destination))
 
     async def run(self) -> None:
         """Write what comes, until cancelled; then what is left."""
@@ -127,7 +128,7 @@ def add_up(
     accounts = set()
     for (credential, account), new in news.items():
         known = transaction.history(credential) or History(credential, account, at)
-        history = learn(replace(known, account=account), new, at)
+        history = learn(replace(known, account=account), new, at, bounds)
         if history.hold is None and (because := alarm(history, at, bounds)):
             history = held(history, because, at)
             transaction.add_events(

@@ -18,6 +18,16 @@ class Busiest:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """Recipients of one organisation that did not exist: how many were counted since a minute (of the
+    Unix epoch), for an hour.
+    """
+
+    since: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Since when a credential sends nothing, and why."""
 
@@ -31,7 +41,9 @@ class History:
     messages, deliveries that ended, those that were refused because there is no such address, and
     networks that it had not come from before.
 
-    `networks` are those it came from ("192.0.2.0/24"), with the day they were seen last.
+    `networks` are those it came from ("192.0.2.0/24"), with the day they were seen last. `gone` says
+    whose addresses the refused ones were, lately; what is beyond an organisation's share is counted
+    neither there nor as ended or refused.
     """
 
     credential: CredentialId
@@ -44,6 +56,7 @@ class History:
     days: tuple[Busiest, ...] = ()
     networks: Mapping[str, int] = field(default_factory=dict)
     hold: Hold | None = None
+    gone: Mapping[str, Gone] = field(default_factory=dict)
 
 
 def history_id(credential: CredentialId, account: AccountName) -> CredentialId:

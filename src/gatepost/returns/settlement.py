@@ -109,6 +109,7 @@ def _final(result: Result, at: datetime, state: DeliveryState, kind: EventKind) 
         events=events,
         notice=notice,
         submission=leased.submission,
+        destination=leased.delivery.destination,
     )
 
 

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Final
 
-from gatepost.model.history import Busiest, History, Hold
+from gatepost.model.history import Busiest, Gone, History, Hold
 from gatepost.model.ids import AccountName, CredentialId
 from gatepost.model.quota import Sliding
 from gatepost.store.rows import Row, as_json, microseconds, moment
@@ -65,6 +65,7 @@ def _counts_json(history: History) -> str:
             "hour": [(counted.newest, counted.counts) for counted in slidings],
             "days": [(each.day, each.recipients, each.networks) for each in history.days],
             "networks": dict(history.networks),
+            "gone": {whose: (each.since, each.count) for whose, each in history.gone.items()},
         }
     )
 
@@ -85,4 +86,5 @@ def _history_of(row: Row) -> History:
         tuple(Busiest(*each) for each in counts["days"]),
         counts["networks"],
         None if row[4] is None else Hold(moment(row[4]), row[5]),
+        {whose: Gone(*each) for whose, each in counts.get("gone", {}).items()},
     )

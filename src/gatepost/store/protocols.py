@@ -113,8 +113,9 @@ class Settlement:
     notice: NoticeKind | None = None
     #: The recipient is gone for good: nothing is sent there again, unless it is listed already.
     suppression: Suppression | None = None
-    #: Of which message it is; for those who are told what was settled.
+    #: Of which message it is, and where its recipient is; for those who are told what was settled.
     submission: Submission | None = None
+    destination: str = ""
 
 
 @dataclass(frozen=True, slots=True)
