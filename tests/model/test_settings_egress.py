@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.model.pool_rule import PoolRule
 from gatepost.model.settings import Settings
 from gatepost.model.settings_file import SettingsError, read_settings
 from gatepost.model.source import Source
@@ -84,3 +85,59 @@ def test_a_route_may_name_a_pool(via: str, pool: str) -> None:
 def test_what_does_not_leave_by_smtp_takes_no_pool(via: str) -> None:
     with pytest.raises(SettingsError, match="takes no pool"):
         read(f'[[routes]]\nmatch = ["*"]\nvia = "{via}"\npool = "news"\n')
+
+
+NEWS = ONE + 'ipv4 = "192.0.2.1"\npools = ["news", "bulk"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ('pool = "news"\nstreams = ["a.b"]', PoolRule("news", streams=frozenset({"a.b"}))),
+        (
+            'pool = "bulk"\ndomains = ["X.Example", "*.xn--e1aybc.example", "*"]',
+            PoolRule("bulk", domains=("x.example", "*.xn--e1aybc.example", "*")),
+        ),
+        (
+            'pool = "news"\naccounts = ["App@Example.com"]\ncredentials = ["oauth"]',
+            PoolRule("news", frozenset({"app@example.com"}), frozenset({"oauth"})),
+        ),
+        (
+            'pool = "far"\nstreams = ["news"]\nelsewhere = true',
+            PoolRule("far", streams=frozenset({"news"})),
+        ),
+    ],
+)
+def test_rules_of_pools(text: str, rule: PoolRule) -> None:
+    (given,) = read(f"{NEWS}[[pool_rules]]\n{text}\n").pool_rules
+    assert given.rule == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('pool = "news"', "it says of no mail that it leaves from there"),
+        ('streams = ["news"]', "pool"),
+        ('pool = "news"\nstreams = ["a b"]', "cannot be the name of a stream"),
+        ('pool = "news"\ncredentials = ["a b"]', "cannot be the id of a credential"),
+        ('pool = "news"\ndomains = ["a b"]', "domains"),
+        ('pool = "system"\nstreams = ["a"]', "is no pool"),
+        ('pool = "news"\nstream = ["a"]', 'did you mean "streams"?'),
+    ],
+)
+def test_rules_that_mean_nothing(text: str, words: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(f"{NEWS}[[pool_rules]]\n{text}\n")
+    assert words in str(raised.value)
+
+
+def test_a_rule_s_pool_has_addresses() -> None:
+    text = f'{NEWS}[[pool_rules]]\npool = "bulk"\nstreams = ["a"]\n'
+    text += '[[pool_rules]]\npool = "newz"\nstreams = ["b"]\n'
+    line = (BEFORE + text).splitlines().index('pool = "newz"') + 1
+    with pytest.raises(SettingsError) as raised:
+        read(text)
+    told = str(raised.value)
+    assert f"f:{line}: pool_rules[1].pool" in told or f"f:{line}" in told
+    for words in ('no [[egress]] is in pool "newz"', 'did you mean "news"?', "elsewhere = true"):
+        assert words in told

@@ -102,6 +102,8 @@ def _about(facts: _Facts, now: datetime) -> list[str]:
         about.append(f"{recipients} recipient" + ("" if recipients == 1 else "s"))
     if lane := facts.get("lane"):
         about.append(f"lane {lane}")
+    if pool := facts.get("pool"):
+        about.append(f"pool {pool}")
     if stream := facts.get("stream"):
         about.append(f"stream {stream}, {facts.get('unsubscribe', '')}")
     if release_at := _time(facts.get("release_at")):

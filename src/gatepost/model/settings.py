@@ -31,7 +31,7 @@ from gatepost.model.quantities import parse_rate, parse_size
 from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.section import Duration, LongDuration, Section
 from gatepost.model.settings_directory import DirectorySettings
-from gatepost.model.settings_egress import EgressSettings
+from gatepost.model.settings_egress import EgressSettings, PoolRuleSettings
 from gatepost.model.store_place import Kept
 from gatepost.model.via import parse_pattern
 from gatepost.model.wrong import wrong
@@ -397,6 +397,7 @@ class Settings(Section):
     alignment: AlignmentSettings = AlignmentSettings()
     routes: tuple[RouteSettings, ...] = ()
     egress: Annotated[tuple[EgressSettings, ...], AfterValidator(egress_checks.once)] = ()
+    pool_rules: tuple[PoolRuleSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     policy: PolicySettings = PolicySettings()
     domains: DomainsSettings = DomainsSettings()
@@ -413,4 +414,5 @@ class Settings(Section):
         if self.http is not None and self.http.address in taken:
             msg = f'"{self.http.address}" has a listener already'
             raise wrong(msg, "one port has one role: choose another", "http", "address")
+        egress_checks.known(self.pool_rules, [p for each in self.egress for p in each.pools])
         return self

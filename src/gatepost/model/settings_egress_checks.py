@@ -1,15 +1,20 @@
-"""What `[[egress]]` may say, and a route's `pool`: pure checks that `settings` hangs on its keys."""
+"""What `[[egress]]` and `[[pool_rules]]` may say, and a route's `pool`: pure checks that `settings` hangs on its keys."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Protocol, TypeVar
 
 from gatepost.model.source import SYSTEM
+from gatepost.model.suppression_subject import is_stream_name
 from gatepost.model.via import takes_pool
 from gatepost.model.wrong import Wrong, WrongValueError, wrong
 
 _POOL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+
+#: Also "oauth", and "directory/NAME".
+_ID: Final = re.compile(r"\S{1,128}")
 
 
 class _Egress(Protocol):
@@ -17,6 +22,13 @@ class _Egress(Protocol):
     def ipv4(self) -> str | None: ...
     @property
     def ipv6(self) -> str | None: ...
+
+
+class _Rule(Protocol):
+    @property
+    def pool(self) -> str: ...
+    @property
+    def elsewhere(self) -> bool: ...
 
 
 E = TypeVar("E", bound=_Egress)
@@ -53,6 +65,39 @@ def route(via: str, named: str | None) -> None:
     if named is not None and not takes_pool(via):
         msg = f'"{via}" takes no pool'
         raise wrong(msg, 'only "mx" and "smtp:HOST:PORT" do', "pool")
+
+
+def credential(text: str) -> str:
+    """Take the id of a credential."""
+    if _ID.fullmatch(text) is None:
+        msg = f'"{text}" cannot be the id of a credential'
+        raise wrong(msg, 'see "gatepost account show NAME"')
+    return text
+
+
+def stream(text: str) -> str:
+    """Take the name of a stream."""
+    if not is_stream_name(text):
+        msg = f'"{text}" cannot be the name of a stream'
+        raise wrong(msg, "up to 64 letters, digits, hyphens, dots and underscores")
+    return text
+
+
+def known(rules: Sequence[_Rule], pools: Sequence[str]) -> None:
+    """Refuse rules whose pool has no address, unless another node's settings name some."""
+    wrongs = []
+    for at, each in enumerate(rules):
+        if each.elsewhere or each.pool in pools:
+            continue
+        near = difflib.get_close_matches(each.pool, pools, 1)
+        meant = f'did you mean "{near[0]}"? Else ' if near else ""
+        mend = (
+            "name it in an [[egress]], or say elsewhere = true where other nodes have its addresses"
+        )
+        where = ("pool_rules", at, "pool")
+        wrongs.append(Wrong(f'no [[egress]] is in pool "{each.pool}"', f"{meant}{mend}", where))
+    if wrongs:
+        raise WrongValueError(wrongs)
 
 
 def once(found: Sequence[E]) -> Sequence[E]:

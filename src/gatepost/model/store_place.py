@@ -21,7 +21,8 @@ KEYS: Final = frozenset({
     "hostname", "node", "data_dir", "store", "store_password_file", "workers", "master_key",
     "postmaster", "tls", "listeners", "auth", "limits", "quotas", "breaker", "local_domains",
     "submission", "inbound", "alignment", "routes", "retry", "policy", "domains", "suppression",
-    "lanes", "egress", "retention", "dns", "http", "log",
+    "lanes", "egress",
+        "pool_rules", "retention", "dns", "http", "log",
 })  # fmt: skip
 
 #: Those that `Kept` has, and the one that the store has no need of.

@@ -52,6 +52,7 @@ from gatepost.reception.inside import Inside
 from gatepost.reception.later import Later
 from gatepost.reception.memory import Memory
 from gatepost.reception.offered import Possible, offered
+from gatepost.reception.pooling import Pooling
 from gatepost.reception.readiness import Unpublished
 from gatepost.reception.relay import local_domains
 from gatepost.reception.returned import accept_return
@@ -222,7 +223,7 @@ def plain_acceptance(settings: Settings, store: Store, routing: Routing) -> Acce
         message_size=settings.limits.message_size,
         give_up=settings.retry.give_up,
         placement=routing.placement,
-        pooled=routing.pooled,
+        pooled=Pooling([each.rule for each in settings.pool_rules], routing.pooled).pooled,
         lanes=settings.lanes,
         later=Later(store, settings.limits.future_release, settings.limits.future_release_storage),
         tags=settings.policy.tags,

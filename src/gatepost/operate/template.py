@@ -167,6 +167,15 @@ private_key = "key.pem"
 #ipv6 = "2001:db8::5"              # either, or both
 #pools = ["default"]               # "default": mail that names no pool; see "gatepost account pool"
 
+# What leaves from which pool, whatever its account's; the first that fits; all that is given must:
+#[[pool_rules]]
+#pool = "news"
+#domains = ["news.example", "*.news.example"]   # of From
+#streams = ["newsletter"]          # Gatepost-Stream, else the account's
+#accounts = ["campaigns@example.com"]
+#credentials = ["0123456789abcdef0123456789abcdef"]   # see "gatepost account show"
+#elsewhere = true                  # only other nodes have addresses of this pool
+
 #[retry]
 #first = "5 min"                   # the first wait; it doubles
 #longest = "4 h"

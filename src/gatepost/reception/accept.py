@@ -81,7 +81,8 @@ class Accepted:
     once: Once | None = None
     #: It was only to be judged.
     is_trial: bool = False
-    #: The stream that its header names, and whether that says how one unsubscribes.
+    #: The stream that its header names (else its account's, once `unsubscribe` has seen it), and
+    #: whether the header says how one unsubscribes.
     stream: str = ""
     unsubscribes: bool = False
 
@@ -105,8 +106,8 @@ def _due(_: str) -> DeliveryState:
     return DeliveryState.DUE
 
 
-def _as_is(deliveries: tuple[Delivery, ...], _: str | None) -> tuple[Delivery, ...]:
-    return deliveries
+def _as_is(accepted: Accepted, _: str | None) -> Accepted:
+    return accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Acceptance:
     """What accepting needs of the world.
 
     `placement` says in which state a delivery to a destination begins: held, where a route says so;
-    `pooled` puts deliveries into pools of source addresses, the one that the account names or others.
+    `pooled` puts a message into pools of source addresses, the one that the account names or others.
     Without a `signer` nothing is signed. `unsubscribe` minds the streams of submissions, `examine` looks at mail from servers, `align` at what
     DMARC will see in a submission; both may refuse. `sent` hears of each message that was stored.
     `tags` are the characters that part a tag from a local part; without
@@ -127,9 +128,7 @@ class Acceptance:
     give_up: timedelta
     hand_over: HandOver | None = None
     placement: Callable[[str], DeliveryState] = field(default=_due)
-    pooled: Callable[[tuple[Delivery, ...], str | None], tuple[Delivery, ...]] = field(
-        default=_as_is
-    )
+    pooled: Callable[[Accepted, str | None], Accepted] = field(default=_as_is)
     signer: Signer | None = None
     examine: Callable[[Arrival, Accepted], Awaitable[Accepted | Reply]] | None = None
     align: Callable[[Accepted], Awaitable[Accepted | Reply]] | None = None
@@ -183,6 +182,7 @@ async def ready_to_keep(arrival: Arrival, judged: Accepted, to: Acceptance) -> A
         if isinstance(streamed, Reply):
             return streamed
         judged = streamed
+    judged = to.pooled(judged, account.pool if (account := arrival.origination.account) else None)
     if to.later and (full := await to.later.judge(judged.submission)):
         return full
     ready = await signed(judged, to)
@@ -384,7 +384,6 @@ def _accepted(
         placement=to.placement,
         lasting=time_to_try(handling.urgency.named, to.give_up, to.lanes),
     )
-    deliveries = to.pooled(deliveries, origination.account.pool if origination.account else None)
     if arrival.dropped:
         deliveries = tuple(dropped(each, arrival.dropped) for each in deliveries)
     return Accepted(

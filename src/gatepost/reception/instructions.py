@@ -97,6 +97,8 @@ def verdict_words(facts: Mapping[str, Fact]) -> str:
     words.append(f"signed by {facts['signed']}" if facts.get("signed") else "not signed")
     if alignment := facts.get("alignment"):
         words.append(str(alignment))
+    if pool := facts.get("pool"):
+        words.append(f"pool {pool}")
     if stream := facts.get("stream"):
         words.append(f"stream {stream}: {facts.get('unsubscribe')}")
     return "; ".join(words)

@@ -51,11 +51,12 @@ async def accept_return(message: ReturnMessage, strike_out: StrikeOut, to: Accep
     facts: dict[str, Fact] = {"from": "", "recipients": 1, "size": submission.size}
     accepted = Accepted(
         submission=submission,
-        deliveries=to.pooled(deliveries, None),
+        deliveries=deliveries,
         pieces=(message.content,),
         event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
         authors=(f"MAILER-DAEMON@{to.hostname}",),
     )
+    accepted = to.pooled(accepted, None)
     with_signature = await signed(accepted, to)
     ready = accepted if isinstance(with_signature, Reply) else with_signature
     if await keep(ready, to, strike_out) is None:

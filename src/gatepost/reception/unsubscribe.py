@@ -88,7 +88,7 @@ class Streams:
                 return SUPPRESSED.about(f"<{address}> {why}")
             accepted = _without(accepted, gone) if gone else accepted
         if not accepted.stream and not rule.links:
-            return accepted
+            return replace(accepted, stream=stream)
         return self._with_link(accepted, account, stream)
 
     async def _gone(self, accepted: Accepted, account: AccountName, stream: str) -> dict[str, str]:
@@ -109,7 +109,7 @@ class Streams:
             pieces = _inserted(pieces, fields)
         told: dict[str, Fact] = {"stream": stream, "unsubscribe": words, "size": submission.size}
         event = replace(accepted.event, facts={**accepted.event.facts, **told})
-        return replace(accepted, submission=submission, pieces=pieces, event=event)
+        return replace(accepted, submission=submission, pieces=pieces, event=event, stream=stream)
 
     def _fields(self, accepted: Accepted, account: AccountName, stream: str) -> tuple[str, bytes]:
         """Return what is done about a link, in words, and the fields to add."""
