@@ -1,8 +1,15 @@
 """What `check` says of a PostgreSQL: how it would be reached, what stands in the way, what it risks."""
 
+from pathlib import Path
+
 import pytest
 
-from gatepost.store.postgresql_look import Copies, Way, copies_of, way_to
+from gatepost.operate import init
+from gatepost.operate.check_finding import Grade
+from gatepost.operate.check_postgresql import postgresql_findings
+from gatepost.operate.configuration import load
+from gatepost.store import postgresql_look
+from gatepost.store.postgresql_look import Copies, LongRead, Seen, Way, copies_of, way_to
 from gatepost.store.postgresql_trouble import trouble
 
 
@@ -92,3 +99,14 @@ def test_some_trouble_passes_by_itself(said: str, passes: bool, mend: str) -> No
     found = trouble(f"PostgreSQL: {said}")
     assert found.passes is passes
     assert mend in found.mend
+
+
+def test_who_reads_for_long_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    read = LongRead("pg_dump, process 4711", 47 * 60)
+    seen = Seen("18.1", 0, [], long_read=read)
+    monkeypatch.setattr(postgresql_look, "look", lambda *_: seen)
+    monkeypatch.setattr(postgresql_look, "ask", lambda *_: None)
+    made = load(init.init(tmp_path, "relay.example").config, {})
+    settings = made.model_copy(update={"store": "postgresql://127.0.0.1/gatepost"})
+    (found,) = [f for f in postgresql_findings(settings) if f.grade is Grade.WARNING]
+    assert "open for 47 minutes (pg_dump, process 4711)" in found.what

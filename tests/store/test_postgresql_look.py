@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from gatepost.store import postgresql_look
@@ -77,6 +78,22 @@ def test_a_standby_that_every_commit_waits_for_is_missed(server: PostgresServer)
         server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         server.execute("SELECT pg_reload_conf()")
         wait_until(lambda: copies(server, "postgres") is Copies.NONE, "what was set before")
+
+
+def test_who_reads_for_long_is_seen(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert look(Address(server.url()), "SELECT 1").long_read is None
+    monkeypatch.setattr(postgresql_look, "_LONG", 0.1)
+    with psycopg.connect(server.url(), application_name="pg_dump") as dump:
+        dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        dump.execute("SELECT 1")
+
+        def is_seen() -> bool:
+            found = look(Address(server.url()), "SELECT 1").long_read
+            return found is not None and found.who == f"pg_dump, process {dump.info.backend_pid}"
+
+        wait_until(is_seen, "the dump")
 
 
 @pytest.mark.timeout(PATIENCE)

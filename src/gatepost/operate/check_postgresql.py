@@ -57,6 +57,13 @@ def _findings(subject: str, seen: "Seen") -> Iterator[Finding]:
         yield Finding(Grade.WARNING, subject, what, f"set {name} = on in postgresql.conf")
     yield from _way(subject, seen)
     yield from _copies(subject, seen)
+    if (read := seen.long_read) is not None:
+        what = (
+            f"a transaction is open for {read.seconds // 60} minutes ({read.who}): nothing that is gone since"
+            " is cleared away, and looks for due mail take longer and longer"
+        )
+        mend = "let it end, or end it (pg_terminate_backend); take dumps from a standby"
+        yield Finding(Grade.WARNING, subject, what, mend)
     for grant in wide_grants(seen.rows):
         yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)
 

@@ -44,6 +44,19 @@ WHERE coalesce(r.state, 'streaming') = 'streaming' AND NOT EXISTS
 """
 
 
+#: Seconds after which somebody reads for long; who has prepared a transaction and left counts, too.
+_LONG: Final = 600
+_LONGEST: Final = b"""
+SELECT who, begun FROM (
+    SELECT coalesce(nullif(application_name, ''), usename::text, '') || ', process ' || pid AS who,
+        extract(epoch FROM clock_timestamp() - xact_start) AS begun
+    FROM pg_stat_activity WHERE datname = current_database() AND backend_xmin IS NOT NULL
+    UNION ALL SELECT 'prepared transaction ' || gid, extract(epoch FROM clock_timestamp() - prepared)
+    FROM pg_prepared_xacts WHERE database = current_database()) AS t
+WHERE begun >= $1 ORDER BY begun DESC LIMIT 1
+"""
+
+
 class Way(StrEnum):
     """How safe the way to the server is from others. CLEAR: anybody on it reads along; UNPROVEN:
     under TLS, but who answers may be anybody; PROVEN; OWN: it does not leave this machine.
@@ -69,6 +82,16 @@ class Copies(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LongRead:
+    """Who has had a transaction open for long, and for how many seconds: what is gone since then stays in
+    tables and indexes.
+    """
+
+    who: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """The server's version ("18.1"), that of our tables (0: none yet), and rows of a question;
     `unsafe` names settings of the server with which a commit does not outlive a loss of power.
@@ -80,6 +103,7 @@ class Seen:
     unsafe: tuple[str, ...] = ()
     way: Way = Way.OWN
     copies: Copies = Copies.NONE
+    long_read: LongRead | None = None
 
 
 def look(address: Address, question: str, patience: float = _PATIENCE) -> Seen:
@@ -140,7 +164,10 @@ def _seen(connection: Connection, address: Address, question: str) -> Seen:
     names, commits, followers, waited_for, told = connection.execute(_STANDBYS).fetchall()[0]
     copies = copies_of(names, commits, followers, waited_for if told else None)
     server = f"{number // 10_000}.{number % 10_000}"
-    return Seen(server, marks.version, rows, unsafe, _way(connection, address), copies)
+    read = connection.execute(_LONGEST, (_LONG,)).fetchone()
+    long_read = None if read is None else LongRead(read[0], int(read[1]))
+    way = _way(connection, address)
+    return Seen(server, marks.version, rows, unsafe, way, copies, long_read)
 
 
 def copies_of(names: str, commits: str, followers: int, waited_for: int | None) -> Copies:
