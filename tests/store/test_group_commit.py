@@ -9,10 +9,12 @@ import pytest
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store import group_commit
+from gatepost.store.envelope import Envelope
 from gatepost.store.gathering import ENOUGH
 from gatepost.store.group_commit import GroupCommit
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.segments import Place
+from tests.store.makers import submission
 
 
 class FakeKeeper:
@@ -29,6 +31,10 @@ class FakeKeeper:
         #: Set while a batch is on its way: what comes now is in the next one.
         self.busy = threading.Event()
         self.closed = False
+        self.disowned = 0
+        self.syncs = 0
+        self.patience: float | None = None
+        self.logged: list[bool] = []
 
     def keep(self, contents, envelopes) -> Mapping[SubmissionId, Place]:
         if self.full:
@@ -36,13 +42,24 @@ class FakeKeeper:
         self.kept.append(len(contents))
         return {name: Place("s", 0, 0, 0) for name, _ in contents}
 
-    def commit(self, runs, places):
+    def commit(self, runs, places, *, is_logged=False):
         self.busy.set()
         self.free.wait()
         if self.trouble is not None:
             raise self.trouble
         self.batches.append(len(runs))
+        self.logged.append(is_logged)
         return [run(places) for run in runs]
+
+    def disown(self) -> None:
+        self.disowned += 1
+
+    def sync(self) -> None:
+        self.syncs += 1
+        self.patience = None
+
+    def sync_within(self) -> float | None:
+        return self.patience
 
     def forsake(self, late) -> None:
         self.forsaken += late
@@ -232,7 +249,7 @@ async def test_each_for_itself_asks_anew_whether_somebody_still_waits(keeper, mo
     commits = GroupCommit(keeper, deadline=0.5, margin=0.0)
     alone = []
 
-    def commit(runs, places):
+    def commit(runs, places, *, is_logged):
         if len(runs) > 1:
             raise LookupError("others got in the way")
         alone.append(runs)
@@ -315,3 +332,48 @@ async def test_a_batch_whose_contents_fail_does_not_hold_up_the_next(commits, ke
     assert await second == 2
     with pytest.raises(DiskFullError):
         await first
+
+
+def logged(*, suffices: bool) -> tuple[tuple[str, tuple[bytes, ...]], Envelope]:
+    message = submission()
+    return (message.id, (b"x",)), Envelope(message, (), suffices=suffices)
+
+
+async def test_only_a_batch_of_which_all_stands_beside_its_contents_needs_no_sync(commits, keeper):
+    await commits.write(lambda _: None, *logged(suffices=True))
+    await commits.write(lambda _: None, *logged(suffices=False))
+    await commits.write(lambda _: None)
+    keeper.free.clear()
+    keeper.busy.clear()
+    first = commits.write(lambda _: None)
+    await asyncio.to_thread(keeper.busy.wait)
+    both = [commits.write(lambda _: None, *logged(suffices=True)), commits.write(lambda _: None)]
+    keeper.free.set()
+    await asyncio.gather(first, *both)
+    assert keeper.logged == [True, False, False, False, False]
+    assert keeper.batches[-1] == 2
+
+
+async def test_what_is_committed_is_synced_though_nobody_comes(commits, keeper):
+    keeper.patience = 0.0
+    await commits.write(lambda _: None)
+    async with asyncio.timeout(30):
+        while not keeper.syncs:
+            await asyncio.sleep(0.001)
+
+
+async def test_contents_of_jobs_that_failed_are_disowned(commits, keeper):
+    def fails(_):
+        raise ZeroDivisionError
+
+    await commits.write(lambda _: None, *logged(suffices=True))
+    assert keeper.disowned == 0
+    with pytest.raises(ZeroDivisionError):
+        await commits.write(fails, *logged(suffices=True))
+    with pytest.raises(ZeroDivisionError):
+        await commits.write(fails)
+    assert keeper.disowned == 1
+    keeper.trouble = StoreUnavailableError("away")
+    with pytest.raises(StoreUnavailableError):
+        await commits.write(lambda _: None, *logged(suffices=True))
+    assert keeper.disowned == 2

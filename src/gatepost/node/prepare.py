@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,13 @@ from gatepost.node.patience import extend, told_to_end, wait_for
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
 from gatepost.operate.repair import is_behind
 from gatepost.store.opening import open_store, where
-from gatepost.store.protocols import NewerDatabaseError, StoreAwayError, StoreUnavailableError
+from gatepost.store.protocols import (
+    ContentAwayError,
+    NewerDatabaseError,
+    StoreAwayError,
+    StoreUnavailableError,
+)
+from gatepost.store.recovered import OldDatabaseError, Recovered
 from gatepost.store.sqlite_place import DATABASE
 from gatepost.store.sqlite_writer import free_space
 
@@ -126,6 +133,9 @@ def _try_store(settings: Settings, *, alone: bool) -> tuple[int, str]:
         home = home_id(settings.data_dir)
         if not is_shared(settings) and await is_behind(store, settings.data_dir):
             raise BehindError
+        if isinstance(store, Recovered):
+            with suppress(ContentAwayError):  # housekeeping looks when it is there
+                await store.recover()
         if alone:
             await store.write(lambda transaction: take_seat(transaction, name, home, sole=sole))
         await store.close()
@@ -189,7 +199,7 @@ def _store_words(settings: Settings, problem: Exception) -> str:
     words = str(problem) or type(problem).__name__
     if isinstance(problem, TwinError):
         return f'another node that is called "{words}" is alive; give this one a name: node = "…"'
-    if isinstance(problem, BehindError):
+    if isinstance(problem, BehindError | OldDatabaseError):
         return (
             f"the database {settings.data_dir / DATABASE} is older than what lies beside it: its log"
             ' was lost, or it is a copy. Run "gatepost store repair", so that nothing is lost or sent'

@@ -302,7 +302,8 @@ async def keep(
             transaction.spend(accepted.spendings)
         return _Kept(accepted.submission.id, leased)
 
-    envelope = Envelope(submission, accepted.deliveries)
+    suffices = owed is None and accepted.once is None
+    envelope = Envelope(submission, accepted.deliveries, suffices=suffices)
     kept = await to.store.write(job, (submission.id, accepted.pieces), envelope)
     if kept.leased and hand_over:
         hand_over.take(kept.leased, accepted.pieces)

@@ -12,8 +12,11 @@ class Envelope:
     """A message and the deliveries that were to be made of it when it was written.
 
     `is_certain`: it had been accepted before. A new message is written before that is known.
+    `suffices`: all that its job writes beside is counted, or told; so its rows need no sync of their
+    own (ADR 34).
     """
 
     submission: Submission
     deliveries: Sequence[Delivery]
     is_certain: bool = False
+    suffices: bool = False

@@ -198,6 +198,7 @@ class GroupCommit:
             batch, going_on = self._next_batch()
             self._carry_out(batch)
             self._gathering.batch_ended()
+        self._sync()
         self._keeper.close()
         self._tell(self._end)
 
@@ -234,11 +235,24 @@ class GroupCommit:
         while not self._jobs:
             self._ring_at = 1
             if not self._jobs:
-                self._bell.get()
+                self._wait_for_one()
         self._ring_at = ENOUGH
         while not self._closing and (pause := gathering.longer(len(self._jobs))) > 0:
             self._wait(pause)
         self._ring_at = _NEVER
+
+    def _wait_for_one(self) -> None:
+        """Wait for the bell; what was committed without a sync is synced meanwhile."""
+        try:
+            self._bell.get(timeout=self._keeper.sync_within())
+        except queue.Empty:
+            self._sync()
+
+    def _sync(self) -> None:
+        try:
+            self._keeper.sync()
+        except StoreUnavailableError as trouble:
+            _log.warning("store: what is committed could not be synced: %s", trouble)
 
     def _wait(self, pause: float) -> None:
         """Wait for the bell, `pause` seconds at most; `close` rings it, too."""
@@ -268,15 +282,21 @@ class GroupCommit:
                 # What brings no content may still be written: settling frees room.
                 _fail((job for job in jobs if job.content is not None), error)
                 jobs = [job for job in jobs if job.content is None]
-        taken = _take(jobs)
-        if not taken:
-            return
+        if taken := _take(jobs):
+            try:
+                self._commit(taken, places)
+            except StoreUnavailableError as error:
+                _fail(taken, error)
+            except Exception as error:  # noqa: BLE001 - a job is foreign code
+                self._commit_singly(taken, places, error)
+        if places and any(job.error is not None for job in jobs if job.content is not None):
+            self._disown()
+
+    def _disown(self) -> None:
         try:
-            self._commit(taken, places)
-        except StoreUnavailableError as error:
-            _fail(taken, error)
-        except Exception as error:  # noqa: BLE001 - a job is foreign code
-            self._commit_singly(taken, places, error)
+            self._keeper.disown()
+        except StoreUnavailableError as trouble:
+            _log.warning("store: what was not accepted may come back: %s", trouble)
 
     def _commit_singly(
         self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any], error: Exception
@@ -294,7 +314,8 @@ class GroupCommit:
                 _fail([job], own)
 
     def _commit(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any]) -> None:
-        results = self._keeper.commit([partial(self._run, job) for job in jobs], places)
+        runs = [partial(self._run, job) for job in jobs]
+        results = self._keeper.commit(runs, places, is_logged=all(map(_is_logged, jobs)))
         for job, result in zip(jobs, results, strict=True):
             job.result = result
         if late := [number for number, job in enumerate(jobs) if job.given_up]:
@@ -304,6 +325,10 @@ class GroupCommit:
         """Run a job, under whatever lock the keeper has waited for meanwhile, in each of its tries."""
         self._progress.step()
         return None if _is_late(job) else job.run(transaction)
+
+
+def _is_logged(job: _Job) -> bool:
+    return job.envelope is not None and job.envelope.suffices
 
 
 def _is_late(job: _Job) -> bool:

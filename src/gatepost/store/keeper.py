@@ -28,14 +28,39 @@ class Keeper(Protocol):
         """
         ...
 
-    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Any]) -> list[Any]:
-        """Run jobs and commit them together; return what they returned.
+    def commit(
+        self, runs: Sequence[Run], places: Mapping[SubmissionId, Any], *, is_logged: bool = False
+    ) -> list[Any]:
+        """Run jobs and commit them together; return what they returned. `is_logged`: what was kept
+        for them suffices to write their rows anew, so that these need not be on the disk yet.
 
         Raises:
             StoreUnavailableError: nothing was written, whatever the jobs are.
             Exception: one of the jobs raised it; nothing was written.
 
         """
+        ...
+
+    def disown(self) -> None:
+        """Hear that not all that was kept last is told of by rows: it is not to come back.
+
+        Raises:
+            StoreUnavailableError: it might, after a loss of power.
+
+        """
+        ...
+
+    def sync(self) -> None:
+        """Have on the disk what is committed.
+
+        Raises:
+            StoreUnavailableError: it is not, and is tried again.
+
+        """
+        ...
+
+    def sync_within(self) -> float | None:
+        """Return in how many seconds `sync` is due; None: all is on the disk."""
         ...
 
     def forsake(self, late: Sequence[int]) -> None:

@@ -102,8 +102,13 @@ class PostgresWriter:
         return {content[0]: kept(content[1]) for content in contents}
 
     # -- phase 2
-    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Kept]) -> list[Any]:
-        """Run jobs in one transaction. Raises StoreUnavailableError, or what a job raised."""
+    def commit(
+        self, runs: Sequence[Run], places: Mapping[SubmissionId, Kept], *, is_logged: bool = False
+    ) -> list[Any]:
+        """Run jobs in one transaction, contents and all (so nothing is `is_logged` apart). Raises
+        StoreUnavailableError, or what a job raised.
+        """
+        del is_logged
         for number in range(_TRIES):
             try:
                 return self._commit(runs, places, is_careful=number > 0)
@@ -169,6 +174,16 @@ class PostgresWriter:
         connection.execute(b"UPDATE counter SET value = value + 1 WHERE name = 'news'")
         connection.execute(b"COMMIT")
         return not self._unsure
+
+    def disown(self) -> None:
+        """Do nothing: what was kept and not committed is nowhere."""
+
+    def sync(self) -> None:
+        """Do nothing: what is committed is on the disk."""
+
+    def sync_within(self) -> float | None:
+        """Return None: all is on the disk."""
+        return None
 
     def forsake(self, late: Sequence[int]) -> None:
         """Give back soon what was leased for jobs of the last commit that gave up."""

@@ -3,8 +3,8 @@
     mark 8 | version 1 | flags 1 | position 8 | envelope's octets 4 | content's octets 8 |
     content's CRC-32 4 | envelope | CRC-32 of all that 4 | content
 
-The position is that of the last event that its writer had committed before: a database without it has
-lost commits. The mark is made from the segment's name, which nobody outside knows: what a stranger writes into a
+The position is that of the last event that its writer had committed and synced before: a database
+without it has lost commits. The mark is made from the segment's name, which nobody outside knows: what a stranger writes into a
 message is never taken for a head, even behind octets that are destroyed.
 """
 
@@ -16,13 +16,14 @@ from typing import Final
 
 from gatepost.store.envelope import Envelope
 from gatepost.store.envelope_octets import VERSION, NoEnvelopeError, decode, encode
-from gatepost.wire.values import value
+from gatepost.wire.values import changed, value
 
 _HEAD: Final = struct.Struct(">8sBBQIQI")
 _SUM: Final = struct.Struct(">I")
 #: Octets of a head without its envelope.
 LEAST: Final = _HEAD.size + _SUM.size
 _CERTAIN: Final = 1
+_SUFFICES: Final = 2
 
 
 @value(frozen=True, slots=True)
@@ -48,7 +49,9 @@ def head(
 ) -> bytes:
     """Return what stands before a content of so many octets, with that CRC-32."""
     octets = b"" if envelope is None else encode(envelope)
-    flags = _CERTAIN if envelope is not None and envelope.is_certain else 0
+    flags = 0
+    if envelope is not None:
+        flags = _CERTAIN * envelope.is_certain | _SUFFICES * envelope.suffices
     octets = _HEAD.pack(mark, VERSION, flags, position, len(octets), length, crc) + octets
     return octets + _SUM.pack(zlib.crc32(octets))
 
@@ -68,5 +71,8 @@ def read_head(octets: bytes, at: int) -> Head | None:
     known = None
     if version == VERSION and envelope:
         with suppress(NoEnvelopeError):
-            known = decode(envelope, length, is_certain=bool(flags & _CERTAIN))
+            known = changed(
+                decode(envelope, length, is_certain=bool(flags & _CERTAIN)),
+                suffices=bool(flags & _SUFFICES),
+            )
     return Head(size, length, crc, position, known)

@@ -35,23 +35,24 @@ class Record:
     position: int
 
 
-def records(directory: Path, segment: str) -> Iterator[Record]:
-    """Return what can be read of a segment, in order; contents themselves are not looked at.
+def records(directory: Path, segment: str, begin: int = 0) -> Iterator[Record]:
+    """Return what can be read of a segment from an offset on, in order; contents themselves are not
+    looked at.
 
     Raises:
         StoreUnavailableError: the file cannot be read at all.
 
     """
-    octets = _octets(segment_path(directory, segment))
+    octets = _octets(segment_path(directory, segment), begin)
     mark = mark_of(segment)
     at = octets.find(mark)
     while at >= 0:
         found = read_head(octets, at)
         behind = at + 1
         if found is not None:
-            place = Place(segment, at + found.size, found.length, found.crc)
+            behind = at + found.size + found.length
+            place = Place(segment, begin + at + found.size, found.length, found.crc)
             yield Record(place, found.envelope, found.size, found.position)
-            behind = place.offset + place.length
         # The next one stands right there; or, where something is destroyed, further on.
         at = octets.find(mark, behind)
 
@@ -69,7 +70,7 @@ def highest_position(directory: Path) -> int:
 
 
 def _last_position(directory: Path, segment: str) -> int:
-    octets = _octets(segment_path(directory, segment), last=_TAIL)
+    octets = _octets(segment_path(directory, segment), -_TAIL)
     mark = mark_of(segment)
     at = octets.rfind(mark)
     while at >= 0:
@@ -91,9 +92,9 @@ def needed_octets(directory: Path, segment: str, lengths: Mapping[int, int]) -> 
     return sum(length + heads.get(offset, 0) for offset, length in lengths.items())
 
 
-def _octets(path: Path, last: int | None = None) -> bytes:
-    """Return a file, or so many of its last octets, with zeros where the disk does not give what
-    stood there.
+def _octets(path: Path, begin: int = 0) -> bytes:
+    """Return a file from an offset on, counted from its end if negative, with zeros where the disk
+    does not give what stood there.
 
     Raises:
         StoreUnavailableError: it cannot be opened.
@@ -104,7 +105,8 @@ def _octets(path: Path, last: int | None = None) -> bytes:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             size = os.fstat(file).st_size
-            for start in range(0 if last is None else max(0, size - last), size, _BLOCK):
+            first = begin if begin >= 0 else max(0, size + begin)
+            for start in range(first, size, _BLOCK):
                 wanted = min(_BLOCK, size - start)
                 block = b""
                 with suppress(OSError):

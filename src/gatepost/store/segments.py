@@ -3,7 +3,8 @@
 What the octets of a segment `data_dir/content/NAME.seg` are is told by rows that hold a `Place`;
 heads before the contents tell it when the database is damaged (`segment_head`). Order makes this
 safe: octets are synced before their rows are committed (an orphan is garbage, never a loss), and a
-segment goes after the commit that dropped its last row.
+segment goes after the commit that dropped its last row. How far a segment's contents are told of is
+a row, too (`segment_log`): what stands beyond it after a loss of power is brought back (`sqlite_redo`).
 
 Whoever appends holds an flock on the segment, so that "nobody writes here any more" is one system
 call, and a dead worker needs no register. No segment is ever appended to by a second process: a
@@ -134,19 +135,31 @@ class SegmentWriter:
             places, buffers = self._lay_out(contents, envelopes, position)
             end = _write(file, buffers, self._offset)
         except OSError as error:
-            if error.errno in _FULL:
-                self._cut()
-            else:
+            self._cut()
+            if error.errno not in _FULL:
                 self._leave()  # it may lie on a disk that is no longer there
             raise disk_trouble(error) from error
         try:
             os.fdatasync(file)
         except OSError as error:
             # The kernel may have dropped the pages: never trust this file's cache again.
+            self._cut()
             self._leave()
             raise disk_trouble(error) from error
         self._offset = end
         return places
+
+    @property
+    def end(self) -> tuple[str, int]:
+        """Where the next content would be laid: in which segment ("": none yet), at which offset."""
+        return self._name, self._offset
+
+    def cut_back(self, to: int) -> None:
+        """Take back what was appended beyond an offset: no row will ever tell of it. Raises OSError."""
+        if self._file is not None:
+            os.ftruncate(self._file, to)
+            os.fdatasync(self._file)
+            self._offset = to
 
     def rest(self, older_than: float) -> None:
         """Leave a segment that was begun so many seconds ago: while it is ours, nothing of it goes
@@ -319,8 +332,9 @@ def age(directory: Path, segment: str) -> float:
 
 
 def remove(directory: Path, segment: str) -> None:
-    """Remove a segment that is held by `abandoned` and has no rows. Raises OSError."""
+    """Remove a segment that is held by `abandoned` and has no rows, for good. Raises OSError."""
     segment_path(directory, segment).unlink(missing_ok=True)
+    sync_directory(directory)
 
 
 def remove_unborn(directory: Path, older_than: float) -> None:

@@ -155,6 +155,20 @@ class SqliteStore:
         """Run a query on a consistent snapshot, off the event loop."""
         return await self._in_reader(query)
 
+    async def recover(self) -> int:
+        """Bring back what had been accepted when the power went, and whose rows were not on the disk
+        yet; return how many messages. For a node that starts, before it serves.
+
+        Raises:
+            OldDatabaseError: segments hold more than that; the database is an old copy.
+            StoreUnavailableError: other trouble; nothing is lost.
+
+        """
+        try:
+            return await self._commits.peek(self._writer.recover)
+        except apsw.Error as error:
+            raise StoreUnavailableError(str(error)) from error
+
     async def inspect(self, query: Callable[[SqliteReading], T]) -> T:
         """Run a query that knows SQLite (`verify`); it may take its time."""
         return await self._in_reader(query, _INSPECTION)
@@ -195,6 +209,7 @@ class SqliteStore:
             await upgrade(self.data_dir, self._in_reader, self._commits.write).finish()
             await SqliteHousekeeper(
                 directory=self.data_dir / CONTENT,
+                recover=self.recover,
                 read=self._segments_read,
                 retention=self._retention.events,
                 ask=self._in_reader,

@@ -1,17 +1,20 @@
 """Connections to SQLite by apsw, and its errors in the store's words."""
 
+import os
 from pathlib import Path
 from typing import Final
 
 import apsw
 
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.segments import disk_trouble
 
 #: Before 3.51.3 a WAL reset may lose committed pages when several connections checkpoint.
 _OLDEST_SQLITE: Final = (3, 51, 3)
 #: Milliseconds. Our own lock makes writers wait in turn; this is for foreign ones and recovery.
 _BUSY: Final = 5000
 _STATEMENTS: Final = 256
+_BLOCK: Final = 2**20
 
 #: Trouble of the database as a whole. Everything else is the fault of a statement, so of a job.
 _TROUBLE: Final = (
@@ -63,6 +66,35 @@ def connect(path: Path, *, readable_only: bool = False) -> apsw.Connection:
     if readable_only:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def set_synchronous(connection: apsw.Connection, *, syncs: bool) -> None:
+    """Have commits synced before they are told (FULL), or left to the next one that is. Not within a
+    transaction. Raises apsw.Error.
+    """
+    # It acts while it is compiled: a statement that was kept would do nothing.
+    level = "FULL" if syncs else "NORMAL"
+    connection.execute(f"PRAGMA synchronous = {level}", can_cache=False)
+
+
+def write_again(log: Path) -> None:
+    """Write all octets of a write-ahead log once more, and sync them: a kernel whose sync failed holds
+    them for written, and may never try again. Nobody may write to it meanwhile.
+
+    Raises:
+        StoreUnavailableError: the disk gave trouble again.
+
+    """
+    if not log.exists():
+        return
+    try:
+        with log.open("r+b", buffering=0) as file:
+            at = 0
+            while octets := os.pread(file.fileno(), _BLOCK, at):
+                at += os.pwrite(file.fileno(), octets, at)
+            os.fdatasync(file.fileno())
+    except OSError as error:
+        raise disk_trouble(error) from error
 
 
 def use_log(connection: apsw.Connection) -> None:

@@ -50,6 +50,9 @@ SELECT d.id, d.submission_id, d.forward_path, d.destination, d.next_attempt_at, 
 FROM json_each(?) AS j CROSS JOIN delivery AS d ON d.id = j.value ->> 0
 """  # noqa: S608 - our own column names
 _DELETE: Final = "DELETE FROM delivery WHERE id IN (SELECT value ->> 0 FROM json_each(?))"
+_LAST: Final = "SELECT value FROM counter WHERE name = 'event'"
+_COUNT: Final = "UPDATE counter SET value = ? WHERE name = 'event'"
+_COUNT_SETTLED: Final = "UPDATE counter SET value = ? WHERE name IN ('event', 'settled')"
 
 _NO_MORE: Final = """
     AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.submission_id = {table})
@@ -78,6 +81,8 @@ class SqlitePending(Pending):
     """Rows that wait for `flush`, in SQLite."""
 
     connection: apsw.Connection
+    #: Whether the commit will be synced: then all events are settled with it, so may be told on.
+    syncs: bool = True
     #: Of the last event that was written; 0: none was.
     position: int = 0
 
@@ -137,15 +142,21 @@ class SqlitePending(Pending):
 
     def _flush_events(self) -> None:
         connection = self.connection
-        position = connection.execute("SELECT value FROM counter WHERE name = 'event'").get
+        position = connection.execute(_LAST).get
         for day, rows in self._events_by_day(position).items():
             self._need_table("event", day)
             insert_rows(connection, _INSERT_EVENT.format(day=day), rows)
-        connection.execute(
-            "UPDATE counter SET value = ? WHERE name = 'event'", (position + len(self._events),)
-        )
         self.position = position + len(self._events)
+        connection.execute(_COUNT_SETTLED if self.syncs else _COUNT, (self.position,))
         self._events = []
+
+    def settle_events(self) -> None:
+        """Settle the events of earlier commits, ours or others', if this one has none. Raises
+        apsw.Error.
+        """
+        if not self.position:
+            self.position = self.connection.execute(_LAST).get
+            self.connection.execute(_COUNT_SETTLED, (self.position,))
 
     def _need_table(self, kind: str, day: str) -> None:
         table = f"{kind}_{day}"

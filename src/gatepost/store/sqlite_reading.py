@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import apsw
 
@@ -25,6 +25,11 @@ _OVERLAP: Final = (
 
 class SqliteReading(Queries):
     """`Reading` over one connection, inside a transaction that somebody else began and ends."""
+
+    #: A journal tells on only what no loss of power takes back.
+    settled_events: ClassVar[str] = (
+        " AND position <= (SELECT value FROM counter WHERE name = 'settled')"
+    )
 
     def __init__(self, connection: apsw.Connection, directory: Path) -> None:
         self._connection = connection

@@ -205,6 +205,7 @@ def _build(damaged: Path, new: Path, data_dir: Path, done: Repair, beside: _Besi
                 beside.journal,
                 beside.now,
                 is_counted=source is not None and "counter" not in done.torn,
+                is_logged=source is not None and "segment_log" not in done.torn,
             )
             done.lost += done.restored.lost
             _settle(target, done)

@@ -39,8 +39,10 @@ from gatepost.store.rows import (
     submission_row,
 )
 from gatepost.store.segment_records import Record, records
-from gatepost.store.segments import Place, SegmentGoneError, read_content, segments
+from gatepost.store.segments import Place, SegmentGoneError, read_content, segments, size
+from gatepost.store.sqlite_redo import LOG, TOLD
 from gatepost.store.sqlite_schema import DAY_TABLES, make_day_table
+from gatepost.wire.values import changed
 
 _LOST: Final = (
     "CREATE TEMP TABLE lost (id TEXT PRIMARY KEY, segment TEXT, offset INTEGER, length INTEGER,"
@@ -63,6 +65,8 @@ _FINISH: Final = (
     "UPDATE submission SET finished_at = ? WHERE id = ? AND finished_at IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.submission_id = submission.id)"
 )
+#: More octets than any segment has.
+_ALL: Final = 2**63
 #: Rows that are looked at together.
 _AT_ONCE: Final = 1000
 
@@ -103,6 +107,7 @@ def restore(
     now: datetime,
     *,
     is_counted: bool,
+    is_logged: bool,
 ) -> Restored:
     """Make rows anew in `target`, which has all that could be read, within its transaction.
 
@@ -112,12 +117,14 @@ def restore(
         journal: what is known beside.
         now: when that is done.
         is_counted: the count of events could be read.
+        is_logged: so could up to where rows told of each segment.
 
     Raises:
         apsw.Error, StoreUnavailableError: trouble.
 
     """
-    return _Restoring(target, directory, journal, now).run(is_counted=is_counted)
+    restoring = _Restoring(target, directory, journal, now)
+    return restoring.run(is_counted=is_counted, is_logged=is_logged)
 
 
 class _Restoring:
@@ -134,9 +141,9 @@ class _Restoring:
         self._finished = [name for name in names if name.startswith("delivery")]
         self._events = [name for name in names if name.startswith("event")]
 
-    def run(self, *, is_counted: bool) -> Restored:
+    def run(self, *, is_counted: bool, is_logged: bool) -> Restored:
         self._target.execute(_LOST)
-        self._find_lost()
+        self._find_lost(is_logged=is_logged)
         evidence = self._evidence(is_counted=is_counted)
         for row in self._all(f"SELECT {LIVE_COLUMNS} FROM delivery"):  # noqa: S608
             with suppress(NewerRowError):  # it is left to the program that wrote it
@@ -145,6 +152,7 @@ class _Restoring:
             place = Place(*row[1:5])
             self._bring_back(place, decode(row[7], place.length, is_certain=bool(row[5])), evidence)
         self._target.execute("DROP TABLE lost")
+        self._log_segments()
         self._done.last_position = self._committed
         return self._done
 
@@ -159,17 +167,27 @@ class _Restoring:
             after = rows[-1][0]
 
     # -- what is missing
-    def _find_lost(self) -> None:
+    def _find_lost(self, *, is_logged: bool) -> None:
         """Note which records of segments have not all the rows they should; the latest of each."""
+        told = {row[0]: row[1] for row in self._rows(TOLD)}
+        unknown = 0 if is_logged else _ALL
         for segment in segments(self._directory):
             for record in records(self._directory, segment):
                 self._committed = max(self._committed, record.position)
                 if (envelope := record.envelope) is None:
                     continue
+                if envelope.suffices and record.place.offset > told.get(segment, unknown):
+                    # It was accepted, as far as anybody was told (`sqlite_redo`).
+                    envelope = changed(envelope, is_certain=True)
                 if self._is_whole(envelope):
                     self._rows("DELETE FROM lost WHERE id = ?", envelope.submission.id)
                 else:
                     self._note(record, envelope)
+
+    def _log_segments(self) -> None:
+        """Have rows tell of all contents: what comes back has come."""
+        for segment in segments(self._directory):
+            self._target.execute(LOG, (segment, size(self._directory, segment)))
 
     def _note(self, record: Record, envelope: Envelope) -> None:
         place, submission = record.place, envelope.submission

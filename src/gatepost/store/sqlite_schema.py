@@ -294,6 +294,12 @@ CREATE INDEX delivery_turn ON delivery (lane, pool, account, destination, ready_
 """
 _WITHOUT_ACCOUNT: Final = ("DROP INDEX IF EXISTS delivery_next_of",)
 
+#: 25: how far a segment's contents are told of by rows, and up to where events are synced (ADR 34).
+_SEGMENT_LOG: Final = """
+CREATE TABLE segment_log (segment TEXT PRIMARY KEY, through INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO counter SELECT 'settled', value FROM counter WHERE name = 'event';
+"""
+
 #: A new version is appended; a released one is never edited.
 VERSIONS: Final[Sequence[Version]] = (
     Version(_FIRST),
@@ -321,6 +327,7 @@ VERSIONS: Final[Sequence[Version]] = (
     Version(_EGRESS, post=_WITHOUT_POOL),
     Version(_EXPOSED),
     Version(_TURNS, post=_WITHOUT_ACCOUNT),
+    Version(_SEGMENT_LOG),
 )
 
 _DAILY_DELIVERY: Final = """

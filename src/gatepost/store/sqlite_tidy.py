@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from gatepost.store.protocols import (
 from gatepost.store.rows import NewerRowError
 from gatepost.store.segment_records import needed_octets
 from gatepost.store.segments import Place, SegmentGoneError, read_content
+from gatepost.store.sqlite_redo import LOG, TOLD, UNSEEN
 from gatepost.store.sqlite_transaction import SqliteTransaction
 from gatepost.store.tidy import Housekeeper
 
@@ -51,6 +52,7 @@ class SqliteHousekeeper(Housekeeper):
     """Also keeps segments."""
 
     directory: Path
+    recover: Callable[[], Awaitable[int]]
     #: By segment, what was found out by reading it in full; kept from round to round.
     read: dict[str, Needed] = field(default_factory=dict)
 
@@ -70,7 +72,13 @@ class SqliteHousekeeper(Housekeeper):
         found = {row[0]: (row[1], row[2]) for row in await self._rows(sql)} if names else {}
         for gone in self.read.keys() - set(names):
             del self.read[gone]
+        told = {row[0]: row[1] for row in await self._rows(TOLD)}
+        if UNSEEN in told:
+            await self.recover()
+            return
         for name in names:
+            if segments.size(self.directory, name) > told.get(name, 0):
+                await self._close(name)
             count, octets = found.get(name, (0, 0))
             if (read := self.read.get(name)) is not None and read.count == count:
                 octets = read.octets
@@ -79,6 +87,12 @@ class SqliteHousekeeper(Housekeeper):
             with segments.abandoned(self.directory, name) as size:
                 if size is not None:
                     await self._tidy_segment(name, size)
+
+    async def _close(self, name: str) -> None:
+        """Note that no row is missing of what stands in a segment, where its writer has died."""
+        with segments.abandoned(self.directory, name) as size:
+            if size is not None:
+                await self._execute(LOG, name, size)
 
     async def _tidy_segment(self, name: str, size: int) -> None:
         """Move on what is left in a segment, or remove it. It is held: no row can be added."""
@@ -97,6 +111,7 @@ class SqliteHousekeeper(Housekeeper):
             return
         try:
             await asyncio.to_thread(segments.remove, self.directory, name)
+            await self._execute("DELETE FROM segment_log WHERE segment = ?", name)
         except OSError as trouble:
             _log.error("store: segment %s stays, and is not needed: %s", name, trouble)
         else:

@@ -19,8 +19,11 @@ from gatepost.store.keeper import Content
 from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
 from gatepost.store.rows import Row
 from gatepost.store.schema import Marks, Version, numbers
+from gatepost.store.segments import segments, size
 from gatepost.store.sqlite_connection import use_log
+from gatepost.store.sqlite_place import CONTENT
 from gatepost.store.sqlite_reading import SqliteReading
+from gatepost.store.sqlite_redo import LOG
 from gatepost.store.sqlite_schema import DAY_TABLES, VERSIONS
 from gatepost.store.sqlite_transaction import SqliteTransaction
 from gatepost.store.upgrade import RAISE_MARK, Upgrade
@@ -29,6 +32,8 @@ from gatepost.store.upgrade import RAISE_MARK, Upgrade
 _APPLICATION_ID: Final = 0x47617465
 _PROGRAM: Final = re.compile(r"program-(\d{1,6})\.lock", re.ASCII)
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+#: The first version that knows how far rows tell of segments.
+_SEGMENTS_LOGGED: Final = 25
 _HAS_MARKS: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_mark'"
 
 
@@ -80,6 +85,8 @@ def migrate(connection: apsw.Connection, data_dir: Path) -> None:
     with connection:
         for number in numbers(marks.version, VERSIONS):
             _bring_to(connection, VERSIONS[number - 1], is_new=marks.version == 0)
+        if 0 < marks.version < _SEGMENTS_LOGGED:
+            _log_segments(connection, data_dir / CONTENT)
         after = marks.after_pre(VERSIONS)
         tidied = after.tidied if marks.version else len(VERSIONS)
         connection.execute(RAISE_MARK, ("oldest", after.oldest))
@@ -97,6 +104,12 @@ def _bring_to(connection: apsw.Connection, version: Version, *, is_new: bool) ->
     if is_new:
         for statement in version.post:
             connection.execute(statement)
+
+
+def _log_segments(connection: apsw.Connection, directory: Path) -> None:
+    """Have rows tell of all contents: those of older programs were accepted, or never will be."""
+    ends = [(name, size(directory, name)) for name in segments(directory)]
+    connection.executemany(LOG, ends)
 
 
 def register_program(data_dir: Path) -> int:

@@ -3,14 +3,19 @@
 Contents are synced before the lock is taken; the lock is held for the row commit only. The lock is
 a file of its own (`store.lock`): waiting writers sleep in the kernel and are woken in turn, where
 SQLite's own busy handler would poll.
+
+Rows that could be made anew from their segment are committed without a sync of their own: they are on
+the disk with the next commit that has one, within a second (ADR 34).
 """
 
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +27,19 @@ from gatepost.store.content_identity import make_ours
 from gatepost.store.envelope import Envelope
 from gatepost.store.keeper import Content, Run
 from gatepost.store.pending import Keeping
-from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.protocols import ContentAwayError, DiskFullError, StoreUnavailableError
 from gatepost.store.rows import microseconds
 from gatepost.store.segments import Place, SegmentWriter, disk_trouble
-from gatepost.store.sqlite_connection import connect, store_trouble, use_log
+from gatepost.store.sqlite_connection import (
+    connect,
+    set_synchronous,
+    store_trouble,
+    use_log,
+    write_again,
+)
 from gatepost.store.sqlite_pending import SqlitePending
 from gatepost.store.sqlite_place import CONTENT, DATABASE, LOCK
+from gatepost.store.sqlite_redo import LOG, TOLD, UNSEEN, bring_back, find_tails, log_ends
 from gatepost.store.sqlite_transaction import SqliteTransaction
 
 _log = logging.getLogger(__name__)
@@ -38,6 +50,8 @@ REST: Final = 300.0
 #: sixteenth of a small disk.
 _RESERVE: Final = 64 * 2**20
 _RESERVE_SHARE: Final = 16
+#: Seconds for which a commit may stand without having been synced.
+SYNC_WITHIN: Final = 1.0
 #: Steps of SQLite's machine, some hundredths of a second, after which a long statement shows that it
 #: gets on.
 _MANY_STEPS: Final = 1_000_000
@@ -89,8 +103,16 @@ class SqliteWriter:
         self._connections = 0
         self._known_tables: set[str] = set()
         self._schema_version = 0
-        #: Of the last event that we have committed.
+        #: Of the last event that is known to be synced.
         self._position = 0
+        #: Up to which segment and offset rows tell of contents.
+        self._logged = self._segment.end
+        #: Whether the connection syncs its commits, and whether one of ours stands without.
+        self._syncs = True
+        self._is_unsynced = False
+        self._synced_at = 0.0
+        #: A sync failed: what stands in the WAL may never have reached the disk.
+        self._is_doubtful = False
 
     # -- phase 1
     def keep(
@@ -104,15 +126,21 @@ class SqliteWriter:
         return {content[0]: place for content, place in zip(contents, places, strict=True)}
 
     # -- phase 2
-    def commit(self, runs: Sequence[Run], places: Mapping[SubmissionId, Place]) -> list[Any]:
+    def commit(
+        self, runs: Sequence[Run], places: Mapping[SubmissionId, Place], *, is_logged: bool = False
+    ) -> list[Any]:
         """Run jobs in one transaction. Raises StoreUnavailableError, or what a job raised."""
+        is_recent = time.monotonic() < self._synced_at + SYNC_WITHIN
+        syncs = not is_logged or self._is_doubtful or not is_recent
         try:
             with self._locked() as connection:
+                self._be_sure(connection, syncs=syncs)
                 results = self._commit(connection, runs, places)
         except apsw.Error as error:
             trouble = store_trouble(error)
             if trouble is None:
                 raise
+            self._is_doubtful = self._is_doubtful or isinstance(error, apsw.IOError)
             self._forget()
             if isinstance(trouble, DiskFullError):
                 # What is copied into the database makes room in the WAL: settling goes on, and
@@ -121,8 +149,67 @@ class SqliteWriter:
             raise trouble from error
         return results
 
+    def disown(self) -> None:
+        """Have rows tell of all that was kept, or take it back. Raises StoreUnavailableError."""
+        if self._segment.end == self._logged:
+            self.sync()
+            return
+        name, through = self._logged
+        try:
+            self._segment.cut_back(through if name == self._segment.end[0] else 0)
+        except OSError as error:
+            raise disk_trouble(error) from error
+
+    def sync(self) -> None:
+        """Have on the disk what we have committed. Raises StoreUnavailableError."""
+        if self._is_unsynced:
+            try:
+                self.commit((), {})
+            finally:
+                self._synced_at = time.monotonic()  # not again at once, if that failed
+
+    def sync_within(self) -> float | None:
+        """Return in how many seconds `sync` is due; None: all is on the disk."""
+        if not self._is_unsynced:
+            return None
+        return max(0.0, self._synced_at + SYNC_WITHIN - time.monotonic())
+
+    def recover(self) -> int:
+        """Bring back what had been accepted when the power went; return how many messages. Between two
+        batches, of a node that starts. Raises OldDatabaseError, StoreUnavailableError; ContentAwayError
+        where the contents are not to be seen, so that housekeeping has to look later.
+        """
+        told = dict(self._open().execute(TOLD))
+        with ExitStack() as held:
+            try:
+                tails = find_tails(self._contents, told, held)
+            except ContentAwayError:
+                self.commit([partial(log_ends, {UNSEEN: 1})], {})
+                raise
+            if not tails.ends and UNSEEN not in told:
+                return 0
+            now = self._clock()
+            runs = [partial(bring_back, redo, now) for redo in tails.redos]
+            places = {redo.envelope.submission.id: redo.place for redo in tails.redos}
+            results = self.commit([*runs, partial(log_ends, tails.ends)], places)
+        back = results[:-1].count(True)
+        if back:
+            _log.warning("store: %d messages come back, accepted when the power went", back)
+        return back
+
     def forsake(self, late: Sequence[int]) -> None:
         """Leave what was leased for jobs that gave up to the end of its lease."""
+
+    def _be_sure(self, connection: apsw.Connection, *, syncs: bool) -> None:
+        """Have the next commit synced, or not. Where a sync failed, the kernel may have dropped what
+        others had committed without: it is written again before anything stands on it.
+        """
+        if self._is_doubtful:
+            write_again(self._data_dir / f"{DATABASE}-wal")
+            self._is_doubtful = False
+        if syncs != self._syncs:
+            set_synchronous(connection, syncs=syncs)
+            self._syncs = syncs
 
     def _commit(
         self,
@@ -135,20 +222,35 @@ class SqliteWriter:
             self._look_at_schema(connection)
             now = microseconds(self._clock())
             pending = SqlitePending(
-                connection, known_tables=self._known_tables, now=now, keeping=self._keeping
+                connection,
+                known_tables=self._known_tables,
+                now=now,
+                keeping=self._keeping,
+                syncs=self._syncs,
             )
             transaction = SqliteTransaction(self._contents, pending, places)
             results = [run(transaction) for run in runs]
             transaction.flush()
+            if (end := self._segment.end) != self._logged:
+                connection.execute(LOG, end)
+            if self._syncs:
+                pending.settle_events()
             connection.execute("COMMIT")
-            self._position = max(self._position, pending.position)
         except BaseException:
             self._known_tables.clear()
             # SQLite itself rolls back at some errors (a full disk among them).
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        self._committed(end, pending.position)
         return results
+
+    def _committed(self, end: tuple[str, int], position: int) -> None:
+        self._logged = end
+        self._is_unsynced = not self._syncs
+        if self._syncs:
+            self._position = max(self._position, position)
+            self._synced_at = time.monotonic()
 
     def _look_at_schema(self, connection: apsw.Connection) -> None:
         """Forget which daily tables are there when somebody has made or dropped one."""
@@ -207,6 +309,7 @@ class SqliteWriter:
             except BaseException:
                 connection.close(force=True)
                 raise
+            self._syncs = True
             connection.setwalhook(self._wal_grew)
             connection.set_progress_handler(self._on_step, _MANY_STEPS)
             self._connection = connection

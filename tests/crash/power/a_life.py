@@ -19,6 +19,7 @@ from gatepost.net.clock import new_identifier, now
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.returned import accept_return
 from gatepost.returns.notify import Notifier
+from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import (
     Lease,
     NoticeKind,
@@ -62,7 +63,8 @@ async def accept(store: Store, *recipients: str) -> None:
         transaction.add_deliveries(message, ways)
         transaction.add_events([accepted])
 
-    await store.write(job, (message.id, (octets,)))
+    envelope = Envelope(message, ways, suffices=True)
+    await store.write(job, (message.id, (octets,)), envelope)
     say("accepted", message.id, *(way.id for way in ways))
 
 
@@ -134,6 +136,7 @@ async def finish(store: Store) -> None:
 
 async def main(verb: str, directory: Path) -> None:
     store = await insist(lambda: open_sqlite(directory, WORKER))
+    await insist(store.recover)
     if verb != "upgrade":
         await (live if verb == "live" else finish)(store)
     await store.close()

@@ -98,6 +98,7 @@ async def judge(directory: Path, told: Told, *, is_over: bool) -> list[str]:
     """Return what is wrong with the state that a life left."""
     store = await open_sqlite(directory, WorkerId("node/9/9/"))
     try:
+        await store.recover()
         faults = list(await verify(store))
         return faults + await store.read(lambda r: _compare(r, told, is_over=is_over))
     finally:
