@@ -199,12 +199,19 @@ def test_which_servers_are_taken(
     assert first.take(origin) == why
 
 
-@pytest.mark.parametrize("text", ["", "\n", "11\n", "11 x\n", "11 2 3\n", "\x00\xff 1\n"])
+def test_an_operator_may_name_another_database_and_come_back(tmp_path: Path) -> None:
+    for place, origin in (("db/one", 11), ("test/two", 12), ("db/one", 11)):
+        assert Lineage(tmp_path / SEEN, place).take(Origin(origin, 1)) == ""
+    assert Lineage(tmp_path / SEEN, "db/one").take(Origin(12, 1)) == ""
+    assert Lineage(tmp_path / SEEN, "db/one").take(Origin(11, 1)) == "another system took its place"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\n11\n", "\n11 x\n", "\n11 2 3\n", "\n\x00\xff 1\n"])
 def test_a_memory_that_is_torn_is_none(text: str, tmp_path: Path) -> None:
     (tmp_path / SEEN).write_text(text, "latin-1")
     lineage = Lineage(tmp_path / SEEN)
     assert lineage.take(Origin(11, 1)) == ""
-    assert (tmp_path / SEEN).read_text() == "11 1\n"
+    assert (tmp_path / SEEN).read_text() == "\n11 1\n"
 
 
 def test_another_database_s_primary_is_no_promoted_standby() -> None:

@@ -55,7 +55,7 @@ def address_of(settings: "Place") -> "Address":
         raise StoreUnavailableError(msg, mend="install it") from error
     from gatepost.store.postgresql_lineage import SEEN, Lineage  # noqa: PLC0415 - an extra
 
-    lineage = Lineage(settings.data_dir / SEEN)
+    lineage = Lineage(settings.data_dir / SEEN, where(settings))
     path = settings.store_password_file
     if path is None:
         return Address(settings.store, lineage=lineage)

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 #: In the state directory.
 SEEN: Final = "postgresql.seen"
-#: What is read of it: a line of 33 characters at most for each system.
+#: What is read of it: a line for the place, one of 33 characters at most for each system.
 _MOST: Final = 4096
 #: What the timeline of a server is that is no primary.
 STANDBY: Final = 0
@@ -56,10 +56,13 @@ class Origin:
 
 
 class Lineage:
-    """What is known of servers, by all threads of a process; `memory` is the file that others read."""
+    """What is known of servers, by all threads of a process. `memory` is the file that others read; what it
+    has of another place than `of` is nothing: an operator named another database.
+    """
 
-    def __init__(self, memory: Path | None = None) -> None:
+    def __init__(self, memory: Path | None = None, of: str = "") -> None:
         self._memory = memory
+        self._of = of
         self._changed = threading.Condition()
         #: The highest timeline of each system; in the order in which they followed each other.
         self._highest: dict[int, int] = {}
@@ -136,8 +139,8 @@ class Lineage:
             return
         lines: list[str] = []
         with suppress(OSError):
-            lines = self._memory.read_text("ascii", "replace")[:_MOST].splitlines()
-        for line in lines:
+            lines = self._memory.read_text("utf-8", "replace")[:_MOST].splitlines()
+        for line in lines[1:] if lines[:1] == [self._of] else ():
             words = line.split()
             if len(words) == 2 and all(word.isdecimal() for word in words):
                 system, timeline = map(int, words)
@@ -147,9 +150,9 @@ class Lineage:
         if self._memory is None:
             return
         unborn = self._memory.with_name(f"{self._memory.name}.{os.getpid()}.new")
-        text = "".join(f"{system} {timeline}\n" for system, timeline in self._highest.items())
+        seen = "".join(f"{system} {timeline}\n" for system, timeline in self._highest.items())
         try:
-            unborn.write_text(text, "ascii")
+            unborn.write_text(f"{self._of}\n{seen}", "utf-8")
             unborn.replace(self._memory)
         except OSError as error:
             _log.warning("store: %s is not written: %s", self._memory, error)
