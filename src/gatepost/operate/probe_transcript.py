@@ -8,10 +8,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
+from gatepost.wire.smtp.login_veil import HIDDEN
 from gatepost.wire.smtp.reply_reader import ReplyFault, ReplyReader, ServerReply
 
-#: Stands where a secret stood.
-HIDDEN: Final = "<secret>"
 #: How much of what is no SMTP is kept, in octets.
 _STRANGE: Final = 256
 #: More exchanges than any honest dialogue has.

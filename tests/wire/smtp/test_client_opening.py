@@ -14,6 +14,7 @@ from gatepost.wire.smtp.client_events import (
     Ready,
     TlsAccepted,
     TlsRefused,
+    TransactionEnded,
 )
 from gatepost.wire.smtp.extensions import Channel
 from gatepost.wire.smtp.reply_reader import Answered, ServerReply
@@ -111,6 +112,56 @@ def test_a_refused_login_is_told() -> None:
     talk = in_tls(b"PLAIN")
     talk.session.log_in("u", "p")
     assert talk.hear(b"535 5.7.8 no\r\n") == [LoginRefused(ServerReply(535, "5.7.8", ("no",)))]
+
+
+ECHOES = [  # mechanisms, what the server says of our line, what is told of it
+    (b"PLAIN", b"500 5.5.1 unrecognized: AUTH PLAIN %b", "unrecognized: AUTH PLAIN <secret>"),
+    (b"PLAIN", b"500 5.5.1 what is '%.20b", "what is '<secret>"),
+    (b"PLAIN", b"535-5.7.8 of %b\r\n535 5.7.8 no", "of <secret> no"),
+    (b"PLAIN", b"535 5.7.8 sesame-And-more is wrong", "<secret> is wrong"),
+    (b"PLAIN", b"535 5.7.8 user: u password: sesame-and-more.", "user: u password: <secret>."),
+    (b"LOGIN", b"500 5.5.1 unrecognized: %b", "unrecognized: <secret>"),
+    (b"PLAIN", b"535 5.7.8 go to https://support.example/login-help-0123456789",
+     "go to https://support.example/login-help-0123456789"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mechanisms", "echo", "told"), ECHOES)
+@pytest.mark.parametrize("upper", [False, True])
+def test_what_was_said_to_log_in_is_told_nowhere(
+    mechanisms: bytes, echo: bytes, told: str, upper: bool
+) -> None:
+    talk = in_tls(mechanisms)
+    talk.session.log_in("u", "sesame-and-more")
+    line = talk.said()
+    if mechanisms == b"LOGIN":
+        talk.hear(b"334 VXNlcm5hbWU6\r\n")
+        talk.said()
+        talk.hear(b"334 UGFzc3dvcmQ6\r\n")
+        line = talk.said()
+    said = line.split()[-1]
+    said = said.upper() if upper else said
+    (event,) = talk.hear((echo % said if b"%" in echo else echo) + b"\r\n")
+    assert isinstance(event, LoginRefused)
+    assert event.reply is not None
+    assert event.reply.text == told
+
+
+@pytest.mark.parametrize("password", ["p", "sesame-and-more"])
+def test_what_was_said_to_log_in_is_told_nowhere_later(password: str) -> None:
+    talk = in_tls(b"PLAIN")
+    talk.session.log_in("u", password)
+    said = talk.said().split()[-1]
+    assert talk.hear(b"235 hello " + said + b"\r\n") == [LoggedIn()]
+    talk.begin()
+    talk.hear(b"250 ok\r\n")
+    talk.said()
+    (event,) = talk.hear(b"550 you said " + said + b", that is " + password.encode() + b"\r\n")
+    assert isinstance(event, TransactionEnded)
+    (verdict,) = event.verdicts
+    assert isinstance(verdict, ServerReply)
+    assert said.decode() not in verdict.text
+    assert password not in verdict.text.replace("<secret>", "")
 
 
 def test_a_login_without_a_mechanism_in_common_says_so() -> None:

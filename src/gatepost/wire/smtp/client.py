@@ -36,6 +36,7 @@ from gatepost.wire.smtp.client_events import (
 from gatepost.wire.smtp.client_login import WITHOUT_FACTS, Login, choose_login
 from gatepost.wire.smtp.client_verdicts import Verdicts
 from gatepost.wire.smtp.extensions import Channel, Offers, read_offers
+from gatepost.wire.smtp.login_veil import LoginVeil
 from gatepost.wire.smtp.outgoing_envelope import cannot_carry, commands
 from gatepost.wire.smtp.reply_reader import (
     Answered,
@@ -63,15 +64,17 @@ class ClientSession:
     """
 
     __slots__ = (
-        "_dialect", "_early", "_ended", "_envelope", "_events", "_extended",
-        "_heard", "_login", "_lost", "_name", "_out", "_reader", "_rehearsing", "_said", "_spoiled",
-        "_stuffer", "_unsaid", "_verdicts", "channel", "greeted", "offers", "phase", "transactions",
+        "_early", "_ended", "_envelope", "_events", "_extended", "_heard", "_login", "_lost", "_name",
+        "_out", "_reader", "_rehearsing", "_said", "_spoiled", "_stuffer", "_unsaid", "_veil",
+        "_verdicts", "channel", "dialect", "greeted", "offers", "phase", "transactions",
     )  # fmt: skip
 
     def __init__(
         self, name: str, dialect: Dialect = Dialect.SMTP, channel: Channel = Channel.CLEAR
     ) -> None:
         self.channel = channel
+        #: What the other side speaks.
+        self.dialect = dialect
         self.phase = Phase.GREETING
         self.offers = Offers()
         #: True when the greeting was good.
@@ -79,7 +82,6 @@ class ClientSession:
         #: How many transactions have begun.
         self.transactions = 0
         self._name = name
-        self._dialect = dialect
         self._reader = ReplyReader()
         self._out: list[bytes] = []
         self._events: deque[Event] = deque()
@@ -88,6 +90,7 @@ class ClientSession:
         self._unsaid: deque[tuple[Phase, bytes]] = deque()
         self._extended = True
         self._login: Login | None = None
+        self._veil: LoginVeil | None = None
         self._ended: Ended | None = None
         self._lost = False
         #: The server may still hold a transaction that came to nothing: RSET goes first.
@@ -100,11 +103,6 @@ class ClientSession:
         #: Something was said before our final dot: no "yes" to the message can be in it.
         self._early = False
         self._stuffer: DotStuffer | OneChunk = DotStuffer()
-
-    @property
-    def dialect(self) -> Dialect:
-        """What the other side speaks."""
-        return self._dialect
 
     @property
     def awaited(self) -> tuple[Phase, int]:
@@ -199,7 +197,7 @@ class ClientSession:
             return
         self._out.append(self._stuffer.end())
         self._early = len(self._reader) > 0
-        count = len(self._verdicts.accepted) if self._dialect is Dialect.LMTP else 1
+        count = len(self._verdicts.accepted) if self.dialect is Dialect.LMTP else 1
         self._said.extend([Phase.FINAL_DOT] * count)
         self.phase = Phase.FINAL_DOT
 
@@ -243,6 +241,7 @@ class ClientSession:
         if self._login is None:
             self._events.append(LoginRefused(None))
             return
+        self._veil = self._login.veil
         self._say(Phase.AUTH, b"AUTH %b\r\n" % self._login.begin())
 
     def quit(self) -> None:
@@ -274,7 +273,7 @@ class ClientSession:
 
     def _say_hello(self) -> None:
         verb = "EHLO" if self._extended else "HELO"
-        if self._dialect is Dialect.LMTP:
+        if self.dialect is Dialect.LMTP:
             verb = "LHLO"
         self._say(Phase.HELLO, f"{verb} {self._name}\r\n".encode("ascii"))
 
@@ -282,6 +281,8 @@ class ClientSession:
 
     def _hear(self, reply: ServerReply) -> None:
         self._heard += 1
+        if self._veil is not None and reply.code != _GO_ON[Phase.AUTH]:
+            reply = self._veil.over_reply(reply)
         if not self._said:
             # Unasked for: a goodbye to an idle session, or an early end of content.
             self._end(reply)
@@ -314,7 +315,7 @@ class ClientSession:
         if reply.code == 250:
             self.offers = read_offers(reply.lines[1:]) if self._extended else Offers()
             self._events.append(Ready(self.offers))
-        elif reply.code >= 500 and self._extended and self._dialect is Dialect.SMTP:
+        elif reply.code >= 500 and self._extended and self.dialect is Dialect.SMTP:
             self._extended = False  # RFC 5321 §4.1.1.1
             self._say_hello()
         else:
@@ -388,7 +389,7 @@ class ClientSession:
         elif reply.code == 354:
             # RFC 2920 §3.1: nobody was accepted, so the server gets a single dot.
             self._out.append(b".\r\n")
-            if self._dialect is Dialect.LMTP:  # which replies nothing to it
+            if self.dialect is Dialect.LMTP:  # which replies nothing to it
                 self._end(Fault(FaultKind.GARBAGE, Phase.DATA, "content wanted for nobody"))
             else:
                 self._said.append(Phase.FINAL_DOT)
@@ -402,7 +403,7 @@ class ClientSession:
         if self._early and reply.code < 400:
             words = f"a reply came before the message had ended: {reply.words}"
             self._end(Fault(FaultKind.GARBAGE, Phase.FINAL_DOT, words))
-        elif self._dialect is Dialect.LMTP:
+        elif self.dialect is Dialect.LMTP:
             self._verdicts.hear_one(reply, self._said.count(Phase.FINAL_DOT))
             if not self._said:
                 self._end_transaction()

@@ -15,6 +15,7 @@ from gatepost.wire.sasl.exchange import (
 )
 from gatepost.wire.sasl.mechanisms import CLIENTS
 from gatepost.wire.smtp.limits import COMMAND_LINE
+from gatepost.wire.smtp.login_veil import LoginVeil
 from gatepost.wire.smtp.reply_reader import ServerReply
 
 #: Of somebody who has no nonce either.
@@ -63,10 +64,10 @@ class Login:
     """One AUTH of ours as it goes on.
 
     `words`: what the server let us know beside its reply (RFC 7628 §3.2.2), or why we left it; ""
-    for nothing.
+    for nothing. `veil` hides what was said from then on.
     """
 
-    __slots__ = ("_exchange", "_mechanism", "_over", "_unsaid", "words")
+    __slots__ = ("_exchange", "_mechanism", "_over", "_unsaid", "veil", "words")
 
     def __init__(self, name: str, credentials: ClientCredentials, facts: ChannelFacts) -> None:
         self._mechanism = CLIENTS[name]
@@ -74,6 +75,7 @@ class Login:
         self._unsaid: bytes | None = None
         self._over = False
         self.words = ""
+        self.veil = LoginVeil(credentials)
 
     @property
     def is_over(self) -> bool:
@@ -89,7 +91,7 @@ class Login:
         initial = next(self._exchange)
         if initial is None:
             return name
-        line = name + b" " + (b64encode(initial) or b"=")
+        line = name + b" " + (self._spelt(initial) or b"=")
         if len(line) + len(b"AUTH ") > COMMAND_LINE:
             self._unsaid = initial
             return name
@@ -99,19 +101,20 @@ class Login:
         """Answer a 334, encoded; "*" (RFC 4954 §4) where it makes no sense."""
         if self._unsaid is not None:
             initial, self._unsaid = self._unsaid, None
-            return b64encode(initial)
+            return self._spelt(initial)
         octets = _decoded(reply.text)
         if octets is None or self._over:
             return self._leave("what the server asked was not understood")
         if self._mechanism.needs is Needs.TOKEN:
-            self.words = octets.decode("utf-8", "replace")[:_LONGEST_WORDS]
+            words = octets[: 4 * _LONGEST_WORDS].decode("utf-8", "replace")
+            self.words = self.veil.over(words)[:_LONGEST_WORDS]
         try:
             response = self._exchange.send(octets)
         except StopIteration:
             if self._mechanism.proves_server:
                 return self._leave(_UNPROVEN)
             return self._leave("the server asked more than there is to say")
-        return b64encode(response or b"")
+        return self._spelt(response or b"")
 
     def may_succeed(self) -> bool:
         """Judge the server's 235: where it should have proven itself, has it?"""
@@ -128,6 +131,11 @@ class Login:
             self.words = _UNPROVEN
             return False
         return True
+
+    def _spelt(self, octets: bytes) -> bytes:
+        line = b64encode(octets)
+        self.veil.note(line)
+        return line
 
     def _leave(self, words: str) -> bytes:
         self._over = True
