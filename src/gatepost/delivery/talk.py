@@ -89,7 +89,7 @@ class Talk:
         """Send the content; a loss in its midst is found by the following `next`."""
         session, connection = self.session, self.connection
         limit = self._bounds.piece
-        waiting = 0
+        waiting, has_waited = 0, False
         try:
             for octets in pieces:
                 for begin in range(0, len(octets), limit):
@@ -102,6 +102,9 @@ class Talk:
                         connection.deadline = self.loop.time() + patience
                         await connection.drain()
                         waiting = 0
+                        has_waited = True
+            if has_waited or connection.unread:
+                await self._hear_early()
         except ConnectionLostError:
             return
         except DeadlineError:
@@ -112,3 +115,11 @@ class Talk:
             session.end_content()
         else:
             connection.abort()
+
+    async def _hear_early(self) -> None:
+        """Let the session know, before the final dot, what came before it: no "yes" to the message can
+        be in that (RFC 5321 §4.1.1.4). Raises as `Connection.read`.
+        """
+        await asyncio.sleep(0)  # what came meanwhile may still be the kernel's
+        while self.connection.unread:
+            self.session.receive(await self.connection.read())
