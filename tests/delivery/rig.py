@@ -78,6 +78,7 @@ class Rig:
         self.settler = Settler(self.store, self.retry, now=now, spread=lambda: 0.5)
         self.files = ThreadPoolExecutor(2)
         self.returns: list[ReturnMessage] = []
+        self.told: list[Event] = []
         self.returned = asyncio.Event()
         self.notifier = Notifier(self.store, "relay.test", self._accept_return, now=now)
         self.settler.listen(self.notifier.heard)
@@ -99,6 +100,7 @@ class Rig:
             bounds=bounds,
             mx_port=self.mx_port,
             sources=self.sources,
+            tell=self.told.append,
             is_heard=lambda: self.heard,
             leapt_within=lambda _: self.leapt,
             may_take_over=lambda: self.takes_over,

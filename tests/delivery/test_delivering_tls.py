@@ -1,15 +1,19 @@
 """TLS on the way out: opportunistic, required, implicit, never; and logins inside it."""
 
+import asyncio
 import ssl
 from pathlib import Path
 
 import pytest
 import trustme
 
+from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.broken_tls import BrokenTls
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.route import TlsMode, UpstreamLogin, ViaMx, ViaSmtp
 from gatepost.model.secret import Secret
+from gatepost.net.address import SocketAddress
 from gatepost.net.tls import Verification, client_context
 from tests.delivery.rig import Rig, routing
 from tests.sink import Sink
@@ -65,6 +69,40 @@ async def test_where_the_handshake_fails_clear_text_is_used_on_a_new_connection(
         await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
         assert sink.sessions == 2
         assert (sink.messages[0].session, sink.messages[0].tls) == (1, False)
+
+
+async def test_a_broken_handshake_is_forgotten_after_a_while_and_told(
+    authority: Authority,
+) -> None:
+    bounds = Bounds(look=0.02, dial=5.0, messages_per_session=1, clear=0.2)
+    server = authority.server("mx.y.example")
+    async with Sink(tls=broken()) as sink, Rig(sink.port, bounds=bounds) as rig:
+        to_mx(rig)
+        await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        (event,) = rig.told
+        assert event.kind is EventKind.TLS_BROKEN
+        assert event.facts["host"] == "mx.y.example"
+        assert str(event.facts["text"]).startswith("TLS handshake failed")
+        sink.tls = server
+        async with asyncio.timeout(30):
+            while not sink.messages[-1].tls:
+                await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert rig.told == [event]
+
+
+def test_an_address_gets_clear_text_for_twice_as_long_each_time() -> None:
+    address, other = SocketAddress("192.0.2.1", 25), SocketAddress("192.0.2.2", 25)
+    tls = BrokenTls(Bounds(clear=60, longest_clear=150))
+    assert tls.note(address, 0) == 60
+    assert tls.note(address, 1) is None  # another connection broke beside it
+    assert tls.gets_clear(address, 59)
+    assert not tls.gets_clear(other, 59)
+    assert not tls.gets_clear(address, 60)
+    assert tls.note(address, 61) == 120
+    assert tls.note(address, 200) == 150
+    tls.works(address)
+    assert not tls.gets_clear(address, 201)
+    assert tls.note(address, 202) == 60
 
 
 async def test_where_starttls_is_refused_the_session_goes_on(authority: Authority) -> None:
@@ -161,6 +199,24 @@ async def test_a_refused_login_is_our_fault_and_the_mail_waits(authority: Author
             event = await rig.until_event(EventKind.DEFERRED)
             assert "refused our login: 535" in str(event.facts["text"])
             assert sink.messages == []
+
+
+async def test_a_next_hop_that_repeats_our_login_tells_no_tenant_the_password(
+    authority: Authority,
+) -> None:
+    line = "AUTH PLAIN AHUAc2VzYW1lLWFuZC1tb3Jl"
+    said = {"AUTH": [f"500 5.5.1 unrecognized: {line} (sesame-and-more)"] * 99}
+    server = authority.server("localhost")
+    async with Sink(said, tls=server, login=("u", "another")) as sink:
+        via = upstream(sink.port, "sesame-and-more", TlsMode.REQUIRED)
+        async with Rig(routes=routing(routes=[("*", via)]), authorities=authority.client()) as rig:
+            (one,) = await rig.submit("b@y.example")
+            event = await rig.until_event(EventKind.DEFERRED)
+            assert "unrecognized: AUTH PLAIN <secret> (<secret>)" in str(event.facts["text"])
+            for told in (*rig.store.tables.event_rows, rig.row(one)):
+                assert "sesame" not in repr(told)
+                assert "AHUAc2Vz" not in repr(told)
+        assert line in sink.commands[0]
 
 
 async def test_no_route_sends_over_the_session_of_another_login(authority: Authority) -> None:

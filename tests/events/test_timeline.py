@@ -59,6 +59,8 @@ def told(kind: EventKind, **facts: Any) -> str:
          "delivered to mx1.example [192.0.2.1]:25 from 192.0.2.5: 250"),
         (EventKind.REFUSED, {"code": 550, "source": "192.0.2.5", **HOST},
          "refused by mx1.example [192.0.2.1]:25 (called from 192.0.2.5): 550"),
+        (EventKind.TLS_BROKEN, {"clear_for": 120, "text": "x", **HOST},
+         "TLS with mx1.example [192.0.2.1]:25 did not come about: it gets clear text for 2 min: x"),
         (EventKind.REFUSED, {"code": 550, "text": "no", "host": "mx1.example", "answered": "MAIL"},
          "refused by mx1.example in reply to MAIL: 550 no"),
         (EventKind.REFUSED, {"code": 550, "text": "no", "host": "mx1.example", "answered": "RCPT"},

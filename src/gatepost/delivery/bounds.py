@@ -40,6 +40,10 @@ class Bounds:
     #: time, and at most so long.
     rest: float = 60.0
     longest_rest: float = 300.0
+    #: An address whose TLS broke gets clear text for so long, twice as long each time, and at most so
+    #: long (where no certificate need be good).
+    clear: float = 60.0
+    longest_clear: float = 3600.0
     #: Connections in all.
     connections: int = 500
     #: Where all of them are busy and a site has none: so long another one keeps its last.

@@ -11,6 +11,7 @@ from collections import deque
 from random import Random
 from typing import Final
 
+from gatepost.delivery.broken_tls import BrokenTls
 from gatepost.delivery.link import Link, open_link
 from gatepost.delivery.link_parts import Call, LinkFailedError, Surroundings
 from gatepost.delivery.lookup import Lookup
@@ -19,7 +20,6 @@ from gatepost.delivery.site import Kind, Site, Target, targets
 from gatepost.identity.breaker import is_no_address
 from gatepost.model.delivery import Outcome, OutcomeKind
 from gatepost.model.route import TlsMode, ViaLmtp, ViaSmtp
-from gatepost.net.address import SocketAddress
 from gatepost.wire.smtp.client_events import Envelope, Fault, FaultKind, Phase
 from gatepost.wire.smtp.reply_reader import Answered
 
@@ -110,7 +110,7 @@ class _Line:
         self._timer: asyncio.TimerHandle | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._rests_until = 0.0
-        self._without_tls: set[SocketAddress] = set()
+        self._broken_tls = BrokenTls(around.bounds)
 
     async def ask(self, forward_path: str) -> bool | None:
         """Return what `CallForward.ask` does."""
@@ -161,14 +161,14 @@ class _Line:
         site = self.site
         call = Call(target, None, self._around.ourselves.hostname)
         use_tls = site.kind is Kind.SMTP and site.tls is not TlsMode.NEVER
-        use_tls = use_tls and target.address not in self._without_tls
+        use_tls = use_tls and not self._broken_tls.gets_clear(target.address, self._loop.time())
         try:
             return await open_link(site, call, self._around, [], use_tls=use_tls)
         except LinkFailedError as failure:
             if not failure.tls_only:
                 raise
         link = await open_link(site, call, self._around, [], use_tls=False)
-        self._without_tls.add(target.address)
+        self._broken_tls.note(target.address, self._loop.time())
         return link
 
     # -- sessions that wait for the next question

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from dataclasses import replace
+from datetime import datetime
 
 from gatepost.delivery.link import Link, open_link
 from gatepost.delivery.link_parts import Call, LinkFailedError
 from gatepost.delivery.room7 import Room7
 from gatepost.delivery.site import Kind, targets
 from gatepost.delivery.site_queue import SiteQueue
-from gatepost.model.delivery import OutcomeKind
+from gatepost.model.delivery import Outcome, OutcomeKind
+from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.route import TlsMode
 from gatepost.net.dialer import SourceMissingError
 from gatepost.returns.outcome import LOCAL_TROUBLE, NO_CONNECTION, as_given, deferred
@@ -62,19 +64,31 @@ async def _call_all(queue: SiteQueue, room: Room7) -> Link:
 
 
 async def _dial(queue: SiteQueue, room: Room7, call: Call) -> Link:
-    target = call.target
-    use_tls = queue.site.tls is not TlsMode.NEVER and target.address not in queue.without_tls
-    if queue.site.kind is Kind.LMTP:
-        use_tls = False
+    target, broken, time = call.target, queue.broken_tls, asyncio.get_running_loop().time
+    use_tls = queue.site.tls is not TlsMode.NEVER and queue.site.kind is not Kind.LMTP
+    use_tls = use_tls and not broken.gets_clear(target.address, time())
     try:
-        return await open_link(queue.site, call, room.around, queue.links, use_tls=use_tls)
+        link = await open_link(queue.site, call, room.around, queue.links, use_tls=use_tls)
     except LinkFailedError as failure:
         if not failure.tls_only:
             raise
+        why = failure.outcome
+    else:
+        if link.spoken.tls:
+            broken.works(target.address)
+        return link
     # Opportunistic: any delivery is better than none (RFC 7435), on a connection of its own.
     link = await open_link(queue.site, call, room.around, queue.links, use_tls=False)
-    queue.without_tls.add(target.address)
+    if (length := broken.note(target.address, time())) is not None:
+        room.tell(_tls_broken(why, length, room.now()))
     return link
+
+
+def _tls_broken(why: Outcome, length: float, at: datetime) -> Event:
+    told: dict[str, Fact] = {"host": why.host, "address": why.address, "text": why.text}
+    if why.source:
+        told["source"] = why.source
+    return Event(EventKind.TLS_BROKEN, at, facts=told | {"clear_for": int(length)})
 
 
 def _calls_of(queue: SiteQueue, room: Room7) -> list[Call]:

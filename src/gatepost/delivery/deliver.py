@@ -24,6 +24,7 @@ from gatepost.delivery.site import Site
 from gatepost.delivery.site_queue import SiteQueue
 from gatepost.delivery.transfer import Courier
 from gatepost.egress.sources import Sources
+from gatepost.model.event import Event
 from gatepost.model.ids import WorkerId
 from gatepost.net.clock import Entropy, leapt_within, now
 from gatepost.net.deadlines import Deadlines
@@ -39,7 +40,8 @@ class DeliverySetup:
     `contexts(verified, shown)` returns a client's TLS context (asked once for each), `files` runs
     what blocks (maildirs), `sign_again` signs content that was changed for a next hop.
     `mx_port` differs from 25 in tests and rehearsals only; `local_exchangers`: an MX may lead to
-    this machine. `sources` are what is called from; None: the system chooses. `is_heard` tells whether no neighbour
+    this machine. `sources` are what is called from; None: the system chooses. `tell` takes
+    events that belong to no delivery. `is_heard` tells whether no neighbour
     can hold this worker for lost, `may_take_over` whether a lease that has ended is nobody's.
     """
 
@@ -57,6 +59,7 @@ class DeliverySetup:
     mx_port: int = SMTP_PORT
     local_exchangers: bool = True
     sources: Sources | None = None
+    tell: Callable[[Event], None] = lambda _: None
     is_heard: Callable[[], bool] = lambda: True
     may_take_over: Callable[[], bool] = lambda: True
     now: Callable[[], datetime] = now
@@ -110,6 +113,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         untried=untried,
         place_anew=place_anew,
         source_missing=sources.missing,
+        tell=setup.tell,
         sign_again=setup.sign_again,
         now=setup.now,
         is_heard=setup.is_heard,

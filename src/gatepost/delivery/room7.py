@@ -13,6 +13,7 @@ from gatepost.delivery.link_parts import Surroundings
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.resting import Resting
 from gatepost.delivery.site import Site
+from gatepost.model.event import Event
 from gatepost.returns.settlement import Result
 
 
@@ -20,7 +21,8 @@ from gatepost.returns.settlement import Result
 class Room7:
     """What couriers share. `release` is told of items that end without an outcome, `untried` of such
     whose attempt was perhaps counted and is not made, `place_anew` of parcels that another source has
-    to send, `source_missing` of an address that this machine does not have; `now` is UTC.
+    to send, `source_missing` of an address that this machine does not have, `tell` of an event that belongs
+    to no delivery; `now` is UTC.
     `is_heard`: no neighbour can hold this worker for lost, and its leases for free.
     """
 
@@ -35,6 +37,7 @@ class Room7:
     untried: Callable[[Sequence[Item], str], None]
     place_anew: Callable[[Site, Sequence[Parcel]], None]
     source_missing: Callable[[str], None]
+    tell: Callable[[Event], None]
     sign_again: SignAgain
     now: Callable[[], datetime]
     is_heard: Callable[[], bool]

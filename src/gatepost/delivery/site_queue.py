@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Protocol
 
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.broken_tls import BrokenTls
 from gatepost.delivery.connection_room import Claim, Owner
 from gatepost.delivery.lane_queue import LaneQueue
 from gatepost.delivery.parcel import Item, Parcel
@@ -15,7 +16,6 @@ from gatepost.delivery.waiting_room import WaitingRoom
 from gatepost.model.ids import SubmissionId
 from gatepost.model.lane import Lane
 from gatepost.model.source import Source
-from gatepost.net.address import SocketAddress
 
 
 class Leaves(Protocol):
@@ -49,8 +49,7 @@ class SiteQueue:
         #: From where its connections come; None: as the system chooses.
         self.source = source
         self.bounds = bounds
-        #: Addresses whose STARTTLS does not work: they get clear text for as long as we talk.
-        self.without_tls: set[SocketAddress] = set()
+        self.broken_tls = BrokenTls(bounds)
         #: Connections, and what each was opened for.
         self.tasks: dict[asyncio.Task[None], Claim] = {}
         #: Those of them that are made, ready or not.

@@ -199,6 +199,13 @@ def _quota_warned(event: Event, now: datetime) -> str:  # noqa: ARG001
     return f"{whose} has used {facts.get('percent', 80)} % of what it may send: {words}"
 
 
+def _tls_broken(event: Event, now: datetime) -> str:  # noqa: ARG001
+    length = event.facts.get("clear_for", 0)
+    span = duration_words(timedelta(seconds=length)) if isinstance(length, int) else length
+    words = f"TLS{_by(event.facts, 'with')} did not come about: it gets clear text for {span}"
+    return _because(words, event.facts.get("text"))
+
+
 def _worker_lost(event: Event, now: datetime) -> str:  # noqa: ARG001
     worker, silent, count = (event.facts.get(k, "") for k in ("worker", "silent", "deliveries"))
     return f"{worker} was not heard for {silent} s; {count} deliveries that it held are due again"
@@ -393,6 +400,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.SIGNATURE_BROKEN: _signature_broken,
     EventKind.EGRESS_PAUSED: _egress("was paused"),
     EventKind.EGRESS_RESUMED: _egress("was resumed"),
+    EventKind.TLS_BROKEN: _tls_broken,
     EventKind.WORKER_LOST: _worker_lost,
     EventKind.CLOCK_TURNED: _clock_turned,
 }

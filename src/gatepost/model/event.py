@@ -61,6 +61,7 @@ class EventKind(StrEnum):
     SIGNATURE_BROKEN = "signature.broken"
     EGRESS_PAUSED = "egress.paused"
     EGRESS_RESUMED = "egress.resumed"
+    TLS_BROKEN = "tls.broken"
     WORKER_LOST = "worker.lost"
     CLOCK_TURNED = "clock.turned"
 

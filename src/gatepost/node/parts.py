@@ -114,6 +114,7 @@ def build_parts(
     master_key = read_master_key(settings.master_key)
     signer = build_signer(settings, store, master_key)
     resolver = resolver_from(settings.dns)
+    recorder = Recorder(store)
     delivery = DeliverySetup(
         store=store,
         worker=worker,
@@ -133,6 +134,7 @@ def build_parts(
         entropy=entropy,
         local_exchangers=settings.dns.local_exchangers,
         sources=sources,
+        tell=recorder.record,
         is_heard=heartbeat.is_heard,
         may_take_over=heartbeat.may_take_over,
     )
@@ -142,7 +144,6 @@ def build_parts(
     heartbeat.on_taking_over(scheduler.look)
     # Strangers decide what is asked here: it holds up neither a delivery nor a submission.
     inbound = Inbound(resolver_from(settings.dns), settings.inbound, settings.hostname)
-    recorder = Recorder(store)
     bulk = build_bulk(store, routing, resolver)
     gate = Gate(resolver_from(settings.dns), settings.alignment, settings.hostname, recorder.record)
     acceptance = replace(
