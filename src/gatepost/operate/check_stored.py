@@ -6,11 +6,13 @@ from gatepost.model.settings import Settings
 from gatepost.operate.check_accounts import link_findings, unread_findings
 from gatepost.operate.check_egress import waiting_findings
 from gatepost.operate.check_finding import Finding
+from gatepost.operate.check_pool_rules import pool_rule_findings
 from gatepost.store.protocols import Reading
 
 
 def stored_findings(reading: Reading, settings: Settings) -> Iterator[Finding]:
-    """Yield what there is to say of accounts, and of mail that waits for an address to leave from."""
+    """Yield what there is to say of accounts, of rules that name them, and of mail that waits for an address to leave from."""
     yield from unread_findings(reading)
     yield from link_findings(reading, settings.http.public_url if settings.http else None)
+    yield from pool_rule_findings(reading, settings)
     yield from waiting_findings(reading)
