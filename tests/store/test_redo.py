@@ -113,6 +113,30 @@ async def test_what_was_accepted_comes_back(store, power):
     await after.close()
 
 
+async def test_who_was_suppressed_stays_so(store, power):
+    power.synced()
+    message = submission()
+    ways = [
+        delivery(message, "gone@y.example", state=DeliveryState.CANCELLED, reason="suppressed"),
+        delivery(message),
+    ]
+    await store.write(
+        lambda t: t.add_deliveries(message, ways),
+        (message.id, (OCTETS,)),
+        Envelope(message, ways, suffices=True),
+    )
+    after = await opened(power.lost())
+    assert await after.recover() == 1
+    assert await kinds(after, message) == [
+        EventKind.ACCEPTED,
+        EventKind.SUPPRESSED,
+        EventKind.RESTORED,
+    ]
+    rows = await after.read(lambda r: r.deliveries(QueueFilter(), limit=9))
+    assert [row.delivery.id for row in rows] == [ways[1].id]
+    await after.close()
+
+
 async def test_what_came_to_its_end_does_not_come_back(store, power):
     done = await accept(store)
     leased = await store.write(lambda t: t.lease_due(NOON, lease(), limit=9))

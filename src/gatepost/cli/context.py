@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn, TypeVar
@@ -141,13 +142,30 @@ def run_with_store(ctx: usage.Context, work: Callable[["Store"], Awaitable[T]]) 
 
 async def _with_store(place: "Place", work: Callable[["Store"], Awaitable[T]]) -> T:
     from gatepost.model.ids import WorkerId  # noqa: PLC0415
+    from gatepost.operate.serving import is_served  # noqa: PLC0415
     from gatepost.store.opening import open_store  # noqa: PLC0415
 
     store = await open_store(place, WorkerId(f"cli/{os.getpid()}/0"))
     try:
+        if not is_served(place.data_dir):
+            await _recover(store, place.data_dir)
         return await work(store)
     finally:
         await store.close()
+
+
+async def _recover(store: "Store", data_dir: Path) -> None:
+    """Show, and change, what there was before the power went; of a database that is older `serve` says
+    what to do.
+    """
+    from gatepost.store.recovered import Recovered  # noqa: PLC0415
+
+    if not isinstance(store, Recovered) or await store.is_whole():
+        return
+    from gatepost.operate.recovery import BehindError, recover  # noqa: PLC0415
+
+    with suppress(BehindError, OSError):
+        await recover(store, data_dir)
 
 
 def print_json(value: object) -> None:

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +19,13 @@ from gatepost.node.home import home_id, is_shared, node_name
 from gatepost.node.parts import read_tokens
 from gatepost.node.patience import extend, told_to_end, wait_for
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
-from gatepost.operate.repair import is_behind
+from gatepost.operate.recovery import BehindError, recover
 from gatepost.store.opening import open_store, where
 from gatepost.store.protocols import (
-    ContentAwayError,
     NewerDatabaseError,
     StoreAwayError,
     StoreUnavailableError,
 )
-from gatepost.store.recovered import OldDatabaseError, Recovered
 from gatepost.store.sqlite_place import DATABASE
 from gatepost.store.sqlite_writer import free_space
 
@@ -51,10 +48,6 @@ class NotYetError(CannotServeError):
 
 class ToldToEndError(Exception):
     """Told to end before the node served."""
-
-
-class BehindError(Exception):
-    """The database lacks what the journal has."""
 
 
 def prepare_store(settings: Settings, *, alone: bool = True) -> None:
@@ -131,11 +124,7 @@ def _try_store(settings: Settings, *, alone: bool) -> tuple[int, str]:
         read_tokens(settings.auth.oauth)
         store = await open_store(settings, WorkerId(f"{name}/start/{os.getpid()}/"))
         home = home_id(settings.data_dir)
-        if not is_shared(settings) and await is_behind(store, settings.data_dir):
-            raise BehindError
-        if isinstance(store, Recovered):
-            with suppress(ContentAwayError):  # housekeeping looks when it is there
-                await store.recover()
+        await recover(store, settings.data_dir)
         if alone:
             await store.write(lambda transaction: take_seat(transaction, name, home, sole=sole))
         await store.close()
@@ -199,7 +188,7 @@ def _store_words(settings: Settings, problem: Exception) -> str:
     words = str(problem) or type(problem).__name__
     if isinstance(problem, TwinError):
         return f'another node that is called "{words}" is alive; give this one a name: node = "…"'
-    if isinstance(problem, BehindError | OldDatabaseError):
+    if isinstance(problem, BehindError):
         return (
             f"the database {settings.data_dir / DATABASE} is older than what lies beside it: its log"
             ' was lost, or it is a copy. Run "gatepost store repair", so that nothing is lost or sent'

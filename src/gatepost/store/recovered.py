@@ -13,6 +13,10 @@ class OldDatabaseError(StoreUnavailableError):
 class Recovered(Protocol):
     """What is accepted may stand beside its rows for a second before they are on the disk."""
 
+    async def is_whole(self) -> bool:
+        """Tell, at little cost, that `recover` has nothing to bring back. Raises StoreUnavailableError."""
+        ...
+
     async def recover(self) -> int:
         """Bring back what had been accepted when the power went, and whose rows were not on the disk
         yet; return how many messages. For a node that starts, before it serves.

@@ -34,6 +34,7 @@ from gatepost.store.sqlite_checkpoint import Checkpointer
 from gatepost.store.sqlite_connection import connect, refuse_old_sqlite, store_trouble
 from gatepost.store.sqlite_place import CONTENT, DATABASE, store_lock
 from gatepost.store.sqlite_reading import LastReading, SqliteReading
+from gatepost.store.sqlite_redo import is_told
 from gatepost.store.sqlite_tidy import Needed, SqliteHousekeeper
 from gatepost.store.sqlite_upgrade import migrate, register_program, upgrade
 from gatepost.store.sqlite_writer import SqliteWriter, free_space
@@ -154,6 +155,10 @@ class SqliteStore:
     async def read(self, query: Callable[[Reading], T]) -> T:
         """Run a query on a consistent snapshot, off the event loop."""
         return await self._in_reader(query)
+
+    async def is_whole(self) -> bool:
+        """Tell that rows tell of all that stands in segments, as far as their sizes say."""
+        return await self._in_reader(is_told)
 
     async def recover(self) -> int:
         """Bring back what had been accepted when the power went, and whose rows were not on the disk

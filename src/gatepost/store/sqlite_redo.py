@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.submission import Submission
 from gatepost.store.content_identity import recognise
@@ -25,6 +26,7 @@ from gatepost.store.protocols import (
 from gatepost.store.recovered import OldDatabaseError
 from gatepost.store.segment_records import Record, records
 from gatepost.store.segments import Place, abandoned, read_content, segments, size
+from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_transaction import SqliteTransaction
 from gatepost.wire.values import value
 
@@ -58,6 +60,13 @@ class Tails:
 
     redos: tuple[Redo, ...]
     ends: Mapping[str, int]
+
+
+def is_told(reading: SqliteReading) -> bool:
+    """Tell whether rows tell of all that stands in segments, as far as their sizes say."""
+    told = {row[0]: row[1] for row in reading.rows(TOLD)}
+    directory = reading.directory
+    return all(size(directory, name) <= told.get(name, 0) for name in segments(directory))
 
 
 def find_tails(directory: Path, through: Mapping[str, int], held: ExitStack) -> Tails:
@@ -114,23 +123,22 @@ def _is_whole(directory: Path, record: Record) -> bool:
 
 
 def bring_back(redo: Redo, now: datetime, transaction: Transaction) -> bool:
-    """Write the rows of a message anew; False where they are there."""
+    """Write the rows of a message anew, with their events; False where they are there."""
     submission, deliveries = redo.envelope.submission, redo.envelope.deliveries
     if transaction.submission(submission.id) is not None:
         return False
     transaction.add_deliveries(submission, deliveries)
     transaction.add_events([_accepted(submission, len(deliveries))])
-    transaction.add_events(
-        Event(
-            EventKind.RESTORED,
-            now,
-            submission.id,
-            each.id,
-            facts={"recipient": each.forward_path, "reason": _WHY},
-        )
-        for each in deliveries
-    )
+    transaction.add_events([_of_delivery(each, submission, now) for each in deliveries])
     return True
+
+
+def _of_delivery(delivery: Delivery, submission: Submission, now: datetime) -> Event:
+    kind, reason = EventKind.RESTORED, _WHY
+    if delivery.state is DeliveryState.CANCELLED:
+        kind, reason = EventKind.SUPPRESSED, delivery.reason
+    facts: dict[str, Fact] = {"recipient": delivery.forward_path, "reason": reason}
+    return Event(kind, now, submission.id, delivery.id, submission.account, facts)
 
 
 def _accepted(submission: Submission, recipients: int) -> Event:

@@ -1,0 +1,33 @@
+"""After a loss of power: what had been accepted comes back, before anybody serves or looks."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from gatepost.operate.repair import is_behind
+from gatepost.store.protocols import ContentAwayError, Store
+from gatepost.store.recovered import OldDatabaseError, Recovered
+
+
+class BehindError(Exception):
+    """The database lacks what journal and segments have: it is an old copy, or its log was lost."""
+
+
+async def recover(store: Store, data_dir: Path) -> None:
+    """Have a store of one node bring back what its rows do not tell of. Nobody serves it, or whoever does
+    has done it.
+
+    Raises:
+        BehindError: the database is older than what lies beside it; nothing was done.
+        OSError: the journal cannot be read.
+        StoreUnavailableError: the store cannot be used.
+
+    """
+    if not isinstance(store, Recovered):
+        return
+    if await is_behind(store, data_dir):
+        raise BehindError
+    try:
+        with suppress(ContentAwayError):  # housekeeping looks when it is there
+            await store.recover()
+    except OldDatabaseError as error:
+        raise BehindError from error
