@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from gatepost import __version__
 from gatepost.api import messages, queue, suppressions, unsubscribe, watch
-from gatepost.api.bounds import Bounded, bounds_for
+from gatepost.api.bounds import Bounded, Doors, bounds_for
 from gatepost.api.keys import has_key
 from gatepost.api.lately import Lately
 from gatepost.api.problems import install
@@ -54,4 +54,8 @@ def build_app(api: Api) -> ASGIApp:
     app.state.pace = unsubscribe.Pace()
     intake = api.intake
     bounds = bounds_for(intake.acceptance.message_size, intake.recipients)
-    return Bounded(app, bounds, knows=lambda field: has_key(intake.store, field))
+    doors = Doors(
+        knows=lambda field: has_key(intake.store, field),
+        form=lambda path: unsubscribe.form_at(path, intake.links),
+    )
+    return Bounded(app, bounds, doors)

@@ -1,30 +1,46 @@
-"""Bounds on what a request may bring: octets, values, and seconds to bring them in."""
+"""Bounds on what a request may bring: octets, values, and seconds to bring them in.
+
+Only a good key may bring a body, or a link of ours the small form that it asks for. Anybody else is
+answered as if there were none.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatepost.api.keys import stranger
+from gatepost.api.places import PLACE, Most, Place, Places
 from gatepost.api.problems import ProblemError, answer
 from gatepost.api.values import has_too_many_values
+from gatepost.net.address import network_of, one_client
 from gatepost.reception.memory import Memory, Taker
 from gatepost.store.protocols import StoreUnavailableError
 
-#: Seconds for a whole body.
+#: Seconds for a whole body with a key, and for a form.
 _PATIENCE: Final = 60.0
+_STRANGERS_PATIENCE: Final = 5.0
 #: In base64 a message is larger by a third; its envelope comes beside it.
 _ENVELOPE: Final = 512 * 1024
 #: Octets of all bodies under way together, or four of full size. One key has half of it, and always
 #: leaves as much to others as it holds.
 _MEMORY: Final = 256 * 2**20
-#: Octets of a body that are read before the key is looked at.
-_STRANGERS: Final = 64 * 1024
 #: Values beside the recipients of a message. As Python has it, an empty object takes twenty times its
 #: octets.
 _BESIDE: Final = 10_000
+#: Bodies with keys under way at once (of 500 connections), and of one key.
+_KEYED: Final = Most(in_all=400, of_network=400, of_client=100)
+#: Strangers' bodies that are waited for at once, as forms or to drop them.
+_STRANGERS: Final = Most(in_all=100, of_network=50, of_client=20)
+#: Seconds and octets for which the rest of a body is waited for behind the answer.
+_LINGER: Final = 1.0
+_REST: Final = 64 * 1024
+#: Digits of a Content-Length that is looked at.
+_LONGEST_LENGTH: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,93 +56,203 @@ def bounds_for(message_size: int, recipients: int) -> Bounds:
     return Bounds(message_size * 4 // 3 + _ENVELOPE, recipients + _BESIDE)
 
 
-class Bounded:
-    """An application behind bounds. `knows` tells whether an Authorization field has a good key."""
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Who may bring a body: `knows` tells whether an Authorization field has a good key, `form` how
+    many octets a stranger may bring to a path.
+    """
 
-    def __init__(
-        self, app: ASGIApp, bounds: Bounds, *, knows: Callable[[str], Awaitable[bool]]
-    ) -> None:
+    knows: Callable[[str], Awaitable[bool]]
+    form: Callable[[str], int]
+
+
+class Bounded:
+    """An application behind bounds."""
+
+    def __init__(self, app: ASGIApp, bounds: Bounds, doors: Doors) -> None:
         self._app = app
-        self._octets = bounds.octets
-        self._values = bounds.values
-        self._knows = knows
+        self._bounds = bounds
+        self._doors = doors
         self._memory = Memory(max(_MEMORY, 4 * bounds.octets))
+        self._keyed: Counter[str] = Counter()
+        self._strangers = Places(_STRANGERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer in the application's place when a request goes beyond."""
-        if scope["type"] != "http":
+        headers = dict(scope["headers"])
+        length, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
+        if coding is None and length in {None, b"0"}:
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._octets:
-            await self._refuse(413, scope, receive, send)
+        incoming = _Incoming(receive)
+        if coding is not None and length is not None:
+            await self._refuse(400, scope, incoming, send)  # by a proxy, one in another
             return
-        if b"content-length" in headers and b"transfer-encoding" in headers:
-            await self._refuse(400, scope, receive, send)  # by a proxy, one in another
-            return
-        held: list[int] = []
         authorization = headers.get(b"authorization", b"").decode("latin-1")
-        taker = Taker(authorization, is_known=bool(authorization))
         try:
-            body = await self._body(receive, held, taker)
-            if isinstance(body, int):
-                await self._refuse(body, scope, receive, send)
-                return
-            replay = iter((body,))
+            is_known = bool(authorization) and await self._doors.knows(authorization)
+        except StoreUnavailableError:
+            await self._refuse(503, scope, incoming, send)
+            return
+        if not is_known:
+            await self._serve_stranger(scope, incoming, send)
+        elif self._is_too_long(length):
+            await self._refuse(413, scope, incoming, send)
+        else:
+            await self._serve_key(Taker(authorization, is_known=True), scope, incoming, send)
 
-            async def again() -> Message:
-                return next(replay, None) or await receive()
+    def _is_too_long(self, length: bytes | None) -> bool:
+        if length is None or not length.isdigit():
+            return False
+        return len(length) > _LONGEST_LENGTH or int(length) > self._bounds.octets
 
-            await self._app(scope, again, send)
+    async def _serve_key(
+        self, taker: Taker, scope: Scope, incoming: "_Incoming", send: Send
+    ) -> None:
+        held = [0]
+        with self._counted(taker.name, scope) as has_room:
+            try:
+                body = await self._body(incoming, taker, held) if has_room else 503
+                if isinstance(body, int):
+                    await self._refuse(body, scope, incoming, send)
+                elif not incoming.is_gone:
+                    await self._app(scope, _replay(body, incoming), send)
+            finally:
+                self._memory.give(held[0], taker)
+
+    @contextlib.contextmanager
+    def _counted(self, key: str, scope: Scope) -> Iterator[bool]:
+        """Count a body of a key, whose connection keeps its place meanwhile, or yield False."""
+        if self._keyed[key] >= _KEYED.of_client or self._keyed.total() >= _KEYED.in_all:
+            yield False
+            return
+        place: Place | None = scope.get("state", {}).get(PLACE)
+        kept = [place] if place else []
+        self._keyed[key] += 1
+        for each in kept:
+            each.kept += 1
+        try:
+            yield True
         finally:
-            self._memory.give(sum(held), taker)
+            for each in kept:
+                each.kept -= 1
+            self._keyed[key] -= 1
+            if not self._keyed[key]:
+                del self._keyed[key]
 
-    async def _body(self, receive: Receive, held: list[int], taker: Taker) -> Message | int:
-        """Return the whole body as one message, or the status that refuses it. What it takes of
-        the memory for bodies is told to `held`.
+    async def _body(self, incoming: "_Incoming", taker: Taker, held: list[int]) -> bytes | int:
+        """Return the whole body, or the status that refuses it. What it takes of the memory for
+        bodies is told to `held`.
         """
-        pieces, size, is_known = [], 0, False
+        pieces: list[bytes] = []
         try:
             async with asyncio.timeout(_PATIENCE):
-                while True:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        return message
-                    pieces.append(message.get("body", b""))
-                    size += len(pieces[-1])
-                    if size > self._octets:
+                while not incoming.is_whole:
+                    pieces.append(await incoming.piece())
+                    octets = len(pieces[-1])
+                    if held[0] + octets > self._bounds.octets:
                         return 413
-                    if len(pieces[-1]) > self._memory.left(taker):
+                    if octets > self._memory.left(taker):
                         return 503
-                    held.append(len(pieces[-1]))
-                    self._memory.take(held[-1], taker)
-                    if size > _STRANGERS and not is_known:
-                        is_known = await self._knows(taker.name)
-                        if not is_known:
-                            return 401
-                    if not message.get("more_body"):
-                        return await self._whole(b"".join(pieces))
+                    self._memory.take(octets, taker)
+                    held[0] += octets
         except TimeoutError:
             return 408
-        except StoreUnavailableError:
-            return 503
+        body = b"".join(pieces)
+        return 422 if await has_too_many_values(body, self._bounds.values) else body
 
-    async def _refuse(self, status: int, scope: Scope, receive: Receive, send: Send) -> None:
-        if status == 401:
-            await answer(stranger(close=True))(scope, receive, send)
+    async def _serve_stranger(self, scope: Scope, incoming: "_Incoming", send: Send) -> None:
+        most = self._doors.form(scope["path"])
+        body = b""
+        try:
+            async with self._for_a_while(scope, _STRANGERS_PATIENCE):
+                while len(body) < most and not incoming.is_whole:
+                    body += await incoming.piece()
+        except TimeoutError:
+            await self._refuse(408, scope, incoming, send)
             return
+        if not incoming.is_gone:
+            parting = self._parting(scope, incoming, send)
+            await self._app(scope, _replay(body, incoming), parting)
+
+    @contextlib.asynccontextmanager
+    async def _for_a_while(self, scope: Scope, seconds: float) -> AsyncIterator[None]:
+        """Wait for a stranger for so long, or until others want his place. Raises TimeoutError."""
+        host = (scope.get("client") or ("",))[0]
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(seconds) as limit:
+
+            def give_up() -> None:
+                if not limit.expired():
+                    limit.reschedule(loop.time())
+
+            place = Place(one_client(host), network_of(host), give_up)
+            self._strangers.take(place)  # there is always one: none is kept
+            try:
+                yield
+            finally:
+                self._strangers.give(place)
+
+    def _parting(self, scope: Scope, incoming: "_Incoming", send: Send) -> Send:
+        """Return what sends an answer that comes before the end of the body, and is the last one:
+        what is still coming is let come for a while, for if the connection was closed at once, it might
+        be reset before the answer is read (RFC 9112 §9.6).
+        """
+        if incoming.is_whole:
+            return send
+
+        async def part(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Connection"] = "close"
+            elif not message.get("more_body"):
+                await send({**message, "more_body": True})
+                with contextlib.suppress(TimeoutError):
+                    async with self._for_a_while(scope, _LINGER):
+                        await incoming.drop(_REST)
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        return part
+
+    async def _refuse(self, status: int, scope: Scope, incoming: "_Incoming", send: Send) -> None:
         title = {
             400: "Content-Length and Transfer-Encoding do not go together",
             408: "The body came too slowly",
-            413: f"At most {self._octets} octets",
-            422: f"At most {self._values} values, recipients among them",
+            413: f"At most {self._bounds.octets} octets",
+            422: f"At most {self._bounds.values} values, recipients among them",
             503: "Too much at once: try again soon",
         }[status]
-        problem = ProblemError(status, title, headers={"Connection": "close"})
-        await answer(problem)(scope, receive, send)
+        problem = answer(ProblemError(status, title))
+        await problem(scope, incoming.receive, self._parting(scope, incoming, send))
 
-    async def _whole(self, body: bytes) -> Message | int:
-        if await has_too_many_values(body, self._values):
-            return 422
-        return {"type": "http.request", "body": body, "more_body": False}
+
+@dataclass(slots=True)
+class _Incoming:
+    """A request's body as it comes: `is_whole` when nothing more does, `is_gone` if the client is."""
+
+    receive: Receive
+    is_whole: bool = False
+    is_gone: bool = False
+
+    async def piece(self) -> bytes:
+        """Return the next octets."""
+        message = await self.receive()
+        self.is_gone = message["type"] != "http.request"
+        self.is_whole = not message.get("more_body")
+        octets: bytes = message.get("body", b"")
+        return octets
+
+    async def drop(self, most: int) -> None:
+        """Let come what comes, up to so many octets."""
+        while most > 0 and not self.is_whole:
+            most -= len(await self.piece())
+
+
+def _replay(body: bytes, incoming: _Incoming) -> Receive:
+    whole: Message = {"type": "http.request", "body": body, "more_body": False}
+    replay = iter((whole,))
+
+    async def receive() -> Message:
+        return next(replay, None) or await incoming.receive()
+
+    return receive

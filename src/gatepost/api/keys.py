@@ -33,7 +33,7 @@ def needs(scope: Scope) -> Callable[[Request, Given], Awaitable[ApiKey]]:
             text = given.credentials
             key = await store.read(lambda reading: find(reading, text, at))
         if key is None:
-            raise stranger()
+            raise _stranger()
         if scope not in key.scopes:
             raise ProblemError(403, f'This key has no scope "{scope.value}"')
         await _note(store, key, at)
@@ -42,10 +42,8 @@ def needs(scope: Scope) -> Callable[[Request, Given], Awaitable[ApiKey]]:
     return check
 
 
-def stranger(*, close: bool = False) -> ProblemError:
-    """Return the answer to who has no good key; `close` ends the connection, too."""
+def _stranger() -> ProblemError:
     headers = {"WWW-Authenticate": 'Bearer realm="gatepost"'}
-    headers |= {"Connection": "close"} if close else {}
     words = "send Authorization: Bearer with a key"
     return ProblemError(401, "A valid API key is needed", words, headers=headers)
 

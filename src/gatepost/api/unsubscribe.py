@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 from gatepost.net.clock import now
 from gatepost.operate.hand_in import Intake
 from gatepost.operate.unsubscribe import is_unsubscribed, unsubscribe
-from gatepost.reception.unsubscribe import PATH
+from gatepost.reception.unsubscribe import PATH, Links, Subscriber
 from gatepost.store.protocols import StoreUnavailableError
 
 router: Final = APIRouter(tags=["unsubscribe"])
@@ -70,7 +70,7 @@ class Pace:
 )
 async def ask_to_unsubscribe(token: Token, request: Request) -> HTMLResponse:
     """Show a page with a button that unsubscribes; looking at it changes nothing."""
-    subscriber = None if len(token) > _LONGEST_TOKEN else _intake(request).links.subscriber(token)
+    subscriber = _subscriber(token, _intake(request).links)
     if subscriber is None:
         return _unknown()
     stream = escape(subscriber.stream)
@@ -92,7 +92,7 @@ async def unsubscribe_at_once(token: Token, request: Request) -> HTMLResponse:
     multipart/form-data. Doing it again changes nothing.
     """
     intake = _intake(request)
-    subscriber = None if len(token) > _LONGEST_TOKEN else intake.links.subscriber(token)
+    subscriber = _subscriber(token, intake.links)
     if subscriber is None:
         return _unknown()
     body = await request.body()
@@ -109,6 +109,18 @@ async def unsubscribe_at_once(token: Token, request: Request) -> HTMLResponse:
         return _later()
     stream = escape(subscriber.stream)
     return _page("Unsubscribed", f"You get no more mail of the list “{stream}”.")
+
+
+def form_at(path: str, links: Links) -> int:
+    """Return how many octets are read of what comes to a path without a key: none where it is no
+    link of ours.
+    """
+    token = path.removeprefix(PATH)
+    return LARGEST_FORM + 1 if token != path and _subscriber(token, links) else 0
+
+
+def _subscriber(token: str, links: Links) -> Subscriber | None:
+    return None if len(token) > _LONGEST_TOKEN else links.subscriber(token)
 
 
 def _intake(request: Request) -> Intake:

@@ -18,6 +18,8 @@ import uvloop
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gatepost.api.app import Api, build_app
+from gatepost.api.places import PLACE, Place
+from gatepost.api.problems import ProblemError, answer
 from gatepost.delivery.routing import build_routing
 from gatepost.egress.sources import LOOK_EVERY, Sources
 from gatepost.events.record import Recorder
@@ -56,8 +58,6 @@ _LAST_CALL: Final = 3.0
 _HEAD: Final = 15.0
 _KEEP_ALIVE: Final = 30
 _CLOSE: Final = (b"connection", b"close")
-#: Connections at once; beyond, 503.
-_MOST: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,6 @@ def _configuration(
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
-        limit_concurrency=_MOST,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_LAST_REQUESTS,
     )
@@ -197,18 +196,19 @@ class _Patient(H11Protocol):
 
     crowd: ClassVar[Crowd]
     _late: asyncio.TimerHandle | None = None
-    _counted = ""
+    _place: Place | None = None
     #: The process stops: what is asked from now on is the last of its connection.
     is_last: ClassVar[bool] = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first head, unless there are too many like this one."""
+        """Wait for the first head, unless there is no place."""
         super().connection_made(cast("asyncio.Transport", transport))
         host = self.client[0] if self.client else ""
-        if not self.crowd.enter(host):
+        self._place = self.crowd.enter(host, self.transport.abort)
+        if self._place is None:
             self.transport.abort()
             return
-        self._counted = host
+        self.app_state = {PLACE: self._place}
         self._wait_for_head()
         if self.is_last:  # it was let in just before the end
             self.shutdown()
@@ -222,6 +222,14 @@ class _Patient(H11Protocol):
                 self._answer_last()
         elif self._late is None:
             self._wait_for_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP as a problem, and close; behind an answer that has begun, close."""
+        if not (self._is_under_way() and self.cycle.response_started):
+            said = answer(ProblemError(400, msg))
+            head = [b"HTTP/1.1 400 Bad Request", *map(b": ".join, [*said.raw_headers, _CLOSE])]
+            self.transport.write(b"\r\n".join([*head, b"", bytes(said.body)]))
+        self.transport.close()
 
     def shutdown(self) -> None:
         """End behind the answer that is under way, or the one that is asked for soon."""
@@ -247,8 +255,8 @@ class _Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_waiting()
-        self.crowd.leave(self._counted)
-        self._counted = ""
+        if self._place is not None:
+            self.crowd.leave(self._place)
         super().connection_lost(exc)
 
     def _wait_for_head(self) -> None:

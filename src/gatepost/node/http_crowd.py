@@ -1,47 +1,46 @@
 """How many connections each client and each network has to the HTTP process."""
 
-from collections import Counter
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
+from itertools import count
 from typing import Final
 
+from gatepost.api.places import Most, Place, Places
 from gatepost.model.settings import HttpSettings
 from gatepost.net.address import network_of, one_client
 
-#: Most of a network (of 500 in all), unless each of its clients may have more.
+#: Connections at once.
+IN_ALL: Final = 500
+#: Most of a network, unless each of its clients may have more.
 OF_NETWORK: Final = 250
 
 
 class Crowd:
-    """Counts connections by client and by network; trusted proxies are many clients in one."""
+    """Counts connections by client and by network; each of a trusted proxy is a client by itself,
+    and keeps its place.
+    """
 
     def __init__(self, settings: HttpSettings) -> None:
-        self._most = settings.connections_per_address
+        of_client = settings.connections_per_address
+        self.places = Places(Most(IN_ALL, max(of_client, OF_NETWORK), of_client))
         self._trusted = [ip_network(text) for text in settings.trusted_proxies]
-        self._counts: Counter[str] = Counter()
+        self._proxied = count()
 
-    def enter(self, host: str) -> bool:
-        """Count a connection; False where its client, or its network, has too many. "" is counted
-        under nobody.
-        """
-        if not host or self._is_trusted(host):
-            return True
-        limits = {network_of(host): max(self._most, OF_NETWORK), one_client(host): self._most}
-        if any(self._counts[who] >= most for who, most in limits.items()):
-            return False
-        self._counts.update(limits.keys())
-        return True
+    def enter(self, host: str, give_up: Callable[[], None]) -> Place | None:
+        """Count a connection, for which another one may have to give up; None where none can."""
+        if self._is_trusted(host):
+            name = f"proxy {next(self._proxied)}"
+            place = Place(name, name, give_up, kept=1)
+        else:
+            place = Place(one_client(host), network_of(host), give_up)
+        return place if self.places.take(place) else None
 
-    def leave(self, host: str) -> None:
+    def leave(self, place: Place) -> None:
         """Count one that was let in no more."""
-        if not host or self._is_trusted(host):
-            return
-        for who in {network_of(host), one_client(host)}:
-            self._counts[who] -= 1
-            if self._counts[who] <= 0:
-                del self._counts[who]
+        self.places.give(place)
 
     def _is_trusted(self, host: str) -> bool:
-        if not self._trusted:
+        if not host or not self._trusted:
             return False
         address = ip_address(host.partition("%")[0])
         return any(address in network for network in self._trusted)
