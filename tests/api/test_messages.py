@@ -6,14 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from gatepost.model.account import AccountState
 from gatepost.model.api_key import Scope
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.quota import Limit, Unit, Window
 from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.net.clock import now
-from gatepost.operate.accounts import By
+from gatepost.operate.accounts import By, resume, suspend
 from gatepost.operate.api_keys import NewApiKey, add, revoke
 from gatepost.store.protocols import QueueFilter
 from gatepost.store.suppressions import AccountRule
@@ -152,13 +151,27 @@ async def test_an_answer_names_few_of_many_faults(rig: Rig):
     assert len(done.body) < 10_000
 
 
-async def test_a_suspended_account_sends_nothing(rig: Rig):
-    account = await rig.store.read(lambda r: r.account(APP))
-    from dataclasses import replace
+ANY_SCOPE = [
+    ("POST", "/v1/messages", MESSAGE),
+    ("POST", "/v1/judge", MESSAGE),
+    ("GET", "/v1/suppressions", None),
+    ("POST", "/v1/suppressions", {"subject": "b@y.example"}),
+    ("POST", "/v1/queue/cancel", {"all": True}),
+    ("GET", "/v1/explain/ABCD", None),
+    ("GET", f"/v1/messages/{'0' * 32}", None),
+]
 
-    await rig.store.write(lambda tx: tx.put_account(replace(account, state=AccountState.SUSPENDED)))
-    done = await rig.ask("POST", "/v1/messages", body=MESSAGE)
-    assert done.json["reply"]["status"] == "5.7.13"
+
+@pytest.mark.parametrize(("method", "path", "body"), ANY_SCOPE)
+async def test_a_key_of_a_suspended_account_is_good_for_nothing(rig: Rig, method, path, body):
+    await suspend(rig.store, APP, by=By(now(), "test"))
+    done = await rig.ask(method, path, body=body)
+    assert (done.status, done.json["title"]) == (403, "The account of this key is suspended")
+    assert (await rig.ask(method, path, by="other", body=body)).status != 403
+    assert (await rig.ask("GET", "/v1/suppressions", by="all")).status == 200
+    await resume(rig.store, APP, by=By(now(), "test"))
+    rig.intake.directory.drop(APP)
+    assert (await rig.ask(method, path, body=body)).status != 403
 
 
 async def test_a_quota_that_is_spent_is_429_and_judging_costs_nothing(rig: Rig):

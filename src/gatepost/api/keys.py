@@ -9,10 +9,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
 from gatepost.api.problems import ProblemError
+from gatepost.model.account import AccountState
 from gatepost.model.api_key import ApiKey, Scope
 from gatepost.model.ids import AccountName
 from gatepost.net.clock import now
 from gatepost.operate.api_keys import find
+from gatepost.operate.hand_in import Intake
 from gatepost.store.protocols import Store
 
 _bearer: Final = HTTPBearer(auto_error=False, description='A key of "gatepost api-key add".')
@@ -26,7 +28,8 @@ def needs(scope: Scope) -> Callable[[Request, Given], Awaitable[ApiKey]]:
     """Return what lets a request in whose key has a scope."""
 
     async def check(request: Request, given: Given) -> ApiKey:
-        store: Store = request.app.state.api.intake.store
+        intake: Intake = request.app.state.api.intake
+        store = intake.store
         at = now()
         key = None
         if given is not None:
@@ -36,6 +39,7 @@ def needs(scope: Scope) -> Callable[[Request, Given], Awaitable[ApiKey]]:
             raise _stranger()
         if scope not in key.scopes:
             raise ProblemError(403, f'This key has no scope "{scope.value}"')
+        await _demand_account(intake, key)
         await _note(store, key, at)
         return key
 
@@ -75,6 +79,15 @@ def own_account(key: ApiKey, asked: str | None = None) -> AccountName | None:
     if asked is not None and asked != key.account:
         raise ProblemError(403, "This key is another account's")
     return key.account
+
+
+async def _demand_account(intake: Intake, key: ApiKey) -> None:
+    """Let nobody in whose account is suspended: a key is a login like any other."""
+    if key.account is None:
+        return
+    entry = await intake.directory.find(key.account)
+    if entry is None or entry.account.state is AccountState.SUSPENDED:
+        raise ProblemError(403, "The account of this key is suspended", "ask the operator")
 
 
 async def _note(store: Store, key: ApiKey, at: datetime) -> None:

@@ -189,7 +189,7 @@ def password(
 
 @app.command()
 def suspend(ctx: usage.Context, name: Name, json: Json = False) -> None:
-    """Refuse logins and new mail of an account; its waiting mail goes on."""
+    """Refuse logins, API keys and new mail of an account; its waiting mail goes on."""
 
     async def work(store: "Store") -> "Account":
         from gatepost.operate.accounts import suspend as suspend_account  # noqa: PLC0415
