@@ -170,7 +170,7 @@ async def test_one_key_has_so_many_bodies_under_way_and_they_keep_their_places(r
             slow.say(b"{}", more=False)
         await asyncio.gather(*tasks)
     assert {(slow.status, slow.place.kept) for slow in crowd} == {(422, 0)}
-    assert rig.app._keyed.total() == 0
+    assert rig.app._app._keyed.total() == 0
 
 
 async def test_while_the_store_is_away_no_body_is_read(rig: Rig):

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from starlette.types import ASGIApp, Message
 
@@ -29,6 +29,7 @@ async def ask(
     raw: bytes | None = None,
     headers: dict[str, str] | None = None,
     query: dict[str, str] | None = None,
+    query_text: str = "",
 ) -> Answer:
     """Send one request and return the answer."""
     octets = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
@@ -37,8 +38,8 @@ async def ask(
     sent |= headers or {}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
-        "scheme": "http", "path": path, "raw_path": quote(path).encode(), "root_path": "",
-        "query_string": urlencode(query or {}).encode(), "client": ("192.0.2.7", 4000),
+        "scheme": "http", "path": unquote(path), "raw_path": quote(path).encode(), "root_path": "",
+        "query_string": (query_text or urlencode(query or {})).encode(), "client": ("192.0.2.7", 4000),
         "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in sent.items()],
         "server": ("127.0.0.1", 80), "state": {},
     }  # fmt: skip

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from gatepost import __version__
 from gatepost.api import messages, queue, suppressions, unsubscribe, watch
 from gatepost.api.bounds import Bounded, Doors, bounds_for
+from gatepost.api.faults import Faultless
 from gatepost.api.keys import has_key
 from gatepost.api.lately import Lately
 from gatepost.api.problems import install
@@ -40,6 +41,7 @@ def build_routes() -> FastAPI:
         summary="Submit mail and look after it.",
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # to where the Host field says
     )
     install(app)
     for room in (messages, queue, suppressions, watch, unsubscribe):
@@ -58,4 +60,4 @@ def build_app(api: Api) -> ASGIApp:
         knows=lambda field: has_key(intake.store, field),
         form=lambda path: unsubscribe.form_at(path, intake.links),
     )
-    return Bounded(app, bounds, doors)
+    return Faultless(Bounded(app, bounds, doors))

@@ -107,6 +107,16 @@ def install(app: FastAPI) -> None:
         del request
         return answer(ProblemError(503, "Only a newer Gatepost can do this", str(problem)))
 
+    @app.exception_handler(Exception)
+    async def on_fault(request: Request, fault: Exception) -> JSONResponse:
+        del request, fault  # it is raised again behind this, and told by who hears of it there
+        return answer(fault_of_ours())
+
+
+def fault_of_ours() -> ProblemError:
+    """Return what is said where we do not know what is wrong."""
+    return ProblemError(500, "A fault of ours", "the log says what it is")
+
 
 def answer(problem: ProblemError) -> JSONResponse:
     """Return a problem as the response that it is."""
