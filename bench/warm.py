@@ -19,7 +19,7 @@ import time
 
 from gatepost.identity.authenticate import LoginFacts, build_authenticator
 from gatepost.identity.directory import Directory
-from gatepost.identity.master_key import read_master_key
+from gatepost.identity.master_key import make_master_key, read_master_key
 from gatepost.identity.verified import VerifiedCredentials
 from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.secret import Secret
@@ -68,6 +68,7 @@ async def each(work):
 
 async def measure(directory, rounds):
     store = await open_sqlite(directory, WorkerId("bench/0/0"))
+    make_master_key(directory / "master.key")
     key = read_master_key(directory / "master.key")
     new = NewPassword(CredentialId("c" * 32), Secret(PASSWORD))
     await add(store, NAME, new, key=key, by=By(now(), "bench"))

@@ -25,12 +25,13 @@ from gatepost.store.protocols import (
     StoreUnavailableError,
 )
 from gatepost.store.turns import Line, Turn, Walked
+from tests.memory_key_mark import MemoryKeyMark
 from tests.memory_pools import MemoryPools
 from tests.memory_presences import MemoryPresences
 from tests.memory_quotas import MemoryQuotas
 
 
-class MemoryTransaction(MemoryQuotas, MemoryPresences, MemoryPools):
+class MemoryTransaction(MemoryKeyMark, MemoryQuotas, MemoryPresences, MemoryPools):
     """Reads and changes the tables at once; a job that raises is not undone."""
 
     def __init__(self) -> None:

@@ -76,7 +76,7 @@ async def rig_in(tmp_path: Path) -> AsyncIterator[Rig]:
     made = await add(store, NewApiKey((Scope.READ, Scope.ADMIN)), by=by)
     keys["all"] = made.text.reveal()
     recorded: list[Event] = []
-    intake = build_intake(settings, store, worker, recorder=Recorder(store))
+    intake = await build_intake(settings, store, worker, recorder=Recorder(store))
     intake = replace(intake, record=recorded.append)
     await intake.signer.refresh()
     yield Rig(build_app(Api(intake, Counters.create(1))), store, intake, keys, recorded)

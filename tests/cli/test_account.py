@@ -83,12 +83,16 @@ async def _by_our_time(_ctx: object, _store: object) -> By:
     return account_verbs.by()
 
 
+async def _key(_ctx: object, _store: object) -> MasterKey:
+    return MasterKey(bytes(32))
+
+
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     memory = Memory()
     monkeypatch.setattr(account_verbs, "run_with_store", lambda _, work: asyncio.run(work(memory)))
     for module in (account, account_app_password):
-        monkeypatch.setattr(module, "master_key", lambda _: MasterKey(bytes(32)))
+        monkeypatch.setattr(module, "master_key", _key)
     monkeypatch.setattr(account_app_password, "by_node_time", _by_our_time)
     monkeypatch.setattr(account_limit, "defaults", lambda _: ())
     return memory

@@ -20,6 +20,7 @@ from gatepost.identity.legacy import is_current, read_hash, verify_password
 from gatepost.identity.master_key import (
     MasterKey,
     MasterKeyError,
+    NoMasterKeyError,
     make_master_key,
     read_master_key,
 )
@@ -35,6 +36,7 @@ KEY = MasterKey(bytes(32))
 
 def test_a_master_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "master.key"
+    assert make_master_key(path)
     first = read_master_key(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read_master_key(path).salt("x") == first.salt("x")
@@ -64,7 +66,9 @@ def test_a_bad_master_key_is_refused_and_not_repeated(
 
 def test_a_master_key_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     with pytest.raises(MasterKeyError, match="no such file"):
-        read_master_key(tmp_path / "nowhere" / "master.key")
+        make_master_key(tmp_path / "nowhere" / "master.key")
+    with pytest.raises(NoMasterKeyError):
+        read_master_key(tmp_path / "master.key")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.text())

@@ -47,10 +47,10 @@ async def store(tmp_path: Path):
     await opened.close()
 
 
-async def signer_with(store, *domains: Domain) -> Signer:
+async def signer_with(store, *domains: Domain, key: MasterKey = MASTER) -> Signer:
     for domain in domains:
         await store.write(lambda tx, domain=domain: tx.put_domain(domain))
-    signer = Signer(store, MASTER, DAYS)
+    signer = Signer(store, key, DAYS)
     await signer.refresh()
     return signer
 
@@ -82,6 +82,15 @@ async def test_the_nearest_domain_signs_even_where_its_keys_are_not_ready(store)
     signer = await signer_with(store, domain_of_tests(), near)
     assert signer.keys_for(["joe@news.football.example.com"]) == ()
     assert len(signer.keys_for(["joe@old.football.example.com"])) == 2
+
+
+async def test_mail_of_a_domain_whose_keys_do_not_open_does_not_leave_unsigned(store, caplog):
+    signer = await signer_with(store, domain_of_tests(), key=MasterKey(b"x" * 32))
+    made = await signer.sign((HEADER, b"\r\n", BODY), ("joe@football.example.com",), AT)
+    assert "cannot be opened" in made.broken
+    assert made.by == ("football.example.com",)
+    assert not (await signer.sign((HEADER, b"\r\n", BODY), ("joe@other.example",), AT)).broken
+    assert "does not sign" in caplog.text
 
 
 @pytest.mark.parametrize("size", [0, 10_000, 255_000, 300_000, 3_000_000])

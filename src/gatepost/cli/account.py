@@ -112,7 +112,9 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
     async def work(store: "Store") -> "Account":
         from gatepost.operate.accounts import add as add_account  # noqa: PLC0415
 
-        return await add_account(store, name, new, grants=grants, key=master_key(ctx), by=by())
+        return await add_account(
+            store, name, new, grants=grants, key=await master_key(ctx, store), by=by()
+        )
 
     account = run(ctx, work)
     words = f"added: {account.name} may send as {', '.join(account.senders)}"
@@ -181,7 +183,7 @@ def password(
     async def work(store: "Store") -> "Account":
         from gatepost.operate.credentials import set_password  # noqa: PLC0415
 
-        return await set_password(store, name, new, key=master_key(ctx), by=by())
+        return await set_password(store, name, new, key=await master_key(ctx, store), by=by())
 
     account = run(ctx, work)
     print_account(account, f"new password for {account.name}", json=json)

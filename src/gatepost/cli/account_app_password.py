@@ -63,7 +63,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
             name,
             Wanted(label, duration, tuple(network or ()), tuple(sender or ()), lane_of(lane)),
             credential_id=new_credential_id(),
-            key=master_key(ctx),
+            key=await master_key(ctx, store),
             by=await by_node_time(ctx, store),
         )
 

@@ -75,13 +75,11 @@ def answered(ask: Callable[[], T]) -> T:
         fail(str(error))
 
 
-def master_key(ctx: usage.Context) -> "MasterKey":
-    """Return the master key, made where there is none. Call it once the store is open: then we
-    are the owner of the state. Raises MasterKeyError.
-    """
-    from gatepost.identity.master_key import read_master_key  # noqa: PLC0415
+async def master_key(ctx: usage.Context, store: "Store") -> "MasterKey":
+    """Return the store's master key, made where it has none yet. Raises MasterKeyError."""
+    from gatepost.identity.key_of_store import key_of_store  # noqa: PLC0415
 
-    return read_master_key(load_settings(ctx).master_key)
+    return await key_of_store(store, load_settings(ctx).master_key)
 
 
 def by() -> "By":

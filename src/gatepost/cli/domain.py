@@ -76,7 +76,9 @@ def add(
         from gatepost.operate.domains import add as add_domain  # noqa: PLC0415
 
         imported = ImportedKey(selector, pem) if selector is not None else None
-        return await add_domain(store, name, master_key(ctx), imported=imported, by=by())
+        return await add_domain(
+            store, name, await master_key(ctx, store), imported=imported, by=by()
+        )
 
     domain = run(ctx, work)
     print_domain(ctx, domain, json, f"added: mail from {domain.name} is signed")
@@ -227,7 +229,7 @@ def _rotating(
         from gatepost.operate import domains  # noqa: PLC0415
         from gatepost.operate.domain_check import check_keys  # noqa: PLC0415
 
-        domain, key = await domains.show(store, name), master_key(ctx)
+        domain, key = await domains.show(store, name), await master_key(ctx, store)
         pending = domain.in_state(DkimKeyState.PENDING)
         if not pending:
             return await domains.prepare_rotation(store, name, key, by=by()), []
@@ -248,7 +250,7 @@ async def _look(ctx: usage.Context, store: "Store", domain: "Domain") -> "tuple[
     from gatepost.operate.domain_looks import note  # noqa: PLC0415
 
     resolver = resolver_from(load_settings(ctx).dns)
-    findings = await check_domain(domain, sending(ctx), resolver, master_key(ctx))
+    findings = await check_domain(domain, sending(ctx), resolver, await master_key(ctx, store))
     await note(store, domain, findings, by().now)
     return findings
 

@@ -22,7 +22,7 @@ def ask_for(ctx: usage.Context, name: str, account: str, *, json: bool) -> None:
     async def work(store: "Store") -> "Claimed":
         from gatepost.operate.domain_claims import claim  # noqa: PLC0415
 
-        return await claim(store, name, account, master_key(ctx), by=by())
+        return await claim(store, name, account, await master_key(ctx, store), by=by())
 
     found = run(ctx, work)
     words = f"asked for: {found.domain.name}"

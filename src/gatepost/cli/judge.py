@@ -55,7 +55,7 @@ async def _judge(
 
     settings = load_settings(ctx)
     found = await store.read(lambda reading: existing(reading, account))
-    intake = build_intake(settings, store, WorkerId("cli/judge/0/"), recorder=Recorder(store))
+    intake = await build_intake(settings, store, WorkerId("cli/judge/0/"), recorder=Recorder(store))
     await intake.signer.refresh()
     await intake.suppressed.refresh()
     sender, *recipients = envelope

@@ -3,9 +3,19 @@
 from typing import Final
 
 from gatepost.cli import usage
-from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
+from gatepost.cli.context import (
+    NO,
+    Json,
+    fail,
+    load_settings,
+    print_json,
+    run_with_store,
+    say,
+)
 
-app: Final = usage.Commands(help="The database of this node, and its contents: repair, adopt.")
+app: Final = usage.Commands(
+    help="The database of this node, and its contents: repair, adopt, adopt-key."
+)
 
 
 @app.command()
@@ -62,3 +72,24 @@ def adopt(ctx: usage.Context, json: Json = False) -> None:
         print_json({"adopted": adopted.what})
     else:
         say(adopted.words)
+
+
+@app.command("adopt-key")
+def adopt_key(ctx: usage.Context, json: Json = False) -> None:
+    """Go on with the master key that is there, or with a new one, where the one that this store was
+    sealed with is lost for good. What it had sealed stays closed: DKIM keys, CRAM-MD5 passwords;
+    unsubscribe links that were sent go nowhere. Not needed as long as `serve` works.
+    """
+    from gatepost.identity.master_key import MasterKeyError  # noqa: PLC0415
+    from gatepost.operate.adopt_key import adopt as adopt_this_key  # noqa: PLC0415
+
+    path = load_settings(ctx).master_key
+    try:
+        adopted = run_with_store(ctx, lambda store: adopt_this_key(store, path))
+    except MasterKeyError as error:
+        fail(str(error))
+    if json:
+        print_json({"adopted": str(adopted.path), "closed": adopted.closed})
+    else:
+        for line in adopted.words():
+            say(line)

@@ -31,10 +31,14 @@ class MasterKeyError(Exception):
     """The key cannot be read or made, or does not open what was sealed. Says the mend."""
 
 
+class NoMasterKeyError(MasterKeyError):
+    """There is no such file."""
+
+
 class MasterKey:
     """Seals, opens, salts and makes tokens. Its repr shows nothing."""
 
-    __slots__ = ("_salting", "_sealing", "_tokens")
+    __slots__ = ("_salting", "_sealing", "_tokens", "mark")
 
     def __init__(self, octets: bytes) -> None:
         """Take 32 octets. Raises MasterKeyError for any other number."""
@@ -42,6 +46,8 @@ class MasterKey:
             raise MasterKeyError(f"the master key has {len(octets)} octets, not {_LENGTH}")
         self._sealing = AESGCM(hmac.digest(octets, b"gatepost seal 1", "sha256"))
         self._salting = hmac.digest(octets, b"gatepost scram salt 1", "sha256")
+        #: Tells this key from others and nothing else: 63 bits of a keyed hash, for the store.
+        self.mark = int.from_bytes(hmac.digest(octets, b"gatepost mark 1", "sha256")[:8]) >> 1
         self._tokens = AESSIV(hmac.digest(octets, b"gatepost token 1", "sha512"))
 
     def __repr__(self) -> str:
@@ -92,16 +98,18 @@ class MasterKey:
 
 
 def read_master_key(path: Path) -> MasterKey:
-    """Read the key; make the file where there is none. Call it as the owner of the state.
+    """Read the key. Call it as the owner of the state.
 
     Raises:
-        MasterKeyError: it cannot be read or written, others may read it, or it is none.
+        NoMasterKeyError: there is no such file.
+        MasterKeyError: it cannot be read, others may read it, or it is none.
 
     """
     try:
-        make_master_key(path)
         mode = path.stat().st_mode
         text = path.read_text("ascii")
+    except FileNotFoundError:
+        raise NoMasterKeyError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as problem:
         words = getattr(problem, "strerror", None) or "it is not text"
         msg = f"{path}: {words.lower()}; the user that runs gatepost must be able to read it"
@@ -119,9 +127,18 @@ def make_master_key(path: Path) -> bool:
     """Make a new key, readable by its owner alone; False when the file is there already.
 
     Raises:
-        OSError: it cannot be written.
+        MasterKeyError: it cannot be written.
 
     """
+    try:
+        return _make(path)
+    except OSError as problem:
+        words = (problem.strerror or str(problem)).lower()
+        msg = f"{path}: {words}; the user that runs gatepost must be able to make it"
+        raise MasterKeyError(msg) from None
+
+
+def _make(path: Path) -> bool:
     if path.exists():
         return False
     # Whole or not at all, and the first of several processes wins.

@@ -17,7 +17,7 @@ from gatepost.net.tls import FrontContexts
 from gatepost.node.child import Child
 from gatepost.node.handover import Former, Inheritance, Successor
 from gatepost.node.notify import notify
-from gatepost.node.prepare import unreadable_key, unreadable_secret
+from gatepost.node.prepare import unreadable_secret, unusable_key
 from gatepost.node.privileges import become, worker_identity
 from gatepost.node.sockets import OpenListener, close, close_doors, dismiss
 from gatepost.node.sole_server import write_serving
@@ -130,7 +130,9 @@ class Node:
             return False
         try:
             reader = worker_identity(self.settings.data_dir)
-            words = unreadable_secret(fresh, reader) or unreadable_key(fresh.master_key, reader)
+            words = unreadable_secret(fresh, reader) or unusable_key(
+                fresh.master_key, self.settings.master_key, reader
+            )
         except OSError as problem:
             words = f"{self.settings.data_dir}: {(problem.strerror or str(problem)).lower()}"
         if words:

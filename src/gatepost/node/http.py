@@ -96,7 +96,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
         disk = _Disk()
         recorder = Recorder(store)
         bulk = build_bulk(store, build_routing(settings), resolver_from(settings.dns))
-        intake = build_intake(
+        intake = await build_intake(
             settings, store, place.name, recorder=recorder, bulk=bulk, free_space=lambda: disk.free
         )
         await intake.signer.refresh()

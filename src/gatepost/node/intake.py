@@ -7,7 +7,7 @@ from gatepost.delivery.routing import build_routing
 from gatepost.events.record import Recorder
 from gatepost.identity.directory import Directory
 from gatepost.identity.histories import Histories
-from gatepost.identity.master_key import read_master_key
+from gatepost.identity.key_of_store import key_of_store
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
 from gatepost.net.resolver import resolver_from
@@ -22,7 +22,7 @@ from gatepost.reception.unsubscribe import Links, Streams
 from gatepost.store.protocols import Store
 
 
-def build_intake(
+async def build_intake(
     settings: Settings,
     store: Store,
     worker: WorkerId,
@@ -35,10 +35,11 @@ def build_intake(
 
     Raises:
         MasterKeyError, OSError: a file cannot be read.
+        StoreUnavailableError: the store cannot be read.
 
     """
     routing = build_routing(settings)
-    master_key = read_master_key(settings.master_key)
+    master_key = await key_of_store(store, settings.master_key)
     signer = build_signer(settings, store, master_key)
     suppressed = SuppressionList(store)
     directory = Directory(store)

@@ -21,7 +21,8 @@ from gatepost.identity.breaker import Bounds
 from gatepost.identity.directory import Directory
 from gatepost.identity.foreign_build import build_foreign
 from gatepost.identity.histories import Histories
-from gatepost.identity.master_key import MasterKey, read_master_key
+from gatepost.identity.key_of_store import key_of_store
+from gatepost.identity.master_key import MasterKey
 from gatepost.model.domain import Domain
 from gatepost.model.domain_look import Finding
 from gatepost.model.ids import WorkerId
@@ -94,10 +95,10 @@ class Parts:
     strays: Strays
 
 
-def build_parts(
+async def build_parts(
     settings: Settings, store: Store, worker: WorkerId, heartbeat: Heartbeat, sources: Sources
 ) -> Parts:
-    """Put a worker's parts together. Call it on the event loop."""
+    """Put a worker's parts together. Raises MasterKeyError, StoreUnavailableError, OSError."""
     directory = Directory(store)
     entropy = Entropy()
     settler = Settler(
@@ -111,7 +112,7 @@ def build_parts(
     settler.listen(suppressed.settled)
     deadlines = Deadlines()
     routing = build_routing(settings)
-    master_key = read_master_key(settings.master_key)
+    master_key = await key_of_store(store, settings.master_key)
     signer = build_signer(settings, store, master_key)
     resolver = resolver_from(settings.dns)
     recorder = Recorder(store)

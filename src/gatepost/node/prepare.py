@@ -11,6 +11,7 @@ from typing import Final
 
 from gatepost.delivery.routing import build_routing
 from gatepost.identity.foreign_build import MissingLibraryError, check_means
+from gatepost.identity.key_of_store import existing_key, key_of_store
 from gatepost.identity.master_key import MasterKeyError, read_master_key
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
@@ -119,16 +120,15 @@ def _try_store(settings: Settings, *, alone: bool) -> tuple[int, str]:
 
     async def prepare() -> None:
         # A key that is there is read first, one that is not is made last: nothing half-done.
-        if settings.master_key.exists():
-            read_master_key(settings.master_key)
+        existing_key(settings.master_key)
         read_tokens(settings.auth.oauth)
         store = await open_store(settings, WorkerId(f"{name}/start/{os.getpid()}/"))
         home = home_id(settings.data_dir)
         await recover(store, settings.data_dir)
         if alone:
             await store.write(lambda transaction: take_seat(transaction, name, home, sole=sole))
+        await key_of_store(store, settings.master_key)
         await store.close()
-        read_master_key(settings.master_key)
 
     try:
         asyncio.run(prepare())
@@ -158,13 +158,15 @@ def unreadable_secret(settings: Settings, reader: Identity | None) -> str:
     return ""
 
 
-def unreadable_key(path: Path, reader: Identity | None) -> str:
-    """Return why workers could not use this master key, as this user; "" where they can."""
+def unusable_key(path: Path, former: Path, reader: Identity | None) -> str:
+    """Return why workers could not use this master key in the place of the former one, as this user;
+    "" where they can.
+    """
     try:
         with acting_as(reader):
-            if not path.exists():
-                return f"master_key {path}: no such file; copy the key there, or take the line out"
-            read_master_key(path)
+            key = read_master_key(path)
+            if path != former and read_master_key(former).mark != key.mark:
+                return f"master_key {path}: this is another key than that of {former}"
     except MasterKeyError as problem:
         return f"master_key {problem}"
     return ""
@@ -194,6 +196,8 @@ def _store_words(settings: Settings, problem: Exception) -> str:
             ' was lost, or it is a copy. Run "gatepost store repair", so that nothing is lost or sent'
             " twice (or move journal and content away, if a new database was meant)"
         )
+    if isinstance(problem, MasterKeyError):
+        return f"master_key {words}"
     if isinstance(problem, NewerDatabaseError):
         return f"{store}: a newer Gatepost wrote it ({words}); update this one"
     if words.startswith(_DAMAGE):

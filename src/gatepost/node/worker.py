@@ -115,7 +115,8 @@ class Worker:
                 store, said, shared=is_shared(settings), sources=sources.announced
             )
             await heartbeat.beat()
-            await self._serve(build_parts(settings, store, place.name, heartbeat, sources))
+            parts = await build_parts(settings, store, place.name, heartbeat, sources)
+            await self._serve(parts)
             with contextlib.suppress(StoreUnavailableError):
                 await heartbeat.leave()
         finally:

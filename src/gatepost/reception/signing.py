@@ -45,7 +45,8 @@ _GRACE: Final = timedelta(days=7)
 class Signed:
     """Signatures to put before a message, and "domain/selector" of each; b"" and () for none.
 
-    `broken` says what is wrong where they were verified and do not hold: then nothing is signed.
+    `broken` says what is wrong where they were verified and do not hold, or where the domain's keys
+    cannot be opened: then nothing is signed.
     """
 
     prefix: bytes
@@ -91,6 +92,8 @@ class Signer:
         self._domains: list[Domain] = []
         self._keys: dict[str, tuple[SigningKey, ...]] = {}
         self._parsed: dict[DkimKey, SigningKey] = {}
+        #: Domains that have keys to sign with, none of which opens.
+        self._shut: frozenset[str] = frozenset()
         self._unready: dict[str, Unpublished] = {}
         self._until_verified = 0
         self._freshness = Freshness(_STALE_AFTER, clock)
@@ -124,6 +127,8 @@ class Signer:
         if domains != self._domains:
             self._keys, self._parsed = await asyncio.to_thread(self._parse, domains)
             self._domains = domains
+            signing = [each for each in domains if each.in_state(DkimKeyState.ACTIVE)]
+            self._shut = frozenset(d.name for d in signing if not self._keys[d.name])
 
     def _read(self, reading: Reading) -> tuple[list[Domain], Mapping[str, DomainLook]]:
         # Looks only where somebody asks for them: they would cost the most of every refresh.
@@ -142,6 +147,9 @@ class Signer:
         """Return the signatures for a message of which `authors` are the addresses of From; they
         last longer by the time that it is `held` before its first attempt.
         """
+        authors = tuple(authors)
+        if closed := self._closed(authors):
+            return Signed(b"", closed, "its DKIM key cannot be opened: see gatepost check")
         return await self.sign_with(self.keys_for(authors), pieces, at, held)
 
     async def sign_with(
@@ -171,6 +179,12 @@ class Signer:
             _log.error("a signature of ours is not good (%s): %s", " ".join(made.by), broken)
             return Signed(b"", made.by, broken)
         return made
+
+    def _closed(self, authors: Iterable[str]) -> tuple[str, ...]:
+        """Return those domains of the authors whose signing keys cannot be opened."""
+        if not self._shut:
+            return ()
+        return tuple(sorted(self._shut & {self._domain_of(author) for author in authors}))
 
     def _is_sample(self) -> bool:
         """Tell whether this message is one of those that are verified; the first one is."""

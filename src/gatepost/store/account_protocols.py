@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gatepost.model.account import Account, Credential
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.store.key_marks import ChangesKeyMark, ReadsKeyMark
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Use:
     tls: str
 
 
-class ReadsAccounts(Protocol):
-    """What can be asked about accounts."""
+class ReadsAccounts(ReadsKeyMark, Protocol):
+    """What can be asked about accounts, and about the key that seals their secrets."""
 
     def account(self, name: AccountName) -> Account | None:
         """Return one account. Raises NewerRowError where only a newer program can read it."""
@@ -85,7 +86,7 @@ class ReadsAccounts(Protocol):
         ...
 
 
-class ChangesAccounts(Protocol):
+class ChangesAccounts(ChangesKeyMark, Protocol):
     """What a job may change about accounts."""
 
     def put_account(self, account: Account) -> None:

@@ -20,6 +20,7 @@ from gatepost.store.domain_table import DomainTable
 from gatepost.store.foreign_use_table import ForeignUseTable
 from gatepost.store.history_table import HistoryTable
 from gatepost.store.kept_key_table import KeptKeyTable
+from gatepost.store.key_mark_table import KeyMarkTable
 from gatepost.store.later_table import LaterTable
 from gatepost.store.pause_table import PauseTable
 from gatepost.store.pool_queries import PoolQueries
@@ -85,6 +86,7 @@ class Queries(
     ForeignUseTable,
     HistoryTable,
     KeptKeyTable,
+    KeyMarkTable,
     LaterTable,
     PauseTable,
     PoolQueries,

@@ -11,6 +11,7 @@ from gatepost.store.domain_table import DomainTableChanges
 from gatepost.store.foreign_use_table import ForeignUseTableChanges
 from gatepost.store.history_table import HistoryTableChanges
 from gatepost.store.kept_key_table import KeptKeyTableChanges
+from gatepost.store.key_mark_table import KeyMarkTableChanges
 from gatepost.store.pause_table import PauseTableChanges
 from gatepost.store.presence_table import PresenceTableChanges
 from gatepost.store.quota_table import QuotaTableChanges
@@ -34,6 +35,7 @@ class TableChanges(
     ForeignUseTableChanges,
     HistoryTableChanges,
     KeptKeyTableChanges,
+    KeyMarkTableChanges,
     PauseTableChanges,
     PresenceTableChanges,
     QuotaTableChanges,

@@ -1,0 +1,68 @@
+"""A master key that is lost is never replaced in silence."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import NodeMaker
+from tests.support.node import Node, environment, wait_until
+
+
+def serve(node: Node) -> subprocess.CompletedProcess[str]:
+    """Try to serve, where that ends at once."""
+    return subprocess.run(
+        [sys.executable, "-m", "gatepost", "-c", str(node.config), "serve"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(),
+        check=False,
+    )
+
+
+def test_without_its_key_a_store_is_not_served_until_an_operator_says_so(
+    make_node: NodeMaker, tmp_path: Path
+) -> None:
+    node = make_node()
+    node.run("domain", "add", "example.com")
+    node.stop()
+    key = node.data_dir / "master.key"
+    key.rename(tmp_path / "lost")
+
+    def refused(*words: str) -> None:
+        for done in (
+            serve(node),
+            node.run("check", check=False),
+            node.run("domain", "add", "other.test", check=False),
+            node.run("domain", "rotate-key", "example.com", check=False),
+        ):
+            said = done.stdout + done.stderr
+            assert done.returncode == 2, said
+            assert all(word in said for word in (*words, "master.key", "adopt-key")), said
+            assert "Traceback" not in said
+
+    refused("no such file")
+    assert not key.exists()
+    adopted = node.run("store", "adopt-key").stdout
+    assert "example.com" in adopted
+    assert key.exists()
+    node.start()
+    node.stop()
+
+    (tmp_path / "lost").rename(key)  # a backup that came too late
+    refused("not the key")
+
+
+def test_a_key_that_is_another_one_is_not_taken_over(make_node: NodeMaker, tmp_path: Path) -> None:
+    node = make_node()
+    good = node.config.read_text()
+    other = make_node(start=False).data_dir / "master.key"
+    assert other.exists()
+    begin = len(node.log.read_text())
+    node.config.write_text(f'master_key = "{other}"\n{good}')
+    node.signal(signal.SIGHUP)
+    wait_until(lambda: "not taken over" in node.log.read_text()[begin:], "a line in the log")
+    said = node.log.read_text()[begin:]
+    assert "another key" in said
+    assert "Traceback" not in said
