@@ -1,5 +1,7 @@
 """The command `gatepost`, also `python -m gatepost`."""
 
+import contextlib
+import errno
 import gc
 import os
 import sys
@@ -15,6 +17,11 @@ def main() -> None:
     try:
         app(prog_name="gatepost")
     except Exception as error:  # noqa: BLE001 - the top of the program
+        if _is_unwritten(error):
+            _forget_output()
+            with contextlib.suppress(OSError):
+                say_error("gatepost: what was to be said could not be written: the disk is full")
+            sys.exit(WRONG)
         say_error(f"gatepost: this is a fault of ours: {type(error).__name__}: {error}")
         if "--debug" in sys.argv or os.environ.get("GATEPOST_DEBUG"):
             import traceback  # noqa: PLC0415 - 10 ms that only a fault needs
@@ -23,6 +30,22 @@ def main() -> None:
         else:
             say_error("  Please report it, with what --debug shows: gatepost --debug …")
         sys.exit(WRONG)
+
+
+def _is_unwritten(error: Exception) -> bool:
+    """Tell whether our own output went nowhere: no file has a name there."""
+    is_full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return is_full and getattr(error, "filename", None) is None
+
+
+def _forget_output() -> None:
+    """Let go of what is left in buffers: it would be tried again at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -252,3 +253,44 @@ def test_send_is_1_when_nobody_answers() -> None:
     )
     assert done.exit_code == 1
     assert "connection refused" in done.stderr
+
+
+# -- what no shell would say by itself
+
+
+def _gatepost(*arguments: str | bytes, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gatepost", *arguments],
+        text=True,
+        errors="replace",
+        timeout=60,
+        check=False,
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["account", "show", b"\xff"], ["queue", "list", "--account", b"\xff@a.test"]]
+)
+def test_arguments_that_are_not_utf_8_are_wrong_usage(arguments: list[str | bytes]) -> None:
+    done = _gatepost(*arguments, capture_output=True)
+    assert done.returncode == 2
+    assert "it is not UTF-8 text" in done.stderr
+    assert "fault of ours" not in done.stderr
+
+
+def test_a_path_may_be_any_octets() -> None:
+    done = _gatepost("-c", b"/nowhere/\xff", "account", "list", capture_output=True)
+    assert done.returncode == 2
+    assert "there is no such file" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["init", "--help"]])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = _gatepost(*arguments, stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 2
+        assert done.stderr.count("the disk is full") == 1
+        assert "fault of ours" not in done.stderr
+        assert _gatepost("account", "no-such-verb", stdout=full, stderr=full).returncode == 2

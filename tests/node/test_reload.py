@@ -96,6 +96,23 @@ def test_a_change_that_needs_a_restart_says_so_and_the_rest_is_taken_over(
     assert node.ports == ports
 
 
+def test_a_secret_that_was_changed_is_taken_over_though_the_file_that_names_it_was_not(
+    make_node: NodeMaker, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("former\n")
+    route = '[[routes]]\nmatch = ["up.test"]\nvia = "smtp:127.0.0.1:9"\nusername = "u"\n'
+    node = make_node(f'{route}password_file = "{secret}"\n{LOCAL}', workers=2)
+    begin = len(node.log.read_text())
+    node.signal(signal.SIGHUP)
+    logged_since(node, begin, "nothing in it has changed")
+    secret.write_text("new\n")
+    node.signal(signal.SIGHUP)
+    logged_since(node, begin, f"changed: {secret}")
+    logged_since(node, begin, "configuration taken over by all workers")
+    assert "former\n" not in node.log.read_text()[begin:]
+
+
 def test_a_reload_during_a_reload_follows_it(make_node: NodeMaker) -> None:
     node = make_node(LOCAL, workers=1)
     with Talk(node.ports.mx) as under_way:

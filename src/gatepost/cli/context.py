@@ -28,7 +28,9 @@ WRONG: Final = 2
 
 #: Control characters, C1 included, and what turns or breaks lines: other servers' words must not drive
 #: the operator's terminal.
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _BREAKS: Final = re.compile(r"[\t\n]")
 
 #: Every listing has it.

@@ -86,8 +86,8 @@ def _change(
                 f"{verb} what?",
                 "give --id, --account, --destination, --recipient, --reason or --pool; or --all for everything",
             )
-        if not yes and sys.stdin.isatty() and not usage.confirm(f"{verb} everything?"):
-            raise usage.Exit(NO)
+        if not yes:
+            _ask(verb)
     elif all_:
         fail("--all goes without a filter", "remove one of them")
     order = Order(Verb(verb), which, operator_name())
@@ -99,6 +99,15 @@ def _change(
         say(f"{verb}: {_deliveries(changed)}")
     if not changed and which.id:
         raise usage.Exit(NO)
+
+
+def _ask(verb: str) -> None:
+    """Ask a person about everything. Where nobody can be asked, what cannot be undone needs --yes."""
+    if sys.stdin.isatty():
+        if not usage.confirm(f"{verb} everything?"):
+            raise usage.Exit(NO)
+    elif verb == "cancel":
+        fail("cancel everything? There is no terminal to ask at", "say --yes")
 
 
 async def _changed(store: "Store", order: "Order", *, is_shared: bool) -> int:

@@ -230,4 +230,32 @@ def _type(kind: type, least: int | None, most: int | None) -> click.ParamType[An
         return click.Path(path_type=kind)
     if kind is int:
         return click.IntRange(least, most) if (least, most) != (None, None) else click.INT
-    return click.STRING
+    return _TEXT
+
+
+class _Text(click.types.StringParamType):
+    """A text, which octets that are not UTF-8 are none of. (A path may have them.)"""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own
+        param: click.Parameter | None,
+        ctx: Context | None,
+    ) -> str:
+        """Return it, or say that it is none."""
+        text = str(super().convert(value, param, ctx))
+        if not is_text(text):
+            self.fail("it is not UTF-8 text", param, ctx)
+        return text
+
+
+_TEXT: Final = _Text()
+
+
+def is_text(value: str) -> bool:
+    """Tell whether it has no half of a surrogate pair, as which Python gives octets that are no UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import Settings
@@ -19,6 +20,7 @@ from gatepost.node.handover import Former, Inheritance, Successor
 from gatepost.node.notify import notify
 from gatepost.node.prepare import unreadable_secret, unusable_key
 from gatepost.node.privileges import become, worker_identity
+from gatepost.node.secret_files import contents_of
 from gatepost.node.sockets import OpenListener, close, close_doors, dismiss
 from gatepost.node.sole_server import write_serving
 from gatepost.node.worker import WorkerPlace, work
@@ -53,11 +55,14 @@ class Node:
     _is_successor: bool = field(init=False)
     #: What the lock says is what is so.
     _is_said: bool = True
+    #: What is in the files that the settings name, hashed.
+    _contents: dict[Path, bytes] = field(init=False)
     #: What is gone back to where a reload comes to nothing.
-    _former_settings: Settings = field(init=False)
+    _former: tuple[Settings, dict[Path, bytes]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._former_settings = self.settings
+        self._contents = contents_of(self.settings, worker_identity(self.settings.data_dir))
+        self._former = (self.settings, self._contents)
         self._is_successor = bool(self.inherited.former)
 
     def named(self, index: int) -> str:
@@ -134,17 +139,24 @@ class Node:
                 fresh.master_key, self.settings.master_key, reader
             )
         except OSError as problem:
+            reader = None
             words = f"{self.settings.data_dir}: {(problem.strerror or str(problem)).lower()}"
         if words:
             _log.error("configuration not taken over, the former one stays: %s", words)
             return False
-        if fresh == self.settings:
+        contents = contents_of(fresh, reader)
+        changed = [str(path) for path in contents if contents[path] != self._contents.get(path)]
+        if fresh == self.settings and not changed:
+            _log.info("configuration read: nothing in it has changed")
             return False
         fixed = ("listeners", "node", "data_dir", "store", "workers", "http")
         if late := [key for key in fixed if getattr(fresh, key) != getattr(self.settings, key)]:
             _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(late))
         kept = {key: getattr(self.settings, key) for key in fixed}
-        self._former_settings, self.settings = self.settings, fresh.model_copy(update=kept)
+        self._former = (self.settings, self._contents)
+        self.settings, self._contents = fresh.model_copy(update=kept), contents
+        if changed:
+            _log.info("changed: %s", ", ".join(changed))
         _log.info("configuration reloaded: new workers take over when all of them serve")
         return True
 
@@ -154,7 +166,7 @@ class Node:
 
     def not_reloaded(self, why: str) -> None:
         """Go back to the former configuration, certificates included."""
-        self.settings, self.stamps = self._former_settings, ()
+        (self.settings, self._contents), self.stamps = self._former, ()
         _log.error("configuration not taken over, the former one stays in force: %s", why)
 
     def say_serving(self) -> None:
