@@ -4,10 +4,12 @@ Each verb writes its event in the transaction that changes the domain. A running
 accordingly within 1 s (decision 5).
 """
 
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from itertools import count
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
@@ -26,6 +28,8 @@ from gatepost.wire.dkim.sign import GOOD_RSA, BadKeyError, SigningKey, parse_pri
 from gatepost.wire.records.dkim_key import KeyType
 
 _LONGEST_SELECTOR: Final = 63
+#: Octets of chance in a selector that we choose.
+_CHANCE: Final = 3
 _LETTERS: Final = {KeyType.RSA: "r", KeyType.ED25519: "e"}
 
 
@@ -224,10 +228,11 @@ def sending_domain(text: str) -> str:
 def new_keys(
     domain: str, others: Iterable[DkimKey], key: MasterKey, now: datetime, state: DkimKeyState
 ) -> tuple[DkimKey, ...]:
-    """Return an RSA and an Ed25519 key, sealed, with dated selectors that no other key has."""
+    """Return an RSA and an Ed25519 key, sealed, with selectors that say the day and that no other key
+    has or had, not even one of a domain that was removed: caches and mail under way know that.
+    """
     taken = {other.selector for other in others}
-    stem = f"gp{now:%Y%m%d}"
-    stems = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
+    stems = (f"gp{now:%Y%m%d}-{secrets.token_hex(_CHANCE)}" for _ in count())
     free = next(s for s in stems if not taken & {s + letter for letter in _LETTERS.values()})
     made: dict[KeyType, RSAPrivateKey | Ed25519PrivateKey] = {
         KeyType.RSA: generate_private_key(public_exponent=65537, key_size=GOOD_RSA),
