@@ -1,9 +1,11 @@
 """What a running node shows in TLS: certificates by name, new ones from disk, versions, tickets."""
 
+import json
 import os
 import signal
 import socket
 import ssl
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from gatepost.net.certificate import make_self_signed
 from tests.node.conftest import LOCAL, NodeOf
 from tests.node.talk import Talk, anyone
 from tests.support.node import Node, on_all_workers, wait_until
+from tests.support.ports import free_ports
 from tests.support.self_signed import self_signed
 
 MORE = """
@@ -220,3 +223,31 @@ def test_a_certificate_replaced_while_the_node_starts_is_shown(node_of: NodeOf) 
     node.start()  # its ports are open; whether it has read the files already is anybody's guess
     write_pair(node, "cert.pem", "key.pem", "early.relay.test")
     shows(node, "early.relay.test")
+
+
+def test_a_running_node_tells_that_its_certificate_ends_soon(node_of: NodeOf) -> None:
+    (port,) = free_ports(1)
+    node = node_of(LOCAL + f'\n[http]\naddress = "127.0.0.1:{port}"\n')
+    made = self_signed("relay.test", days=9)
+    for file, pem in (("key.pem", made.key), ("cert.pem", made.chain)):
+        fresh = node.directory / f"{file}.new"
+        fresh.write_bytes(pem)
+        fresh.rename(node.directory / file)
+    ends = f"gatepost_certificate_expires_seconds {int(made.expires_at.timestamp())}\n"
+
+    def is_shown() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+            return ends in answer.read().decode()
+
+    wait_until(is_shown, "the metric")
+    said = f"cert.pem: expires on {made.expires_at:%Y-%m-%d}; renew it"
+    wait_until(lambda: said in node.log.read_text(), "a line in the log")
+
+    def events() -> list[dict[str, str]]:
+        files = (node.data_dir / "journal").glob("*.jsonl")
+        octets = [file.read_bytes().rpartition(b"\n")[0] for file in files]  # whole lines
+        lines = [line for each in octets for line in each.splitlines()]
+        return [e for e in map(json.loads, lines) if e["kind"] == "certificate.expiring"]
+
+    wait_until(lambda: len(events()) == 1, "one event")
+    assert node.log.read_text().count(said) == 1

@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 from gatepost.net.certificate import Certificate, parse_certificate
 
 
-def self_signed(*names: str, kind: str = "EC") -> Certificate:
+def self_signed(*names: str, kind: str = "EC", days: int = 30) -> Certificate:
     """Return a certificate for names that nobody trusts; `kind` "EC" (P-256), "RSA" (2048 bits)
     or "weak" (RSA of 1024 bits).
     """
@@ -28,7 +28,7 @@ def self_signed(*names: str, kind: str = "EC") -> Certificate:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=30))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
         .sign(key, hashes.SHA256())
     )

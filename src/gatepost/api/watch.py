@@ -48,6 +48,10 @@ async def metrics(request: Request) -> PlainTextResponse:
             name, words = _HELP[metric]
             lines += _metric(name, words, "gauge" if metric in _GAUGES else "counter")
             lines.append(f"{name} {value}")
+    if expiry := api.counters.expiry():
+        name = "gatepost_certificate_expires_seconds"
+        words = "When the first of the node's certificates ends, in seconds since 1970."
+        lines += [*_metric(name, words, "gauge"), f"{name} {expiry}"]
     name = "gatepost_queue_deliveries"
     lines += _metric(name, "Deliveries in the queue, by state.", "gauge")
     lines += [

@@ -211,6 +211,10 @@ def _worker_lost(event: Event, now: datetime) -> str:  # noqa: ARG001
     return f"{worker} was not heard for {silent} s; {count} deliveries that it held are due again"
 
 
+def _certificate(event: Event, now: datetime) -> str:  # noqa: ARG001
+    return f"certificate {event.facts.get('file', '')}: {event.facts.get('reason', 'look at it')}"
+
+
 def _clock_turned(event: Event, now: datetime) -> str:  # noqa: ARG001
     off = event.facts.get("off", 0)
     if not off:
@@ -403,4 +407,5 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.TLS_BROKEN: _tls_broken,
     EventKind.WORKER_LOST: _worker_lost,
     EventKind.CLOCK_TURNED: _clock_turned,
+    EventKind.CERTIFICATE_EXPIRING: _certificate,
 }

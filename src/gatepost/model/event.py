@@ -64,6 +64,7 @@ class EventKind(StrEnum):
     TLS_BROKEN = "tls.broken"
     WORKER_LOST = "worker.lost"
     CLOCK_TURNED = "clock.turned"
+    CERTIFICATE_EXPIRING = "certificate.expiring"
 
 
 @value(frozen=True, slots=True)

@@ -25,7 +25,8 @@ _ROWS: Final = 2 * _BUCKETS
 _SKETCH: Final = 2 * _ROWS * _CELL  # one of clients, one of networks behind it
 _HEAD: Final = 4096  # one page of 64-bit numbers
 _REGION: Final = _HEAD + _SKETCH
-#: In the head: the metrics, a sign of life, then, from the 64th number on, four for each source address.
+#: In the head: the metrics, when a certificate ends, a sign of life, then, from the 64th number on, four for each source address.
+_EXPIRY_AT: Final = 62
 _LIFE_AT: Final = 63
 _SOURCES_AT: Final = 64
 _OF_ONE: Final = 4
@@ -94,6 +95,10 @@ class Counters:
     def tick_of(self, index: int) -> int:
         """Return how often a worker has said that it lives; 0: not yet."""
         return self._heads[index][_LIFE_AT]
+
+    def expiry(self) -> int:
+        """Return when the first certificate of the node ends, in seconds since 1970; 0: not known."""
+        return max([head[_EXPIRY_AT] for head in self._heads])
 
     def total(self, metric: Metric) -> int:
         """Return a metric's sum over the workers."""
@@ -175,6 +180,10 @@ class WorkerCounters:
     def tick(self) -> None:
         """Say that this worker's loop turns."""
         self._head[_LIFE_AT] += 1
+
+    def note_expiry(self, seconds: int) -> None:
+        """Say when the first certificate of the node ends."""
+        self._head[_EXPIRY_AT] = seconds
 
     def value(self, metric: Metric) -> int:
         """Return this worker's own part of a metric."""

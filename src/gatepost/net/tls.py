@@ -69,6 +69,11 @@ class FrontContexts:
         self._end_points = _end_points(certificates)
         self._tickets = _tickets(certificates)
 
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Return what is shown."""
+        return self._certificates
+
     def front_context(self, settings: ListenerSettings) -> ssl.SSLContext:
         """Return a listener's context of today. The first call is before the fork."""
         if settings.address not in self._fronts:

@@ -27,6 +27,7 @@ from gatepost.net.clock import now
 from gatepost.net.counters import WorkerCounters
 from gatepost.net.open_files import allowed, capacity, raise_limit
 from gatepost.net.tls import FrontContexts
+from gatepost.node.certificate_watch import CertificateWatch
 from gatepost.node.child import SERVES
 from gatepost.node.clock_watch import ClockWatch
 from gatepost.node.heartbeat import Heartbeat
@@ -48,6 +49,7 @@ _MEASURE: Final = 2.0
 _TIDY: Final = 30.0
 _CLOCK: Final = 1.0
 _STRAYS: Final = 30.0
+_CERTIFICATES: Final = 15.0
 #: Until it is tried again after a fault of ours.
 _FAULT_PAUSE: Final = 5.0
 #: Seconds between two questions whose turn it is; a domain that was just added waits no longer.
@@ -189,9 +191,11 @@ class Worker:
         if self._place.index:
             return []
         watch = ClockWatch(self._settings.retry, parts)
+        certificates = CertificateWatch(self._place.fronts, self._place.counters, parts)
         return [
             ("clock", self._every(_CLOCK, watch.look)),
             ("strays", self._every(_STRAYS, parts.strays.look)),
+            ("certificates", self._every(_CERTIFICATES, certificates.look)),
         ]
 
     async def _look_at_domains(self, watch: Watch) -> None:
