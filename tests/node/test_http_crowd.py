@@ -29,7 +29,7 @@ def a_crowd(
     return crowd, enter, gone
 
 
-def test_an_address_has_so_many_and_a_proxy_any_number() -> None:
+def test_an_address_has_so_many_and_a_proxy_more() -> None:
     settings = HttpSettings(connections_per_address=2, trusted_proxies=("10.0.0.0/8",))
     crowd, enter, gone = a_crowd(settings)
     places = [enter("192.0.2.1") for _ in range(2)]
@@ -47,7 +47,7 @@ def test_an_address_has_so_many_and_a_proxy_any_number() -> None:
     assert enter("192.0.2.1")
     assert enter("192.0.2.1")
     assert not gone
-    assert len(crowd.places) == 2 + 1 + 9 + 2
+    assert (len(crowd.places), len(crowd.proxied)) == (2 + 1 + 2, 9)
 
 
 def test_a_network_has_fewer_than_its_clients_together() -> None:
@@ -70,6 +70,19 @@ def test_a_full_house_has_room_for_a_stranger_and_takes_it_from_the_largest_netw
     assert enter("198.51.100.1")
     assert gone == ["192.0.0.1", "192.0.1.1"]
     assert "198.51.100.1" not in gone
+
+
+def test_proxies_and_strangers_take_nothing_from_each_other() -> None:
+    crowd, enter, gone = a_crowd(HttpSettings(trusted_proxies=("10.0.0.0/8",)))
+    proxied = [enter("10.1.2.3") for _ in range(IN_ALL)]
+    assert enter("192.0.2.1")
+    assert not gone
+    assert enter("10.9.9.9")
+    assert gone == ["10.1.2.3"]
+    for place in proxied:
+        assert place
+        crowd.leave(place)
+    assert (len(crowd.places), len(crowd.proxied)) == (1, 1)
 
 
 def test_what_is_kept_is_not_taken() -> None:

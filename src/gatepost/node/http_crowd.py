@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
-from itertools import count
 from typing import Final
 
 from gatepost.api.places import Most, Place, Places
@@ -16,28 +15,26 @@ OF_NETWORK: Final = 250
 
 
 class Crowd:
-    """Counts connections by client and by network; each of a trusted proxy is a client by itself,
-    and keeps its place.
+    """Counts connections by client and by network; trusted proxies, each of which stands for many,
+    have as many again for themselves.
     """
 
     def __init__(self, settings: HttpSettings) -> None:
         of_client = settings.connections_per_address
         self.places = Places(Most(IN_ALL, max(of_client, OF_NETWORK), of_client))
+        self.proxied = Places(Most(IN_ALL, IN_ALL, IN_ALL))
         self._trusted = [ip_network(text) for text in settings.trusted_proxies]
-        self._proxied = count()
 
     def enter(self, host: str, give_up: Callable[[], None]) -> Place | None:
         """Count a connection, for which another one may have to give up; None where none can."""
-        if self._is_trusted(host):
-            name = f"proxy {next(self._proxied)}"
-            place = Place(name, name, give_up, kept=1)
-        else:
-            place = Place(one_client(host), network_of(host), give_up)
-        return place if self.places.take(place) else None
+        place = Place(one_client(host), network_of(host), give_up)
+        places = self.proxied if self._is_trusted(host) else self.places
+        return place if places.take(place) else None
 
     def leave(self, place: Place) -> None:
         """Count one that was let in no more."""
         self.places.give(place)
+        self.proxied.give(place)
 
     def _is_trusted(self, host: str) -> bool:
         if not host or not self._trusted:
