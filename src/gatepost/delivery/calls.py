@@ -46,8 +46,9 @@ async def _call_all(queue: SiteQueue, room: Room7) -> Link:
     began = loop.time()
     for call in _calls_of(queue, room):
         target = call.target
-        if failure and queue.is_hurried and loop.time() - began > bounds.hurried_begin:
-            break
+        is_late = queue.is_hurried and loop.time() - began > bounds.hurried_begin
+        if is_late and failure and failure.outcome.kind is OutcomeKind.DEFERRED:
+            break  # a "never" of some of the hosts is none of all
         try:
             return await _dial(queue, room, call)
         except SourceMissingError:
