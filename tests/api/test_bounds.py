@@ -77,8 +77,9 @@ class Slow:
     ],
 )
 async def test_who_may_bring_no_body_is_answered_before_it(
-    rig: Rig, path: str, key: str, status: int
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, path: str, key: str, status: int
 ):
+    monkeypatch.setattr("gatepost.api.bounds._LINGER", 10 * LONG)
     slow = Slow(rig.app, path, key)
     async with asyncio.timeout(LONG):
         asked = asyncio.create_task(slow.run())
@@ -130,7 +131,11 @@ async def test_a_client_that_goes_is_not_answered(rig: Rig):
         assert not slow.got
 
 
-async def test_many_that_are_slow_make_room_for_one_that_is_not(rig: Rig):
+async def test_many_that_are_slow_make_room_for_one_that_is_not(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    for patience in ("_STRANGERS_PATIENCE", "_LINGER"):
+        monkeypatch.setattr(f"gatepost.api.bounds.{patience}", 10 * LONG)
     path = rig.intake.links.link(Subscriber(APP, "news", "bob@y.example"))
     crowd = [Slow(rig.app, path, host=f"198.51.{n % 5}.{n % 10}") for n in range(100)]
     tasks = [asyncio.create_task(slow.run()) for slow in crowd]
