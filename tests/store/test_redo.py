@@ -1,25 +1,33 @@
 """The power goes between two syncs of the rows: what was accepted comes back from its segment."""
 
 import asyncio
+import errno
+import fcntl
+import os
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import apsw
 import pytest
 
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import WorkerId
 from gatepost.model.submission import Submission
+from gatepost.operate.recovery import recover
 from gatepost.operate.repair import is_behind
 from gatepost.store import sqlite_writer
 from gatepost.store.content_identity import WORN
 from gatepost.store.envelope import Envelope
-from gatepost.store.protocols import ContentAwayError, QueueFilter
+from gatepost.store.protocols import ContentAwayError, QueueFilter, StoreUnavailableError
 from gatepost.store.recovered import OldDatabaseError
 from gatepost.store.sqlite import SqliteStore, open_sqlite
-from gatepost.store.sqlite_place import CONTENT, DATABASE
+from gatepost.store.sqlite_checkpoint import checkpoint
+from gatepost.store.sqlite_connection import connect, write_again
+from gatepost.store.sqlite_place import CONTENT, DATABASE, DOUBT
 from gatepost.store.sqlite_redo import MOST, TOLD
 from gatepost.store.sqlite_repair import repair
 from gatepost.store.sqlite_restore import Journal
@@ -228,6 +236,125 @@ async def test_what_was_refused_among_others_does_not_come_back(store, power, mo
     await after.close()
 
 
+async def test_who_is_committed_alone_is_synced(store, power):
+    """One of a batch raised: the first of the others, alone, tells of the contents of all."""
+
+    def ready() -> None:
+        gate.wait()
+
+    gate = threading.Event()
+    held = store._commits.peek(ready)
+    both = asyncio.gather(accept(store), store.write(fails), accept(store), return_exceptions=True)
+    await asyncio.sleep(0)
+    committed = []
+    commit = store._writer.commit
+
+    def noted(runs, places, *, is_logged=False):
+        results = commit(runs, places, is_logged=is_logged)
+        committed.append((len(runs), is_logged))
+        return results
+
+    store._writer.commit = noted
+    gate.set()
+    await held
+    first, failed, last = await both
+    assert isinstance(failed, ZeroDivisionError)
+    assert committed == [(1, False), (1, False)]
+    power.synced()
+    after = await opened(power.lost())
+    await after.recover()
+    assert set(await waiting(after)) == {first.id, last.id}
+    await after.close()
+
+
+@pytest.mark.parametrize("what", ["head", "content"])
+async def test_a_disk_that_does_not_say_what_stands_there_concludes_nothing(
+    store, power, what, monkeypatch
+):
+    power.synced()
+    message = await accept(store)
+    after = await opened(power.lost())
+    pread = os.pread
+
+    def fails_once(file, length, offset):
+        if (length > len(OCTETS)) is (what == "head"):
+            raise OSError(errno.EIO, "Input/output error")
+        return pread(file, length, offset)
+
+    monkeypatch.setattr(os, "pread", fails_once)
+    await recover(after, after.data_dir)
+    monkeypatch.undo()
+    await after.tidy(NOON)
+    assert set(await waiting(after)) == {message.id}
+    await after.close()
+
+
+async def test_a_segment_that_somebody_holds_is_looked_at_later(store, power):
+    power.synced()
+    message = await accept(store)
+    directory = power.lost()
+    (path,) = (directory / CONTENT).glob("*.seg")
+    after = await opened(directory)
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert await after.recover() == 0
+        await after.tidy(NOON)
+        assert path.exists()
+    await after.tidy(NOON)
+    assert set(await waiting(after)) == {message.id}
+    assert [name for name, _ in await after.read(lambda r: r.rows(TOLD))] == [path.stem]
+    await after.close()
+
+
+async def test_a_segment_that_comes_back_from_an_older_time_is_not_sent_again(store, power):
+    await accept(store, NOON - MOST - timedelta(seconds=1))
+    await store.write(lambda t: t.add_events([Event(EventKind.SIGNATURE_BROKEN, NOON)]))
+    await store.write(lambda t: t.execute("DELETE FROM segment_log"))
+    await store.write(lambda t: t.execute("DELETE FROM submission"))
+    power.synced()
+    after = await opened(power.lost())
+    with pytest.raises(OldDatabaseError):
+        await after.recover()
+    await after.close()
+
+
+async def test_a_segment_that_was_removed_may_come_back_empty_handed(store, power):
+    await accept(store)
+    leased = await store.write(lambda t: t.lease_due(NOON, lease(), limit=9))
+    await store.write(lambda t: t.settle([settled(one) for one in leased]))
+    (path,) = (power.directory / CONTENT).glob("*.seg")
+    octets = path.read_bytes()
+    await store.write(lambda t: t.execute("DELETE FROM content"))
+    await store.close()
+    after = await opened(power.directory)
+    much_later = NOON + timedelta(days=60)
+    await after.tidy(much_later)
+    assert not path.exists()
+    assert await after.read(lambda r: r.settled_at()) is None
+    path.write_bytes(octets)
+    assert await after.recover() == 0
+    assert await waiting(after) == {}
+    await after.tidy(much_later)
+    assert not path.exists()
+    await after.tidy(NOON + timedelta(days=10_000))
+    assert await after.read(lambda r: r.rows(TOLD)) == []
+    await after.close()
+
+
+async def test_a_log_is_written_again_up_to_its_last_commit(store, power):
+    await accept(store)
+    connection = connect(power.directory / DATABASE)
+    log = power.directory / f"{DATABASE}-wal"
+    before = log.read_bytes()
+    with log.open("ab") as file:
+        file.write(b"frames of a commit that failed")
+    write_again(connection, log)
+    assert log.read_bytes() == before
+    connection.close()
+    message = await accept(store)
+    assert message.id in await waiting(store)
+
+
 async def test_a_database_that_is_an_old_copy_is_not_taken_for_a_loss_of_power(store, power):
     power.synced()
     await accept(store)
@@ -306,12 +433,28 @@ async def test_a_repair_brings_it_back_as_well(store, power):
     await after.close()
 
 
-async def test_after_a_sync_that_failed_the_log_is_written_again(store, monkeypatch):
+async def test_after_a_sync_that_failed_the_log_is_written_again(store, power, monkeypatch):
     await accept(store)
     written = []
-    monkeypatch.setattr(sqlite_writer, "write_again", written.append)
-    store._writer._is_doubtful = True
-    await accept(store)
-    assert [path.name for path in written] == [f"{DATABASE}-wal"]
-    await accept(store)
-    assert len(written) == 1
+    monkeypatch.setattr(sqlite_writer, "write_again", lambda _, log: written.append(log.name))
+    (power.directory / DOUBT).touch()
+    checkpoint(power.directory)
+    assert (power.directory / f"{DATABASE}-wal").stat().st_size
+    for _ in range(2):
+        await accept(store)
+    assert written == [f"{DATABASE}-wal"]
+    assert not (power.directory / DOUBT).exists()
+
+
+async def test_a_sync_that_fails_is_told_to_other_processes(store, power, monkeypatch):
+    def fails(*_, **__):
+        raise apsw.IOError("fsync")
+
+    monkeypatch.setattr(store._writer, "_commit", fails)
+    with pytest.raises(StoreUnavailableError):
+        await accept(store)
+    monkeypatch.undo()
+    assert (power.directory / DOUBT).exists()
+    message = await accept(store)
+    assert not (power.directory / DOUBT).exists()
+    assert set(await waiting(store)) == {message.id}

@@ -165,8 +165,9 @@ async def _recover(store: "Store", data_dir: Path) -> None:
     if not isinstance(store, Recovered) or await store.is_whole():
         return
     from gatepost.operate.recovery import BehindError, recover  # noqa: PLC0415
+    from gatepost.store.protocols import StoreUnavailableError  # noqa: PLC0415
 
-    with suppress(BehindError, OSError):
+    with suppress(BehindError, OSError, StoreUnavailableError):
         await recover(store, data_dir)
 
 

@@ -1,11 +1,13 @@
 """After a loss of power: what had been accepted comes back, before anybody serves or looks."""
 
-from contextlib import suppress
+import logging
 from pathlib import Path
 
 from gatepost.operate.repair import is_behind
-from gatepost.store.protocols import ContentAwayError, Store
+from gatepost.store.protocols import Store, StoreUnavailableError
 from gatepost.store.recovered import OldDatabaseError, Recovered
+
+_log = logging.getLogger(__name__)
 
 
 class BehindError(Exception):
@@ -19,7 +21,7 @@ async def recover(store: Store, data_dir: Path) -> None:
     Raises:
         BehindError: the database is older than what lies beside it; nothing was done.
         OSError: the journal cannot be read.
-        StoreUnavailableError: the store cannot be used.
+        StoreUnavailableError: the store cannot be read.
 
     """
     if not isinstance(store, Recovered):
@@ -27,7 +29,8 @@ async def recover(store: Store, data_dir: Path) -> None:
     if await is_behind(store, data_dir):
         raise BehindError
     try:
-        with suppress(ContentAwayError):  # housekeeping looks when it is there
-            await store.recover()
+        await store.recover()
     except OldDatabaseError as error:
         raise BehindError from error
+    except StoreUnavailableError as trouble:
+        _log.error("what was accepted when the power went is looked for later: %s", trouble)

@@ -198,6 +198,8 @@ class GroupCommit:
             batch, going_on = self._next_batch()
             self._carry_out(batch)
             self._gathering.batch_ended()
+            if self._keeper.sync_within() == 0:
+                self._sync()
         self._sync()
         self._keeper.close()
         self._tell(self._end)
@@ -284,7 +286,7 @@ class GroupCommit:
                 jobs = [job for job in jobs if job.content is None]
         if taken := _take(jobs):
             try:
-                self._commit(taken, places)
+                self._commit(taken, places, is_logged=all(map(_is_logged, taken)))
             except StoreUnavailableError as error:
                 _fail(taken, error)
             except Exception as error:  # noqa: BLE001 - a job is foreign code
@@ -301,7 +303,9 @@ class GroupCommit:
     def _commit_singly(
         self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any], error: Exception
     ) -> None:
-        """One of them raised and nothing was written: let each stand for itself."""
+        """One of them raised and nothing was written: let each stand for itself, and be synced: each
+        commit tells of all contents of the batch.
+        """
         if len(jobs) == 1:
             _fail(jobs, error)
             return
@@ -309,13 +313,15 @@ class GroupCommit:
             if _is_late(job):
                 continue
             try:
-                self._commit([job], places)
+                self._commit([job], places, is_logged=False)
             except Exception as own:  # noqa: BLE001 - a job is foreign code
                 _fail([job], own)
 
-    def _commit(self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any]) -> None:
+    def _commit(
+        self, jobs: Sequence[_Job], places: Mapping[SubmissionId, Any], *, is_logged: bool
+    ) -> None:
         runs = [partial(self._run, job) for job in jobs]
-        results = self._keeper.commit(runs, places, is_logged=all(map(_is_logged, jobs)))
+        results = self._keeper.commit(runs, places, is_logged=is_logged)
         for job, result in zip(jobs, results, strict=True):
             job.result = result
         if late := [number for number, job in enumerate(jobs) if job.given_up]:

@@ -35,15 +35,17 @@ class Record:
     position: int
 
 
-def records(directory: Path, segment: str, begin: int = 0) -> Iterator[Record]:
+def records(
+    directory: Path, segment: str, begin: int = 0, *, is_sure: bool = False
+) -> Iterator[Record]:
     """Return what can be read of a segment from an offset on, in order; contents themselves are not
     looked at.
 
     Raises:
-        StoreUnavailableError: the file cannot be read at all.
+        StoreUnavailableError: the file cannot be read at all; or, to be `is_sure`, any part of it.
 
     """
-    octets = _octets(segment_path(directory, segment), begin)
+    octets = _octets(segment_path(directory, segment), begin, is_sure=is_sure)
     mark = mark_of(segment)
     at = octets.find(mark)
     while at >= 0:
@@ -92,12 +94,12 @@ def needed_octets(directory: Path, segment: str, lengths: Mapping[int, int]) -> 
     return sum(length + heads.get(offset, 0) for offset, length in lengths.items())
 
 
-def _octets(path: Path, begin: int = 0) -> bytes:
+def _octets(path: Path, begin: int = 0, *, is_sure: bool = False) -> bytes:
     """Return a file from an offset on, counted from its end if negative, with zeros where the disk
     does not give what stood there.
 
     Raises:
-        StoreUnavailableError: it cannot be opened.
+        StoreUnavailableError: it cannot be opened; or, to be `is_sure`, read.
 
     """
     blocks = []
@@ -109,7 +111,7 @@ def _octets(path: Path, begin: int = 0) -> bytes:
             for start in range(first, size, _BLOCK):
                 wanted = min(_BLOCK, size - start)
                 block = b""
-                with suppress(OSError):
+                with suppress(*(() if is_sure else (OSError,))):
                     block = os.pread(file, wanted, start)
                 blocks.append(block.ljust(wanted, b"\0"))
         finally:

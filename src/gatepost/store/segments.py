@@ -203,6 +203,7 @@ class SegmentWriter:
         if self._file is not None:
             with suppress(OSError):
                 os.ftruncate(self._file, self._offset)
+                os.fdatasync(self._file)
 
     def _lay_out(
         self,
@@ -295,19 +296,28 @@ def segments(directory: Path) -> list[str]:
 
 
 @contextmanager
-def abandoned(directory: Path, segment: str) -> Iterator[int | None]:
-    """Hold a segment that no process writes to, and give its size in octets; None if one does.
+def abandoned(directory: Path, segment: str, *, is_sure: bool = False) -> Iterator[int | None]:
+    """Hold a segment that no process writes to, and give its size in octets; None if one does, or
+    there is no telling.
 
     While it is held, no row for it can appear.
+
+    Raises:
+        StoreUnavailableError: there is no telling, and one has to be `is_sure`.
+
     """
     try:
         file = os.open(segment_path(directory, segment), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if is_sure and not isinstance(error, FileNotFoundError):
+            raise disk_trouble(error) from error
         yield None
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if is_sure and not isinstance(error, BlockingIOError):
+            raise disk_trouble(error) from error
         yield None
     else:
         yield os.fstat(file).st_size

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -169,8 +170,14 @@ class SqliteStore:
             StoreUnavailableError: other trouble; nothing is lost.
 
         """
+        return await self._recover(is_start=True)
+
+    async def _recover_rest(self) -> int:
+        return await self._recover(is_start=False)
+
+    async def _recover(self, *, is_start: bool) -> int:
         try:
-            return await self._commits.peek(self._writer.recover)
+            return await self._commits.peek(partial(self._writer.recover, is_start=is_start))
         except apsw.Error as error:
             raise StoreUnavailableError(str(error)) from error
 
@@ -214,7 +221,7 @@ class SqliteStore:
             await upgrade(self.data_dir, self._in_reader, self._commits.write).finish()
             await SqliteHousekeeper(
                 directory=self.data_dir / CONTENT,
-                recover=self.recover,
+                recover=self._recover_rest,
                 read=self._segments_read,
                 retention=self._retention.events,
                 ask=self._in_reader,

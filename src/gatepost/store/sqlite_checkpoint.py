@@ -16,7 +16,7 @@ import apsw
 
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.sqlite_connection import connect
-from gatepost.store.sqlite_place import DATABASE, store_lock
+from gatepost.store.sqlite_place import DATABASE, DOUBT, store_lock
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +82,8 @@ def checkpoint(data_dir: Path) -> None:
     file = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if (data_dir / DOUBT).exists():
+            return  # what would be copied may not be what is on the disk
         connection = connect(data_dir / DATABASE)
         try:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

@@ -15,6 +15,9 @@ _OLDEST_SQLITE: Final = (3, 51, 3)
 _BUSY: Final = 5000
 _STATEMENTS: Final = 256
 _BLOCK: Final = 2**20
+#: Octets before all frames of a write-ahead log, and before the page of each (sqlite.org/walformat.html).
+_LOG_HEAD: Final = 32
+_FRAME_HEAD: Final = 24
 
 #: Trouble of the database as a whole. Everything else is the fault of a statement, so of a job.
 _TROUBLE: Final = (
@@ -77,24 +80,35 @@ def set_synchronous(connection: apsw.Connection, *, syncs: bool) -> None:
     connection.execute(f"PRAGMA synchronous = {level}", can_cache=False)
 
 
-def write_again(log: Path) -> None:
-    """Write all octets of a write-ahead log once more, and sync them: a kernel whose sync failed holds
-    them for written, and may never try again. Nobody may write to it meanwhile.
+def write_again(connection: apsw.Connection, log: Path) -> None:
+    """Write what is committed in a write-ahead log once more, and sync it: a kernel whose sync failed
+    holds it for written, and may never try again. What failed behind it is cut off. Nobody may write to
+    it meanwhile.
 
     Raises:
         StoreUnavailableError: the disk gave trouble again.
+        apsw.Error: other trouble.
 
     """
-    if not log.exists():
-        return
+    frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+    size = connection.execute("PRAGMA page_size").get
+    end = _LOG_HEAD + frames * (_FRAME_HEAD + size) if frames else 0
     try:
-        with log.open("r+b", buffering=0) as file:
-            at = 0
-            while octets := os.pread(file.fileno(), _BLOCK, at):
-                at += os.pwrite(file.fileno(), octets, at)
-            os.fdatasync(file.fileno())
+        file = os.open(log, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise disk_trouble(error) from error
+    try:
+        at = 0
+        while octets := os.pread(file, min(_BLOCK, end - at), at):
+            at += os.pwrite(file, octets, at)
+        os.ftruncate(file, end)
+        os.fdatasync(file)
+    except OSError as error:
+        raise disk_trouble(error) from error
+    finally:
+        os.close(file)
 
 
 def use_log(connection: apsw.Connection) -> None:

@@ -16,6 +16,8 @@ from gatepost.store.segments import disk_trouble
 DATABASE: Final = "gatepost.db"
 LOCK: Final = "store.lock"
 CONTENT: Final = "content"
+#: There while a sync of the write-ahead log has failed, and it has not been written again.
+DOUBT: Final = "sync.failed"
 
 
 @contextmanager

@@ -42,6 +42,12 @@ class SqliteReading(Queries):
         """Return the store's time: one node has one clock."""
         return datetime.now(UTC)
 
+    def settled_at(self) -> datetime | None:
+        """Return the time of the last event that is known to be synced; None where it is gone."""
+        ((position,),) = self._rows("SELECT value FROM counter WHERE name = 'settled'")
+        last = self.events(after=position - 1, limit=1)
+        return last[0].event.at if last else None
+
     def rows(self, sql: str, bindings: Iterable[Any] = ()) -> list[Row]:
         """Return the rows of a question that only housekeeping and `verify` ask."""
         return list(self._rows(sql, bindings))

@@ -6,7 +6,7 @@ has heard either. Both come back: a message twice is better than one lost.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,16 +16,24 @@ from typing import Final
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.submission import Submission
-from gatepost.store.content_identity import recognise
 from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import (
-    ContentAwayError,
     ContentDamagedError,
+    ContentUnreadableError,
+    StoreUnavailableError,
     Transaction,
 )
 from gatepost.store.recovered import OldDatabaseError
 from gatepost.store.segment_records import Record, records
-from gatepost.store.segments import Place, abandoned, read_content, segments, size
+from gatepost.store.segments import (
+    Place,
+    abandoned,
+    disk_trouble,
+    read_content,
+    segment_path,
+    segments,
+    size,
+)
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_transaction import SqliteTransaction
 from gatepost.wire.values import value
@@ -41,8 +49,11 @@ LOG: Final = (
     " ON CONFLICT (segment) DO UPDATE SET through = excluded.through"
 )
 TOLD: Final = "SELECT segment, through FROM segment_log"
-#: Noted in place of a segment while nobody has looked what a loss of power took.
-UNSEEN: Final = ""
+#: More octets than a segment has: noted of one that was removed, so that nothing of it comes back with it.
+GONE: Final = 2**62
+#: Noted before the name of a segment, or alone for all, while nobody has looked what a loss of power took.
+UNSEEN: Final = "?"
+_MEND: Final = 'where the disk is lost, "gatepost store repair" goes on with what can be read'
 _WHY: Final = "its row was not on the disk when the power went"
 
 
@@ -56,10 +67,13 @@ class Redo:
 
 @dataclass(frozen=True, slots=True)
 class Tails:
-    """What no rows tell of, and up to where, by segment, they will."""
+    """What no rows tell of, and up to where, by segment, they will; and which segments somebody held,
+    so that they have to be looked at later.
+    """
 
     redos: tuple[Redo, ...]
     ends: Mapping[str, int]
+    left_out: tuple[str, ...]
 
 
 def is_told(reading: SqliteReading) -> bool:
@@ -69,54 +83,89 @@ def is_told(reading: SqliteReading) -> bool:
     return all(size(directory, name) <= told.get(name, 0) for name in segments(directory))
 
 
-def find_tails(directory: Path, through: Mapping[str, int], held: ExitStack) -> Tails:
-    """Return what stands in segments beyond what rows tell of; `through` says how far they do. The
-    segments are `held`, those that somebody writes to are left out.
+def is_unseen(told: Container[str], segment: str) -> bool:
+    """Tell whether what a loss of power left in a segment has still to be looked for."""
+    return UNSEEN in told or UNSEEN + segment in told
+
+
+def find_tails(
+    directory: Path, names: Iterable[str], told: Mapping[str, int], held: ExitStack
+) -> Tails:
+    """Return what stands in segments of these names beyond what rows tell of; `told` says how far
+    they do. The segments are `held`.
 
     Raises:
-        ContentAwayError: the directory is not there, or not ours.
-        OldDatabaseError: it is more than a loss of power takes.
-        StoreUnavailableError: a segment cannot be read at all.
+        StoreUnavailableError: there is no telling; nothing may be concluded.
 
     """
-    recognise(directory)
     redos: list[Redo] = []
-    ends = {}
-    for name in segments(directory):
-        told = through.get(name, 0)
-        if size(directory, name) <= told:
+    ends, left_out = {}, []
+    for name in names:
+        begin = told.get(name, 0)
+        if _size(directory, name) <= begin:
             continue
-        if (end := held.enter_context(abandoned(directory, name))) is not None and end > told:
-            redos += _redos(directory, name, told)
+        end = held.enter_context(abandoned(directory, name, is_sure=True))
+        if end is None:
+            left_out.append(name)
+        elif end > begin:
+            redos += _redos(directory, name, begin)
             ends[name] = end
+    return Tails(tuple(redos), ends, tuple(left_out))
+
+
+def _size(directory: Path, segment: str) -> int:
+    try:
+        return segment_path(directory, segment).stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise disk_trouble(error) from error
+
+
+def refuse_old(redos: Sequence[Redo], settled_at: datetime | None) -> None:
+    """Refuse what no loss of power can have taken: it spans more than one takes, or is older than the
+    last event that was synced, whose commit would have synced it (a segment came back that had gone, say).
+
+    Raises:
+        OldDatabaseError: so it is.
+
+    """
     times = [redo.envelope.submission.received_at for redo in redos]
-    if times and max(times) - min(times) > MOST:
+    if not times:
+        return
+    since = max(times) if settled_at is None else max(*times, settled_at)
+    if since - min(times) > MOST:
         msg = (
-            f"segments hold {len(redos)} messages of {max(times) - min(times)} that no row tells of"
+            f"segments hold {len(redos)} messages, the first of {min(times)}, that no row tells of"
         )
         raise OldDatabaseError(msg)
-    return Tails(tuple(redos), ends)
 
 
-def log_ends(ends: Mapping[str, int], transaction: SqliteTransaction) -> None:
-    """Note up to where rows tell of segments; where that includes `UNSEEN`, that we have to look still."""
-    transaction.execute("DELETE FROM segment_log WHERE segment = ?", (UNSEEN,))
-    for end in ends.items():
+def log_ends(
+    ends: Mapping[str, int], left_out: Iterable[str], transaction: SqliteTransaction
+) -> None:
+    """Note up to where rows tell of segments, and at which one has still to look."""
+    transaction.execute("DELETE FROM segment_log WHERE segment >= '?' AND segment < '@'")
+    for end in (*ends.items(), *((UNSEEN + name, 0) for name in left_out)):
         transaction.execute(LOG, end)
 
 
 def _redos(directory: Path, segment: str, begin: int) -> Iterator[Redo]:
-    for record in records(directory, segment, begin):
+    for record in records(directory, segment, begin, is_sure=True):
         envelope = record.envelope
         if envelope is not None and envelope.suffices and _is_whole(directory, record):
             yield Redo(envelope, record.place)
 
 
 def _is_whole(directory: Path, record: Record) -> bool:
-    """Tell whether a content can be read; where it cannot, it was not synced, so not accepted."""
+    """Tell whether a content is what was to be written; where not, it was not synced, so not accepted.
+    Raises StoreUnavailableError where the disk does not say.
+    """
     try:
         read_content(directory, record.place)
-    except (ContentDamagedError, ContentAwayError) as problem:
+    except ContentUnreadableError as problem:
+        raise StoreUnavailableError(str(problem), mend=_MEND) from problem
+    except ContentDamagedError as problem:
         _log.warning("store: what was written last is not brought back: %s", problem)
         return False
     return True

@@ -7,7 +7,7 @@ comes back, and how (`evidence`).
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +40,7 @@ from gatepost.store.rows import (
 )
 from gatepost.store.segment_records import Record, records
 from gatepost.store.segments import Place, SegmentGoneError, read_content, segments, size
-from gatepost.store.sqlite_redo import LOG, TOLD
+from gatepost.store.sqlite_redo import LOG, MOST, TOLD
 from gatepost.store.sqlite_schema import DAY_TABLES, make_day_table
 from gatepost.wire.values import changed
 
@@ -171,12 +171,18 @@ class _Restoring:
         """Note which records of segments have not all the rows they should; the latest of each."""
         told = {row[0]: row[1] for row in self._rows(TOLD)}
         unknown = 0 if is_logged else _ALL
+        since = self._last_event_at() - MOST
         for segment in segments(self._directory):
             for record in records(self._directory, segment):
                 self._committed = max(self._committed, record.position)
                 if (envelope := record.envelope) is None:
                     continue
-                if envelope.suffices and record.place.offset > told.get(segment, unknown):
+                is_new = envelope.submission.received_at >= since
+                if (
+                    is_new
+                    and envelope.suffices
+                    and record.place.offset > told.get(segment, unknown)
+                ):
                     # It was accepted, as far as anybody was told (`sqlite_redo`).
                     envelope = changed(envelope, is_certain=True)
                 if self._is_whole(envelope):
@@ -188,6 +194,15 @@ class _Restoring:
         """Have rows tell of all contents: what comes back has come."""
         for segment in segments(self._directory):
             self._target.execute(LOG, (segment, size(self._directory, segment)))
+
+    def _last_event_at(self) -> datetime:
+        """Return when the last event that the database has happened: what was not synced is younger."""
+        last: list[tuple[int, int]] = [
+            (row[0], row[1])
+            for table in self._events
+            for row in self._rows(f"SELECT position, at FROM {table} ORDER BY 1 DESC LIMIT 1")  # noqa: S608
+        ]
+        return moment(max(last)[1]) if last else datetime.min.replace(tzinfo=UTC) + MOST
 
     def _note(self, record: Record, envelope: Envelope) -> None:
         place, submission = record.place, envelope.submission

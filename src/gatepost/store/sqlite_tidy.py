@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +20,10 @@ from gatepost.store.protocols import (
     Reading,
     StoreUnavailableError,
 )
-from gatepost.store.rows import NewerRowError
+from gatepost.store.rows import NewerRowError, microseconds
 from gatepost.store.segment_records import needed_octets
 from gatepost.store.segments import Place, SegmentGoneError, read_content
-from gatepost.store.sqlite_redo import LOG, TOLD, UNSEEN
+from gatepost.store.sqlite_redo import GONE, LOG, TOLD, UNSEEN, is_unseen
 from gatepost.store.sqlite_transaction import SqliteTransaction
 from gatepost.store.tidy import Housekeeper
 
@@ -34,6 +34,9 @@ _SETTLED: Final = 600.0
 #: Content is moved on when less than this share of a segment is needed, so many octets at once.
 _NEEDED: Final = 0.5
 _MOVE_OCTETS: Final = 8 * 2**20
+#: For so long it is remembered which segments were removed: a back-up may bring them back.
+_GONE_KEPT: Final = timedelta(days=400)
+_TOLD_OF_PRESENT: Final = f"{TOLD} WHERE through < {GONE}"
 _OPEN: Final = (DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD)
 #: More than any message has.
 _MOST_DELIVERIES: Final = 2**31
@@ -59,10 +62,10 @@ class SqliteHousekeeper(Housekeeper):
     async def tidy(self, now: datetime) -> None:
         """Do all of it. Raises StoreUnavailableError."""
         await Housekeeper.tidy(self, now)
-        await self._tidy_segments()
+        await self._tidy_segments(now)
 
     # -- segments
-    async def _tidy_segments(self) -> None:
+    async def _tidy_segments(self, now: datetime) -> None:
         # In a directory of another store every segment would be one that no row needs.
         await asyncio.to_thread(recognise, self.directory)
         await asyncio.to_thread(segments.remove_unborn, self.directory, _SETTLED)
@@ -72,11 +75,14 @@ class SqliteHousekeeper(Housekeeper):
         found = {row[0]: (row[1], row[2]) for row in await self._rows(sql)} if names else {}
         for gone in self.read.keys() - set(names):
             del self.read[gone]
-        told = {row[0]: row[1] for row in await self._rows(TOLD)}
-        if UNSEEN in told:
+        await self._forget_gone(now)
+        told = {row[0]: row[1] for row in await self._rows(_TOLD_OF_PRESENT)}
+        if any(name.startswith(UNSEEN) for name in told):
             await self.recover()
-            return
+            told = {row[0]: row[1] for row in await self._rows(_TOLD_OF_PRESENT)}
         for name in names:
+            if is_unseen(told, name):
+                continue
             if segments.size(self.directory, name) > told.get(name, 0):
                 await self._close(name)
             count, octets = found.get(name, (0, 0))
@@ -87,6 +93,12 @@ class SqliteHousekeeper(Housekeeper):
             with segments.abandoned(self.directory, name) as size:
                 if size is not None:
                     await self._tidy_segment(name, size)
+
+    async def _forget_gone(self, now: datetime) -> None:
+        before = f"{microseconds(now - _GONE_KEPT) * 1000:016x}"  # names begin with their time
+        await self._execute(
+            "DELETE FROM segment_log WHERE through = ? AND segment < ?", GONE, before
+        )
 
     async def _close(self, name: str) -> None:
         """Note that no row is missing of what stands in a segment, where its writer has died."""
@@ -111,7 +123,7 @@ class SqliteHousekeeper(Housekeeper):
             return
         try:
             await asyncio.to_thread(segments.remove, self.directory, name)
-            await self._execute("DELETE FROM segment_log WHERE segment = ?", name)
+            await self._execute(LOG, name, GONE)
         except OSError as trouble:
             _log.error("store: segment %s stays, and is not needed: %s", name, trouble)
         else:

@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,13 @@ import apsw
 
 from gatepost.model.ids import SubmissionId
 from gatepost.store import unstoppable
-from gatepost.store.content_identity import make_ours
+from gatepost.store.content_identity import make_ours, recognise
 from gatepost.store.envelope import Envelope
 from gatepost.store.keeper import Content, Run
 from gatepost.store.pending import Keeping
-from gatepost.store.protocols import ContentAwayError, DiskFullError, StoreUnavailableError
+from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.rows import microseconds
-from gatepost.store.segments import Place, SegmentWriter, disk_trouble
+from gatepost.store.segments import Place, SegmentWriter, disk_trouble, segments
 from gatepost.store.sqlite_connection import (
     connect,
     set_synchronous,
@@ -38,8 +38,19 @@ from gatepost.store.sqlite_connection import (
     write_again,
 )
 from gatepost.store.sqlite_pending import SqlitePending
-from gatepost.store.sqlite_place import CONTENT, DATABASE, LOCK
-from gatepost.store.sqlite_redo import LOG, TOLD, UNSEEN, bring_back, find_tails, log_ends
+from gatepost.store.sqlite_place import CONTENT, DATABASE, DOUBT, LOCK
+from gatepost.store.sqlite_reading import SqliteReading
+from gatepost.store.sqlite_redo import (
+    LOG,
+    TOLD,
+    UNSEEN,
+    Tails,
+    bring_back,
+    find_tails,
+    is_unseen,
+    log_ends,
+    refuse_old,
+)
 from gatepost.store.sqlite_transaction import SqliteTransaction
 
 _log = logging.getLogger(__name__)
@@ -113,6 +124,7 @@ class SqliteWriter:
         self._synced_at = 0.0
         #: A sync failed: what stands in the WAL may never have reached the disk.
         self._is_doubtful = False
+        self._doubt = data_dir / DOUBT
 
     # -- phase 1
     def keep(
@@ -140,7 +152,8 @@ class SqliteWriter:
             trouble = store_trouble(error)
             if trouble is None:
                 raise
-            self._is_doubtful = self._is_doubtful or isinstance(error, apsw.IOError)
+            if isinstance(error, apsw.IOError):
+                self._note_doubt()
             self._forget()
             if isinstance(trouble, DiskFullError):
                 # What is copied into the database makes room in the WAL: settling goes on, and
@@ -174,24 +187,34 @@ class SqliteWriter:
             return None
         return max(0.0, self._synced_at + SYNC_WITHIN - time.monotonic())
 
-    def recover(self) -> int:
+    def recover(self, *, is_start: bool = True) -> int:
         """Bring back what had been accepted when the power went; return how many messages. Between two
-        batches, of a node that starts. Raises OldDatabaseError, StoreUnavailableError; ContentAwayError
-        where the contents are not to be seen, so that housekeeping has to look later.
+        batches, of a node that starts; later only what was left out then. Raises OldDatabaseError;
+        StoreUnavailableError where there is no telling, so that housekeeping has to look later.
         """
-        told = dict(self._open().execute(TOLD))
+        connection = self._open()
+        told = dict(connection.execute(TOLD))
+        noted = {name for name in told if name.startswith(UNSEEN)}
         with ExitStack() as held:
             try:
-                tails = find_tails(self._contents, told, held)
-            except ContentAwayError:
-                self.commit([partial(log_ends, {UNSEEN: 1})], {})
-                raise
-            if not tails.ends and UNSEEN not in told:
+                recognise(self._contents)
+                names = segments(self._contents)
+                wanted = [name for name in names if is_start or is_unseen(told, name)]
+                tails = find_tails(self._contents, wanted, told, held)
+            except (OSError, StoreUnavailableError) as error:
+                self.commit([partial(log_ends, {}, [""])], {})
+                trouble = disk_trouble(error) if isinstance(error, OSError) else error
+                raise trouble from error
+            if not tails.ends and noted == {UNSEEN + name for name in tails.left_out}:
                 return 0
-            now = self._clock()
-            runs = [partial(bring_back, redo, now) for redo in tails.redos]
-            places = {redo.envelope.submission.id: redo.place for redo in tails.redos}
-            results = self.commit([*runs, partial(log_ends, tails.ends)], places)
+            refuse_old(tails.redos, SqliteReading(connection, self._contents).settled_at())
+            return self._bring_back(tails)
+
+    def _bring_back(self, tails: Tails) -> int:
+        now = self._clock()
+        runs = [partial(bring_back, redo, now) for redo in tails.redos]
+        places = {redo.envelope.submission.id: redo.place for redo in tails.redos}
+        results = self.commit([*runs, partial(log_ends, tails.ends, tails.left_out)], places)
         back = results[:-1].count(True)
         if back:
             _log.warning("store: %d messages come back, accepted when the power went", back)
@@ -200,12 +223,19 @@ class SqliteWriter:
     def forsake(self, late: Sequence[int]) -> None:
         """Leave what was leased for jobs that gave up to the end of its lease."""
 
+    def _note_doubt(self) -> None:
+        """Tell others, too: a file that they open from now on does not hear of the fault."""
+        self._is_doubtful = True
+        with suppress(OSError):
+            self._doubt.touch(mode=0o600)
+
     def _be_sure(self, connection: apsw.Connection, *, syncs: bool) -> None:
         """Have the next commit synced, or not. Where a sync failed, the kernel may have dropped what
         others had committed without: it is written again before anything stands on it.
         """
-        if self._is_doubtful:
-            write_again(self._data_dir / f"{DATABASE}-wal")
+        if self._is_doubtful or self._doubt.exists():
+            write_again(connection, self._data_dir / f"{DATABASE}-wal")
+            self._doubt.unlink(missing_ok=True)
             self._is_doubtful = False
         if syncs != self._syncs:
             set_synchronous(connection, syncs=syncs)
