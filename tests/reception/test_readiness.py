@@ -78,7 +78,8 @@ async def queued(store):
 
 
 async def signed_by(store) -> list[str]:
-    events = await store.read(lambda reading: reading.events())
+    # Asked where it is written: who reads from outside hears of events when they are synced.
+    events = await store.write(lambda transaction: transaction.events())
     return [
         str(e.event.facts.get("signed", "")) for e in events if e.event.kind is EventKind.ACCEPTED
     ]
@@ -178,7 +179,7 @@ async def test_a_signature_that_does_not_hold_does_not_leave(store, broken, capl
     reply = await accept(arrival(), to)
     assert (reply.code, reply.status) == (451, "4.3.0")
     assert await queued(store) == []
-    (event,) = (each.event for each in await store.read(lambda reading: reading.events()))
+    (event,) = (each.event for each in await store.write(lambda t: t.events()))
     assert event.kind is EventKind.SIGNATURE_BROKEN
     assert event.facts["signed"] == BOTH
     assert event.facts["reason"].startswith("fail (")
