@@ -455,6 +455,9 @@ async def test_a_sync_that_fails_is_told_to_other_processes(store, power, monkey
         await accept(store)
     monkeypatch.undo()
     assert (power.directory / DOUBT).exists()
+    # Its rows may be on the disk all the same: what they name stays.
+    (segment,) = (power.directory / CONTENT).glob("*.seg")
+    assert segment.read_bytes().count(OCTETS) == 1
     message = await accept(store)
     assert not (power.directory / DOUBT).exists()
     assert set(await waiting(store)) == {message.id}

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.support.node import wait_until
 from tests.support.postgresql import PostgresServer
 
@@ -12,6 +14,8 @@ def replicated(*, in_step: bool = True) -> Iterator[tuple[PostgresServer, Postgr
     """A primary whose commits wait for its standby, if they are to be `in_step`, and the standby."""
     primary, standby = PostgresServer(), PostgresServer()
     try:
+        if not (standby.programs / "pg_basebackup").exists():
+            pytest.skip("programs of this PostgreSQL cannot replicate: they have no pg_basebackup")
         primary.start()
         standby.directory.chmod(0o755)
         standby.data.mkdir(exist_ok=True)

@@ -82,7 +82,7 @@ def checkpoint(data_dir: Path) -> None:
     file = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if (data_dir / DOUBT).exists():
+        if os.access(data_dir / DOUBT, os.F_OK):
             return  # what would be copied may not be what is on the disk
         connection = connect(data_dir / DATABASE)
         try:

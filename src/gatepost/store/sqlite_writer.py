@@ -167,6 +167,8 @@ class SqliteWriter:
         if self._segment.end == self._logged:
             self.sync()
             return
+        if self._is_doubtful:
+            return  # the rows that failed may be on the disk: they shall not name what is gone
         name, through = self._logged
         try:
             self._segment.cut_back(through if name == self._segment.end[0] else 0)
@@ -233,9 +235,10 @@ class SqliteWriter:
         """Have the next commit synced, or not. Where a sync failed, the kernel may have dropped what
         others had committed without: it is written again before anything stands on it.
         """
-        if self._is_doubtful or self._doubt.exists():
+        if self._is_doubtful or os.access(self._doubt, os.F_OK):
             write_again(connection, self._data_dir / f"{DATABASE}-wal")
-            self._doubt.unlink(missing_ok=True)
+            with suppress(OSError):  # it is done again
+                self._doubt.unlink(missing_ok=True)
             self._is_doubtful = False
         if syncs != self._syncs:
             set_synchronous(connection, syncs=syncs)
