@@ -118,3 +118,12 @@ async def test_an_account_s_stream_counts_as_one_that_the_header_names(tmp_path:
     assert pools(await taken(to)) == ["news"]
     assert pools(await taken(to, header="Gatepost-Stream: else\r\n")) == ["default"]
     await store.close()
+
+
+async def test_rules_hold_for_names_beyond_ascii() -> None:
+    rule = PoolRule("german", domains=("xn--mller-kva.example",))
+    accepted = await taken(acceptance())
+    written = replace(accepted, authors=("jo@Müller.example",))
+    asked = []
+    Pooling((rule,), lambda ways, pool: asked.append(pool) or ways).pooled(written, None)
+    assert asked == ["german"]

@@ -92,6 +92,8 @@ SESSION_REPLIES = [  # what is said instead of a greeting -> outcome, and its st
     (550, "5.1.1", W, "5.3.2"),
     (550, "5.2.1", W, "5.3.2"),
     (521, "", R, "5.0.0"),
+    (521, "5.3.2", R, "5.3.2"),
+    (521, "5.7.1", W, "5.7.1"),
 ]
 
 

@@ -14,6 +14,7 @@ from gatepost.model.submission import Submission
 from gatepost.returns.settlement import Result, settlement
 from gatepost.store.protocols import NoticeKind
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
+from gatepost.wire.smtp.reply_reader import Answered
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SETTINGS = RetrySettings()
@@ -149,3 +150,31 @@ def test_one_time_passwords_are_tried_again_soon() -> None:
     outcome = Outcome(K.DEFERRED, 450, "4.2.0", "greylisted")
     found = settlement(Result(otp, outcome), NOON, SETTINGS, 0.5)
     assert found.next_attempt_at == NOON + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("waited", "answered", "attempted", "minutes"),
+    [  # how long it has waited -> when it comes again, where no attempt backs off
+        (timedelta(0), Answered.SESSION, False, 5),
+        (timedelta(hours=1), Answered.SESSION, False, 15),
+        (timedelta(days=2), Answered.SESSION, False, 240),
+        (timedelta(hours=1), Answered.SESSION, True, 10),
+        (timedelta(hours=1), None, False, 5),
+    ],
+)
+def test_what_is_put_off_uncalled_comes_again_by_its_age(
+    waited: timedelta, answered: Answered | None, attempted: bool, minutes: int
+) -> None:
+    message = replace(SUBMISSION, received_at=NOON - waited)
+    outcome = Outcome(K.DEFERRED, 0, "4.3.2", "left alone", answered=answered)
+    result = Result(replace(LEASED, submission=message), outcome, attempted=attempted)
+    written = settlement(result, NOON, SETTINGS, 0.5)
+    assert written.next_attempt_at == NOON + timedelta(minutes=minutes)
+
+
+def test_what_is_put_off_uncalled_is_tried_once_more_before_it_is_given_up() -> None:
+    message = replace(SUBMISSION, received_at=NOON - timedelta(days=4))
+    delivery = replace(DELIVERY, expires_at=NOON + timedelta(hours=1))
+    outcome = Outcome(K.DEFERRED, 0, "4.3.2", "left alone", answered=Answered.SESSION)
+    result = Result(Leased(delivery, message, 7), outcome, attempted=False)
+    assert settlement(result, NOON, SETTINGS, 0.5).next_attempt_at == delivery.expires_at

@@ -461,3 +461,11 @@ async def test_a_sync_that_fails_is_told_to_other_processes(store, power, monkey
     message = await accept(store)
     assert not (power.directory / DOUBT).exists()
     assert set(await waiting(store)) == {message.id}
+
+
+async def test_a_store_that_is_to_be_there_is_not_made_anew(tmp_path):
+    """A worker that is born while its directory is away would serve an empty one."""
+    gone = tmp_path / "gone"
+    with pytest.raises(StoreUnavailableError, match="missing"):
+        await open_sqlite(gone, WORKER, is_there=True)
+    assert not gone.exists()

@@ -107,7 +107,9 @@ class FairLease:
         turns = self._in_turn(laps, wanted, crowding)
         if crowd:
             turns = await self._by_destination(store, turns, wanted.now, crowd)
-        leased = await store.write(lambda tx: _lease(tx, wanted, turns))
+        leased: list[Leased] = []
+        if turns or wanted.ended:
+            leased = await store.write(lambda tx: _lease(tx, wanted, turns))
         self._is_behind = bool(leased)
         return Taken(leased, more=self._is_behind)
 

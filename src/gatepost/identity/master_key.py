@@ -150,8 +150,17 @@ def _make(path: Path) -> bool:
         os.fsync(opened.fileno())
     try:
         os.link(new, path)
+        _sync_names(path.parent)  # the store will remember it from now on
     except FileExistsError:
         return False
     finally:
         new.unlink()
     return True
+
+
+def _sync_names(directory: Path) -> None:
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -84,7 +84,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     life = Life(place.counters.worker(place.region))
-    store = await open_store(settings, place.name, clock=now)
+    store = await open_store(settings, place.name, clock=now, is_there=True)
     life.heed(store.gets_on)
     try:
         said = announcement(settings, place.node, place.name)

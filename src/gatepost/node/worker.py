@@ -103,7 +103,7 @@ class Worker:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         settings, place = self._settings, self._place
         life = Life(place.counters)
-        store = await open_store(settings, place.name, clock=now)
+        store = await open_store(settings, place.name, clock=now, is_there=True)
         life.heed(store.gets_on)
         try:
             if dead := place.dead:

@@ -5,6 +5,7 @@
 from collections.abc import Callable, Sequence
 
 from gatepost.model.delivery import Delivery
+from gatepost.model.grant import canonical
 from gatepost.model.pool_rule import PoolRule, Traits, pool_of
 from gatepost.reception.accept import Accepted
 from gatepost.wire.values import changed
@@ -44,6 +45,6 @@ def _traits(accepted: Accepted) -> Traits:
     return Traits(
         submission.account,
         submission.credential or "",
-        author.rpartition("@")[2].lower(),
+        (canonical(author) or author).rpartition("@")[2].lower(),
         accepted.stream,
     )

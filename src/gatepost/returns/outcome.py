@@ -131,12 +131,14 @@ def from_session_reply(reply: ServerReply, to: Spoken, about: str) -> Outcome:
     It says nothing of any message (RFC 5321 §3.1: the session is rejected, and "the sending system"
     is to be looked after), and a host that is being mended says the same: what waits goes on to the
     next host, or waits on. (Postfix: smtp_skip_5xx_greeting.) Only 521 says that this host never
-    takes mail, from whomever (RFC 7504 §3).
+    takes mail, from whomever (RFC 7504 §3), unless its status says something else: a host that blocks
+    us says 521 5.7.1.
     """
     outcome = from_reply(reply, to)
     if outcome.kind is OutcomeKind.DELIVERED:  # a good code in the wrong place
         return deferred(PROTOCOL, f"{about}: {reply.words}", to)
-    if outcome.kind is OutcomeKind.REFUSED and reply.code != NEVER_TAKES_MAIL:
+    is_never = reply.code == NEVER_TAKES_MAIL and reply.status[2:] in {"", _NO_SERVICE[1:]}
+    if outcome.kind is OutcomeKind.REFUSED and not is_never:
         outcome = changed(outcome, kind=OutcomeKind.DEFERRED)
     if outcome.status[2:4] in _OF_ADDRESSES:  # of no address was anything said yet
         outcome = changed(outcome, status=f"{outcome.status[0]}{_NO_SERVICE}")

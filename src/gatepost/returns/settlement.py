@@ -11,6 +11,7 @@ from gatepost.queue.expiry import is_delay_notice_due, wants
 from gatepost.queue.retry import next_attempt, pace
 from gatepost.store.protocols import Held, NoticeKind, Settlement
 from gatepost.wire.smtp.notification import Notify
+from gatepost.wire.smtp.reply_reader import Answered
 from gatepost.wire.values import value
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Result:
     expired: bool = False
 
 
+#: A message that has waited for an hour waits a quarter of an hour more.
+_SHARE_OF_AGE: Final = 4
 _FINAL: Final = {
     OutcomeKind.DELIVERED: (DeliveryState.DELIVERED, EventKind.DELIVERED),
     OutcomeKind.CAPTURED: (DeliveryState.CAPTURED, EventKind.CAPTURED),
@@ -62,7 +65,17 @@ def settlement(
     again = next_attempt(attempts, delivery.expires_at, at, paced, spread)
     if again is None:
         return _given_up(result, at)
+    if not result.attempted and outcome.answered is Answered.SESSION:
+        again = max(again, min(_by_age(result, at, paced), delivery.expires_at))
     return _again(result, at, again, settings)
+
+
+def _by_age(result: Result, at: datetime, settings: "RetrySettings") -> datetime:
+    """Return when what was put off without a call comes again: no attempt is counted, so it backs off
+    by its age, lest all that waits for a site that refuses us comes back every few minutes.
+    """
+    waited = at - result.leased.submission.received_at
+    return at + min(waited / _SHARE_OF_AGE, settings.longest)
 
 
 #: What we make ourselves of what others said.

@@ -21,10 +21,15 @@ def _machine_time() -> datetime:
 
 
 async def open_store(
-    settings: "Place", worker: WorkerId, *, clock: Callable[[], datetime] = _machine_time
+    settings: "Place",
+    worker: WorkerId,
+    *,
+    clock: Callable[[], datetime] = _machine_time,
+    is_there: bool = False,
 ) -> Store:
     """Open the store for a worker. Call it after the fork. `clock` is the one by which its jobs are
-    given their times; a store that no other node shares goes by it.
+    given their times; a store that no other node shares goes by it. One that `is_there` already is not
+    made anew where its directory has gone.
 
     Raises:
         NewerDatabaseError: a newer Gatepost wrote it; nothing was touched.
@@ -34,7 +39,9 @@ async def open_store(
     if settings.store == "sqlite":
         from gatepost.store.sqlite import open_sqlite  # noqa: PLC0415 - decision 32
 
-        return await open_sqlite(settings.data_dir, worker, settings.retention, clock=clock)
+        return await open_sqlite(
+            settings.data_dir, worker, settings.retention, clock=clock, is_there=is_there
+        )
     address = address_of(settings)
     from gatepost.store.postgresql import open_postgresql  # noqa: PLC0415 - an extra
 

@@ -76,10 +76,10 @@ class Around:
 
     def _work(self) -> None:
         while True:
-            for host in self._hosts:
-                self._look_at(host)
-            self._watch.end_overtaken()
-            self._lineage.looked()
+            try:
+                self._look_around()
+            except Exception:  # noqa: BLE001 - the top of the thread: it never dies
+                _log.exception("store: looking at the database's hosts: a fault of ours")
             if select.select([self._wake], [], [], _LOOK)[0]:
                 break
         for host in self._hosts:
@@ -87,6 +87,12 @@ class Around:
         self._own_watch.close()
         os.close(self._wake)
         os.close(self._waker)
+
+    def _look_around(self) -> None:
+        for host in self._hosts:
+            self._look_at(host)
+        self._watch.end_overtaken()
+        self._lineage.looked()
 
     def _look_at(self, host: _Host) -> None:
         if host.passes:

@@ -60,8 +60,10 @@ async def open_sqlite(
     retention: Retention | None = None,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    is_there: bool = False,
 ) -> "SqliteStore":
-    """Open the store in `data_dir`, making or migrating it when needed. Call it after the fork.
+    """Open the store in `data_dir`, making or migrating it when needed (not making it where it is to be
+    there). Call it after the fork.
 
     `retention` defaults to the settings' defaults; `clock` dates what is settled.
 
@@ -74,7 +76,7 @@ async def open_sqlite(
         retention = Kept()
     try:
         async with asyncio.timeout(DEADLINE):
-            program = await asyncio.to_thread(prepare, data_dir)
+            program = await asyncio.to_thread(prepare, data_dir, is_there=is_there)
     except TimeoutError as error:
         msg = f"the store's lock was not free within {DEADLINE:g} s"
         raise StoreUnavailableError(msg) from error
@@ -85,11 +87,14 @@ def _tidy_lock(data_dir: Path) -> int:
     return os.open(data_dir / _TIDY_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def prepare(data_dir: Path) -> int:
+def prepare(data_dir: Path, *, is_there: bool = False) -> int:
     """Make or migrate the database; return what tells others that we use it while it is open.
     Raises as `open_sqlite` does.
     """
     refuse_old_sqlite()
+    if is_there and not (data_dir / DATABASE).exists():
+        msg = f"{data_dir / DATABASE} is missing"
+        raise StoreUnavailableError(msg)
     try:
         make_directory(data_dir)
         with store_lock(data_dir):
