@@ -17,7 +17,7 @@ from gatepost.model.settings import (
 from gatepost.net.counters import Counters
 from gatepost.node import http
 from gatepost.node.http import HttpPlace
-from gatepost.store.sqlite import SqliteStore
+from gatepost.store.sqlite import SqliteStore, open_sqlite
 
 
 async def test_it_leaves_its_segment_and_shows_that_it_lives(
@@ -37,6 +37,7 @@ async def test_it_leaves_its_segment_and_shows_that_it_lives(
         listeners=(ListenerSettings(address="127.0.0.1:2587", role=Role.SUBMISSION),),
         http=HttpSettings(address="127.0.0.1:8025"),
     )
+    await (await open_sqlite(tmp_path, WorkerId("n/start/1/"))).close()
     ours, theirs = socket.socketpair()
     listening = socket.create_server(("127.0.0.1", 0))
     counters = Counters.create(2)
