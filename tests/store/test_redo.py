@@ -433,6 +433,23 @@ async def test_a_repair_brings_it_back_as_well(store, power):
     await after.close()
 
 
+async def test_a_repair_does_not_call_doubtful_what_a_route_holds(store, power):
+    power.synced()
+    message = submission()
+    ways = [delivery(message, state=DeliveryState.HELD)]
+    await store.write(
+        lambda t: t.add_deliveries(message, ways),
+        (message.id, (OCTETS,)),
+        Envelope(message, ways, suffices=True),
+    )
+    directory = power.lost()
+    done = repair(directory, directory / "damaged", Journal(0, NOON, lambda _: ()), NOON)
+    assert (done.restored.messages, done.restored.due, done.restored.held) == (1, 1, {})
+    after = await opened(directory)
+    assert await waiting(after) == {message.id: DeliveryState.HELD}
+    await after.close()
+
+
 async def test_after_a_sync_that_failed_the_log_is_written_again(store, power, monkeypatch):
     await accept(store)
     written = []

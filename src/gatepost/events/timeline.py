@@ -371,7 +371,7 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, datetime], str]]] = {
     EventKind.RELEASED: _plain("released"),
     EventKind.RETRIED: _plain("sent for another attempt now"),
     EventKind.CANCELLED: _plain("cancelled"),
-    EventKind.RESTORED: _plain("its row was destroyed or doubtful, and made anew by a repair"),
+    EventKind.RESTORED: _plain("its row was made anew"),
     EventKind.RETURNED: _returned,
     EventKind.RETURN_DROPPED: _return_dropped,
     EventKind.ALIGNMENT_WARNED: _alignment_warned,

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 
 from gatepost.model.ids import AccountName
 from gatepost.model.secret import Secret
+from gatepost.store.segments import sync_directory
 
 _LENGTH: Final = 32
 _NONCE: Final = 12
@@ -150,17 +151,9 @@ def _make(path: Path) -> bool:
         os.fsync(opened.fileno())
     try:
         os.link(new, path)
-        _sync_names(path.parent)  # the store will remember it from now on
+        sync_directory(path.parent)  # the store will remember it from now on
     except FileExistsError:
         return False
     finally:
         new.unlink()
     return True
-
-
-def _sync_names(directory: Path) -> None:
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

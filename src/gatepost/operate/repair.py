@@ -131,7 +131,7 @@ def _restored(restored: Restored) -> list[str]:
     if restored.messages:
         said.append(
             f"Restored from segments: {restored.messages} messages, of which {restored.due} "
-            "deliveries go on."
+            "deliveries go on as they were."
         )
     if restored.ended:
         said.append(

@@ -87,6 +87,7 @@ class Restored:
     """What came of it, in messages and deliveries."""
 
     messages: int = 0
+    #: Deliveries that go on as they were: due, or held by a route.
     due: int = 0
     #: How many are held for which reason.
     held: dict[str, int] = field(default_factory=dict)
@@ -358,7 +359,7 @@ class _Restoring:
     def _count(self, back: Sequence[Delivery]) -> None:
         self._done.messages += 1
         for delivery in back:
-            if delivery.state is DeliveryState.HELD:
+            if delivery.reason in REASONS:
                 self._hold(delivery.reason)
             else:
                 self._done.due += 1
