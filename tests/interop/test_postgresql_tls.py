@@ -26,7 +26,7 @@ PASSWORD = "s3cret-of-the-database"
 RULES = """\
 local all all trust
 host postgres postgres 127.0.0.1/32 trust
-hostssl shown {role} 127.0.0.1/32 cert
+hostssl shown,served {role} 127.0.0.1/32 cert
 hostssl all {role} 127.0.0.1/32 scram-sha-256
 """
 
@@ -122,7 +122,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ours.issue(server.data, "server", NAME)
         write(server.data / "clients.pem", ours.certificate)
         server.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
-        for name in ("relay", "shown"):
+        for name in ("relay", "shown", "served"):
             server.execute(f"CREATE DATABASE {name} OWNER {ROLE}")
         (server.data / "pg_hba.conf").write_text(RULES.format(role=ROLE))
         with (server.data / "postgresql.conf").open("a") as settings:
@@ -231,16 +231,16 @@ def test_a_node_serves_over_tls_with_a_client_certificate(
         node.top = f'store = "{url}"\nstore_password_file = "{password}"\n'
         node.configure(CAPTURE_ALL)
 
-    point(world.url(CERTIFICATE.format("role"), database="shown", host="other.test"))
+    point(world.url(CERTIFICATE.format("role"), database="served", host="other.test"))
     done = node.run("serve", check=False)
     assert done.returncode == 2  # it does not pass by itself, so it is told at once
     assert "does not match host name" in done.stderr
     assert PASSWORD not in done.stderr
-    point(world.url(CERTIFICATE.format("role"), database="shown"))
+    point(world.url(CERTIFICATE.format("role"), database="served"))
     node.start()
     ways = (
         "SELECT DISTINCT s.ssl, s.client_dn FROM pg_stat_ssl AS s JOIN pg_stat_activity USING (pid)"
-        " WHERE datname = 'shown'"
+        " WHERE datname = 'served'"
     )
     shown = [(True, f"/CN={ROLE}")]
     wait_until(lambda: world.server.execute(ways) == shown, "connections of the node's")
