@@ -132,14 +132,14 @@ class MemoryTransaction(MemoryKeyMark, MemoryQuotas, MemoryPresences, MemoryPool
         return _walked(waiting, after, limit, enough)
 
     def due_destinations(
-        self, line: Line, account: str, now: datetime, *, after: str | None, limit: int
+        self, line: Line, account: str, now: datetime, *, after: str | None, limit: int, enough: int
     ) -> Walked:
         waiting = [
             (d.destination, d.next_attempt_at <= now)
             for d in self._standing_in(line)
             if self._account_of(d) == account
         ]
-        return _walked(waiting, after, limit, limit)
+        return _walked(waiting, after, limit, enough)
 
     def _account_of(self, delivery: Delivery) -> str:
         return self.submission_rows[delivery.submission_id].account or ""

@@ -153,6 +153,33 @@ async def test_of_a_destination_that_has_enough_an_account_s_others_go() -> None
     )
 
 
+async def test_one_that_is_due_among_very_many_that_wait_is_found_within_a_few_looks(
+    tmp_path: Path,
+) -> None:
+    store = await open_sqlite(tmp_path, WorkerId("node/1/0"), clock=lambda: NOON)
+    message = submission(account=AccountName("a"))
+    names = [f"d{number:05}.example" for number in range(20_000)]
+    later = [
+        delivery(message, f"u@{name}", lane=Lane.BULK, next_attempt_at=NOON + SECOND)
+        for name in names
+    ]
+    slow = [delivery(message, "u@a-slow.example", lane=Lane.BULK) for _ in range(20)]
+    due = delivery(message, "u@z.example", lane=Lane.BULK)
+    await store.write(lambda tx: tx.add_deliveries(message, [*later, *slow, due]))
+    shares = Shares()
+    for _ in range(16):
+        shares.add(Lane.BULK, "a-slow.example", "another")
+    fair_lease, looks = FairLease(shares), 0
+    found: list[str] = []
+    while not found and looks < 30:
+        looks += 1
+        wanted = Wanted(NOON, lease(), 20, {Lane.BULK: 32}, ended=False)
+        taken = await fair_lease.lease(store, wanted)
+        found = [one.delivery.destination for one in taken.leased]
+    await store.close()
+    assert (found, looks) == (["z.example"], 6)
+
+
 async def test_leases_that_have_ended_are_taken_between_the_turns() -> None:
     worker = Worker()
     worker.queue("a", *many(100))

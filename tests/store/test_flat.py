@@ -125,7 +125,7 @@ READS: dict[str, Callable[[Any], object]] = {
         Line(LANES[0]), NOON, after=None, limit=50, enough=50
     ),
     "destinations": lambda reading: reading.due_destinations(
-        Line(LANES[0]), ACCOUNT, NOON, after=None, limit=30
+        Line(LANES[0]), ACCOUNT, NOON, after=None, limit=30, enough=30
     ),
     "notices": lambda reading: reading.notices_due(limit=10),
 }

@@ -152,7 +152,7 @@ async def test_turns_are_taken_by_pool(store):
         line = Line(BULK, pool)
         accounts = await ask(store, "due_accounts", line, NOON, after=None, limit=9, enough=9)
         destinations = await ask(
-            store, "due_destinations", line, account, NOON, after=None, limit=9
+            store, "due_destinations", line, account, NOON, after=None, limit=9, enough=9
         )
         return accounts, destinations
 

@@ -49,9 +49,10 @@ async def accounts(store: Any, after: str | None = None, limit: int = 9, enough:
 
 
 async def destinations(
-    store: Any, account: str = "a", after: str | None = None, limit: int = 9
+    store: Any, account: str = "a", after: str | None = None, limit: int = 9, enough: int = 9
 ) -> Walked:
-    return await ask(store, "due_destinations", LINE, account, NOON, after=after, limit=limit)
+    bounds = {"after": after, "limit": limit, "enough": enough}
+    return await ask(store, "due_destinations", LINE, account, NOON, **bounds)
 
 
 def paths(leased: Any) -> list[str]:
@@ -82,6 +83,7 @@ async def test_accounts_come_in_order_and_those_that_only_wait_are_passed(store,
     [
         ({}, Walked(("a.example", "b.example", "d.example"), None)),
         ({"limit": 2}, Walked(("a.example", "b.example"), "b.example")),
+        ({"after": "b.example", "enough": 1}, Walked(("d.example",), "d.example")),
         ({"after": "b.example", "limit": 1}, Walked((), "c.example")),
         ({"after": "b.example", "limit": 2}, Walked(("d.example",), "d.example")),
         ({"after": "d.example"}, Walked((), None)),

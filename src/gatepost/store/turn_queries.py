@@ -49,7 +49,7 @@ class TurnQueries(Asks):
         return self._walked(walk, self._bound(line, now, after, limit, enough))
 
     def due_destinations(
-        self, line: Line, account: str, now: datetime, *, after: str | None, limit: int
+        self, line: Line, account: str, now: datetime, *, after: str | None, limit: int, enough: int
     ) -> Walked:
         """Look at the next destinations for which mail of an account waits."""
         walk = _WALK.format(
@@ -59,7 +59,7 @@ class TurnQueries(Asks):
             name="destination",
             than=">=" if after is None else ">",
         )
-        return self._walked(walk, (*self._bound(line, now, after, limit, limit), account))
+        return self._walked(walk, (*self._bound(line, now, after, limit, enough), account))
 
     def _bound(
         self, line: Line, now: datetime, after: str | None, limit: int, enough: int

@@ -57,9 +57,10 @@ class ReadsTurns(Protocol):
         ...
 
     def due_destinations(
-        self, line: Line, account: str, now: datetime, *, after: str | None, limit: int
+        self, line: Line, account: str, now: datetime, *, after: str | None, limit: int, enough: int
     ) -> Walked:
-        """Look at the `limit` next destinations behind `after` for which mail of an account waits."""
+        """Look at the `limit` next destinations behind `after` for which mail of an account waits, or
+        at fewer when mail for `enough` of them is due."""
         ...
 
 
