@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from gatepost.model.event import Event
-from gatepost.store.protocols import StoredEvent, StoreUnavailableError
+from gatepost.store.outbox import StoredEvent
+from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.rows import microseconds
 
 

@@ -24,7 +24,8 @@ from gatepost.events.journal import (
 )
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, SubmissionId
-from gatepost.store.protocols import Store, StoredEvent, StoreUnavailableError
+from gatepost.store.outbox import StoredEvent
+from gatepost.store.protocols import Store, StoreUnavailableError
 from gatepost.store.rows import event_of, event_row
 from tests.events.outbox import Outbox
 

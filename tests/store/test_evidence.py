@@ -13,7 +13,7 @@ from gatepost.store.evidence import (
     PERHAPS_RETURNED,
     Evidence,
 )
-from gatepost.store.protocols import StoredEvent
+from gatepost.store.outbox import StoredEvent
 from tests.store.makers import NOON, delivery, submission
 
 MINUTE = timedelta(minutes=1)

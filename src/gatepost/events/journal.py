@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gatepost.model.event import Event, EventKind
-from gatepost.store.protocols import Store, StoredEvent, StoreUnavailableError
+from gatepost.store.outbox import StoredEvent
+from gatepost.store.protocols import Store, StoreUnavailableError
 from gatepost.store.stored_facts import StoredFacts
 
 _log = logging.getLogger(__name__)

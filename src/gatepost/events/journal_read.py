@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gatepost.model.event import Event, EventKind, LaterKind
-from gatepost.store.protocols import StoredEvent
+from gatepost.store.outbox import StoredEvent
 
 #: How a line begins (`journal`).
 _POSITION: Final = re.compile(rb'\{"position":(\d{1,18}),')

@@ -14,7 +14,7 @@ from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind, LaterKind
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.store.envelope import Envelope
-from gatepost.store.protocols import StoredEvent
+from gatepost.store.outbox import StoredEvent
 from gatepost.wire.values import changed
 
 PERHAPS_DELIVERED: Final = "restored from its segment: perhaps it was delivered"

@@ -1,8 +1,7 @@
 """The changes that a job may make, where PostgreSQL's way is its own: many write at once.
 
-What is decided by one statement is right by itself. A job that reads and then writes takes its
-subject for itself first (`_lock`), until the commit: the next statement sees what the last holder
-committed, because each statement has a view of its own (READ COMMITTED).
+What is decided by one statement is right by itself; what a job reads to change it, it has for itself
+(`OwnReading`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,33 +9,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, TypeVar
 
-from gatepost.model.account import Account, Credential
 from gatepost.model.delivery import Delivery, Leased
-from gatepost.model.domain import Domain
-from gatepost.model.domain_claim import DomainClaim
-from gatepost.model.domain_look import DomainLook
-from gatepost.model.history import History
-from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId, WorkerId
+from gatepost.model.ids import DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane
-from gatepost.model.quota import Subject, Tally
+from gatepost.model.quota import Subject
 from gatepost.model.submission import Submission
-from gatepost.store.account_protocols import KeptCredentials
 from gatepost.store.bulk import BulkCount
-from gatepost.store.guessing_protocols import Guessed
-from gatepost.store.kept_keys import KeptKey
 from gatepost.store.pools import Share, dealt, of_each
 from gatepost.store.postgresql_connection import Connection, Cursor
 from gatepost.store.postgresql_doubt import Traces
+from gatepost.store.postgresql_own_reading import OwnReading
 from gatepost.store.postgresql_pending import Kept, PostgresPending
-from gatepost.store.postgresql_reading import PostgresReading
 from gatepost.store.postgresql_schema import VERSIONS
 from gatepost.store.postgresql_sweep import Swept
 from gatepost.store.postgresql_words import statement, values
 from gatepost.store.presences import Announcement, Beat
 from gatepost.store.protocols import Held, Lease, Transaction
 from gatepost.store.queries import QUEUE_COLUMNS
-from gatepost.store.queue_changes import QueueChanges
-from gatepost.store.quota_protocols import QuotaLease
 from gatepost.store.rows import (
     DELIVERY_WIDTH,
     DUE,
@@ -48,7 +37,6 @@ from gatepost.store.rows import (
     known,
     submission_of,
 )
-from gatepost.store.suppressions import AccountRule
 from gatepost.store.turns import Turn
 
 T = TypeVar("T")
@@ -114,7 +102,6 @@ _RENEW: Final = (
     f"UPDATE delivery SET ready_at = ? FROM {_HELD} WHERE {_IS_HELD} RETURNING delivery.id"  # noqa: S608
 )
 _KNOWN: Final = "SELECT id FROM submission WHERE id IN (SELECT value FROM json_each(?))"
-_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))"
 _KNOW: Final = "UPDATE presence SET knows = ?1 WHERE worker = ?2 AND knows IS DISTINCT FROM ?1"  # for `upgrade`
 _NEWS: Final = (
     "UPDATE counter SET value = value + 1 WHERE name = 'news'",
@@ -122,7 +109,7 @@ _NEWS: Final = (
 )
 
 
-class PostgresTransaction(PostgresReading, QueueChanges):
+class PostgresTransaction(OwnReading):
     """`Transaction` for all jobs of one batch. `places` are the contents that came with them."""
 
     settled_events: ClassVar[str] = ""  # its own events are its own to see
@@ -136,12 +123,10 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         ahead: int,
         swept: Swept,
     ) -> None:
-        super().__init__(connection, ahead)
+        super().__init__(connection, ahead, pending)
         self._swept = swept
-        self._pending: PostgresPending = pending
         self._places = places
         self._known: set[str] = set()
-        self._locked: set[str] = set()
         #: Others are to hear of it at once.
         self.told = False
         self.traces = Traces()
@@ -328,86 +313,6 @@ class PostgresTransaction(PostgresReading, QueueChanges):
         beat = super().beat(announcement)
         self._run(_KNOW, (len(VERSIONS), announcement.worker))
         return beat
-
-    # -- what is read to be changed
-    def _lock(self, subject: str) -> None:
-        if subject not in self._locked:
-            self._locked.add(subject)
-            self._rows(_LOCK, (subject,))
-
-    def account(self, name: AccountName) -> Account | None:
-        """Return one account, for this transaction alone."""
-        self._lock(f"account/{name}")
-        return super().account(name)
-
-    def kept_credentials(self, account: AccountName) -> KeptCredentials:
-        """Return an account's credentials, for this transaction alone."""
-        self._lock(f"account/{account}")
-        return super().kept_credentials(account)
-
-    def certificates(self) -> list[Credential]:
-        """Return all client certificates, for this transaction alone."""
-        self._lock("certificates")
-        return super().certificates()
-
-    def guessed(self, subject: str) -> Guessed | None:
-        """Return what one subject did, for this transaction alone: one lock for all subjects, as
-        a job asks for several in no order.
-        """
-        self._lock("guessing")
-        return super().guessed(subject)
-
-    def domain(self, name: str) -> Domain | None:
-        """Return one sending domain, for this transaction alone."""
-        self._lock(f"domain/{name}")
-        return super().domain(name)
-
-    def domain_look(self, domain: str) -> DomainLook | None:
-        """Return the last look at a domain, for this transaction alone."""
-        self._lock(f"domain/{domain}")
-        return super().domain_look(domain)
-
-    def domain_claims(self, domain: str | None = None) -> list[DomainClaim]:
-        """Return the claims to a domain, for this transaction alone."""
-        self._lock(f"domain/{domain}")
-        return super().domain_claims(domain)
-
-    def kept_key(self, account: AccountName, key: str) -> KeptKey | None:
-        """Return what a key stands for; nobody else learns of it before the commit."""
-        self._lock(f"key/{account}/{key}")
-        return super().kept_key(account, key)
-
-    def history(self, credential: CredentialId) -> History | None:
-        """Return a history, for this transaction alone."""
-        self._lock("histories")
-        return super().history(credential)
-
-    def held_histories(self, account: AccountName) -> list[History]:
-        """Return histories, for this transaction alone."""
-        self._lock("histories")
-        return super().held_histories(account)
-
-    def account_rule(self, account: AccountName) -> AccountRule:
-        """Return an account's rule, for this transaction alone."""
-        self._lock(f"account/{account}")
-        return super().account_rule(account)
-
-    def tally(self, subject: Subject) -> Tally:
-        """Return what a subject has sent, for this transaction alone."""
-        self._lock_tally(subject)
-        return super().tally(subject)
-
-    def quota_leases(self, subject: Subject) -> list[QuotaLease]:
-        """Return what workers hold of a subject's limits, for this transaction alone."""
-        self._lock_tally(subject)
-        return super().quota_leases(subject)
-
-    def _lock_tally(self, subject: Subject) -> None:
-        # By its row, not by number: `spend` takes many at once.
-        if f"quota/{subject}" not in self._locked:
-            self._locked.add(f"quota/{subject}")
-            self._pending.flush()
-            self._pending.lock_tallies([subject])
 
     def recall(self, subject: Subject, by: WorkerId) -> None:
         """Mark the leases of all other workers on a subject; they hear of it."""

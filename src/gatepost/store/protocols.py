@@ -13,7 +13,6 @@ from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome
-from gatepost.model.domain import Domain
 from gatepost.model.event import Event
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane
@@ -24,6 +23,7 @@ from gatepost.store.api_keys import ChangesApiKeys, ReadsApiKeys
 from gatepost.store.bulk import CountsBulk, ReadsBulk
 from gatepost.store.domain_claims import ReadsDomainClaims, WritesDomainClaims
 from gatepost.store.domain_looks import ReadsDomainLooks, WritesDomainLooks
+from gatepost.store.domains import ChangesDomains, ReadsDomains
 from gatepost.store.envelope import Envelope
 from gatepost.store.foreign_uses import NotesForeignUses, ReadsForeignUses
 from gatepost.store.guessing_protocols import ChangesGuesses, ReadsGuesses
@@ -31,6 +31,7 @@ from gatepost.store.history_protocols import HistoryChanges, HistoryReading
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
 from gatepost.store.later import ReadsLater
 from gatepost.store.notices import ReadsNotices, StrikesNotices
+from gatepost.store.outbox import AddsEvents, ReadsEvents
 from gatepost.store.pauses import ChangesPauses, ReadsPauses
 from gatepost.store.pools import ANY_NODE, LeasesOfPools, ReadsPools
 from gatepost.store.presences import ChangesPresences, ReadsPresences
@@ -168,14 +169,6 @@ class Stretch:
     last: DeliveryId | None
 
 
-@value(frozen=True, slots=True)
-class StoredEvent:
-    """An event with its place in the outbox: positions rise, and never change."""
-
-    position: int
-    event: Event
-
-
 class Reading(
     ReadsAccounts,
     ReadsGuesses,
@@ -194,23 +187,11 @@ class Reading(
     ReadsPools,
     ReadsPauses,
     ReadsNotices,
+    ReadsDomains,
+    ReadsEvents,
     Protocol,
 ):
     """What can be asked of a store. Also the reading half of a Transaction."""
-
-    def domains(self) -> list[Domain]:
-        """Return all sending domains by name, with their keys, oldest first."""
-        ...
-
-    def domain(self, name: str) -> Domain | None:
-        """Return one sending domain with its keys."""
-        ...
-
-    def refused_logins(
-        self, since: datetime, *, tag: str | None = None, account: AccountName | None = None
-    ) -> list[Event]:
-        """Return the LOGIN_REFUSED events of one tag or of one account since then, oldest first."""
-        ...
 
     def submission(self, submission_id: SubmissionId) -> Submission | None:
         """Return one submission, finished ones included while retention keeps them."""
@@ -249,23 +230,9 @@ class Reading(
         the checksum does not hold, ContentUnreadableError, ContentAwayError."""
         ...
 
-    def events(
-        self,
-        *,
-        submission_id: SubmissionId | None = None,
-        after: int = 0,
-        limit: int = 1000,
-    ) -> list[StoredEvent]:
-        """Return events in the order of their positions."""
-        ...
-
     def find_submissions(self, text: str, *, limit: int = 20) -> list[SubmissionId]:
         """Return submissions whose id begins with, or whose Message-ID or a recipient is, `text`;
         newest first."""
-        ...
-
-    def position(self, reader: str) -> int:
-        """Return up to which event position `reader` (say "journal") has come; 0 at first."""
         ...
 
 
@@ -288,6 +255,8 @@ class Transaction(
     LeasesOfPools,
     ChangesPauses,
     StrikesNotices,
+    ChangesDomains,
+    AddsEvents,
     Protocol,
 ):
     """What a job may change. All of it happens, or none."""
@@ -363,24 +332,6 @@ class Transaction(
         it had left when it was due, an hour at least. What was never tried and waits for its time waits on when it was held; else
         it is due now, and is tried as long as it would have been. It costs a few statements,
         whatever the number of ids."""
-        ...
-
-    # -- sending domains
-    def put_domain(self, domain: Domain) -> None:
-        """Insert or replace; its keys become these."""
-        ...
-
-    def remove_domain(self, name: str) -> bool:
-        """Remove with all its keys; False when it was not there."""
-        ...
-
-    # -- events
-    def add_events(self, events: Iterable[Event]) -> None:
-        """Append to the outbox."""
-        ...
-
-    def set_position(self, reader: str, position: int) -> None:
-        """Remember how far `reader` has come."""
         ...
 
 

@@ -19,8 +19,9 @@ from gatepost.store.days import day_of, day_tables, table_day
 from gatepost.store.envelope import Envelope
 from gatepost.store.envelope_octets import decode, encode
 from gatepost.store.evidence import REASONS, Evidence
+from gatepost.store.outbox import StoredEvent
 from gatepost.store.pending import new_delivery_row
-from gatepost.store.protocols import ContentDamagedError, StoredEvent, StoreUnavailableError
+from gatepost.store.protocols import ContentDamagedError, StoreUnavailableError
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
