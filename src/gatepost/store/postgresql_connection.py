@@ -5,8 +5,8 @@ no session lock), so that a pooler may give each transaction to another server p
 """
 
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +39,33 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     lineage: Lineage
     origin: Origin | None = None
+    _pipe: psycopg.Pipeline | None = None
+
+    @contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        """Let statements travel together; whoever needs an answer asks for it by `answered`."""
+        with super().pipeline() as pipe:
+            self._pipe = pipe
+            try:
+                yield pipe
+            finally:
+                self._pipe = None
+
+    def answered(self, cursor: "Cursor") -> "Cursor":
+        """Wait for the answer to what was executed in a pipeline, and return it.
+
+        The server is told that we wait (Sync, where psycopg would send Flush): only so it counts how
+        long we are idle in a transaction, and ends us if we were stopped or cut off in its midst.
+
+        Raises psycopg.Error.
+        """
+        if self._pipe is not None and cursor.pgresult is None:
+            self._pipe.sync()
+        return cursor
+
+    def rows(self, cursor: "Cursor") -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of an answer, which is waited for when the first one is wanted."""
+        yield from self.answered(cursor)
 
     @property
     def place(self) -> str:

@@ -54,7 +54,7 @@ class PostgresReading(Queries):
         self.ahead = ahead
 
     def _rows(self, sql: str, bindings: Iterable[Any] = ()) -> Iterator[Row]:
-        return iter(self._execute(sql, bindings))
+        return self._connection.rows(self._execute(sql, bindings))
 
     def _execute(self, sql: str, bindings: Iterable[Any]) -> Cursor:
         said = statement(sql)
@@ -82,13 +82,15 @@ class PostgresReading(Queries):
 
     def content(self, submission_id: SubmissionId) -> bytes | None:
         """Return the stored octets. Raises ContentDamagedError."""
-        row = self._connection.execute(_CONTENT, (submission_id,), binary=True).fetchone()
+        connection = self._connection
+        found = connection.execute(_CONTENT, (submission_id,), binary=True)
+        row = connection.answered(found).fetchone()
         if row is None:
             return None
         length, crc, pieces, octets = row
         if pieces > 1:
-            more = self._connection.execute(_MORE, (submission_id,), binary=True)
-            octets = b"".join((octets, *(piece for (piece,) in more)))
+            more = connection.execute(_MORE, (submission_id,), binary=True)
+            octets = b"".join((octets, *(piece for (piece,) in connection.rows(more))))
         if len(octets) != length or zlib.crc32(octets) != crc:
             msg = f"content of {submission_id} does not match its checksum"
             raise ContentDamagedError(msg)

@@ -139,9 +139,8 @@ class PostgresTransaction(OwnReading):
         self._change_later(sql, bindings)
 
     def _change(self, sql: str, bindings: Iterable[Any] = ()) -> int:
-        with self._connection.pipeline():  # its end waits for the answers
-            done = self._change_later(sql, bindings)
-        return done.rowcount
+        done = self._change_later(sql, bindings)
+        return self._connection.answered(done).rowcount
 
     def _change_later(self, sql: str, bindings: Iterable[Any]) -> Cursor:
         self._pending.flush()

@@ -34,6 +34,7 @@ from gatepost.store.postgresql_doubt import Doubt, LostLeases, Traces
 from gatepost.store.postgresql_lineage import is_of_an_old_primary
 from gatepost.store.postgresql_pending import Kept, PostgresPending, kept
 from gatepost.store.postgresql_positions import raise_positions
+from gatepost.store.postgresql_still import end_still
 from gatepost.store.postgresql_sweep import Swept
 from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.postgresql_watch import Watch
@@ -115,6 +116,8 @@ class PostgresWriter:
             except TRY_AGAIN as error:
                 self._known_tables.clear()
                 trouble: psycopg.Error = error
+                if isinstance(error, errors.LockNotAvailable):
+                    self._clear_the_way()
                 if len(runs) > 1 and number:
                     raise  # each for itself, then
                 if number:
@@ -130,6 +133,17 @@ class PostgresWriter:
                     return doubt.results
                 raise known from error
         raise StoreUnavailableError(said(trouble)) from trouble
+
+    def _clear_the_way(self) -> None:
+        """End whom we have waited for in vain, if it stands still."""
+        connection = self._connection
+        if connection is not None:
+            try:
+                with self._watch.over(connection):
+                    end_still(connection)
+            except psycopg.Error as error:
+                _log.info("store: who holds what we wait for? %s", said(error))
+                self._forget()
 
     def _took_place(self, doubt: Doubt) -> bool:
         """Find out whether a transaction was committed whose answer was lost with the connection."""
@@ -288,7 +302,8 @@ class PostgresWriter:
 
     def _execute(self, sql: str, bindings: Iterable[Any]) -> Iterator[Row]:
         words = statement(sql)
-        return iter(self._open().execute(words.text, values(words, bindings)))
+        connection = self._open()
+        return connection.rows(connection.execute(words.text, values(words, bindings)))
 
     def _open(self) -> Connection:
         if self._connection is None:

@@ -27,6 +27,11 @@ PATIENCE = 12.0
 #: Seconds until neighbours hold a silent worker for lost: 15, more where it was stopped in the midst
 #: of a transaction that others wait for, and much more on a busy machine.
 LOST = 120.0
+_UNDER_WAY = (
+    "SELECT pid, client_addr::text, state, wait_event, pg_blocking_pids(pid),"
+    " now() - xact_start, now() - query_start, left(query, 80)"
+    " FROM pg_stat_activity WHERE application_name = 'gatepost' AND xact_start IS NOT NULL"
+)
 
 
 @dataclass
@@ -132,9 +137,14 @@ class Cluster:
 
     def wait_until_state(self, node: Node, state: str, by: Node) -> None:
         name = self.machine(node).name
-        wait_until(
-            lambda: self.listed(by).get(name) == state, f"{name} to be {state}", patience=LOST
-        )
+        try:
+            wait_until(
+                lambda: self.listed(by).get(name) == state, f"{name} to be {state}", patience=LOST
+            )
+        except AssertionError as error:
+            rows = "\n".join(map(str, self.database.execute(_UNDER_WAY)))
+            msg = f"{error}\nnodes: {by.json('node', 'list')}\nunder way in the database:\n{rows}"
+            raise AssertionError(msg) from None
 
     def kill(self, node: Node) -> None:
         self.kills.append(Kill("node", time.monotonic()))

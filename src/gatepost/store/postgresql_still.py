@@ -1,0 +1,38 @@
+"""Ends sessions that hold what others wait for, while their process does not stir: it was stopped, or cut
+off, in the midst of a transaction.
+
+A server ends by itself who is idle in a transaction (`postgresql_connection`). To it, a session is not
+idle whose process was stopped between two statements that travel together, or that does not take an
+answer which it is sent; and no setting of every version ends that. So whoever waits in vain does.
+"""
+
+import logging
+from typing import Final
+
+from gatepost.store.postgresql_connection import Connection
+
+_log = logging.getLogger(__name__)
+
+#: Milliseconds for which a session may wait for its process in the midst of a transaction, as many as
+#: the server grants to who is idle.
+STILL: Final = 10_000
+#: Sessions of ours (no other role's, nor another program's) that wait for their process, and have what
+#: others may wait for: a transaction that has written or locked rows, or a lock by number.
+_END: Final = b"""
+SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity AS s
+WHERE datname = current_database() AND usename = session_user
+    AND application_name = current_setting('application_name')
+    AND pid <> pg_backend_pid() AND wait_event_type = 'Client'
+    AND xact_start IS NOT NULL AND query_start < clock_timestamp() - $1 * interval '1 ms'
+    AND (backend_xid IS NOT NULL OR EXISTS
+        (SELECT 1 FROM pg_locks AS l WHERE l.pid = s.pid AND l.locktype = 'advisory'))
+"""
+
+
+def end_still(connection: Connection) -> int:
+    """End who stands still; return how many. Raises psycopg.Error."""
+    ended = connection.execute(_END, (STILL,)).fetchall()
+    for pid, _ in ended:
+        words = "store: session %d stood still in the midst of a transaction that others wait for: ended"
+        _log.warning(words, pid)
+    return len(ended)
