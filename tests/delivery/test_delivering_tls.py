@@ -93,16 +93,30 @@ async def test_a_broken_handshake_is_forgotten_after_a_while_and_told(
 def test_an_address_gets_clear_text_for_twice_as_long_each_time() -> None:
     address, other = SocketAddress("192.0.2.1", 25), SocketAddress("192.0.2.2", 25)
     tls = BrokenTls(Bounds(clear=60, longest_clear=150))
-    assert tls.note(address, 0) == 60
-    assert tls.note(address, 1) is None  # another connection broke beside it
-    assert tls.gets_clear(address, 59)
-    assert not tls.gets_clear(other, 59)
-    assert not tls.gets_clear(address, 60)
-    assert tls.note(address, 61) == 120
-    assert tls.note(address, 200) == 150
-    tls.works(address)
-    assert not tls.gets_clear(address, 201)
-    assert tls.note(address, 202) == 60
+    assert tls.note("a", address, 0) == 60
+    assert tls.note("a", address, 1) is None  # another connection broke beside it
+    assert tls.gets_clear("a", address, 59)
+    assert not tls.gets_clear("a", other, 59)
+    assert not tls.gets_clear("b", address, 59)  # whose MX names a host that is not his
+    assert not tls.gets_clear("a", address, 60)
+    assert tls.note("a", address, 61) == 120
+    assert tls.note("a", address, 200) == 150
+    tls.works("a", address)
+    assert not tls.gets_clear("a", address, 201)
+    assert tls.note("a", address, 202) == 60
+    assert tls.note("a", address, 500) == 60  # long after the last one
+
+
+async def test_a_broken_handshake_is_remembered_though_nothing_comes_for_long() -> None:
+    bounds = Bounds(look=0.02, dial=5.0, messages_per_session=1, session_idle=0.02)
+    async with Sink(tls=broken()) as sink, Rig(sink.port, bounds=bounds) as rig:
+        to_mx(rig)
+        for number in (1, 2):
+            await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+            async with asyncio.timeout(30):
+                while [session[-1:] for session in sink.commands.values()].count(["QUIT"]) < number:
+                    await asyncio.sleep(0.01)
+        assert (sink.sessions, len(rig.told)) == (3, 1)
 
 
 async def test_where_starttls_is_refused_the_session_goes_on(authority: Authority) -> None:

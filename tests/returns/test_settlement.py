@@ -14,7 +14,6 @@ from gatepost.model.submission import Submission
 from gatepost.returns.settlement import Result, settlement
 from gatepost.store.protocols import NoticeKind
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
-from gatepost.wire.smtp.reply_reader import Answered
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SETTINGS = RetrySettings()
@@ -153,28 +152,44 @@ def test_one_time_passwords_are_tried_again_soon() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waited", "answered", "attempted", "minutes"),
-    [  # how long it has waited -> when it comes again, where no attempt backs off
-        (timedelta(0), Answered.SESSION, False, 5),
-        (timedelta(hours=1), Answered.SESSION, False, 15),
-        (timedelta(days=2), Answered.SESSION, False, 240),
-        (timedelta(hours=1), Answered.SESSION, True, 10),
+    ("waited", "rests", "attempted", "minutes"),
+    [  # how long it has waited, how long its site rests -> when it comes again
+        (timedelta(0), 1, False, 5),
+        (timedelta(0), 7, False, 7),
+        (timedelta(hours=1), 1, False, 15),
+        (timedelta(days=2), 1, False, 240),
+        (timedelta(hours=1), None, True, 10),
         (timedelta(hours=1), None, False, 5),
     ],
 )
 def test_what_is_put_off_uncalled_comes_again_by_its_age(
-    waited: timedelta, answered: Answered | None, attempted: bool, minutes: int
+    waited: timedelta, rests: int | None, attempted: bool, minutes: int
 ) -> None:
     message = replace(SUBMISSION, received_at=NOON - waited)
-    outcome = Outcome(K.DEFERRED, 0, "4.3.2", "left alone", answered=answered)
-    result = Result(replace(LEASED, submission=message), outcome, attempted=attempted)
+    until = None if rests is None else NOON + timedelta(minutes=rests)
+    outcome = Outcome(K.DEFERRED, 0, "4.3.2", "left alone")
+    leased = replace(LEASED, submission=message)
+    result = Result(leased, outcome, attempted=attempted, rests_until=until)
     written = settlement(result, NOON, SETTINGS, 0.5)
     assert written.next_attempt_at == NOON + timedelta(minutes=minutes)
 
 
-def test_what_is_put_off_uncalled_is_tried_once_more_before_it_is_given_up() -> None:
+@pytest.mark.parametrize(
+    ("left", "minutes"),
+    [  # of its time -> when it comes again; its site rests for three minutes more
+        (timedelta(hours=1), 60),
+        (timedelta(minutes=4), 4),  # too little for a pause as ever
+        (timedelta(minutes=1), 3),
+        (timedelta(0), 3),
+    ],
+)
+def test_what_is_put_off_uncalled_is_not_given_up_while_its_site_rests(
+    left: timedelta, minutes: int
+) -> None:
     message = replace(SUBMISSION, received_at=NOON - timedelta(days=4))
-    delivery = replace(DELIVERY, expires_at=NOON + timedelta(hours=1))
-    outcome = Outcome(K.DEFERRED, 0, "4.3.2", "left alone", answered=Answered.SESSION)
-    result = Result(Leased(delivery, message, 7), outcome, attempted=False)
-    assert settlement(result, NOON, SETTINGS, 0.5).next_attempt_at == delivery.expires_at
+    delivery = replace(DELIVERY, expires_at=NOON + left)
+    outcome = Outcome(K.DEFERRED, 0, "4.3.2", "left alone")
+    leased, until = Leased(delivery, message, 7), NOON + timedelta(minutes=3)
+    result = Result(leased, outcome, attempted=False, rests_until=until)
+    written = settlement(result, NOON, SETTINGS, 0.5)
+    assert written.next_attempt_at == NOON + timedelta(minutes=minutes)

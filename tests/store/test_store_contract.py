@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.account import Account, AccountState, Credential, CredentialKind
-from gatepost.model.delivery import DeliveryState
+from gatepost.model.delivery import ASKED_FOR, DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, CredentialId, SubmissionId
 from gatepost.model.secret import Secret
@@ -421,7 +421,7 @@ async def test_hold_release_and_what_a_worker_held_is_lost(store):
     release = ("change_queue", [way.id], [DeliveryState.HELD], DeliveryState.DUE, ended)
     assert await do(store, *release) == [way.id]
     (again,) = await take(store, at=ended + MINUTE, minutes=9)
-    assert again.fence != leased.fence
+    assert (again.fence != leased.fence, again.delivery.reason) == (True, ASKED_FOR)
     assert await verify(store) == []
 
 
@@ -433,7 +433,14 @@ async def test_retry_makes_due_now_and_leaves_leased_alone(store):
     assert await do(store, "change_queue", both, [DeliveryState.DUE], DeliveryState.DUE, NOON) == [
         way.id
     ]
-    assert (await one(store, way.id)).next_attempt_at == NOON
+    retried = await one(store, way.id)
+    assert (retried.next_attempt_at, retried.reason) == (NOON, ASKED_FOR)
+    (again,) = await take(store, at=NOON)
+    assert again.delivery.reason == ASKED_FOR  # whoever has it can tell
+    assert await do(
+        store, "settle", [settled(again, DeliveryState.DUE, LATER, next_attempt_at=NOON)]
+    )
+    assert (await one(store, way.id)).reason != ASKED_FOR
 
 
 async def test_cancel_is_final_and_lets_content_go(store):

@@ -161,14 +161,15 @@ class _Line:
         site = self.site
         call = Call(target, None, self._around.ourselves.hostname)
         use_tls = site.kind is Kind.SMTP and site.tls is not TlsMode.NEVER
-        use_tls = use_tls and not self._broken_tls.gets_clear(target.address, self._loop.time())
+        if use_tls and site.tls is TlsMode.OPPORTUNISTIC:
+            use_tls = not self._broken_tls.gets_clear(site.key, target.address, self._loop.time())
         try:
             return await open_link(site, call, self._around, [], use_tls=use_tls)
         except LinkFailedError as failure:
             if not failure.tls_only:
                 raise
         link = await open_link(site, call, self._around, [], use_tls=False)
-        self._broken_tls.note(target.address, self._loop.time())
+        self._broken_tls.note(site.key, target.address, self._loop.time())
         return link
 
     # -- sessions that wait for the next question

@@ -65,9 +65,11 @@ async def _call_all(queue: SiteQueue, room: Room7) -> Link:
 
 
 async def _dial(queue: SiteQueue, room: Room7, call: Call) -> Link:
-    target, broken, time = call.target, queue.broken_tls, asyncio.get_running_loop().time
+    broken, time = room.broken_tls, asyncio.get_running_loop().time
+    site, address = queue.key, call.target.address
     use_tls = queue.site.tls is not TlsMode.NEVER and queue.site.kind is not Kind.LMTP
-    use_tls = use_tls and not broken.gets_clear(target.address, time())
+    if use_tls and queue.site.tls is TlsMode.OPPORTUNISTIC:
+        use_tls = not broken.gets_clear(site, address, time())
     try:
         link = await open_link(queue.site, call, room.around, queue.links, use_tls=use_tls)
     except LinkFailedError as failure:
@@ -76,11 +78,11 @@ async def _dial(queue: SiteQueue, room: Room7, call: Call) -> Link:
         why = failure.outcome
     else:
         if link.spoken.tls:
-            broken.works(target.address)
+            broken.works(site, address)
         return link
     # Opportunistic: any delivery is better than none (RFC 7435), on a connection of its own.
     link = await open_link(queue.site, call, room.around, queue.links, use_tls=False)
-    if (length := broken.note(target.address, time())) is not None:
+    if (length := broken.note(site, address, time())) is not None:
         room.tell(_tls_broken(why, length, room.now()))
     return link
 

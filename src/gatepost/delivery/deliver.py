@@ -8,6 +8,7 @@ from functools import cache
 
 from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.broken_tls import BrokenTls
 from gatepost.delivery.call_forward import PATIENCE, PATIENCES, CallForward
 from gatepost.delivery.contents import Contents
 from gatepost.delivery.fitting import SignAgain
@@ -106,6 +107,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         attempts=attempts,
         around=Surroundings(setup.ourselves, bounds, setup.deadlines, cache(setup.contexts)),
         resting=Resting(bounds),
+        broken_tls=BrokenTls(bounds),
         files=setup.files,
         chance=setup.entropy.generator(),
         settle=setup.settler.settle,

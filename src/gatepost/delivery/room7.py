@@ -7,6 +7,7 @@ from datetime import datetime
 from random import Random
 
 from gatepost.delivery.attempts import Attempts
+from gatepost.delivery.broken_tls import BrokenTls
 from gatepost.delivery.contents import Contents
 from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link_parts import Surroundings
@@ -30,6 +31,7 @@ class Room7:
     attempts: Attempts
     around: Surroundings
     resting: Resting
+    broken_tls: BrokenTls
     files: Executor
     chance: Random
     settle: Callable[[Result], None]

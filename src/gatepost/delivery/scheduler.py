@@ -22,7 +22,7 @@ from gatepost.delivery.scheduler_parts import Parts
 from gatepost.delivery.settled_here import settled_here
 from gatepost.delivery.shares import Shares
 from gatepost.delivery.site import Site
-from gatepost.model.delivery import Leased, OutcomeKind
+from gatepost.model.delivery import ASKED_FOR, Leased, OutcomeKind
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import Lane
 from gatepost.model.route import Via
@@ -186,12 +186,16 @@ class Scheduler:
         self._errands.run(self._resolve(item.hop, account))
 
     async def _resolve(self, hop: Hop, account: str) -> None:
+        key = account, key_of(hop)
+        # What was found a moment ago is not what an operator wants to hear who has just mended it.
+        asked_for = any(i.leased.delivery.reason == ASKED_FOR for i, _ in self._resolving[key])
+        known = None if asked_for else self._lookup.known(hop)
         try:
-            found = self._lookup.known(hop) or await self._lookup.find(hop, account)
+            found = known or await self._lookup.find(hop, account)
         except Exception:  # noqa: BLE001 - what waits for this name must not wait for ever
             _log.exception("looking up %s failed", hop.destination)
             found = deferred(LOCAL_TROUBLE, "a fault of ours; it is in the log")
-        waiting = self._resolving.pop((account, key_of(hop)), [])
+        waiting = self._resolving.pop(key, [])
         if isinstance(found, Site):
             for item, pieces in waiting:
                 self._leaving.put(found, item, pieces)

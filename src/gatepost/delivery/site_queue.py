@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Protocol
 
 from gatepost.delivery.bounds import Bounds
-from gatepost.delivery.broken_tls import BrokenTls
 from gatepost.delivery.connection_room import Claim, Owner
 from gatepost.delivery.lane_queue import LaneQueue
 from gatepost.delivery.parcel import Item, Parcel
@@ -49,7 +48,6 @@ class SiteQueue:
         #: From where its connections come; None: as the system chooses.
         self.source = source
         self.bounds = bounds
-        self.broken_tls = BrokenTls(bounds)
         #: Connections, and what each was opened for.
         self.tasks: dict[asyncio.Task[None], Claim] = {}
         #: Those of them that are made, ready or not.

@@ -21,6 +21,7 @@ from gatepost.delivery.fitting import (
 from gatepost.delivery.link import Link
 from gatepost.delivery.link_parts import LinkFailedError
 from gatepost.delivery.parcel import Item, Parcel, within
+from gatepost.delivery.resting import is_called_for, put_off
 from gatepost.delivery.room7 import Room7
 from gatepost.delivery.site import Kind
 from gatepost.delivery.site_queue import SiteQueue
@@ -117,14 +118,15 @@ class Courier:
     def _rests(self, parcels: list[Parcel]) -> bool:
         """Put off what is for a site that refused us a moment ago; False: it may be called."""
         at = asyncio.get_running_loop().time()
-        outcome = self._room.resting.outcome(self._queue.key, at)
-        if outcome is None:
-            return False
+        now = self._room.now()
+        rest = self._room.resting.rest(self._queue.key, at, now)
         items = [item for parcel in parcels for item in parcel.items]
+        if rest is None or any(is_called_for(item.leased, rest) for item in items):
+            return False
         self._room.release([item for item in items if not item.is_ours], "")
         for item in items:
             if item.is_ours:
-                self._room.settle(Result(item.leased, outcome, attempted=item.counted))
+                self._room.settle(put_off(item.leased, rest, now, counted=item.counted))
         return True
 
     def _dialled(self) -> None:

@@ -30,6 +30,9 @@ class DeliveryState(StrEnum):
         return self not in {DeliveryState.DUE, DeliveryState.LEASED, DeliveryState.HELD}
 
 
+#: Why a delivery is due that an operator wants to be tried at once, from `next_attempt_at` on.
+ASKED_FOR: Final = "an operator asked for it"
+
 #: The final dot of a message with more recipients speaks for all of them, and MAIL of the reverse-path.
 _ABOUT_RECIPIENT: Final = frozenset({Answered.RCPT, Answered.CONTENT_FOR_ONE})
 

@@ -11,7 +11,6 @@ from gatepost.queue.expiry import is_delay_notice_due, wants
 from gatepost.queue.retry import next_attempt, pace
 from gatepost.store.protocols import Held, NoticeKind, Settlement
 from gatepost.wire.smtp.notification import Notify
-from gatepost.wire.smtp.reply_reader import Answered
 from gatepost.wire.values import value
 
 if TYPE_CHECKING:
@@ -22,13 +21,15 @@ if TYPE_CHECKING:
 class Result:
     """What one attempt (or the decision not to make one) came to.
 
-    `attempted`: an attempt was counted for it. `expired`: there was no time left for one.
+    `attempted`: an attempt was counted for it. `expired`: there was no time left for one. `rests_until`:
+    the site was not called, and will not be before then.
     """
 
     leased: Leased
     outcome: Outcome | None
     attempted: bool = True
     expired: bool = False
+    rests_until: datetime | None = None
 
 
 #: A message that has waited for an hour waits a quarter of an hour more.
@@ -63,19 +64,26 @@ def settlement(
     attempts = delivery.attempts + result.attempted
     paced = pace(delivery.lane, settings)
     again = next_attempt(attempts, delivery.expires_at, at, paced, spread)
+    if result.rests_until is not None:
+        return _again(
+            result, at, max(_by_age(result, at, again, paced), result.rests_until), settings
+        )
     if again is None:
         return _given_up(result, at)
-    if not result.attempted and outcome.answered is Answered.SESSION:
-        again = max(again, min(_by_age(result, at, paced), delivery.expires_at))
     return _again(result, at, again, settings)
 
 
-def _by_age(result: Result, at: datetime, settings: "RetrySettings") -> datetime:
-    """Return when what was put off without a call comes again: no attempt is counted, so it backs off
-    by its age, lest all that waits for a site that refuses us comes back every few minutes.
+def _by_age(
+    result: Result, at: datetime, again: datetime | None, settings: "RetrySettings"
+) -> datetime:
+    """Return when what was put off without a call comes again, when its time is over at the latest: no
+    attempt is counted, so it backs off by its age, lest all that waits for a site that refuses us
+    comes back every few minutes.
     """
+    expires_at = result.leased.delivery.expires_at
     waited = at - result.leased.submission.received_at
-    return at + min(waited / _SHARE_OF_AGE, settings.longest)
+    aged = at + min(waited / _SHARE_OF_AGE, settings.longest)
+    return min(max(again or expires_at, aged), expires_at)
 
 
 #: What we make ourselves of what others said.

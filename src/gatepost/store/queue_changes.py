@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from gatepost.model.delivery import Delivery, DeliveryState, Leased
+from gatepost.model.delivery import ASKED_FOR, Delivery, DeliveryState, Leased
 from gatepost.model.event import Event
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
@@ -57,7 +57,8 @@ _LEAST: Final = 3_600_000_000
 _RELEASE: Final = (
     f"UPDATE delivery SET state = CASE WHEN {_IN_HAND} THEN 1 ELSE 0 END,"  # noqa: S608
     f" ready_at = CASE WHEN {_IN_HAND} THEN ready_at ELSE {_AT} END,"
-    f" worker = CASE WHEN {_IN_HAND} THEN worker END, reason = '', expires_at = CASE WHEN {_IN_HAND} THEN expires_at"
+    f" worker = CASE WHEN {_IN_HAND} THEN worker END,"
+    f" reason = CASE WHEN {_IN_HAND} OR (state = 2 AND {_WAITS}) THEN '' ELSE '{ASKED_FOR}' END, expires_at = CASE WHEN {_IN_HAND} THEN expires_at"
     f" WHEN {_WAITS} THEN expires_at - next_attempt_at + {_AT}"
     " WHEN state <> 2 OR next_attempt_at > ?1 THEN expires_at"
     f" WHEN expires_at - next_attempt_at < {_LEAST} THEN ?1 + {_LEAST}"

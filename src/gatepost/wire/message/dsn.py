@@ -175,7 +175,7 @@ def _about(recipient: ReportedRecipient) -> list[str]:
     if recipient.action is Action.DELAYED and recipient.retry_until:
         lines += _indented(f"It will be tried until {format_date(recipient.retry_until)}.")
     elif recipient.action is Action.EXPIRED:
-        lines += _indented("It was tried again and again, and the time for that is over.")
+        lines += _indented("The time for trying is over.")
     elif recipient.action is Action.DELIVERED:
         return [*lines, *_indented("It is in the mailbox."), ""]
     elif recipient.action is Action.RELAYED:
