@@ -14,8 +14,8 @@ PYTEST_ARGS ?=
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test again check lint types layers hygiene drift interop crash soak postgresql-versions bench docs reference \
-	constraints format clean
+.PHONY: help demo test again check lint types layers hygiene drift interop crash crash-together crash-alone soak \
+	postgresql-versions bench docs reference constraints format clean
 
 help:
 	@echo "make demo [ONCE=1]   start a relay on loopback and send one message through it"
@@ -89,9 +89,15 @@ again: $(VENV)/.develop
 interop: $(VENV)/.develop
 	$(PYTEST) -m interop tests/interop $(PYTEST_ARGS)
 
-# -s: the counts are part of the result.
-crash: $(VENV)/.develop
-	$(PYTEST) -s -m crash --timeout 1800 $(PYTEST_ARGS)
+# What waits for replies, ends and pauses goes side by side; what looks at its watch has the machine
+# for itself. The counts are part of the result: -s, or -rP where they come from several processes.
+crash: crash-together crash-alone
+
+crash-together: $(VENV)/.develop
+	$(PYTEST) $(PARALLEL) -raP -m "crash and not alone" --timeout 1800 $(PYTEST_ARGS)
+
+crash-alone: $(VENV)/.develop
+	$(PYTEST) -s -m "crash and alone" --timeout 1800 $(PYTEST_ARGS)
 
 CYCLES ?= 200
 soak: $(VENV)/.develop

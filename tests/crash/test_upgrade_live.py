@@ -24,6 +24,15 @@ from gatepost.store.schema import Version
 
 sqlite_upgrade.VERSIONS += ({},)
 """
+#: It looks more often than every 30 s whether there is something left to do.
+TIDY_OFTEN = """
+import sys
+
+if "serve" in sys.orig_argv:
+    from gatepost.node import worker
+
+    worker._TIDY = 2.0
+"""
 ADDS = 'Version("CREATE TABLE more (name TEXT PRIMARY KEY) STRICT")'
 #: It fills in something, in portions, when the older one has gone: after that there is no way back.
 FILLS = """Version(
@@ -44,7 +53,9 @@ def releases(directory: Path) -> list[Path]:
         folder = directory / f"release-{number}"
         folder.mkdir()
         if versions:
-            (folder / "sitecustomize.py").write_text(PROGRAM.format(", ".join(versions)))
+            (folder / "sitecustomize.py").write_text(
+                PROGRAM.format(", ".join(versions)) + TIDY_OFTEN
+            )
         made.append(folder)
     return made
 

@@ -97,6 +97,7 @@ def locked(place: Path) -> Iterator[None]:
         os.close(lock)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", [frozen, locked], ids=lambda how: how.__name__)
 def test_nobody_is_killed_for_what_the_world_keeps_waiting(scene: Scene, ext4: Path, how) -> None:
     former = begin(scene)

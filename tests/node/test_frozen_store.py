@@ -60,6 +60,7 @@ def is_taken(node: Node, name: str) -> bool:
 
 
 @pytest.mark.crash
+@pytest.mark.alone
 @pytest.mark.timeout(4 * PATIENCE)
 @pytest.mark.rfc("4954#6")
 def test_who_is_known_is_answered_and_who_is_not_hears_so_soon(

@@ -11,6 +11,7 @@ from tests.crash.nodes.network import network
 
 pytestmark = [
     pytest.mark.crash,
+    pytest.mark.alone,
     pytest.mark.interop("ip", "cc"),
     pytest.mark.timeout(600),
 ]

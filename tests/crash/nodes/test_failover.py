@@ -19,7 +19,7 @@ from tests.support.postgresql import PostgresServer
 from tests.support.standby import replicated
 from tests.support.two_nodes import two_nodes
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.crash, pytest.mark.alone, pytest.mark.timeout(500)]
 
 
 @pytest.mark.parametrize("end", ["dies", "freezes"])

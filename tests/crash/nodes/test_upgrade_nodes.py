@@ -15,7 +15,7 @@ from tests.crash.conftest import SETTINGS, SinkProcess
 from tests.crash.ledger import judge
 from tests.crash.load import Load
 from tests.crash.test_orderly_ends import DRAIN, nothing_twice
-from tests.crash.test_upgrade_live import switch
+from tests.crash.test_upgrade_live import TIDY_OFTEN, switch
 from tests.support.node import Node, wait_until
 from tests.support.postgresql import PostgresServer
 from tests.support.two_nodes import two_nodes
@@ -44,7 +44,7 @@ from gatepost.store import postgresql_upgrade
 postgresql_upgrade._UNHEARD = timedelta(seconds=3)
 """
 REAL = "RELEASES" in os.environ
-#: Seconds until the half after is done: `post` is looked at every 30 s, by either node.
+#: Seconds until the half after is done.
 AFTER = 400.0 if REAL else 150.0
 
 
@@ -55,7 +55,7 @@ def releases(directory: Path) -> list[Path]:
     older, newer = directory / "older", directory / "newer"
     for folder in (older, newer):
         folder.mkdir()
-    (newer / "sitecustomize.py").write_text(NEWER)
+    (newer / "sitecustomize.py").write_text(NEWER + TIDY_OFTEN)
     return [older, newer]
 
 

@@ -134,7 +134,7 @@ async def finish(store: Store) -> None:
     say("finished")
 
 
-async def main(verb: str, directory: Path) -> None:
+async def run(verb: str, directory: Path) -> None:
     store = await insist(lambda: open_sqlite(directory, WORKER))
     await insist(store.recover)
     if verb != "upgrade":
@@ -143,4 +143,4 @@ async def main(verb: str, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(run(sys.argv[1], Path(sys.argv[2])))
