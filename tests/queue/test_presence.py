@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gatepost.queue.presence import EVERY, HEARD, SILENT, may_bury, steady_since
-from gatepost.store.presences import Beat
+from gatepost.model.ids import WorkerId
+from gatepost.queue.presence import EVERY, HEARD, SILENT, heard, may_bury, steady_since
+from gatepost.store.presences import Beat, Presence
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -19,6 +20,7 @@ def at(seconds: float) -> datetime:
     [
         (None, None, False, 100),  # newborn
         (None, 95, False, 100),  # its second life under one name
+        (60, None, False, 100),  # neighbours have forgotten it
         (60, 95, False, 60),  # heard all the time
         (60, 90, False, 60),  # a beat was missed
         (60, 89, False, 100),  # a gap: the store was away, or the worker stood still
@@ -38,3 +40,14 @@ def test_only_who_was_heard_for_long_enough_buries(steady, may):
 
 def test_who_is_silent_ends_before_neighbours_begin():
     assert 2 * EVERY < HEARD < SILENT.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "lost", "is_alive"),
+    [(100, False, True), (85.1, False, True), (85, False, False), (0, False, False), (100, True, False)],
+)  # fmt: skip
+def test_who_was_heard_lately_and_is_not_held_for_lost_is_alive(heard_at, lost, is_alive):
+    one = Presence(
+        WorkerId("n1/1/0"), "n1", "home", "1", (), at(0), at(heard_at), timedelta(0), lost=lost
+    )
+    assert heard([one], at(100)) == ([one] if is_alive else [])

@@ -26,6 +26,8 @@ CASES = [  # attempts, minutes since accepted -> minutes to wait (None: give up)
     (7, 315, 240),
     (1000, 315, 240),
     (40, 5 * 24 * 60 - 1, None),
+    (1, 5 * 24 * 60 - 6, 5),
+    (1, 5 * 24 * 60 - 5, None),  # it would come when the time is just over
 ]
 
 

@@ -55,6 +55,7 @@ class Post:
         reverse_path: str = "a@other.test",
         pieces: tuple[bytes, ...] = (b"x",),
         brought: tuple[str, ...] = (),
+        is_trial: bool = False,
     ) -> Accepted | Reply:
         submission = Submission(
             id="019b0000000070008000000000000001",
@@ -72,6 +73,7 @@ class Post:
             authors,
             signed_by=by,
             brought=brought,
+            is_trial=is_trial,
         )
         return await self.gate.judge(accepted)
 
@@ -134,13 +136,38 @@ async def test_the_refusal_names_what_is_amiss_and_what_to_publish(dns: DnsServe
 
 async def test_warnings_are_not_a_crowd(dns: DnsServer) -> None:
     post = Post(dns, mode="warn")
+    told = []
     for seconds in (0, 10, 400, 3000, 300):
         post.now += seconds
         await post.judge("a@example.com")
-    assert len(post.events) == 2
+        await asyncio.gather(*post.gate._flights.values())  # a new verdict, and no new warning
+        told.append(len(post.events))
+    assert told == [1, 1, 1, 1, 2]
     assert post.events[0].kind is EventKind.ALIGNMENT_WARNED
     assert post.events[0].facts["domain"] == "example.com"
     assert str(post.events[0].facts["mend"]).startswith("add example.com")
+
+
+async def test_a_trial_warns_nobody(dns: DnsServer) -> None:
+    post = Post(dns, mode="warn")
+    assert isinstance(await post.judge("a@example.com", is_trial=True), Accepted)
+    assert not post.events
+
+
+@pytest.mark.parametrize(
+    ("author", "by", "organization"),
+    [
+        ("a@x.example.com", (), "example.com"),  # as its policy has it
+        ("a@x.nowhere.test", ("nowhere.test",), "nowhere.test"),  # no policy: the domain that signs
+        ("a@x.nowhere.test", ("other.test",), "x.nowhere.test"),
+    ],
+)
+async def test_providers_count_mail_for_the_author_s_organization(
+    dns: DnsServer, author: str, by: tuple[str, ...], organization: str
+) -> None:
+    judged = await Post(dns).judge(author, by=by)
+    assert isinstance(judged, Accepted)
+    assert judged.organizational == organization
 
 
 async def test_the_dns_is_asked_once_for_a_kind_of_mail(dns: DnsServer) -> None:
@@ -179,7 +206,9 @@ async def test_what_the_dns_does_not_say_goes_out(dns: DnsServer, how: str) -> N
     assert await post.verdict("a@example.com") == "unknown: the DNS does not say"  # kept a while
     await post.resolver.close()
     post.gate._patience = 20.0
-    post.now += 700
+    post.now += 31  # a verdict that could not be had is believed for half a minute
+    assert await post.verdict("a@example.com") == "unknown: the DNS does not say"
+    await asyncio.gather(*post.gate._flights.values())
     assert isinstance(await post.judge("a@example.com"), Reply)
 
 
@@ -194,11 +223,13 @@ async def test_returns_of_ours_and_mail_from_servers_are_not_judged(dns: DnsServ
 CONTENT = b"From: a@example.com\r\nSubject: hello\r\n\r\nGood day.\r\n"
 
 
-def signed_elsewhere(dns: DnsServer, content: bytes = CONTENT) -> bytes:
-    """Return content with a signature of example.com that came with it; its key is published."""
-    key = SigningKey("example.com", "theirs", Ed25519PrivateKey.generate())
+def signed_elsewhere(
+    dns: DnsServer, content: bytes = CONTENT, domain: str = "example.com"
+) -> bytes:
+    """Return content with a signature of a domain that came with it; its key is published."""
+    key = SigningKey(domain, "theirs", Ed25519PrivateKey.generate())
     text = dkim_key_text(key.key_type, key.public)
-    dns.add("theirs._domainkey.example.com", "TXT", f'"{text}"')
+    dns.add(f"theirs._domainkey.{domain}", "TXT", f'"{text}"')
     header = scan(content)
     assert not isinstance(header, HeaderFault)
     at = int(NOON.timestamp())
@@ -226,6 +257,22 @@ async def test_a_key_that_cannot_be_looked_up_now_refuses_nothing(dns: DnsServer
     dns.for_name("theirs._domainkey.example.com").rcode = "SERVFAIL"
     post = Post(dns, mode="enforce")
     assert await verdict_on(post, content) == "unknown: the DNS does not say"
+
+
+async def test_a_stranger_s_key_that_cannot_be_looked_up_excuses_nothing(dns: DnsServer) -> None:
+    content = signed_elsewhere(dns, domain="stranger.test")
+    dns.for_name("theirs._domainkey.stranger.test").rcode = "SERVFAIL"
+    judged = await Post(dns, mode="enforce").judge(
+        "a@example.com", pieces=(content,), brought=("stranger.test",)
+    )
+    assert isinstance(judged, Reply)
+    assert judged.code == NOT_ALIGNED.code
+
+
+async def test_a_good_signature_counts_beside_one_that_cannot_be_looked_up(dns: DnsServer) -> None:
+    content = signed_elsewhere(dns, signed_elsewhere(dns), "stranger.test")
+    dns.for_name("theirs._domainkey.stranger.test").rcode = "SERVFAIL"
+    assert await verdict_on(Post(dns), content) == "aligned by DKIM example.com; policy reject"
 
 
 async def test_what_is_aligned_by_our_own_asks_for_no_key(dns: DnsServer) -> None:

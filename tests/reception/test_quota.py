@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.model.quota import Limit, Subject, Tally, Unit, Window
-from gatepost.reception.quota import effective, narrowest, portion, uses, warnings
+from gatepost.reception.quota import Use, effective, narrowest, portion, uses, warnings
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 AT = NOON.timestamp()
@@ -77,6 +77,11 @@ def test_of_two_spent_limits_the_one_that_opens_last_is_told() -> None:
     assert spent.window is Window.DAY
 
 
+def test_who_may_send_nothing_at_all_is_sent_to_the_operator() -> None:
+    (use,) = uses(tally(), (Limit(M, Window.DAY, 0),), AT, held={})
+    assert use.reply.text == "Quota spent: 0 of 0 messages in a day; ask the operator"
+
+
 def test_what_workers_hold_counts_as_spent() -> None:
     (use,) = uses(tally(), (Limit(M, Window.MINUTE, 10),), AT, held={M: 4})
     assert (use.used, use.left) == (4, 6)
@@ -98,6 +103,26 @@ def test_a_limit_is_warned_of_once_at_80_and_once_at_95_until_use_has_fallen() -
     known = known.plus(later, {M: 96})
     known, crossed = warnings(known, uses(known, limits, later, held={}))
     assert [warned.percent for warned in crossed] == [95]
+
+
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [
+        ([80, 75, 80], [[80], [], []]),
+        ([80, 70, 80], [[80], [], []]),
+        ([80, 69, 80], [[80], [], [80]]),
+        ([95, 85, 95], [[95], [], []]),
+        ([95, 84, 95], [[95], [], [95]]),
+    ],
+)
+def test_use_has_fallen_where_it_is_ten_percent_below(
+    used: list[int], told: list[list[int]]
+) -> None:
+    known, heard = tally(), []
+    for count in used:
+        known, crossed = warnings(known, [Use(M, Window.HOUR, count, 100)])
+        heard.append([warned.percent for warned in crossed])
+    assert heard == told
 
 
 def test_use_that_wavers_at_a_threshold_is_told_once() -> None:

@@ -42,6 +42,14 @@ def test_every_door_is_shut() -> None:
     assert len(findings) > 200
     assert [f.door.name for f in findings if f.is_open] == []
     assert all(f.reply.code >= 400 for f in findings)
+    said = {(f.door.role, f.door.channel, f.reply) for f in findings if f.door.role is not Role.MX}
+    for role in (
+        Role.SUBMISSION,
+        Role.SUBMISSIONS,
+    ):  # by a rule of ours, not by a slip of the tongue
+        assert (role, Channel.CLEAR, replies.TLS_REQUIRED) in said
+        assert (role, Channel.TLS, replies.AUTH_REQUIRED) in said
+    assert len(said) == 4
 
 
 def test_the_proof_can_fail() -> None:
@@ -119,7 +127,10 @@ MAILS = [  # role, channel, logged in, account there, reverse-path, size, reply
     (Role.SUBMISSION, Channel.TLS, True, True, "boss@sender.test", 0, "SENDER_NOT_YOURS"),
     (Role.SUBMISSION, Channel.TLS, True, True, "app@localhost", 0, "SENDER_NOT_QUALIFIED"),
     (Role.SUBMISSION, Channel.TLS, True, True, "app@sender.test", 2001, "MESSAGE_TOO_LARGE"),
+    (Role.SUBMISSION, Channel.TLS, True, True, "app@sender.test", 2000, "DISK_NEARLY_FULL"),
     (Role.SUBMISSION, Channel.TLS, True, True, "app@sender.test", 1500, "DISK_NEARLY_FULL"),
+    (Role.SUBMISSION, Channel.TLS, True, True, "app@sender.test", 999, None),
+    (Role.MX, Channel.CLEAR, False, False, "x@y.test", 2001, "MESSAGE_TOO_LARGE"),
 ]
 
 

@@ -15,7 +15,7 @@ from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.reception.accept import Acceptance, Accepted, signed
-from gatepost.reception.signing import Signer, _cut, sign_again
+from gatepost.reception.signing import Signer, _cut, lifetime, sign_again
 from gatepost.store.sqlite import open_sqlite
 from gatepost.wire.dkim.verify import DkimResult, verify
 from tests.wire.dkim.keys import keys, records
@@ -104,6 +104,17 @@ async def test_small_and_large_messages_verify(store, size, step):
     made = await signer.sign(pieces, ("joe@football.example.com",), AT)
     verdicts = verify(made.prefix + content, records(), NOW)
     assert [v.result for v in verdicts] == [DkimResult.PASS] * 2
+
+
+@pytest.mark.parametrize("held", [timedelta(0), timedelta(days=30)])
+async def test_a_signature_lasts_as_long_as_its_message_may_wait(store, held):
+    signer = await signer_with(store, domain_of_tests())
+    made = await signer.sign((HEADER, b"\r\n", BODY), ("joe@football.example.com",), AT, held)
+    signed = [v.signature for v in verify(made.prefix + HEADER + b"\r\n" + BODY, records(), NOW)]
+    assert {one.expires_at for one in signed} == {
+        NOW + int((held + lifetime(DAYS)).total_seconds())
+    }
+    assert {one.signed_at for one in signed} == {NOW}
 
 
 async def test_signing_changes_nothing_but_the_prefix_and_is_told(store):

@@ -1,5 +1,6 @@
 """The filter holds what it was given; a worker hears of what is new, its own included."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName, DeliveryId, WorkerId
 from gatepost.model.suppression import Suppression, SuppressionClass
-from gatepost.reception.suppressed import SubjectFilter, SuppressionList
+from gatepost.reception.suppressed import SubjectFilter, SuppressionList, drop_events, dropped
 from gatepost.store.protocols import Held, Settlement
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.suppressions import AccountRule, SuppressionKey
+from tests.store.makers import delivery, submission
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 APP = AccountName("app")
@@ -95,6 +97,7 @@ async def test_a_filter_that_is_full_is_made_anew(store) -> None:
     await known.refresh()
     assert all(known.may_hold(each.subject) for each in many)
     assert sum(known.may_hold(f"{number}@z.example") for number in range(5_000)) < 50
+    assert not known._filter.is_full
 
 
 async def test_what_a_worker_wrote_itself_it_knows_at_once(store) -> None:
@@ -106,6 +109,18 @@ async def test_what_a_worker_wrote_itself_it_knows_at_once(store) -> None:
         )
         for name in ("ours", "theirs")
     )  # fmt: skip
-    known.settled([ours, theirs], {DeliveryId("ours")})
+    good = replace(ours, suppression=None)
+    known.settled([good, ours, theirs], {DeliveryId("ours")})
     assert known.may_hold("ours@y.example")
     assert not known.may_hold("theirs@y.example")
+
+
+def test_whom_an_account_wants_dropped_is_never_tried_and_told() -> None:
+    message = submission()
+    first, second = (delivery(message, f"{name}@y.example") for name in ("bob", "eve"))
+    ways = [dropped(each, {"bob@y.example": "bounced"}) for each in (first, second)]
+    assert ways[0].state is DeliveryState.CANCELLED
+    assert ways[1] is second
+    (event,) = drop_events(ways, message)
+    assert event.delivery_id == first.id
+    assert event.facts == {"recipient": "bob@y.example", "reason": "suppressed: bounced"}

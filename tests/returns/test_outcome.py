@@ -6,6 +6,7 @@ from gatepost.model.delivery import OutcomeKind
 from gatepost.returns.outcome import (
     Spoken,
     as_given,
+    came_to_nothing,
     from_login_refusal,
     from_session_reply,
     from_verdict,
@@ -25,6 +26,7 @@ REPLIES = [
     (354, "", W, "4.5.0"),
     (550, "5.1.1", R, "5.1.1"),
     (554, "", R, "5.0.0"),
+    (500, "", R, "5.0.0"),
     (550, "4.2.2", R, "4.2.2"),
     (552, "5.2.2", R, "5.2.2"),
     (552, "", R, "5.0.0"),
@@ -70,7 +72,7 @@ def test_fault(
 @pytest.mark.parametrize(
     ("code", "status", "says"),
     [(452, "4.5.3", True), (452, "", True), (452, "4.2.2", False), (552, "5.5.3", True),
-     (552, "", False), (450, "4.5.3", False)],
+     (552, "", False), (450, "4.5.3", False), (550, "5.5.3", False)],
 )  # fmt: skip
 def test_too_many_recipients(code: int, status: str, says: bool) -> None:
     assert says_too_many_recipients(ServerReply(code, status, ("x",))) is says
@@ -80,7 +82,43 @@ def test_a_refused_login_never_refuses_the_mail() -> None:
     outcome = from_login_refusal(ServerReply(535, "5.7.8", ("no",)), TO)
     assert outcome.kind is W
     assert "535 5.7.8 no" in outcome.text
+    assert from_login_refusal(ServerReply(535, "5.7.8", ("no",)), TO, "as app").text == (
+        "the next hop refused our login: 535 5.7.8 no (as app)"
+    )
+    assert outcome.text == "the next hop refused our login: 535 5.7.8 no"
     assert from_login_refusal(None, TO).kind is W
+
+
+def test_who_says_yes_and_does_not_prove_who_it_is_gets_no_mail() -> None:
+    outcome = from_login_refusal(ServerReply(235, "2.7.0", ("welcome",)), TO, "a wrong signature")
+    assert outcome.kind is W
+    assert outcome.text == "we do not trust the next hop: a wrong signature"
+
+
+@pytest.mark.parametrize("answered", [a for a in Answered if a is not Answered.SESSION])
+def test_what_a_named_host_says_of_a_message_stands(answered: Answered) -> None:
+    refused = from_verdict(answering(answered, ServerReply(550, "5.1.1", ("no",))), TO)
+    assert as_given(refused).kind is R
+
+
+BYE = ServerReply(421, "4.3.2", ("bye",))
+LOST = Fault(FaultKind.LOST, Phase.MAIL, "x")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "nothing"),
+    [
+        ((LOST, LOST), True),
+        ((BYE, LOST), True),
+        ((LOST, Fault(FaultKind.LOST, Phase.CONTENT, "x")), False),
+        ((Fault(FaultKind.LOST, Phase.FINAL_DOT, "x"),), False),
+        ((Fault(FaultKind.GARBAGE, Phase.MAIL, "x"),), False),
+        ((BYE, ServerReply(450, "4.2.1", ("x",))), False),
+        ((ServerReply(250, "", ("x",)),), False),
+    ],
+)
+def test_a_session_that_saw_no_content_came_to_nothing(verdicts: tuple, nothing: bool) -> None:
+    assert came_to_nothing(verdicts) is nothing
 
 
 SESSION_REPLIES = [  # what is said instead of a greeting -> outcome, and its status

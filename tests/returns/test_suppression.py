@@ -39,6 +39,7 @@ def test_who_is_gone_is_suppressed_for_the_account_that_sent() -> None:
         replace(GONE, status="5.2.1", text="The email account is disabled"),
         replace(GONE, status="5.1.6", text="moved"),
         replace(GONE, answered=Answered.CONTENT_FOR_ONE),
+        replace(GONE, code=500),
     ],
 )
 def test_these_suppress(outcome: Outcome) -> None:
@@ -50,6 +51,7 @@ def test_these_suppress(outcome: Outcome) -> None:
     [
         None,
         replace(GONE, kind=OutcomeKind.DEFERRED, code=450),
+        replace(GONE, kind=OutcomeKind.DEFERRED),
         replace(GONE, status="5.7.1", text="no"),
         replace(GONE, status="5.0.0"),
         replace(GONE, status="5.1.2", code=0, text="no such domain"),
@@ -87,3 +89,9 @@ def test_the_event_is_written_with_the_settlement() -> None:
     assert made.events[-1].delivery_id == DELIVERY.id
     assert made.events[-1].facts["subject"] == "bob@y.example"
     assert made.suppression is not None
+
+
+def test_a_settlement_that_suppresses_nobody_stays_as_it_is() -> None:
+    result = Result(LEASED, replace(GONE, status="5.7.1"))
+    made = settlement(result, NOON, RetrySettings(), 0.5)
+    assert with_suppression(made, result, NOON) is made
