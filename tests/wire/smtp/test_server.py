@@ -153,6 +153,16 @@ def test_long_lines_are_refused_once_and_the_dialogue_goes_on(
 
 
 @pytest.mark.rfc("4954#4")
+@pytest.mark.parametrize(
+    "line", [b"x" * 13_000, b"AUTH PLAIN\r\n" + b"A" * 13_000], ids=["command", "response"]
+)
+def test_a_long_line_ends_with_its_crlf_however_that_is_cut(line: bytes) -> None:
+    octets = b"EHLO c\r\n" + line + b"\r\nMAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\n"
+    cut = octets.index(b"\r\nMAIL") + 1
+    assert run([octets[:cut], octets[cut:]]) == run([octets])
+    assert run([octets])[0].count(b"250 2.0.0 OK") == 2
+
+
 def test_an_auth_line_may_have_12288_octets() -> None:
     session = ServerSession(PROFILE, Channel.TLS)
     line = b"AUTH PLAIN " + b"A" * (limits.AUTH_LINE - 11)

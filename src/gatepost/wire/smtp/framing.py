@@ -66,6 +66,16 @@ class LineBuffer:
         self._octets, self._position = b"", 0
         return rest
 
+    def take_begun(self) -> bytes:
+        """Return what waits of a line that has not ended, and forget it; a last CR stays, for with an LF
+        behind it the line ends.
+        """
+        octets = self.take()
+        if not octets.endswith(b"\r"):
+            return octets
+        self.feed(b"\r")
+        return octets[:-1]
+
 
 class ContentReader:
     r"""Finds the end of content and undoes its transparency, however the octets are cut.

@@ -238,7 +238,7 @@ class ServerSession:
         """Deal with what waits without CRLF; True when something was decided."""
         waiting = len(self._lines)
         if waiting > limits.AUTH_LINE + 2:
-            beginning = self._lines.take()
+            beginning = self._lines.take_begun()
             if not self._skipping:
                 self._refuse_long_line(beginning)
                 self._skipping = True
