@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from gatepost.model.settings import LimitSettings
 from gatepost.net.transport import DeadlineError
 from gatepost.reception.converse import Conversation
 from gatepost.store.protocols import StoreUnavailableError
-from gatepost.wire.smtp import replies
+from gatepost.wire.smtp import limits, replies
 from gatepost.wire.smtp.replies import Reply
 from tests.support.reception import APP, PASSWORD, MemoryConnection, Scene
 
@@ -196,6 +197,29 @@ async def test_a_login_that_is_never_finished_is_idle() -> None:
         assert (await it.ask("AUTH LOGIN")).startswith("334")
         assert await it.connection.pass_time(300)
         await it.ends_with(replies.IDLE_TOO_LONG)
+
+
+# -- many who say much
+
+
+async def test_of_many_who_pipeline_much_one_goes_on_at_a_time() -> None:
+    scene, crowd = Scene("mx"), 20
+    desk, said = scene.desk(), b"HELO c.test\r\n" + b"NOOP\r\n" * 5 * limits.COMMANDS_AT_ONCE
+    connections = [MemoryConnection(tls=False) for _ in range(crowd)]
+    for connection in connections:
+        await connection.send(said)
+        await connection.send(b"QUIT\r\n")
+    talks = [Conversation(each, scene.door(), desk, None).run() for each in connections]  # type: ignore[arg-type]
+    rounds = []
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in talks]
+        while not all(task.done() for task in tasks):
+            rounds.append(sum(len(each._out) for each in connections))
+            await asyncio.sleep(0)
+    burst = limits.COMMANDS_AT_ONCE * len(replies.OK.octets)
+    steps = [after - before for before, after in pairwise(rounds)]
+    assert max(steps[2:]) < 3 * burst
+    assert sum(steps) > 4 * crowd * burst
 
 
 # -- the worker stops

@@ -189,11 +189,14 @@ class Conversation:
         self._session.receive(octets)
 
     async def _wait_for_turn(self) -> None:
-        """Send what is due, as fast as the peer takes it, and let other conversations go on."""
+        """Send what is due, as fast as the peer takes it, and let other conversations go on: of all who
+        say much at once one has his turn, and those who say little need not wait for it.
+        """
         if out := self._session.octets_to_send():
             self._connection.write(out)
         await self._connection.drain()
-        await asyncio.sleep(0)
+        async with self._desk.turn:
+            await asyncio.sleep(0)
 
     def _deadline(self, *, in_content: bool) -> float:
         """Idle, content too slow, the whole connection too old, or this worker stops."""

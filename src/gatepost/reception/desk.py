@@ -1,5 +1,6 @@
 """What a worker's conversations share: rules from the settings, and the parts of the world."""
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +35,8 @@ class Desk:
     """What every conversation of a worker uses.
 
     `free_space` returns the octets that may still be written; `stopping` tells that the worker is
-    about to end; `capacity` returns how many connections its open files allow.
+    about to end; `capacity` returns how many connections its open files allow. Who says much at once
+    waits for his `turn`.
     """
 
     local: LocalDomains
@@ -52,6 +54,7 @@ class Desk:
     free_space: Callable[[], int]
     stopping: Callable[[], bool]
     capacity: Callable[[], int] = lambda: 1 << 30
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:
