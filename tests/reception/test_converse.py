@@ -315,6 +315,23 @@ async def test_an_account_removed_meanwhile_sends_no_more() -> None:
         assert (await it.ask("QUIT")).startswith("221")
 
 
+@pytest.mark.parametrize(("seconds", "is_taken"), [(0.9, True), (1.0, False)])
+async def test_content_of_an_account_suspended_since_mail_is_refused(
+    seconds: float, is_taken: bool
+) -> None:
+    async with talk("submissions") as it:
+        await logged_in(it)
+        await it.ask("MAIL FROM:<app@sender.test>")
+        await it.ask("RCPT TO:<a@else.test>")
+        await it.ask("DATA")
+        it.scene.people.account = replace(it.scene.people.account, state=AccountState.SUSPENDED)
+        assert not await it.connection.pass_time(seconds)
+        said = await it.ask("From: app@sender.test\r\n\r\n.")
+        assert said.startswith("250" if is_taken else "550 5.7.13")
+        assert len(it.scene.store.submissions) == is_taken
+        assert (await it.ask("QUIT")).startswith("221")
+
+
 async def test_mail_is_refused_for_now_while_the_account_cannot_be_looked_up() -> None:
     async with talk("submissions") as it:
         await logged_in(it)

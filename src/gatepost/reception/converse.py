@@ -9,7 +9,6 @@ import logging
 
 from gatepost.identity.foreign import DirectoryAwayError
 from gatepost.identity.turns import BusyError
-from gatepost.model.account import Account, Credential, Principal
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.ids import AccountName
 from gatepost.model.settings import Role
@@ -33,7 +32,8 @@ from gatepost.reception.holding import Holding
 from gatepost.reception.memory import Taker
 from gatepost.reception.offered import offered_within
 from gatepost.reception.patience import Patience
-from gatepost.reception.policy import Room, Standing, judge_mail, judge_rcpt
+from gatepost.reception.policy import Room, Standing, judge_login, judge_mail, judge_rcpt
+from gatepost.reception.speaker import Speaker
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.wire.message.trace import transmission_type
 from gatepost.wire.smtp import replies
@@ -67,21 +67,18 @@ class Conversation:
     """One connection from its greeting to its end."""
 
     __slots__ = (
-        "_account",
         "_connection",
-        "_credential",
         "_desk",
         "_door",
         "_drawing",
         "_dropped",
         "_has_sent",
         "_holding",
-        "_is_held",
         "_origin",
         "_origin_key",
         "_patience",
-        "_principal",
         "_session",
+        "_speaker",
         "_time",
     )
 
@@ -94,15 +91,12 @@ class Conversation:
         self._desk = desk
         self._session = ServerSession(door.profile, channel, greeting)
         self._session.mechanisms = offered_within(door.profile.mechanisms, connection.tls)
-        self._principal: Principal | None = None
-        self._account: Account | None = None
-        self._credential: Credential | None = None
+        self._speaker = Speaker(desk.directory)
         self._drawing = Drawing(desk.allowances)
         #: Recipients of this transaction whose mail is dropped: why.
         self._dropped: dict[str, str] = {}
         self._holding = Holding(desk.memory, self._taker())
         self._has_sent = False
-        self._is_held = False
         self._time = asyncio.get_running_loop().time
         self._patience = Patience(desk.pace, self._time())
         self._origin: Origination | None = None
@@ -229,23 +223,24 @@ class Conversation:
                 raise TypeError(msg)
 
     def _standing(self) -> Standing:
+        speaker = self._speaker
         return Standing(
             self._door.role,
             self._session.channel,
-            self._principal,
-            self._account,
+            speaker.principal,
+            speaker.account,
             self._desk.acceptance.tags,
-            self._is_held,
+            speaker.is_held,
         )
 
     async def _on_mail(self, mail: Mail) -> Reply:
-        desk = self._desk
+        desk, speaker = self._desk, self._speaker
         if desk.stopping() and self._has_sent:
             return replies.STOPPING
         self._dropped = {}
         self._holding.taker = self._taker()
         try:
-            await self._look_again()
+            await speaker.look_again(self._time())
             refusal = judge_mail(
                 mail,
                 self._standing(),
@@ -253,8 +248,8 @@ class Conversation:
                 room=Room(disk=desk.free_space(), memory=self._holding.left()),
             )
             if refusal is None and mail.hold and (later := desk.acceptance.later):
-                refusal = await later.judge_mail(mail, self._account)
-            refusal = refusal or await self._drawing.begin(self._account, self._credential)
+                refusal = await later.judge_mail(mail, speaker.account)
+            refusal = refusal or await self._drawing.begin(speaker.account, speaker.credential)
         except (StoreUnavailableError, DirectoryAwayError, BusyError):
             return replies.STORE_AWAY
         if refusal:
@@ -265,23 +260,15 @@ class Conversation:
         """Return the good reply to MAIL, which tells a priority that counts for less (RFC 6710 §4.1)."""
         if mail.priority is None:
             return replies.SENDER_OK
-        lane = self._account.lane if self._account else None
+        account = self._speaker.account
+        lane = account.lane if account else None
         counted = urgency(lane, mail.priority).priority
         if counted == mail.priority:
             return replies.SENDER_OK
         return replies.PRIORITY_LOWERED.say(f"{counted} {replies.PRIORITY_LOWERED.text}")
 
-    async def _look_again(self) -> None:
-        """Fetch the account as it is now: suspended meanwhile means no more mail (decision 5)."""
-        if self._principal is None:
-            return
-        directory, principal = self._desk.directory, self._principal
-        entry = directory.cached(principal.account) or await directory.find(principal.account)
-        self._account = entry.speaking_by(principal.credential, now()) if entry else None
-        self._credential = entry.credential(principal.credential) if entry else None
-        self._is_held = bool(entry and entry.hold(principal.credential))
-
     async def _on_rcpt(self, rcpt: Rcpt) -> Reply:
+        speaker = self._speaker
         refusal = judge_rcpt(
             rcpt,
             self._standing(),
@@ -290,9 +277,9 @@ class Conversation:
             recipients=self._desk.limits.recipients,
         )
         try:
-            if refusal is None and self._account is not None:
-                refusal = await self._judge_suppressed(rcpt.forward_path.text, self._account.name)
-            elif refusal is None and self._principal is None:
+            if refusal is None and speaker.account is not None:
+                refusal = await self._judge_suppressed(rcpt.forward_path.text, speaker.account.name)
+            elif refusal is None and speaker.principal is None:
                 refusal = await self._desk.inside.judge(rcpt.forward_path)
             refusal = refusal or await self._drawing.recipient()
         except StoreUnavailableError:
@@ -322,7 +309,7 @@ class Conversation:
 
     def _taker(self) -> Taker:
         """Return whose part of the memory content takes."""
-        if by := self._principal:
+        if by := self._speaker.principal:
             return Taker(by.account, is_known=True)
         return Taker(one_client(self._connection.peer.host))
 
@@ -331,7 +318,7 @@ class Conversation:
         self._connection.in_content = False
         if out := session.octets_to_send():
             self._connection.write(out)
-        reply = session.content_refusal
+        reply = session.content_refusal or await self._judge_late_content()
         if reply is None:
             reply = await accept(self._arrival(), self._desk.acceptance)
         self._holding.let_go()
@@ -340,13 +327,26 @@ class Conversation:
         self._drawing.end(is_stored=queued or reply is replies.STORE_AWAY)
         if queued:
             self._desk.counters.add(Metric.ACCEPTED)
-            if by := self._principal:
+            if by := self._speaker.principal:
                 count = len(session.forward_paths)
                 self._desk.histories.note_accepted(by.account, by.credential, count)
         elif not reply.accepts:
             self._record_refusal(reply, "")
         self._has_sent = True
         session.answer(reply)
+
+    async def _judge_late_content(self) -> Reply | None:
+        """Refuse content that took a while, of an account that was suspended meanwhile: who has its
+        password could have begun any number of messages before.
+        """
+        at = self._time()
+        if self._speaker.is_known(at):
+            return None
+        try:
+            await self._speaker.look_again(at)
+        except (StoreUnavailableError, DirectoryAwayError, BusyError):
+            return replies.STORE_AWAY
+        return judge_login(self._standing())
 
     def _arrival(self) -> Arrival:
         session = self._session
@@ -371,13 +371,13 @@ class Conversation:
         session = self._session
         key = (session.client_name, session.extended, bool(session.mail and session.mail.utf8))
         made = self._origin
-        if made is None or key != self._origin_key or made.account is not self._account:
+        if made is None or key != self._origin_key or made.account is not self._speaker.account:
             made = self._originating(*key)
             self._origin, self._origin_key = made, key
         return made
 
     def _originating(self, client_name: str, extended: bool, utf8: bool) -> Origination:
-        principal = self._principal
+        principal = self._speaker.principal
         tls = self._connection.tls
         return Origination(
             origin=Origin.MX if self._door.role is Role.MX else Origin.SUBMISSION,
@@ -391,14 +391,14 @@ class Conversation:
             ),
             tls_version=tls.version if tls else "",
             tls_cipher=tls.cipher if tls else "",
-            account=self._account,
+            account=self._speaker.account,
             mechanism=principal.mechanism if principal else "",
             credential=principal.credential if principal else None,
         )
 
     async def _on_auth(self, auth: Auth) -> None:
         by = await authenticate(auth, self._session, self._connection, self._desk)
-        self._principal, self._origin = by, None
+        self._speaker.principal, self._origin = by, None
         if by:
             host = self._connection.peer.host
             self._desk.histories.note_login(by.account, by.credential, host)
@@ -428,7 +428,8 @@ class Conversation:
         }
         if about:
             facts["address"] = about
-        account = self._principal.account if self._principal else None
+        principal = self._speaker.principal
+        account = principal.account if principal else None
         self._desk.recorder.record(
             Event(EventKind.REFUSED_AT_DOOR, now(), account=account, facts=facts)
         )

@@ -44,7 +44,7 @@ class Room:
 
 def judge_mail(mail: Mail, standing: Standing, *, message_size: int, room: Room) -> Reply | None:
     """Decide on MAIL: TLS, login, account state, reverse-path, size, room (RFC 6409 §4.3, §6.1)."""
-    if standing.role is not Role.MX and (refusal := _judge_login(standing)):
+    if refusal := judge_login(standing):
         return refusal
     if mail.size > message_size:
         return replies.MESSAGE_TOO_LARGE.about(f"at most {message_size} octets")
@@ -69,7 +69,10 @@ def judge_rcpt(
     return replies.TOO_MANY_RECIPIENTS if already >= recipients else None
 
 
-def _judge_login(standing: Standing) -> Reply | None:
+def judge_login(standing: Standing) -> Reply | None:
+    """Decide whether who asks may send at all now: TLS, login, account state."""
+    if standing.role is Role.MX:
+        return None
     if standing.channel is Channel.CLEAR:
         return replies.TLS_REQUIRED
     if standing.principal is None:
