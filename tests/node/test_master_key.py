@@ -66,3 +66,24 @@ def test_a_key_that_is_another_one_is_not_taken_over(make_node: NodeMaker, tmp_p
     said = node.log.read_text()[begin:]
     assert "another key" in said
     assert "Traceback" not in said
+
+
+def test_a_key_that_was_moved_is_taken_over_and_another_in_its_place_is_not(
+    make_node: NodeMaker, tmp_path: Path
+) -> None:
+    node = make_node(workers=2)
+    good = node.config.read_text()
+    moved, other = tmp_path / "moved.key", tmp_path / "other.key"
+    (make_node(start=False).data_dir / "master.key").rename(other)
+    (node.data_dir / "master.key").rename(moved)
+
+    def reloaded(path: Path, words: str) -> str:
+        begin = len(node.log.read_text())
+        node.config.write_text(f'master_key = "{path}"\n{good}')
+        node.signal(signal.SIGHUP)
+        wait_until(lambda: words in node.log.read_text()[begin:], words)
+        return node.log.read_text()[begin:]
+
+    said = reloaded(other, "the former one stays in force")
+    assert f"{other}: this is not the key" in said
+    reloaded(moved, "taken over by all workers")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -208,6 +209,47 @@ class Business:
 supervisor.hold_signals()
 sys.exit(supervisor.Supervisor(2, Business()).run())
 """
+
+
+#: A node of one worker whose new one does not serve before a file is there.
+_SLOWLY_RELOADING = _RELOADING.replace(
+    """        if self.reloads == 1 and me.index:
+            return 70
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+""",
+    """        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        say("born", me.birth, me.is_stopgap, os.getpid())
+        while self.reloads and not me.is_stopgap and not os.path.exists(sys.argv[1]):
+            time.sleep(0.05)
+""",
+).replace("Supervisor(2", "Supervisor(1")
+
+
+def test_who_dies_during_a_reload_has_a_stopgap_until_the_new_one_serves(tmp_path: Path) -> None:
+    goes_on = tmp_path / "goes-on"
+    program = [sys.executable, "-c", _SLOWLY_RELOADING, str(goes_on)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, start_new_session=True) as node:
+        try:
+            assert node.stdout is not None
+            out = node.stdout
+
+            def told() -> list[str]:
+                return out.readline().decode().split()
+
+            born, number, is_stopgap, pid = told()
+            assert (born, number, is_stopgap, told()) == ("born", "1", "False", ["ready"])
+            node.send_signal(signal.SIGHUP)
+            assert told()[:3] == ["born", "2", "False"]
+            os.kill(int(pid), signal.SIGKILL)
+            assert told() == ["buried", "1"]
+            assert told()[:3] == ["born", "3", "True"]
+            goes_on.touch()
+            assert sorted([told(), told()]) == [["buried", "3"], ["reloaded"]]
+            node.send_signal(signal.SIGTERM)
+            assert sorted([told(), told()]) == [["buried", "2"], ["stopping"]]
+            assert node.wait(30) == 0
+        finally:
+            _end(node)
 
 
 def test_workers_end_at_a_reload_only_when_the_new_ones_serve() -> None:

@@ -71,6 +71,8 @@ class Node:
 
     def work(self, me: Child) -> int:
         """Be a worker: in the child."""
+        if me.is_stopgap:
+            self.settings, _ = self._former
         mine = []
         for listener in self.listeners:
             shares = listener.shares(me.index, self.workers) if me.index < self.workers else ()

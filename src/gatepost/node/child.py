@@ -26,6 +26,8 @@ class Child:
     #: Counts all workers of this supervisor: a pid may come again, this number never.
     birth: int
     started_at: float
+    #: Born in the midst of a reload for one who died: it goes by the former settings.
+    is_stopgap: bool = False
     end_by: float = math.inf
     is_ready: bool = False
     #: Its end of the pipe is closed: it ends, or has ended.

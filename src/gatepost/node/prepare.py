@@ -165,10 +165,12 @@ def unusable_key(path: Path, former: Path, reader: Identity | None) -> str:
     try:
         with acting_as(reader):
             key = read_master_key(path)
-            if path != former and read_master_key(former).mark != key.mark:
-                return f"master_key {path}: this is another key than that of {former}"
+            # A file that was moved is not there any more: new workers compare with the store's mark.
+            former_key = key if path == former else existing_key(former)
     except MasterKeyError as problem:
         return f"master_key {problem}"
+    if former_key is not None and former_key.mark != key.mark:
+        return f"master_key {path}: this is another key than that of {former}"
     return ""
 
 

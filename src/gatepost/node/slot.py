@@ -24,6 +24,11 @@ class Slot:
         """Return all who are alive here."""
         return [each for each in (self.child, self.fresh, *self.retiring) if each is not None]
 
+    @property
+    def is_vacant(self) -> bool:
+        """True where nobody serves, nor is about to: a newcomer fills the place once it serves."""
+        return self.child is None and not (self.fresh is not None and self.fresh.is_ready)
+
     def renew(self, end_by: float) -> None:
         """Give the place to the newcomer: who filled it ends."""
         former, self.child, self.fresh, self.is_outdated = self.child, self.fresh, None, False

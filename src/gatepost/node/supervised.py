@@ -11,7 +11,9 @@ class Business(Protocol):
     """What the processes are there for."""
 
     def work(self, me: Child) -> int:
-        """Be a worker, in the child, with its own end of the pipe; return the exit status."""
+        """Be a worker, in the child, with its own end of the pipe; by the settings before the reload
+        that is under way where it is a stopgap. Return the exit status.
+        """
         ...
 
     def named(self, index: int) -> str:

@@ -100,13 +100,13 @@ class Supervisor:
 
     def _fill(self, now: float) -> None:
         for index, slot in enumerate(self._slots):
-            if slot.child is None and not slot.is_outdated and slot.due_at <= now:
-                slot.child = self._bear(index)
+            if slot.is_vacant and slot.due_at <= now:
+                slot.child = self._bear(index, is_stopgap=slot.is_outdated)
 
-    def _bear(self, index: int) -> Child | None:
+    def _bear(self, index: int, *, is_stopgap: bool = False) -> Child | None:
         """Return a newborn; None where there are no descriptors, no memory or no more processes."""
         try:
-            return self._spawn(index)
+            return self._spawn(index, is_stopgap=is_stopgap)
         except OSError as trouble:
             slot = self._slots[index]
             slot.failures += 1
@@ -120,7 +120,7 @@ class Supervisor:
             )
             return None
 
-    def _spawn(self, index: int) -> Child:
+    def _spawn(self, index: int, *, is_stopgap: bool) -> Child:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         region = self._free_region()
@@ -137,11 +137,13 @@ class Supervisor:
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             theirs.close()
-            return Child(index, pid, ours, region, self._births, time.monotonic())
+            now = time.monotonic()
+            return Child(index, pid, ours, region, self._births, now, is_stopgap)
         status = 70  # EX_SOFTWARE, unless the worker says better
         try:
             self._become_child(ours)
-            me = Child(index, os.getpid(), theirs, region, self._births, time.monotonic())
+            pid, now = os.getpid(), time.monotonic()
+            me = Child(index, pid, theirs, region, self._births, now, is_stopgap)
             status = self._business.work(me)
         except BaseException:  # noqa: BLE001 - the top of a process
             _log.exception("%s failed", self._business.named(index))
