@@ -182,6 +182,7 @@ ADDED = [
     ),
     ("[[routes]]\nvia = 'mx'", 0, "routes[0].match", 'add match = ["example", "*.example"]'),
     ("[[routes]]\nmatch = 'x'\nvia = 'mx'", 1, "routes[0].match", "write a list in brackets"),
+    ("[routes]\nmatch = ['x']\nvia = 'mx'", 0, "routes", "write [[routes]], with two brackets"),
     ("[[routes]]\nmatch = ['a*b']\nvia = 'mx'", 1, "routes[0].match[0]", "no recipient domain"),
     ("[[routes]]\nmatch = []\nvia = 'mx'", 1, "routes[0].match", "name at least one"),
     ("[[routes]]\nmatch = ['x']\nvia = 'smtp:x.test'", 2, "routes[0].via", "has no port"),

@@ -16,6 +16,7 @@ def test_a_connection_is_counted_in_and_out():
     one.connection_closed("192.0.2.1")
     assert table.connections_from("192.0.2.1") == 1
     assert table.total(Metric.CONNECTIONS) == 2
+    assert table.total(Metric.SESSIONS) == 3
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.settings_fault import Fault, SettingsError
-from gatepost.operate import configuration
+from gatepost.operate import configuration, init
 from gatepost.operate.configuration import load, locate
 
 
@@ -56,6 +56,12 @@ def test_a_file_that_cannot_be_read_says_why(
         load(path, {})
     assert fault(raised.value).line == line
     assert words in fault(raised.value).what
+
+
+def test_a_mark_that_some_editors_put_in_front_does_not_matter(tmp_path: Path) -> None:
+    made = init.init(tmp_path, "relay.example")
+    made.config.write_bytes(b"\xef\xbb\xbf" + made.config.read_bytes())
+    assert load(made.config, {}).hostname == "relay.example"
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from gatepost.cli import usage
 from gatepost.cli.context import NO, WRONG, Json, load_settings, print_json, say, settings_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gatepost.model.settings import Settings
     from gatepost.operate.check import Proof
     from gatepost.operate.check_finding import Finding
@@ -26,7 +28,7 @@ def check(ctx: usage.Context, json: Json = False) -> None:
 
     path = settings_path(ctx)
     settings = load_settings(ctx)
-    findings = _findings(settings)
+    findings = _findings(settings, path)
     if json:
         print_json(
             [
@@ -47,10 +49,10 @@ def check(ctx: usage.Context, json: Json = False) -> None:
         raise usage.Exit(NO)
 
 
-def _findings(settings: "Settings") -> "list[Finding]":
+def _findings(settings: "Settings", config: "Path") -> "list[Finding]":
     from gatepost.operate.check import check as check_settings  # noqa: PLC0415
 
-    return check_settings(settings, _prove, datetime.now(UTC))
+    return check_settings(settings, _prove, datetime.now(UTC), config=config)
 
 
 def _prove(settings: "Settings") -> "Proof":

@@ -190,6 +190,9 @@ def _wrongs(error: ErrorDetails, path: settings_lines.Path) -> tuple[Wrong, ...]
         least, most = context.get("ge"), context.get("le")
         bound = f"at least {least}" if least is not None else f"at most {most}"
         return (Wrong(f"{_shown(error['input'])} is out of bounds", f"write {bound}"),)
+    if kind == "tuple_type" and isinstance(error["input"], dict):
+        mend = f"write [[{key_words(path)}]], with two brackets: there may be several"
+        return (Wrong("it is one table, and should be a list of them", mend),)
     mend = _WANTED.get(kind, error["msg"])
     return (Wrong(f"{_shown(error['input'])} does not fit", mend),)
 

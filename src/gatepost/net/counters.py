@@ -147,6 +147,7 @@ class WorkerCounters:
     def connection_opened(self, address: str) -> ConnectionCount:
         """Count a connection from an IP address in; return the counts of the node with it."""
         self._head[Metric.CONNECTIONS] += 1
+        self._head[Metric.SESSIONS] += 1
         table, sketch = self._table, self._sketch
         client, network = self._places(address)
         for bucket in (*client, *network):

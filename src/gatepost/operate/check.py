@@ -35,7 +35,9 @@ from gatepost.operate.check_directories import directory_findings
 from gatepost.operate.check_egress import egress_findings
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.operate.check_names import name_findings
+from gatepost.operate.check_owner import owner_findings
 from gatepost.operate.check_postgresql import postgresql_findings
+from gatepost.operate.check_routes import route_findings
 from gatepost.operate.check_stored import stored_findings
 from gatepost.operate.ownership import OwnershipError, become_owner
 from gatepost.operate.serving import is_served
@@ -69,26 +71,32 @@ class Proof:
 Prove = Callable[[Settings], Proof]
 
 
-def check(settings: Settings, prove: Prove, now: datetime) -> list[Finding]:
+def check(
+    settings: Settings, prove: Prove, now: datetime, *, config: Path | None = None
+) -> list[Finding]:
     """Return all findings, fine ones included.
 
     Args:
         settings: what would be served.
         prove: walks every door without a login.
         now: for the certificates' dates.
+        config: the file that the settings are of, for who serves must read it, too.
 
     """
+    asked_by_root = os.geteuid() == 0
     return [
         *_hostname(settings),
         *_certificates(settings, now),
         *_ports(settings),
         *egress_findings(settings),
         *name_findings(settings),
+        *route_findings(settings),
         *_relaying(settings, prove),
         *_open_files(settings),
         # Last: from here on, root is the owner of data_dir.
         *_data_dir(settings),
         # As the one who will have to read them.
+        *(owner_findings(settings, config) if asked_by_root else ()),
         *_secret_files(settings),
         *_tokens(settings.auth.oauth),
         *directory_findings(settings.auth),

@@ -64,7 +64,7 @@ def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             octets = file.read(_LARGEST + 1)
-        text = octets[:_LARGEST].decode("utf-8")
+        text = octets[:_LARGEST].decode("utf-8-sig")  # some editors put a mark in front
     except FileNotFoundError:
         raise _unreadable(path, "there is no such file", 'make one with "gatepost init"') from None
     except PermissionError:
