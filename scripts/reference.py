@@ -25,6 +25,7 @@ from pydantic_core import PydanticUndefined
 
 from gatepost.api.app import build_routes
 from gatepost.cli.app import app
+from gatepost.cli.examples import EXAMPLES
 from gatepost.model import settings
 from gatepost.model.event import EventKind
 from gatepost.wire.smtp.replies import CATALOGUE
@@ -195,6 +196,8 @@ def _command(path: str, command: Any) -> Iterator[str]:
     ]
     if rows:
         yield _table(("Option", "Takes", "Meaning"), rows)
+    if examples := EXAMPLES.get(path.removeprefix("gatepost ")):
+        yield "".join(f"    {example}\n" for example in ("# examples", *examples))
     for name, inner in below.items():
         if inner is not None and not inner.hidden:
             yield from _command(f"{path} {name}", inner)

@@ -68,7 +68,7 @@ def test_what_is_given_arrives_in_its_type(words: str, given: object) -> None:
         ("paint a --coats 4", "4 is not in the range 1<=x<=3"),
         ("paint a --coats x", "not a valid integer"),
         ("paint a --colour green", "'green' is not one of 'red', 'blue'"),
-        ("pain a", "No such command 'pain'"),
+        ("pain a", "No such command 'pain'. Did you mean 'paint'?"),
         ("paint a --what", "No such option"),
     ],
 )

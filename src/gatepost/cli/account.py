@@ -44,6 +44,7 @@ account_grants.register(app)
 account_lane.register(app)
 account_pool.register(app)
 app.command("limit")(account_limit.limit)
+app.command("usage")(account_limit.usage_)
 
 CramMd5 = Annotated[
     bool,

@@ -1,15 +1,18 @@
-"""`gatepost account limit`: how much an account, or one of its credentials, may send."""
+"""`gatepost account limit` and `usage`: how much an account, or one of its credentials, may send, and sends."""
 
 from typing import TYPE_CHECKING, Annotated
 
 from gatepost.cli import usage
 from gatepost.cli.account_verbs import Name, answered, by, run
-from gatepost.cli.context import Json, load_settings, print_json, say
+from gatepost.cli.context import Json, fail, load_settings, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from gatepost.model.quota import Limits, Unit, Window
     from gatepost.operate.account_shown import Holder
     from gatepost.operate.limits import Change
+    from gatepost.store.counts import Sender
     from gatepost.store.protocols import Store
 
 Hourly = Annotated[
@@ -85,6 +88,34 @@ def limit(  # noqa: PLR0913, PLR0917 - the options of a command
     print_limits(holder.limits)
 
 
+def usage_(
+    ctx: usage.Context,
+    within: Annotated[
+        str,
+        usage.Option("--within", metavar="DURATION", help='How far to look back: "10 min", "1 d".'),
+    ] = "1 h",
+    limit: Annotated[int, usage.Option("--limit", help="Accounts at most.", min=1)] = 20,
+    json: Json = False,
+) -> None:
+    """Tell who sends how much: messages and recipients of each account, the busiest first."""
+    span = _span(within)
+
+    async def work(store: "Store") -> "list[Sender]":
+        since = by().now - span
+        return await store.read(lambda reading: reading.senders(since))
+
+    senders = run(ctx, work)[:limit]
+    if json:
+        keys = ("messages", "recipients", "octets")
+        print_json([{"name": s.account} | {key: getattr(s, key) for key in keys} for s in senders])
+        return
+    from gatepost.model.quantities import size_words  # noqa: PLC0415
+
+    rows = [(s.account, str(s.messages), str(s.recipients), size_words(s.octets)) for s in senders]
+    empty = f"No account has sent anything within {within}."
+    print_table(("NAME", "MESSAGES", "RECIPIENTS", "SIZE"), rows, empty=empty)
+
+
 def new_limits(hourly: str | None, daily: str | None) -> "Limits":
     """Return the limits of a new account."""
     from gatepost.operate.limits import with_changes  # noqa: PLC0415
@@ -108,3 +139,12 @@ def _changes(texts: list[str | None]) -> "list[Change]":
     return [
         read(place, text) for place, text in zip(PLACES, texts, strict=True) if text is not None
     ]
+
+
+def _span(text: str) -> "timedelta":
+    from gatepost.model.quantities import parse_duration  # noqa: PLC0415
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        fail(f'"{text}" is not understood', f"it {error}")

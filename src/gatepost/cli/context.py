@@ -33,6 +33,9 @@ _CONTROLS: Final = re.compile(
 )
 _BREAKS: Final = re.compile(r"[\t\n]")
 
+#: Of a terminal that does not say how wide it is.
+_COLUMNS: Final = 80
+
 #: Every listing has it.
 Json = Annotated[bool, usage.Option("--json", help="Print JSON instead of words.")]
 
@@ -185,33 +188,39 @@ def print_json(value: object) -> None:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "Nothing."
 ) -> None:
-    """Print a table: Rich on a terminal, aligned columns without colour elsewhere.
+    """Print a table in aligned columns. Nothing is cut: on a terminal that is too narrow, the last
+    column gets lines of its own.
 
     `empty` is what to say where there are no rows; it goes to standard error unless a person
     reads it, so that a script sees nothing where nothing is.
     """
+    is_read = sys.stdout.isatty()
     if not rows:
-        usage.echo(empty, err=not sys.stdout.isatty())
+        usage.echo(empty, err=not is_read)
         return
     shown = [[in_one_line(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _print_rich_table(columns, shown)
-        return
     widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
-    for row in (columns, *shown):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        usage.echo("  ".join(cells).rstrip())
+    if is_read and sum(widths) + 2 * len(widths) - 2 > _columns():
+        *widths, _ = widths
+    head, *lines = [_line(cells, widths) for cells in (columns, *shown)]
+    usage.echo(usage.style(head, bold=True) if is_read else head)
+    for line in lines:
+        usage.echo(line)
 
 
-def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def _columns() -> int:
+    """Return how many the terminal has; $COLUMNS says otherwise."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal():
+        return int(said)
+    return os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
 
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table)
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return cells in columns; one more than there are widths stands below them."""
+    line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)).rstrip()
+    below = cells[len(widths) :]
+    return f"{line}\n    {below[0]}" if below and below[0] else line
 
 
 def _plain(value: object) -> str:

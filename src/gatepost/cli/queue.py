@@ -16,6 +16,7 @@ from gatepost.cli.filters import (
     queue_filter,
 )
 from gatepost.cli.queue_change import add_verbs
+from gatepost.cli.queue_count import add_count
 from gatepost.cli.queue_pools import add_pools
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gatepost.store.protocols import QueueFilter, QueueRow, Store
 
 app: Final = usage.Commands(
-    help="What waits: list it, look at it, hold, release, retry or cancel it.",
+    help="What waits: list it, count it, look at it, hold, release, retry or cancel it.",
 )
 
 
@@ -96,6 +97,7 @@ def show(
 
 
 add_verbs(app)
+add_count(app)
 add_pools(app)
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import click
 from click import Context, confirm, echo, prompt, style
-from click.exceptions import Exit
+from click.exceptions import Exit, NoSuchCommand
 
 __all__ = [
     "Argument", "Commands", "Context", "Exit", "Group", "Option", "confirm", "echo", "prompt",
@@ -131,10 +131,32 @@ class Group(click.Group):
         """Return one command; None for a name that there is not."""
         return self._get(cmd_name) if cmd_name in self._words else None
 
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that was named; for a name that there is not, say which is near it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, possibilities=self._words, ctx=ctx) from None
+
     def format_commands(self, ctx: Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the commands into the help, without making them."""
         with formatter.section("Commands"):
             formatter.write_dl([(n, w.partition("\n\n")[0]) for n, w in self._words.items()])
+
+
+class _Command(click.Command):
+    """Ends its help with examples, where there are some."""
+
+    def format_epilog(self, ctx: Context, formatter: click.HelpFormatter) -> None:
+        """Write them as they are typed."""
+        from gatepost.cli.examples import EXAMPLES  # noqa: PLC0415
+
+        path = ctx.command_path.removeprefix(ctx.find_root().command_path).strip()
+        if examples := EXAMPLES.get(path):
+            with formatter.section("Examples"):
+                formatter.write("".join(f"{'':{formatter.current_indent}}{e}\n" for e in examples))
 
 
 def _name(named: _Named) -> str:
@@ -153,7 +175,7 @@ def _command(name: str, named: _Named) -> click.Command:
         else:
             function(**values)
 
-    return click.Command(
+    return _Command(
         name,
         callback=call,
         params=[each.parameter for each in wanted.values()],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gatepost.model.delivery import DeliveryState, Leased
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES, Lane, deal
+from gatepost.store.counts import ReadsCounts
 
 if TYPE_CHECKING:
     from gatepost.store.protocols import Held, Lease
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 ANY_NODE: Final = ("",)
 
 
-class ReadsPools(Protocol):
-    """The reading half."""
+class ReadsPools(ReadsCounts, Protocol):
+    """The reading half, and how much waits altogether."""
 
     def waiting_pools(self) -> list[str]:
         """Return the pools, by name, of which deliveries are DUE; "" is none."""

@@ -44,6 +44,7 @@ class PostgresReading(Queries):
     """`Reading` over one connection, inside a transaction that somebody else began and ends."""
 
     tag: ClassVar[str] = "tag"
+    last_host: ClassVar[str] = "d.outcome::json ->> 4"
     settled_events: ClassVar[str] = _SETTLED
     lane_of_account: ClassVar[str] = "+n.lane"
     lane_of_turn: ClassVar[str] = "abs(n.lane)"

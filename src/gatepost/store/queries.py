@@ -28,6 +28,7 @@ from gatepost.store.pool_queries import PoolQueries
 from gatepost.store.pools import ANY_NODE, of_each
 from gatepost.store.presence_table import PresenceTable
 from gatepost.store.protocols import DueNotice, Matching, QueueFilter, QueueRow, Stretch
+from gatepost.store.queue_matching import CountQueries, conditions_of, id_range, numbers
 from gatepost.store.quota_table import QuotaTable
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
@@ -52,8 +53,6 @@ from gatepost.store.rows import (
 from gatepost.store.suppression_table import SuppressionTable
 from gatepost.store.turn_queries import TurnQueries
 
-#: The shortest beginning of an id that may stand for it.
-_SHORTEST: Final = 8
 #: Rows that one question of a verb's looks at, and which.
 _LOOKED_AT: Final = 5000
 _PART: Final = "FROM delivery WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
@@ -76,6 +75,7 @@ class Queries(
     AccountTable,
     ApiKeyTable,
     BulkTable,
+    CountQueries,
     DomainTable,
     ForeignUseTable,
     HistoryTable,
@@ -141,7 +141,7 @@ class Queries(
     def _delivery_rows(
         self, table: str, which: QueueFilter, limit: int, after: DeliveryId | None
     ) -> list[Row]:
-        conditions, bindings = _conditions(table, which, self._state_column(table, which))
+        conditions, bindings = conditions_of(table, which, self._state_column(table, which))
         if after is not None:
             conditions.append("d.id > ?")
             bindings.append(after)
@@ -156,7 +156,7 @@ class Queries(
 
     def matching(self, which: QueueFilter) -> Matching:
         """Count matching deliveries that are not finished."""
-        conditions, bindings = _conditions("delivery", which, "d.state")
+        conditions, bindings = conditions_of("delivery", which, "d.state")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         # Only an account is a submission's; without it the rows of one table do.
         join = "" if which.account is None else "JOIN submission AS s ON s.id = d.submission_id"
@@ -169,7 +169,7 @@ class Queries(
     ) -> Stretch:
         """Return the next matching deliveries of a part of the queue."""
         part = (after or "", until, _LOOKED_AT)
-        conditions, bindings = _conditions("delivery", which, "d.state")
+        conditions, bindings = conditions_of("delivery", which, "d.state")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         sql = (
             f"SELECT {QUEUE_COLUMNS} FROM (SELECT * {_PART}) AS d"  # noqa: S608 - names are ours
@@ -191,7 +191,7 @@ class Queries(
             return "d.state"
         sql = (
             "SELECT count(*) FROM (SELECT 1 FROM delivery"  # noqa: S608 - numbers of ours
-            f" WHERE state IN ({_numbers(which.states)}) LIMIT {_FEW}) AS few"
+            f" WHERE state IN ({numbers(which.states)}) LIMIT {_FEW}) AS few"
         )
         return "d.state" if next(self._rows(sql))[0] < _FEW else "+d.state"
 
@@ -316,44 +316,3 @@ class Queries(
 def queue_row(row: Row) -> QueueRow:
     """Return the values of a row of QUEUE_COLUMNS."""
     return QueueRow(delivery_of(row), submission_of(row[DELIVERY_WIDTH:]))
-
-
-def id_range(text: str) -> tuple[str, str]:
-    """Return bounds (first, and one beyond the last) of the ids that `text` stands for."""
-    if len(text) < _SHORTEST:
-        return text, f"{text}\1"
-    return text, f"{text}\x7f"
-
-
-def _numbers(states: Iterable[DeliveryState]) -> str:
-    return ",".join(str(NUMBERS[state]) for state in states)
-
-
-def _conditions(table: str, which: QueueFilter, state_column: str) -> tuple[list[str], list[Any]]:
-    conditions: list[str] = []
-    bindings: list[Any] = []
-    if which.id is not None:
-        conditions.append(
-            f"d.id IN (SELECT id FROM {table} WHERE id >= ? AND id < ?"  # noqa: S608
-            f" UNION SELECT id FROM {table} WHERE submission_id >= ? AND submission_id < ?)"
-        )
-        bindings += id_range(which.id) * 2
-    if which.states is not None:
-        wanted = [state for state in which.states if state.is_final != (table == "delivery")]
-        conditions.append(f"{state_column} IN ({_numbers(wanted)})")
-    if which.destination is not None:
-        conditions.append("d.destination = ?")
-        bindings.append(which.destination.lower())
-    if which.recipient is not None:
-        conditions.append("d.forward_path = ? COLLATE NOCASE")
-        bindings.append(which.recipient)
-    if which.reason is not None:
-        conditions.append("d.reason = ?")
-        bindings.append(which.reason)
-    if which.pool is not None:
-        conditions.append("d.pool = ?")
-        bindings.append(which.pool)
-    if which.account is not None:
-        conditions.append("s.account = ?")
-        bindings.append(which.account)
-    return conditions, bindings
