@@ -345,6 +345,34 @@ async def test_mail_is_refused_for_now_while_the_account_cannot_be_looked_up() -
         assert (await it.ask("QUIT")).startswith("221")
 
 
+# -- all connections are taken
+
+
+async def test_a_stranger_may_be_sent_away_between_what_counts() -> None:
+    async with talk() as it:
+        assert it.conversation.may_give_way()
+        await into_content(it)
+        assert not it.conversation.may_give_way()
+        assert (await it.ask("a: b\r\n\r\n.")).startswith("250 ")
+        await it.connection.idle()
+        assert it.conversation.may_give_way()
+        await it.ask("MAIL FROM:<a@b.test>")
+        assert it.conversation.may_give_way()
+        await it.ask("QUIT")
+
+
+async def test_who_has_logged_in_gives_way_to_nobody() -> None:
+    async with talk("submissions") as it:
+        await it.ask("EHLO c.test")
+        await it.ask("AUTH LOGIN")
+        assert it.conversation.may_give_way()
+        await it.connection.send(b"*\r\n")
+        await it.heard()
+        await logged_in(it)
+        assert not it.conversation.may_give_way()
+        await it.ask("QUIT")
+
+
 # -- our own fault
 
 

@@ -44,10 +44,11 @@ class Place:
         self.desk = replace(scene.desk(), counters=self.table.worker(0), capacity=lambda: capacity)
         self.listener = Listener(scene.door(), self.desk)
 
-    async def client(self) -> Client:
+    async def client(self, host: str = "127.0.0.1") -> Client:
         assert self.listener.port is not None
         address = self.listener.port.address
-        return Client(*await asyncio.open_connection(address.host, address.port))
+        own = (host, 0)
+        return Client(*await asyncio.open_connection(address.host, address.port, local_addr=own))
 
 
 @asynccontextmanager
@@ -114,6 +115,52 @@ async def test_a_worker_without_open_files_to_spare_says_that_it_is_too_busy() -
         assert (await first.ask("NOOP")).startswith("250")
 
 
+@pytest.mark.parametrize("bounds", [{"connections": 3}, {"capacity": 3}], ids=min)
+async def test_where_all_is_taken_a_stranger_of_the_largest_network_gives_way(
+    bounds: dict[str, int],
+) -> None:
+    async with place(**bounds) as it:
+        crowd = [await it.client("127.7.7.1"), await it.client("127.7.7.2")]
+        other = await it.client("127.1.1.1")
+        for client in (*crowd, other):
+            assert (await client.line()).startswith("220")
+        newcomer = await it.client("127.2.2.2")
+        assert (await newcomer.line()).startswith("220")
+        assert await crowd[0].line() == words(replies.TOO_MANY_CONNECTIONS)
+        assert await crowd[0].line() == ""
+        assert not (await (await it.client("127.7.7.3")).line()).startswith("220")
+        for client in (crowd[1], other, newcomer):
+            assert (await client.ask("NOOP")).startswith("250")
+
+
+async def test_who_is_in_the_midst_of_content_gives_way_to_nobody() -> None:
+    async with place(connections=2) as it:
+        crowd = [await it.client("127.7.7.1"), await it.client("127.7.7.2")]
+        for client in crowd:
+            await client.line()
+            for line in ("HELO c.test", "MAIL FROM:<a@b.test>", "RCPT TO:<alice@local.test>"):
+                assert (await client.ask(line)).startswith("250")
+            assert (await client.ask("DATA")).startswith("354")
+        newcomer = await it.client("127.2.2.2")
+        assert await newcomer.line() == words(replies.TOO_MANY_CONNECTIONS)
+        for client in crowd:
+            assert (await client.ask("a: b\r\n\r\n.")).startswith("250 2.0.0 Queued")
+
+
+async def test_a_handshake_that_does_not_come_gives_way() -> None:
+    async with place("submissions", connections=2) as it:
+        it.listener.door = replace(it.listener.door, tls=_context)
+        crowd = [await it.client("127.7.7.1"), await it.client("127.7.7.2")]
+        async with asyncio.timeout(30):
+            while it.table.snapshot()[0] < 2:
+                await asyncio.sleep(0)
+        await it.client("127.2.2.2")
+        assert await crowd[0].line() == ""
+        async with asyncio.timeout(30):
+            while it.table.snapshot()[0] > 2:
+                await asyncio.sleep(0)
+
+
 async def test_who_came_in_the_moment_of_a_stop_is_still_served() -> None:
     async with place() as it:
         it.scene.stopping = True
@@ -132,7 +179,7 @@ async def test_where_tls_comes_first_a_refused_connection_is_closed_without_word
 
 async def test_a_handshake_that_does_not_come_is_given_up() -> None:
     async with place("submissions", handshake=timedelta(milliseconds=100)) as it:
-        it.listener.door = replace(it.listener.door, tls=_context())
+        it.listener.door = replace(it.listener.door, tls=_context)
         client = await it.client()
         assert await client.line() == ""
         client.writer.close()
@@ -152,7 +199,7 @@ async def test_stopping_takes_leave_of_idle_connections_and_ends() -> None:
 @pytest.mark.parametrize("role", ["mx", "submissions"])
 async def test_a_client_that_goes_at_once_is_counted_out(role: str) -> None:
     async with place(role, handshake=timedelta(seconds=5)) as it:
-        it.listener.door = replace(it.listener.door, tls=_context())
+        it.listener.door = replace(it.listener.door, tls=_context)
         for _ in range(20):
             client = await it.client()
             client.writer.transport.abort()

@@ -132,6 +132,18 @@ class Conversation:
         """
         self._connection.deadline = self._time() + self._last_seconds()
 
+    def may_give_way(self) -> bool:
+        """Tell whether somebody else may have this connection: a stranger's, who hands nothing over."""
+        session = self._session
+        is_handing_over = session.in_content or session.state is State.CONTENT_COMPLETE
+        return self._speaker.principal is None and not is_handing_over
+
+    def give_way(self) -> None:
+        """Say why, and end it at once."""
+        self._connection.write(replies.TOO_MANY_CONNECTIONS.octets)
+        self._connection.flush()
+        self._connection.abort()
+
     def _last_seconds(self) -> float:
         """How long this session may go on in a worker that stops."""
         if self._session.mail:

@@ -13,6 +13,7 @@ from gatepost.model.settings import LimitSettings, Role
 from gatepost.net.counters import WorkerCounters
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.allowances import Allowances
+from gatepost.reception.crowd import Crowd
 from gatepost.reception.inside import Inside
 from gatepost.reception.memory import Memory
 from gatepost.reception.patience import Pace
@@ -54,6 +55,7 @@ class Desk:
     free_space: Callable[[], int]
     stopping: Callable[[], bool]
     capacity: Callable[[], int] = lambda: 1 << 30
+    crowd: Crowd = field(default_factory=Crowd)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     pace: Pace = field(init=False)
 

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 
 from gatepost.model.settings import Role
+from gatepost.net.address import network_of
 from gatepost.net.counters import ConnectionCount, Metric
 from gatepost.net.transport import (
     Connection,
@@ -17,6 +18,7 @@ from gatepost.net.transport import (
     serve,
 )
 from gatepost.reception.converse import Conversation
+from gatepost.reception.crowd import Guest
 from gatepost.reception.desk import Desk, Door
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.replies import Reply
@@ -56,31 +58,39 @@ class Listener:
     async def _welcome(self, connection: Connection) -> None:
         """Hold one connection from accept to close."""
         host = connection.peer.host
-        load = self.desk.counters.connection_opened(host)
+        crowd, load = self.desk.crowd, self.desk.counters.connection_opened(host)
+        guest = Guest(network_of(host), _may_go, connection.abort)
         try:
-            greeting = self._refusal(load)
+            greeting = self._refusal(load, guest.network)
             if greeting and self.door.role is Role.SUBMISSIONS:
                 # Words in clear are no TLS, and a handshake is what there are too many of.
                 await connection.close()
                 return
-            if greeting is None and not await self._shake_hands(connection):
-                return
-            await self._hold(Conversation(connection, self.door, self.desk, greeting))
+            if greeting is None:
+                crowd.enter(guest)
+                if not await self._shake_hands(connection):
+                    return
+            conversation = Conversation(connection, self.door, self.desk, greeting)
+            guest.may_go, guest.give_way = conversation.may_give_way, conversation.give_way
+            await self._hold(conversation)
         finally:
+            crowd.leave(guest)
             self.desk.counters.connection_closed(host)
 
-    def _refusal(self, load: ConnectionCount) -> Reply | None:
-        """Judge a new connection by how many there are on this node, itself included."""
+    def _refusal(self, load: ConnectionCount, network: str) -> Reply | None:
+        """Judge a new connection by how many there are on this node, itself included. Where there are too
+        many in all, a stranger of a larger network gives way to it.
+        """
         limits = self.desk.limits
         of_address = limits.connections_per_address
         of_network = max(limits.connections_per_network, of_address)
-        if load.total > limits.connections:
-            return replies.TOO_MANY_CONNECTIONS
         if load.from_address > of_address or load.from_network > of_network:
             return replies.TOO_MANY_CONNECTIONS
-        if self.desk.counters.value(Metric.CONNECTIONS) > self.desk.capacity():
-            return replies.OVERLOADED
-        return None
+        is_full = load.total > limits.connections
+        is_overloaded = self.desk.counters.value(Metric.CONNECTIONS) > self.desk.capacity()
+        if not (is_full or is_overloaded) or self.desk.crowd.make_room(network):
+            return None
+        return replies.TOO_MANY_CONNECTIONS if is_full else replies.OVERLOADED
 
     async def _shake_hands(self, connection: Connection) -> bool:
         """TLS from the first octet on 465; False when that failed, and the connection is gone."""
@@ -105,6 +115,11 @@ class Listener:
             await conversation.run()
         finally:
             conversations.discard(conversation)
+
+
+def _may_go() -> bool:
+    """Tell that whoever has not shaken hands yet may be sent away."""
+    return True
 
 
 def farewell_of(role: Role, reply: Reply) -> bytes:
