@@ -109,6 +109,12 @@ def test_a_stranger_s_domain_holds_nobody() -> None:
     assert sum(history.ended.counts) == sum(history.refused.counts) == 90
 
 
+def test_a_few_providers_that_block_us_hold_nobody_whatever_code_they_say_it_with() -> None:
+    few = {"gmail.com": 5000, "outlook.com": 5000, "yahoo.com": 5000, "icloud.com": 5000}
+    history = learn(NEW, News(ended=20_000, refused=few), BORN)
+    assert alarm(history, BORN, BOUNDS) is None
+
+
 def test_a_bought_list_holds_its_sender_though_one_provider_has_most_of_it() -> None:
     refused = {"gmail.com": 160, "yahoo.com": 40, **spread(90, over=60)}
     history = learn(NEW, News(ended=320, refused=refused), BORN)
@@ -205,6 +211,9 @@ def test_a_history_stays_small_and_knows_no_more_than_happened(
         (553, "5.1.7", False),
         (550, "5.1.8", False),
         (550, "5.7.1", False),
+        (521, "5.7.1", False),
+        (550, "5.7.606", False),
+        (521, "", False),
         (554, "", False),
         (552, "5.2.2", False),
     ],
