@@ -9,6 +9,7 @@ from gatepost.delivery.routing import Routing
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.route import TlsMode, ViaSmtp
+from gatepost.model.settings import RetrySettings
 from gatepost.net.address import SocketAddress
 from tests.delivery.rig import Rig, one_mx, routing
 from tests.sink import DROP, Sink
@@ -110,6 +111,41 @@ async def test_a_site_that_refuses_us_is_not_called_for_each_message() -> None:
         row = rig.row(later[0])
         assert row.attempts == 0  # what is not called for is no attempt
         assert row.reason.endswith("for a while: 554 5.7.1 we know you")
+
+
+@pytest.mark.rfc("5321#3.8")
+@pytest.mark.parametrize("said", ["421 4.7.0 try again later", DROP])
+async def test_a_host_that_hangs_up_whatever_is_sent_is_not_called_for_each_message(
+    said: str,
+) -> None:
+    retry = RetrySettings(first=timedelta(minutes=5), longest=timedelta(hours=1))
+    async with Sink({"MAIL": [said] * 99}) as sink, Rig(sink.port, retry=retry) as rig:
+        one_mx(rig)
+        sink.go.clear()
+        sent = [(await rig.submit(f"b{n}@y.example"))[0] for n in range(60)]
+        sink.go.set()
+        await rig.until_event(EventKind.DEFERRED, 60)
+        assert sink.sessions <= 30  # some of ten connections at once had begun
+        assert {rig.row(one).attempts for one in sent} == {1}
+        sink.said.script.clear()
+        (one,) = await rig.submit("c@y.example")
+        await rig.until_state([one], DELIVERED)
+
+
+@pytest.mark.rfc("5321#5.1")
+async def test_nobody_chooses_in_which_order_others_hosts_are_called() -> None:
+    async with (
+        Sink(host="127.0.0.2") as first,
+        Sink(host="127.0.0.3", port=first.port) as second,
+        Rig(first.port) as rig,
+    ):
+        hosts = ("mx.y.example", "127.0.0.2"), ("backup.y.example", "127.0.0.3")
+        rig.mx("y.example", (10, *hosts[0]), (20, *hosts[1]))
+        rig.mx("z.example", (10, *hosts[1]), (20, *hosts[0]))
+        for path in ("b@z.example", "b@y.example"):
+            await rig.until_state(await rig.submit(path), DELIVERED)
+        assert [m.forward_paths for m in first.messages] == [["b@y.example"]]
+        assert [m.forward_paths for m in second.messages] == [["b@z.example"]]
 
 
 @pytest.mark.rfc("5321#5.1")

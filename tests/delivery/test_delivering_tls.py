@@ -107,6 +107,19 @@ def test_an_address_gets_clear_text_for_twice_as_long_each_time() -> None:
     assert tls.note("a", address, 500) == 60  # long after the last one
 
 
+async def test_a_server_that_does_not_agree_behind_the_handshake_gets_clear_text(
+    authority: Authority,
+) -> None:
+    strict = authority.server("mx.y.example")
+    strict.verify_mode = ssl.CERT_REQUIRED  # of clients; with TLS 1.3 we hear it after EHLO
+    async with Sink(tls=strict) as sink, Rig(sink.port) as rig:
+        to_mx(rig)
+        await rig.until_state(await rig.submit("b@y.example"), DELIVERED)
+        assert (sink.sessions, sink.messages[0].tls) == (2, False)
+        (event,) = rig.told
+        assert event.kind is EventKind.TLS_BROKEN
+
+
 async def test_a_broken_handshake_is_remembered_though_nothing_comes_for_long() -> None:
     bounds = Bounds(look=0.02, dial=5.0, messages_per_session=1, session_idle=0.02)
     async with Sink(tls=broken()) as sink, Rig(sink.port, bounds=bounds) as rig:

@@ -17,6 +17,8 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SETTINGS = RetrySettings()
 EXPIRES = NOON + timedelta(days=5)
 
+#: Just before the time is over.
+LAST = 0.25
 CASES = [  # attempts, minutes since accepted -> minutes to wait (None: give up)
     (0, 0, 5),
     (1, 0, 5),
@@ -27,13 +29,16 @@ CASES = [  # attempts, minutes since accepted -> minutes to wait (None: give up)
     (1000, 315, 240),
     (40, 5 * 24 * 60 - 1, None),
     (1, 5 * 24 * 60 - 6, 5),
-    (1, 5 * 24 * 60 - 5, None),  # it would come when the time is just over
+    (1, 5 * 24 * 60 - 5, 5 - LAST),  # it would come when the time is just over
+    (40, 5 * 24 * 60 - 100, 100 - LAST),
+    (40, 5 * 24 * 60 - 2.75, 2.75 - LAST),
+    (40, 5 * 24 * 60 - 2.74, None),  # that was the last time
 ]
 
 
 @pytest.mark.rfc("5321#4.5.4.1")
 @pytest.mark.parametrize(("attempts", "age", "wait"), CASES)
-def test_delays_double_up_to_the_longest(attempts: int, age: int, wait: int | None) -> None:
+def test_delays_double_up_to_the_longest(attempts: int, age: float, wait: float | None) -> None:
     now = NOON + timedelta(minutes=age)
     expected = None if wait is None else now + timedelta(minutes=wait)
     assert next_attempt(attempts, EXPIRES, now, SETTINGS, spread=0.5) == expected

@@ -12,7 +12,7 @@ from typing import Final
 
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.routing import Hop
-from gatepost.delivery.site import Host, Kind, Site, without_us
+from gatepost.delivery.site import Host, Kind, Site, in_order, without_us
 from gatepost.model.delivery import Outcome
 from gatepost.model.route import TlsMode, UpstreamLogin, Via, ViaLmtp, ViaMaildir, ViaMx, ViaSmtp
 from gatepost.net.address import SocketAddress
@@ -186,8 +186,7 @@ class Lookup:
             return refused(NO_SUCH_DOMAIN, f"{domain} has neither an MX nor an address")
         if not hosts:
             return refused(NO_ROUTE, f"none of the MX hosts of {domain} has an address")
-        names = ",".join(sorted({h.name for h in hosts}))
-        site = Site(f"mx:{names}:{tls}", Kind.SMTP, tuple(hosts), tls, is_found=True)
+        site = Site(f"mx:{in_order(hosts)}:{tls}", Kind.SMTP, tuple(hosts), tls, is_found=True)
         found = self._checked(site)
         if not isinstance(found, Site):
             return found

@@ -63,14 +63,14 @@ class Opening:
             await self._log_in(site.login)
         self._talk.connection.deadline = None
 
-    async def _ready(self) -> Ready:
+    async def _ready(self, *, tls_only: bool = False) -> Ready:
         event = await self._talk.next()
         if isinstance(event, Ended):
             cause = event.cause
             if isinstance(cause, ServerReply):
                 about = "unexpected reply"
                 raise LinkFailedError(from_session_reply(cause, self._talk.spoken, about))
-            raise LinkFailedError(self._talk.outcome(cause))
+            raise LinkFailedError(self._talk.outcome(cause), tls_only=tls_only)
         if not isinstance(event, Ready):
             raise TypeError(event)
         return event
@@ -81,7 +81,8 @@ class Opening:
             case TlsAccepted():
                 await self._shake_hands(verify=verify)
                 self._talk.tls_established()
-                await self._ready()
+                # In TLS 1.3 a server that does not agree is heard only behind the handshake.
+                await self._ready(tls_only=not verify)
             case TlsRefused(reply):
                 if verify:
                     words = f"TLS is required, and was refused: {reply.words}"

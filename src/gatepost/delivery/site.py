@@ -82,6 +82,16 @@ def targets(hosts: Iterable[Host], chance: Random, limit: int) -> tuple[Target, 
     return tuple(t for t in found if t in kept)
 
 
+def in_order(hosts: Iterable[Host]) -> str:
+    """Return what tells hosts from others, and from the same in another order: whoever names a
+    provider's hosts in his MX does not choose for others which of them is called first.
+    """
+    named: dict[int, set[str]] = {}
+    for host in hosts:
+        named.setdefault(host.preference, set()).add(host.name)
+    return ";".join(",".join(sorted(names)) for _, names in sorted(named.items()))
+
+
 def without_us(hosts: Iterable[Host], is_us: Iterable[bool]) -> tuple[Host, ...]:
     """Drop ourselves and all that are not better than we are (RFC 5321 §5.1): no loops.
 

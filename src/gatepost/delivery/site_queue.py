@@ -45,6 +45,8 @@ class SiteQueue:
         self.is_strange = site.kind is not Kind.MAILDIR
         #: Whether the last session that was wanted was not to be had.
         self.is_lost = False
+        #: Sessions one after the other, the last ones, that ended before they had taken anything.
+        self.barren = 0
         #: From where its connections come; None: as the system chooses.
         self.source = source
         self.bounds = bounds

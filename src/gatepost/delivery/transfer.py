@@ -45,6 +45,8 @@ from gatepost.wire.smtp.reply_reader import ServerReply
 
 _log = logging.getLogger(__name__)
 
+#: One message alone may make a host hang up; no three in a row.
+_BARREN = 3
 #: As where a session ends before its final dot: what neighbours may have taken waits for its turn.
 _IN_DOUBT = deferred(LOCAL_TROUBLE, "a neighbour may have taken it over; nothing was stored")
 
@@ -278,6 +280,16 @@ class Courier:
             for item in again:
                 item.counted = False
             self._put_back(parcel)
+        self._count_barren(link, verdicts, reused=reused)
+
+    def _count_barren(self, link: Link, verdicts: Sequence[Verdict], *, reused: bool) -> None:
+        """Raise LinkFailedError where one session after the other ends with its first transaction: the
+        host has no service for us (421), whatever is said to it, and each message would be a call.
+        """
+        is_barren = not (reused or link.is_usable) and came_to_nothing(verdicts)
+        self._queue.barren = self._queue.barren + 1 if is_barren else 0
+        if self._queue.barren >= _BARREN:
+            raise LinkFailedError(link.outcome(verdicts[0]))
 
     def _put_back(self, parcel: Parcel) -> None:
         """Queue a parcel again; what becomes of it is no matter of this claim any more."""
@@ -338,6 +350,9 @@ class Courier:
 
         No session was to be had, for none of them: else each would dial in vain.
         """
+        for parcel in parcels:
+            parcel.items = [item for item in parcel.items if item.id not in self._ended]
+        parcels = [parcel for parcel in parcels if parcel.items]
         if self._queue.retired:
             self._leave_to_another(parcels)
             return

@@ -14,6 +14,8 @@ _OTP_FIRST: Final = timedelta(minutes=1)
 _OTP_LONGEST: Final = timedelta(minutes=4)
 #: Doubling stops here, long after any `longest`: 2 to this power still fits a timedelta.
 _MOST_DOUBLINGS: Final = 16
+#: So long before the time is over what would come too late is tried for the last time.
+_LAST: Final = timedelta(seconds=15)
 
 
 def pace(lane: Lane, settings: "RetrySettings") -> "RetrySettings":
@@ -41,7 +43,7 @@ def next_attempt(
 
     RFC 5321 §4.5.4.1: wait at least 30 minutes (SHOULD), give up after 4-5 days. The defaults
     wait less three times (5, 10, 20 minutes), because greylisting is over sooner; then they keep
-    it.
+    it. The last attempt is made when the time is nearly over, however long the delays have grown.
 
     Args:
         attempts: how many were made, the failed one included.
@@ -54,5 +56,8 @@ def next_attempt(
     """
     doublings = min(max(attempts - 1, 0), _MOST_DOUBLINGS)
     delay = min(settings.first * 2**doublings, settings.longest)
-    at = now + delay * (0.95 + spread / 10)
-    return at if at < expires_at else None
+    at: datetime = now + delay * (0.95 + spread / 10)
+    if at < expires_at:
+        return at
+    last: datetime = expires_at - min(settings.first, _LAST)
+    return last if last - now >= settings.first / 2 else None
