@@ -148,13 +148,17 @@ class Rig:
 
     def refused(self) -> list[str]:
         """Return the connections that nobody took although the node was there."""
-        return [r.why for r in self._unexpected() if not r.is_put_off]
+        return [
+            f"{r.why}, tried at {r.began - self.began:.3f} s for {r.at - r.began:.3f} s"
+            for r in self._unexpected()
+            if not r.is_put_off
+        ]
 
     def _unexpected(self) -> list[Refusal]:
         return [
             refusal
             for refusal in self.load.refusals
-            if not any(begin <= refusal.at <= end for begin, end in self.away)
+            if not any(begin <= refusal.at and refusal.began <= end for begin, end in self.away)
         ]
 
     def wait_until_empty(self, *, patience: float = 60.0) -> None:
@@ -184,7 +188,10 @@ class Rig:
         found.counts["refused else"] = len(self.refused())
         print(f"{found.report()}\n  after {time.monotonic() - self.began:.0f} s")
         assert not found.faults, "\n".join(found.faults[:20])
-        assert not self.refused(), "a port was closed although the node was there"
+        assert not self.refused(), (
+            f"a port was closed although the node was there: {self.refused()[:5]}; away (s):"
+            f" {[(begin - self.began, end - self.began) for begin, end in self.away]}"
+        )
         return found
 
 

@@ -83,8 +83,11 @@ PLAIN = Order()
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A connection that was not granted."""
+    """A connection that was not granted, tried and refused at these times (monotonic): between a
+    refusal and the look at the clock, a node may come up, on a machine with much else to do.
+    """
 
+    began: float
     at: float
     why: str
     #: The greeting was 421: whoever took it was about to end.
@@ -386,6 +389,7 @@ class Load:
 
     def _connect(self, node: Node, *, implicit: bool, by_http: bool) -> Client | ApiClient | None:
         client: Client | ApiClient
+        began = time.monotonic()
         try:
             if by_http and self.http is not None:
                 client = ApiClient(*self.http)
@@ -393,7 +397,7 @@ class Load:
                 client = Client(node, self.context, implicit=implicit, patience=self._patience)
         except (ConnectionRefusedError, TimeoutError, NotGrantedError) as problem:
             put_off = isinstance(problem, NotGrantedError) and str(problem).startswith("421")
-            self.refusals.append(Refusal(time.monotonic(), repr(problem), put_off))
+            self.refusals.append(Refusal(began, time.monotonic(), repr(problem), put_off))
             time.sleep(0.05)  # as a client does that is not to be a nuisance
             return None
         except PutOffError:
