@@ -22,6 +22,7 @@ from gatepost.store.postgresql_lineage import (
     Origin,
     is_of_an_old_primary,
 )
+from gatepost.store.postgresql_names import Names
 from gatepost.store.postgresql_refusal import codes_of, each_host
 from gatepost.store.postgresql_trouble import trouble
 from gatepost.store.protocols import DiskFullError, StoreAwayError, StoreUnavailableError
@@ -142,6 +143,7 @@ class Address:
     password: Secret | None = field(default=None, repr=False)
     #: What is known of the servers there.
     lineage: Lineage = field(default_factory=Lineage, repr=False, compare=False)
+    names: Names = field(default_factory=Names, repr=False, compare=False)
 
     def options(self) -> dict[str, Any]:
         """Return what libpq is told. Raises StoreUnavailableError for a URL that it cannot read."""
@@ -208,8 +210,9 @@ def _recognised(address: Address, options: Mapping[str, Any], watch: "Watch") ->
 
 def opened(address: Address, options: Mapping[str, Any]) -> Connection:
     """Open a connection to whoever answers. Raises psycopg.Error."""
+    placed = address.names.placed(options)
     connection = Connection.connect(
-        autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor, **options
+        autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor, **placed
     )
     connection.lineage = address.lineage
     return connection
