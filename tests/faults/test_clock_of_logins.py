@@ -47,6 +47,8 @@ def test_quotas_locks_and_expiries_go_by_the_time_that_passes(
     scene: Scene, world: World, jump: int
 ) -> None:
     node = scene.node
+    # The pair of account and address is locked, and not the address too: that is everybody's here.
+    node.settings += "\n[limits]\nauthentication_failures = 50\n"
     node.set_up()
     node.add_account(SOME, PASSWORD)
     node.add_account(VICTIM, PASSWORD)

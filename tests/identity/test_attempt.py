@@ -13,6 +13,7 @@ from gatepost.identity.scram import ITERATIONS
 from gatepost.identity.verdict import Cause, Consequence
 from gatepost.model.account import AccountState, Credential, CredentialKind
 from gatepost.model.ids import AccountName, CredentialId
+from gatepost.model.secret import Secret
 from gatepost.wire.sasl.exchange import (
     CheckDigest,
     CheckPassword,
@@ -303,3 +304,24 @@ async def test_an_imported_hash_is_replaced_at_the_first_login(people: People) -
     verdict, offer = await people.scram(NAME, PASSWORD)
     assert (verdict.cause, offer.iterations) == (None, ITERATIONS)
     assert AccountName(NAME) == verdict.name
+
+
+@pytest.mark.parametrize(
+    ("is_old", "has_keys", "is_rehashed"),
+    [(False, True, False), (False, False, True), (True, True, True), (True, False, True)],
+)
+async def test_a_password_is_hashed_anew_where_its_hash_is_old_or_its_keys_are_missing(
+    people: People, is_old: bool, has_keys: bool, is_rehashed: bool
+) -> None:
+    from gatepost.identity.passwords import hash_password
+
+    of = account()
+    verifier = Secret("$2b$12$" + "A" * 53) if is_old else hash_password(PASSWORD)
+    credential = main(of=of, verifier=verifier)
+    await people.put(of, credential if has_keys else replace(credential, scram=None))
+    people.checker._verify = lambda *_: True
+    assert await people.cause(NAME, PASSWORD) is None
+    await people.rehasher.wait()
+    (now,) = await people.store.read(lambda reading: reading.credentials(NAME))
+    assert (now.verifier != verifier) is is_rehashed
+    assert now.scram is not None

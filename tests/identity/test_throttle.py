@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gatepost.identity.guessing import Record
 from gatepost.identity.throttle import (
     ADDRESS_LIMIT,
     NETWORK_LIMIT,
     PAIR_LIMIT,
     Throttle,
+    _matters,
     forgiven,
     subjects,
     subjects_of,
@@ -249,6 +251,31 @@ async def test_what_is_long_past_is_forgotten(people: People) -> None:
     await people.throttle._try_forget()
     assert len(people.throttle) == 0
     assert await people.store.read(lambda reading: reading.guesses(NOON)) == []
+
+
+async def test_what_still_counts_is_not_forgotten(people: People) -> None:
+    for _ in range(PAIR_LIMIT - 1):
+        people.throttle.note_failure(HERE, NAME)
+    await people.throttle.flush()
+    people.later(minutes=5)
+    await people.throttle._try_forget()
+    assert people.throttle.lock(HERE, NAME) is None
+    people.throttle.note_failure(HERE, NAME)
+    assert people.throttle.lock(HERE, NAME) is not None
+
+
+@pytest.mark.parametrize(
+    ("failed", "locked_until", "matters"),
+    [
+        ((), 101.0, True),
+        ((), 100.0, False),
+        ((99.0, 101.0), 0.0, True),
+        ((99.0, 100.0), 0.0, False),
+        ((99.0,), 101.0, True),
+    ],
+)
+def test_a_lock_that_lasts_and_a_failure_that_counts_matter(failed, locked_until, matters):
+    assert _matters(Record(failed, 1, locked_until), 100.0) is matters
 
 
 async def test_the_copy_in_memory_is_bounded(people: People) -> None:

@@ -10,8 +10,10 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId
 from gatepost.model.lane import Lane
 from gatepost.model.settings import RetrySettings
-from gatepost.model.submission import Submission
-from gatepost.returns.settlement import Result, settlement
+from gatepost.model.submission import Origin, Submission
+from gatepost.model.suppression import Suppression, SuppressionClass
+from gatepost.returns.settlement import Result, settlement, without_words
+from gatepost.returns.suppression import added
 from gatepost.store.protocols import NoticeKind
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
 
@@ -93,6 +95,50 @@ def test_time_that_ran_out_keeps_the_last_outcome() -> None:
     assert found.state is S.EXPIRED
     assert found.outcome == last
     assert found.events[0].facts["text"] == "greylisted"
+
+
+def test_what_came_to_no_outcome_is_given_up() -> None:
+    found = settlement(Result(LEASED, None), NOON, SETTINGS, 0.5)
+    assert (found.state, found.outcome, found.notice) == (S.EXPIRED, None, N.RETURN)
+
+
+@pytest.mark.rfc("5321#6.1")
+@pytest.mark.parametrize(
+    ("reverse_path", "origin", "notify", "why"),
+    [
+        ("", Origin.SUBMISSION, None, None),
+        ("", Origin.MX, None, None),
+        ("a@x.example", Origin.SUBMISSION, Notify.NEVER, "the sender asked not to be told"),
+        ("a@x.example", Origin.MX, Notify.NEVER,
+         "neither SPF nor DMARC says that its sender sent it"),
+    ],
+)  # fmt: skip
+def test_why_nobody_is_told_stands_in_the_event(
+    reverse_path: str, origin: Origin, notify: Notify | None, why: str | None
+) -> None:
+    leased = replace(
+        LEASED,
+        delivery=replace(DELIVERY, wishes=RecipientWishes(notify)),
+        submission=replace(SUBMISSION, reverse_path=reverse_path, origin=origin),
+    )
+    refused = Outcome(K.REFUSED, 550, "5.7.1", "no", "mx")
+    told = settlement(Result(leased, refused), NOON, SETTINGS, 0.5).events[-1]
+    assert told.kind is E.RETURN_DROPPED
+    assert told.facts.get("reason") == why
+
+
+def test_where_words_cannot_be_stored_the_rest_is() -> None:
+    refused = Outcome(K.REFUSED, 550, "5.1.1", "\ud800", "mx", "192.0.2.1:25", "TLSv1.3")
+    found = settlement(Result(LEASED, refused), NOON, SETTINGS, 0.5)
+    gone = Suppression("b@y.example", SuppressionClass.BOUNCED, NOON, reason="\ud800")
+    written = replace(found, suppression=gone, events=[*found.events, added(gone, NOON)])
+    kept = without_words(written)
+    assert (kept.state, kept.notice, kept.reason) == (S.REFUSED, N.RETURN, "")
+    assert kept.outcome == Outcome(K.REFUSED, 550, "5.1.1", "what was said could not be stored")
+    assert kept.suppression == replace(gone, reason="")
+    assert [(e.kind, e.facts) for e in kept.events] == [
+        (E.REFUSED, {"recipient": "b@y.example", "attempt": 2, "code": 550, "status": "5.1.1"})
+    ]
 
 
 PASSED_ON = {"reports": True}
