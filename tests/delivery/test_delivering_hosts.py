@@ -209,6 +209,16 @@ async def test_we_never_send_to_ourselves(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("ours", ["127.0.0.1", "0.0.0.0"])
+async def test_a_route_that_leads_to_ourselves_ends_no_message(sink: Sink, ours: str) -> None:
+    listeners = (SocketAddress(ours, sink.port),)
+    async with Rig(routes=by_route(sink.port), listeners=listeners) as rig:
+        await rig.submit("b@y.example")
+        told = await rig.until_event(EventKind.DEFERRED)
+        assert "mail loop" in str(told.facts["text"])
+        assert (rig.returns, sink.messages) == ([], [])
+
+
+@pytest.mark.parametrize("ours", ["127.0.0.1", "0.0.0.0"])
 async def test_our_own_listener_is_no_next_hop(sink: Sink, ours: str) -> None:
     async with Rig(sink.port, listeners=(SocketAddress(ours, sink.port),)) as rig:
         one_mx(rig)

@@ -112,9 +112,12 @@ async def test_a_domain_that_leads_to_the_loopback_is_refused() -> None:
     assert [(host.name, host.addresses) for host in site.hosts] == [("good.test", ("192.0.2.1",))]
 
 
-async def test_a_host_that_is_ourselves_still_stops_a_loop() -> None:
-    outcome = await found(Answers(ANSWERS, HOSTS), "ours.test", local=False)
+@pytest.mark.parametrize("has_address", [True, False])
+async def test_a_host_that_is_ourselves_still_stops_a_loop(has_address: bool) -> None:
+    hosts = {name: HOSTS[name] for name in HOSTS if has_address or name != "relay.test"}
+    outcome = await found(Answers(ANSWERS, hosts), "ours.test", local=False)
     assert isinstance(outcome, Outcome)
+    assert outcome.kind is OutcomeKind.REFUSED
     assert "mail loop" in outcome.text
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from math import inf
 from typing import Final
 
 from gatepost.delivery.bounds import Bounds
@@ -25,6 +26,7 @@ from gatepost.returns.outcome import (
     NO_ROUTE,
     NO_SUCH_DOMAIN,
     NULL_MX,
+    as_given,
     deferred,
     refused,
 )
@@ -42,6 +44,7 @@ _TRANSLATED: Final = (
     IPv6Network("64:ff9b:1::/48"),
     IPv6Network("::/96"),
 )
+_OURSELVES: Final = "mail loop: the best host for it are we ourselves"
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
@@ -158,7 +161,8 @@ class Lookup:
                 case ViaSmtp():
                     host = await self._given(via.host, via.port, share)
                     key = f"smtp:{via.host}:{via.port}:{via.tls}:{self._number(via.login)}"
-                    return self._checked(Site(key, Kind.SMTP, (host,), via.tls, via.login))
+                    found = self._checked(Site(key, Kind.SMTP, (host,), via.tls, via.login))
+                    return found if isinstance(found, Site) else as_given(found)
                 case ViaLmtp():
                     host = await self._given(via.host, via.port, share)
                     return Site(f"lmtp:{via.host}:{via.port}", Kind.LMTP, (host,))
@@ -180,7 +184,12 @@ class Lookup:
                 return refused(NULL_MX, f"{domain} takes no mail (Null MX)")
         except NoSuchDomainError:
             return refused(NO_SUCH_DOMAIN, f"the domain {domain} does not exist")
-        wanted = [(record.host, record.preference) for record in answer.records]
+        # By name first: one of ours that has no address now is no reason to go past it.
+        named = [(record.host, record.preference) for record in answer.records]
+        ours = min((rank for name, rank in named if self._ourselves.is_named(name)), default=inf)
+        wanted = [each for each in named if each[1] < ours]
+        if not wanted:
+            return refused(LOOP, _OURSELVES)
         hosts = await self._with_addresses(wanted, share)
         if not hosts and answer.implicit:
             return refused(NO_SUCH_DOMAIN, f"{domain} has neither an MX nor an address")
@@ -263,7 +272,7 @@ class Lookup:
             site.hosts, [us.is_named(h.name) or us.listens_on(h) for h in site.hosts]
         )
         if not hosts:
-            return refused(LOOP, "mail loop: the best host for it are we ourselves")
+            return refused(LOOP, _OURSELVES)
         return replace(site, hosts=hosts)
 
 

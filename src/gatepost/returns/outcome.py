@@ -146,8 +146,11 @@ def from_session_reply(reply: ServerReply, to: Spoken, about: str) -> Outcome:
 
 
 def as_given(outcome: Outcome) -> Outcome:
-    """Return what it means where the settings name the host: they, or the host, can be mended."""
-    if outcome.answered is Answered.SESSION and outcome.kind is OutcomeKind.REFUSED:
+    """Return what it means that there is no session, or a loop, where the settings name the host: they,
+    or the host, can be mended.
+    """
+    is_loop = not outcome.code and outcome.status == LOOP
+    if outcome.kind is OutcomeKind.REFUSED and (is_loop or outcome.answered is Answered.SESSION):
         return changed(outcome, kind=OutcomeKind.DEFERRED)
     return outcome
 
