@@ -28,6 +28,7 @@ _SHA: Final = {
 }
 #: Dovecot's names for what says itself what it is.
 _CRYPT: Final = {"CRYPT", "BLF-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "ARGON2I", "ARGON2ID"}
+_CLEAR: Final = {"PLAIN", "CLEAR", "CLEARTEXT"}
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
 _SHA_CRYPT: Final = re.compile(
     r"\$[56]\$(?:rounds=(\d{1,9})\$)?[^$:\s]{0,16}\$[./A-Za-z0-9]{43,86}", re.ASCII
@@ -55,7 +56,8 @@ def read_hash(text: str) -> Secret:
             _sha_parts(scheme, rest)
             return Secret(f"{{{scheme}}}{rest}")
         if scheme not in _CRYPT:
-            raise ValueError(f"the scheme {{{found[1]}}} is not known")
+            clear = "no hash, but the password" if scheme in _CLEAR else "not known"
+            raise ValueError(f"the scheme {{{found[1]}}} is {clear}")
         text = rest
     if found := _ARGON2.fullmatch(text):
         if int(found[1]) > _MOST_MEMORY or int(found[2]) > 100:

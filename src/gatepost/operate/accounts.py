@@ -339,7 +339,8 @@ def password_credential(
             return replace(made, verifier=read_hash(new.imported.reveal()))
         except ValueError as problem:
             raise BadPasswordError(
-                str(problem), "give one hash, as the other system kept it"
+                f"{account.name}: {problem}",
+                "give one hash, as the other system kept it; a password by --password-stdin",
             ) from (problem)
     prepared = prepare_password(new.password)
     return replace(

@@ -156,7 +156,7 @@ private_key = "key.pem"
 #token_url = "https://id.example/token"
 #client_id = "gatepost"
 #client_secret_file = "smart-host.secret"        # none for a public client
-#refresh_token_file = "state/smart-host.refresh" # replaced when the provider sends another one
+#refresh_token_file = "/var/lib/gatepost/smart-host.refresh" # replaced when the provider sends another one
 #scope = "https://mail.example/smtp.send"        # else what was granted at first
 
 # Source addresses of this node; without any the system chooses. Each address needs a PTR record
