@@ -8,7 +8,10 @@ import pytest
 from gatepost.delivery.routing import Hop, Routing, build_routing
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.route import (
+    ClientCertificate,
+    RefreshGrant,
     TlsMode,
+    TokenCommand,
     Via,
     ViaCapture,
     ViaDiscard,
@@ -18,6 +21,7 @@ from gatepost.model.route import (
     ViaMx,
     ViaSmtp,
 )
+from gatepost.model.secret import Secret
 from gatepost.model.settings import Settings
 from tests.store.makers import delivery, submission
 
@@ -89,6 +93,9 @@ def test_a_hold_route_holds_what_is_new() -> None:
     assert ROUTING.placement("held.example") is DeliveryState.HELD
     assert ROUTING.placement("one.example") is DeliveryState.DUE
     assert ROUTING.placement("local.test") is DeliveryState.DUE
+    hold_all = replace(ROUTING, routes=(("*", ViaHold()),))
+    assert hold_all.placement("one.example") is DeliveryState.HELD
+    assert hold_all.placement("local.test") is DeliveryState.DUE  # our own come before routes
 
 
 @pytest.mark.parametrize(
@@ -126,6 +133,11 @@ def test_the_pool_is_the_route_s_or_the_account_s(
 def test_nothing_is_done_where_no_pool_is_named() -> None:
     ways = (delivery(submission()),)
     assert ROUTING.pooled(ways, None) is ways
+
+
+def test_a_pool_that_is_asked_for_needs_no_other() -> None:
+    (way,) = ROUTING.pooled((delivery(submission(), "a@y.example"),), "bulk")
+    assert way.pool == "bulk"
 
 
 def test_pools_are_read_from_the_settings(tmp_path: Path) -> None:
@@ -181,3 +193,43 @@ def test_settings_are_read(tmp_path: Path) -> None:
     assert smart.tls is TlsMode.REQUIRED
     assert smart.login is not None
     assert smart.login.password.reveal() == "se cret"
+
+
+TRADE = {
+    "token_url": "https://id.example/token",
+    "client_id": "us",
+    "refresh_token_file": "refresh",
+    "scope": "mail",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "token", "certificate"),
+    [
+        ({"token_command": "print-one"}, TokenCommand("print-one"), None),
+        ({"oauth": TRADE}, RefreshGrant(TRADE["token_url"], "us", None, Path("refresh"), "mail"), None),
+        ({"oauth": {**TRADE, "client_secret_file": "secret"}},
+         RefreshGrant(TRADE["token_url"], "us", Secret("of secret"), Path("refresh"), "mail"), None),
+        ({"client_certificate": "chain", "client_key": "key"}, None,
+         ClientCertificate("of chain\n", Secret("of key\n"))),
+    ],
+)  # fmt: skip
+def test_a_route_s_login_is_read_from_its_files(
+    tmp_path: Path, more: dict[str, object], token: object, certificate: object
+) -> None:
+    route = {"match": ["*"], "via": "smtp:smart.example:587", "username": "u", **more}
+    given = settings(tmp_path, routes=[route])
+    routing = build_routing(given, lambda path: f"of {path.name}\n")
+    via = routing.hop("x@y.example", "y.example").via
+    assert isinstance(via, ViaSmtp)
+    assert via.login is not None
+    if isinstance(token, RefreshGrant):
+        assert isinstance(via.login.token, RefreshGrant)
+        found = replace(
+            via.login.token, refresh_token_file=Path(via.login.token.refresh_token_file.name)
+        )
+        assert found == token
+    else:
+        assert via.login.token == token
+    assert via.login.certificate == certificate
+    assert via.login.password.reveal() == ""
