@@ -25,7 +25,7 @@ help:
 	@echo "make crash           kill -9, full and broken disks, turned clocks: nothing that got 250 is lost"
 	@echo "make soak            200 times kill -9 under a load of every kind (CYCLES=200)"
 	@echo "make postgresql-versions   the store over PostgreSQL 14 to 17 (POSTGRESQL_VERSIONS='14')"
-	@echo "make test-compiled   compile what every message passes, and test that (ADR 26)"
+	@echo "make test-compiled   compile what every message passes, and test that (ADR 28)"
 	@echo "make bench           speed beside other servers (bench/README.md)"
 	@echo "make docs            build the documentation into site/"
 	@echo "make reference       write the generated pages of docs/reference/ anew"
@@ -57,7 +57,7 @@ $(VENV)/.docs: constraints/docs.txt $(VENV)/.develop
 	@$(PIP) install --require-hashes -r constraints/docs.txt
 	@touch $@
 
-# The rooms that every message passes, as C (ADR 26): PYTHONPATH=$(COMPILED) takes them.
+# The rooms that every message passes, as C (ADR 28): PYTHONPATH=$(COMPILED) takes them.
 COMPILED := build/compiled
 # What it is built with, as docs/how-to/server.md says: none of the extras, none of what tests need.
 COMPILER := build/compiler

@@ -1,6 +1,6 @@
 """Compiles the rooms that every message passes while a wheel is built, where GATEPOST_COMPILE=1 says so.
 
-mypyc turns modules that mypy understands into C (ADR 26). Which: `include` and `exclude` of the hook's
+mypyc turns modules that mypy understands into C (ADR 28). Which: `include` and `exclude` of the hook's
 table in pyproject.toml. Needs mypy, setuptools and a C compiler; without the variable nothing is compiled
 and nothing of this is needed.
 """

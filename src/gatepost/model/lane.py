@@ -1,4 +1,4 @@
-"""Lanes: how urgent a message is, and how what waits is dealt between them (ADR 0015)."""
+"""Lanes: how urgent a message is, and how what waits is dealt between them (ADR 15)."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -115,7 +115,10 @@ def test_a_no_may_come_before_the_final_dot() -> None:
     talk.hear(b"250 ok\r\n250 ok\r\n354 go\r\n")
     talk.session.receive(b"552 5.3.4 too large\r\n")
     talk.content()
-    assert codes(talk.session.next_event()) == [552]
+    ended = talk.session.next_event()
+    assert codes(ended) == [552]
+    # Perhaps it answered something else: of its one recipient it says nothing.
+    assert [verdict.answered for verdict in ended.verdicts] == [Answered.CONTENT]
 
 
 def test_replies_too_many_stay_unread() -> None:
