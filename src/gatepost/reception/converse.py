@@ -11,8 +11,6 @@ from gatepost.identity.foreign import DirectoryAwayError
 from gatepost.identity.turns import BusyError
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.ids import AccountName
-from gatepost.model.settings import Role
-from gatepost.model.submission import Origin
 from gatepost.net.address import one_client
 from gatepost.net.clock import agreed, now
 from gatepost.net.counters import Metric
@@ -23,7 +21,7 @@ from gatepost.net.transport import (
     TlsFailedError,
 )
 from gatepost.reception.accept import accept
-from gatepost.reception.arrival import Arrival, Origination
+from gatepost.reception.arrival import Arrival
 from gatepost.reception.authenticate import authenticate
 from gatepost.reception.desk import Desk, Door
 from gatepost.reception.drawing import Drawing
@@ -31,11 +29,11 @@ from gatepost.reception.handling import requests_of, urgency
 from gatepost.reception.holding import Holding
 from gatepost.reception.memory import Taker
 from gatepost.reception.offered import offered_within
+from gatepost.reception.originator import Originator
 from gatepost.reception.patience import Patience
 from gatepost.reception.policy import Room, Standing, judge_login, judge_mail, judge_rcpt
 from gatepost.reception.speaker import Speaker
 from gatepost.store.protocols import StoreUnavailableError
-from gatepost.wire.message.trace import transmission_type
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.commands import Auth, Command, Mail, Rcpt, StartTls
 from gatepost.wire.smtp.extensions import Channel
@@ -75,7 +73,6 @@ class Conversation:
         "_has_sent",
         "_holding",
         "_origin",
-        "_origin_key",
         "_patience",
         "_session",
         "_speaker",
@@ -99,8 +96,7 @@ class Conversation:
         self._has_sent = False
         self._time = asyncio.get_running_loop().time
         self._patience = Patience(desk.pace, self._time())
-        self._origin: Origination | None = None
-        self._origin_key = ("", False, False)
+        self._origin = Originator(door.role, self._session, connection, self._speaker)
 
     async def run(self) -> None:
         """Converse until either side ends it; every end says why where the peer can hear it."""
@@ -365,7 +361,7 @@ class Conversation:
         mail = session.mail
         reverse_path = mail.reverse_path.text if mail and mail.reverse_path else ""
         return Arrival(
-            origination=self._origination(),
+            origination=self._origin.now(),
             reverse_path=reverse_path,
             forward_paths=tuple(rcpt.forward_path for rcpt in session.forward_paths),
             pieces=self._holding.pieces,
@@ -378,39 +374,10 @@ class Conversation:
             requests=requests_of(mail, session.forward_paths),
         )
 
-    def _origination(self) -> Origination:
-        """Return how mail of this session comes, made once while nothing of it changes."""
-        session = self._session
-        key = (session.client_name, session.extended, bool(session.mail and session.mail.utf8))
-        made = self._origin
-        if made is None or key != self._origin_key or made.account is not self._speaker.account:
-            made = self._originating(*key)
-            self._origin, self._origin_key = made, key
-        return made
-
-    def _originating(self, client_name: str, extended: bool, utf8: bool) -> Origination:
-        principal = self._speaker.principal
-        tls = self._connection.tls
-        return Origination(
-            origin=Origin.MX if self._door.role is Role.MX else Origin.SUBMISSION,
-            client_name=client_name,
-            client_address=self._connection.peer.host,
-            protocol=transmission_type(
-                extended=extended,
-                tls=tls is not None,
-                authenticated=principal is not None,
-                utf8=utf8,
-            ),
-            tls_version=tls.version if tls else "",
-            tls_cipher=tls.cipher if tls else "",
-            account=self._speaker.account,
-            mechanism=principal.mechanism if principal else "",
-            credential=principal.credential if principal else None,
-        )
-
     async def _on_auth(self, auth: Auth) -> None:
         by = await authenticate(auth, self._session, self._connection, self._desk)
-        self._speaker.principal, self._origin = by, None
+        self._speaker.principal = by
+        self._origin.forget()
         if by:
             host = self._connection.peer.host
             self._desk.histories.note_login(by.account, by.credential, host)
@@ -427,7 +394,7 @@ class Conversation:
         handshake = self._desk.limits.handshake.total_seconds()
         connection.deadline = self._time() + handshake
         await connection.start_tls(self._door.tls(), server_side=True)
-        self._origin = None
+        self._origin.forget()
         session.tls_established()
         session.mechanisms = offered_within(self._door.profile.mechanisms, connection.tls)
 
