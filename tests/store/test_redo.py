@@ -22,8 +22,12 @@ from gatepost.operate.repair import is_behind
 from gatepost.store import sqlite_writer
 from gatepost.store.content_identity import WORN
 from gatepost.store.envelope import Envelope
-from gatepost.store.protocols import ContentAwayError, QueueFilter, StoreUnavailableError
-from gatepost.store.recovered import OldDatabaseError
+from gatepost.store.protocols import (
+    DiskFullError,
+    QueueFilter,
+    StoreUnavailableError,
+)
+from gatepost.store.recovered import LookLaterError, OldDatabaseError
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 from gatepost.store.sqlite_checkpoint import checkpoint
 from gatepost.store.sqlite_connection import connect, write_again
@@ -31,6 +35,7 @@ from gatepost.store.sqlite_place import CONTENT, DATABASE, DOUBT
 from gatepost.store.sqlite_redo import MOST, TOLD
 from gatepost.store.sqlite_repair import repair
 from gatepost.store.sqlite_restore import Journal
+from gatepost.store.sqlite_writer import SqliteWriter
 from gatepost.store.verify import verify
 from tests.store.makers import NOON, delivery, lease, settled, submission
 
@@ -289,6 +294,33 @@ async def test_a_disk_that_does_not_say_what_stands_there_concludes_nothing(
     await after.close()
 
 
+@pytest.mark.parametrize("fails", [1, 2], ids=["bringing back", "and noting that"])
+async def test_rows_that_cannot_be_written_now_are_written_later(store, power, fails, monkeypatch):
+    power.synced()
+    message = await accept(store)
+    after = await opened(power.lost())
+    commit, left = SqliteWriter.commit, [fails]
+
+    def full(writer, runs, places, *, is_logged=False):
+        if runs and left[0]:
+            left[0] -= 1
+            raise DiskFullError("database or disk is full")
+        return commit(writer, runs, places, is_logged=is_logged)
+
+    monkeypatch.setattr(SqliteWriter, "commit", full)
+    is_told = False
+    try:
+        await recover(after, after.data_dir)
+    except StoreUnavailableError:
+        is_told = True
+    assert is_told is (fails == 2)  # nobody serves, and nothing is tidied away
+    if is_told:
+        await recover(after, after.data_dir)
+    await after.tidy(NOON)
+    assert set(await waiting(after)) == {message.id}
+    await after.close()
+
+
 async def test_a_segment_that_somebody_holds_is_looked_at_later(store, power):
     power.synced()
     message = await accept(store)
@@ -409,7 +441,7 @@ async def test_contents_that_are_not_to_be_seen_are_looked_at_later(store, power
     elsewhere = directory.with_name("elsewhere")
     (directory / CONTENT).rename(elsewhere)
     after = await opened(directory)
-    with pytest.raises(ContentAwayError):
+    with pytest.raises(LookLaterError, match="mounted"):
         await after.recover()
     await after.write(lambda t: t.add_events([Event(EventKind.SIGNATURE_BROKEN, NOON)]))
     (directory / CONTENT).rmdir() if (directory / CONTENT).exists() else None

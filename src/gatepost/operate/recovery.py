@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from gatepost.operate.repair import is_behind
-from gatepost.store.protocols import Store, StoreUnavailableError
-from gatepost.store.recovered import OldDatabaseError, Recovered
+from gatepost.store.protocols import Store
+from gatepost.store.recovered import LookLaterError, OldDatabaseError, Recovered
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ async def recover(store: Store, data_dir: Path) -> None:
     Raises:
         BehindError: the database is older than what lies beside it; nothing was done.
         OSError: the journal cannot be read.
-        StoreUnavailableError: the store cannot be read.
+        StoreUnavailableError: there is no telling; who served now might tidy away what was accepted.
 
     """
     if not isinstance(store, Recovered):
@@ -32,5 +32,5 @@ async def recover(store: Store, data_dir: Path) -> None:
         await store.recover()
     except OldDatabaseError as error:
         raise BehindError from error
-    except StoreUnavailableError as trouble:
+    except LookLaterError as trouble:
         _log.error("what was accepted when the power went is looked for later: %s", trouble)

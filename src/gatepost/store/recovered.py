@@ -9,6 +9,12 @@ class OldDatabaseError(StoreUnavailableError):
     """There is more beside the database than a loss of power takes: it is an old copy."""
 
 
+class LookLaterError(StoreUnavailableError):
+    """What a loss of power took cannot be looked for, or written anew, now. That is noted: nothing of it is
+    tidied away, and housekeeping looks again.
+    """
+
+
 @runtime_checkable
 class Recovered(Protocol):
     """What is accepted may stand beside its rows for a second before they are on the disk."""
@@ -23,7 +29,8 @@ class Recovered(Protocol):
 
         Raises:
             OldDatabaseError: there is more than that beside the database.
-            StoreUnavailableError: other trouble; nothing is lost.
+            LookLaterError: not now; it is looked for again.
+            StoreUnavailableError: not now, and nobody will look again: serve may not begin.
 
         """
         ...

@@ -172,7 +172,8 @@ class SqliteStore:
 
         Raises:
             OldDatabaseError: segments hold more than that; the database is an old copy.
-            StoreUnavailableError: other trouble; nothing is lost.
+            LookLaterError: not now; housekeeping looks again.
+            StoreUnavailableError: not now, and nobody will look again: serve may not begin.
 
         """
         return await self._recover(is_start=True)

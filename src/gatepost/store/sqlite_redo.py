@@ -88,6 +88,13 @@ def is_unseen(told: Container[str], segment: str) -> bool:
     return UNSEEN in told or UNSEEN + segment in told
 
 
+def is_noted(tails: Tails, told: Iterable[str]) -> bool:
+    """Tell whether it is noted which segments have still to be looked at."""
+    return {UNSEEN + name for name in tails.left_out} == {
+        name for name in told if name.startswith(UNSEEN)
+    }
+
+
 def find_tails(
     directory: Path, names: Iterable[str], told: Mapping[str, int], held: ExitStack
 ) -> Tails:

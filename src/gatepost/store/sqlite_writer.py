@@ -28,6 +28,7 @@ from gatepost.store.envelope import Envelope
 from gatepost.store.keeper import Content, Run
 from gatepost.store.pending import Keeping
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.recovered import LookLaterError, OldDatabaseError
 from gatepost.store.rows import microseconds
 from gatepost.store.segments import Place, SegmentWriter, disk_trouble, segments
 from gatepost.store.sqlite_connection import (
@@ -43,10 +44,10 @@ from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_redo import (
     LOG,
     TOLD,
-    UNSEEN,
     Tails,
     bring_back,
     find_tails,
+    is_noted,
     is_unseen,
     log_ends,
     refuse_old,
@@ -191,26 +192,32 @@ class SqliteWriter:
 
     def recover(self, *, is_start: bool = True) -> int:
         """Bring back what had been accepted when the power went; return how many messages. Between two
-        batches, of a node that starts; later only what was left out then. Raises OldDatabaseError;
-        StoreUnavailableError where there is no telling, so that housekeeping has to look later.
+        batches, of a node that starts; later only what was left out then.
+
+        Raises:
+            OldDatabaseError: it is more than a loss of power takes.
+            LookLaterError: not now, and housekeeping will look again.
+            StoreUnavailableError: not now, and that could not be noted.
+
         """
         connection = self._open()
         told = dict(connection.execute(TOLD))
-        noted = {name for name in told if name.startswith(UNSEEN)}
         with ExitStack() as held:
             try:
                 recognise(self._contents)
                 names = segments(self._contents)
                 wanted = [name for name in names if is_start or is_unseen(told, name)]
                 tails = find_tails(self._contents, wanted, told, held)
+                if not tails.ends and is_noted(tails, told):
+                    return 0
+                refuse_old(tails.redos, SqliteReading(connection, self._contents).settled_at())
+                return self._bring_back(tails)
+            except OldDatabaseError:
+                raise
             except (OSError, StoreUnavailableError) as error:
                 self.commit([partial(log_ends, {}, [""])], {})
                 trouble = disk_trouble(error) if isinstance(error, OSError) else error
-                raise trouble from error
-            if not tails.ends and noted == {UNSEEN + name for name in tails.left_out}:
-                return 0
-            refuse_old(tails.redos, SqliteReading(connection, self._contents).settled_at())
-            return self._bring_back(tails)
+                raise LookLaterError(str(trouble), mend=trouble.mend) from error
 
     def _bring_back(self, tails: Tails) -> int:
         now = self._clock()
