@@ -4,7 +4,8 @@
     python bench/leases.py postgresql 1000 1000000
 
 Prints µs per message for a lease by age and for one in turn (medians of 40), with the walk that finds
-whose turn it is; over PostgreSQL also blocks per message.
+whose turn it is; over PostgreSQL also blocks, and µs of its processes on the processor, per message (its
+backends alone, /proc/PID/schedstat: to be compared on a machine with other work, too).
 """
 
 import asyncio
@@ -27,7 +28,9 @@ from gatepost.model.ids import WorkerId
 from gatepost.model.lane import LANES
 from gatepost.store.protocols import Held, Lease
 from gatepost.store.sqlite import open_sqlite
+from tests.crash.processes import children
 from tests.store.openers import address_of, postgresql
+from tests.support.postgresql import shared_server
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 MICRO = int(NOW.timestamp()) * 1_000_000
@@ -83,6 +86,13 @@ class Bench:
         self.other.execute("SELECT pg_stat_clear_snapshot()")
         return int(self.other.execute(TOUCHED).fetchall()[0][0])
 
+    def on_processor(self) -> float:
+        """Return the seconds that the server's processes have been on a processor."""
+        if self.other is None:
+            return 0.0
+        pids = children(shared_server()._pids()[0])
+        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
+
     async def flushed(self) -> None:
         if self.other is not None:
             await self.store.write(lambda tx: tx.rows("SELECT pg_stat_force_next_flush()") and None)
@@ -90,16 +100,17 @@ class Bench:
 
     async def measure(self, *, behind: bool) -> str:
         fair = FairLease(Shares())
-        times, count, blocks = [], 0, 0
+        times, spent, count, blocks = [], [], 0, 0
         for number in range(ROUNDS):
             fair._is_behind = behind
             lease = Lease(WorkerId("n/1/0"), NOW + timedelta(minutes=2))
             wanted = Wanted(NOW, lease, LIMIT, dict.fromkeys(LANES, 3000), ended=False)
             await self.flushed()
-            before = self.touched()
+            before, worked = self.touched(), self.on_processor()
             began = time.perf_counter()
             taken = await fair.lease(self.store, wanted)
             took = time.perf_counter() - began
+            spent.append((self.on_processor() - worked) / len(taken.leased))
             await self.flushed()
             blocks += self.touched() - before
             times.append(took / len(taken.leased))
@@ -114,7 +125,10 @@ class Bench:
             if self.other and number % 5 == 4:
                 self.other.execute("VACUUM delivery")
         found = f"{statistics.median(times) * 1e6:7.1f} µs a message ({count // ROUNDS} a lease)"
-        return found + (f", {blocks / count:6.1f} blocks" if self.other else "")
+        if self.other is None:
+            return found
+        server = f"{statistics.median(spent) * 1e6:6.1f} µs of the server"
+        return f"{found}, {blocks / count:6.1f} blocks, {server}"
 
 
 async def main() -> None:
