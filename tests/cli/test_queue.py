@@ -346,3 +346,18 @@ def test_a_missing_state_directory_is_2(tmp_path: Path) -> None:
     done = run("queue", "list")
     assert done.exit_code == 2
     assert "there is no state directory" in done.stderr
+
+
+def test_who_stops_a_verb_hears_how_far_it_came(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add("bob@y.example")
+
+    async def stopped(*_: object) -> Any:
+        yield queue_change.Done(500, 500, None)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(queue_change, "change_all", stopped)
+    with pytest.raises(asyncio.CancelledError):
+        app.main(["queue", "hold", "--all", "--yes"])
+    assert "hold: 500 deliveries at least, then stopped" in capsys.readouterr().err

@@ -161,7 +161,8 @@ def test_hashes_of_other_systems_are_verified(text: str) -> None:
     ("text", "words"),
     [
         ("secret", "no hash"),
-        ("{PLAIN}secret", "not known"),
+        ("{PLAIN}secret", "no hash, but the password"),
+        ("{ROT13}frperg", "not known"),
         ("{SSHA}" + base64.b64encode(b"short").decode(), "no {SSHA}"),
         ("{SSHA}" + base64.b64encode(bytes(20)).decode(), "no {SSHA}"),
         ("{SHA}" + base64.b64encode(bytes(24)).decode(), "no {SHA}"),

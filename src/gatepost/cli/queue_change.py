@@ -15,6 +15,7 @@ from gatepost.cli.context import (
     print_json,
     run_with_store,
     say,
+    say_error,
 )
 from gatepost.cli.filters import (
     AccountOption,
@@ -111,6 +112,8 @@ def _ask(verb: str) -> None:
 
 
 async def _changed(store: "Store", order: "Order", *, is_shared: bool) -> int:
+    from asyncio import CancelledError  # noqa: PLC0415
+
     from gatepost.operate.node_time import node_time  # noqa: PLC0415
     from gatepost.operate.queue_change import BrokenOffError, change_all, matching  # noqa: PLC0415
 
@@ -123,6 +126,12 @@ async def _changed(store: "Store", order: "Order", *, is_shared: bool) -> int:
             changed += done.changed
             seen += done.seen
             bar.show(order.verb, seen, found.count)
+    except CancelledError:  # Ctrl-C
+        bar.end()
+        say_error(
+            f"{order.verb}: {_deliveries(changed)} at least, then stopped; give the command again for the rest"
+        )
+        raise
     except BrokenOffError as trouble:
         bar.end()
         fail(
