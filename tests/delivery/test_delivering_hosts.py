@@ -8,6 +8,7 @@ from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.routing import Routing
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
+from gatepost.model.ids import AccountName
 from gatepost.model.route import TlsMode, ViaSmtp
 from gatepost.model.settings import RetrySettings
 from gatepost.net.address import SocketAddress
@@ -130,6 +131,20 @@ async def test_a_host_that_hangs_up_whatever_is_sent_is_not_called_for_each_mess
         sink.said.script.clear()
         (one,) = await rig.submit("c@y.example")
         await rig.until_state([one], DELIVERED)
+
+
+async def test_a_host_that_hangs_up_on_one_account_takes_mail_of_another_all_the_same() -> None:
+    retry = RetrySettings(first=timedelta(minutes=5), longest=timedelta(hours=1))
+    refused = {f"b{n}@y.example": "421 4.7.0 not from you" for n in range(30)}
+    bounds = Bounds(look=0.02, dial=5.0, connections_per_site=1, claim=2)
+    async with Sink(refuse=refused) as sink, Rig(sink.port, retry=retry, bounds=bounds) as rig:
+        one_mx(rig)
+        sink.go.clear()
+        for path in refused:
+            await rig.submit(path, account=AccountName("noisy"))
+        (other,) = await rig.submit("c@y.example", account=AccountName("quiet"))
+        sink.go.set()
+        await rig.until_state([other], DELIVERED)
 
 
 @pytest.mark.rfc("5321#5.1")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
+from gatepost.delivery.barren import Barren
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.connection_room import Claim, Owner
 from gatepost.delivery.lane_queue import LaneQueue
@@ -45,8 +46,7 @@ class SiteQueue:
         self.is_strange = site.kind is not Kind.MAILDIR
         #: Whether the last session that was wanted was not to be had.
         self.is_lost = False
-        #: Sessions one after the other, the last ones, that ended before they had taken anything.
-        self.barren = 0
+        self.barren = Barren()
         #: From where its connections come; None: as the system chooses.
         self.source = source
         self.bounds = bounds

@@ -45,8 +45,9 @@ from gatepost.wire.smtp.reply_reader import ServerReply
 
 _log = logging.getLogger(__name__)
 
-#: One message alone may make a host hang up; no three in a row.
-_BARREN = 3
+#: So many parcels that wait are asked whose they are.
+_ASKED = 500
+
 #: As where a session ends before its final dot: what neighbours may have taken waits for its turn.
 _IN_DOUBT = deferred(LOCAL_TROUBLE, "a neighbour may have taken it over; nothing was stored")
 
@@ -280,16 +281,17 @@ class Courier:
             for item in again:
                 item.counted = False
             self._put_back(parcel)
-        self._count_barren(link, verdicts, reused=reused)
+        if not (reused or link.is_usable) and came_to_nothing(verdicts):
+            if self._queue.barren.note(parcel.submission.account or "", self._whose()):
+                raise LinkFailedError(link.outcome(verdicts[0]))
+        else:
+            self._queue.barren.clear()
 
-    def _count_barren(self, link: Link, verdicts: Sequence[Verdict], *, reused: bool) -> None:
-        """Raise LinkFailedError where one session after the other ends with its first transaction: the
-        host has no service for us (421), whatever is said to it, and each message would be a call.
-        """
-        is_barren = not (reused or link.is_usable) and came_to_nothing(verdicts)
-        self._queue.barren = self._queue.barren + 1 if is_barren else 0
-        if self._queue.barren >= _BARREN:
-            raise LinkFailedError(link.outcome(verdicts[0]))
+    def _whose(self) -> set[str]:
+        """Return whose mail waits here, of the first that wait, or is in this claim."""
+        owners = self._queue.owners(_ASKED)
+        mine = {parcel.submission.account or "" for parcel in self._claimed}
+        return {owner.account for owner in owners} | mine
 
     def _put_back(self, parcel: Parcel) -> None:
         """Queue a parcel again; what becomes of it is no matter of this claim any more."""
