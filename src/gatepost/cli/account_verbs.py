@@ -112,14 +112,16 @@ def new_credential_id() -> "CredentialId":
 
 
 def read_password(*, password_stdin: bool) -> "Secret":
-    """Return the password from standard input, or ask a person for it twice; never shown."""
+    """Return the password from standard input, or ask a person for it twice, also one who gives
+    --password-stdin at a terminal: it would be shown there. Never shown.
+    """
     from gatepost.model.secret import Secret  # noqa: PLC0415
     from gatepost.operate.accounts import prepare_password  # noqa: PLC0415
 
-    if password_stdin:
-        secret = _from_stdin()
-    elif sys.stdin.isatty():
+    if sys.stdin.isatty():
         secret = Secret(usage.prompt("Password", hide_input=True, confirmation_prompt=True))
+    elif password_stdin:
+        secret = _from_stdin()
     else:
         fail("there is no terminal to ask for the password", "give it with --password-stdin")
     answered(lambda: prepare_password(secret))

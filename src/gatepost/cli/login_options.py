@@ -32,14 +32,14 @@ def read_password(*, password_stdin: bool) -> "Secret":
     """Return the first line of standard input, or what is typed in."""
     from gatepost.model.secret import Secret  # noqa: PLC0415
 
-    if password_stdin:
+    if sys.stdin.isatty():
+        password = str(usage.prompt("Password", hide_input=True, err=True))
+    elif password_stdin:
         try:
             line = sys.stdin.buffer.readline().decode("utf-8")
         except UnicodeDecodeError:
             fail("the password is not UTF-8", "set the terminal to UTF-8")
         password = line.removesuffix("\n").removesuffix("\r")
-    elif sys.stdin.isatty():
-        password = str(usage.prompt("Password", hide_input=True, err=True))
     else:
         fail("there is no password", "add --password-stdin and give it on standard input")
     if not password or "\0" in password:
