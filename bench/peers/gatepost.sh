@@ -8,6 +8,8 @@ PORT=${PORT:-2561}
 GATEPOST=${GATEPOST:-$(dirname "$BENCH")/.venv/bin/gatepost}
 [ "${COMPILED:-}" != 1 ] || export PYTHONPATH=$(dirname "$BENCH")/build/compiled
 CONF=$D/gatepost.toml
+# An installed program has its bytecode beside it: a checkout makes it with its first start.
+unset PYTHONDONTWRITEBYTECODE
 gatepost() { "$GATEPOST" -c "$CONF" "$@"; }
 peer_version() { "$GATEPOST" --version; }
 
