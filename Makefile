@@ -26,7 +26,7 @@ help:
 	@echo "make soak            200 times kill -9 under a load of every kind (CYCLES=200)"
 	@echo "make postgresql-versions   the store over PostgreSQL 14 to 17 (POSTGRESQL_VERSIONS='14')"
 	@echo "make test-compiled   compile what every message passes, and test that (ADR 28)"
-	@echo "make bench           speed beside other servers (bench/README.md)"
+	@echo "make bench [PLAIN=1]  speed beside other servers, plain and compiled (bench/README.md)"
 	@echo "make docs            build the documentation into site/"
 	@echo "make reference       write the generated pages of docs/reference/ anew"
 	@echo "make constraints     pin all packages anew"
@@ -153,7 +153,7 @@ reference: $(VENV)/.develop
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-bench: $(VENV)/.runtime
+bench: $(if $(PLAIN),$(VENV)/.runtime,$(COMPILED)/.built)
 	bench/run.sh
 
 constraints: | $(BIN)/python
