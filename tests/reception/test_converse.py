@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -98,7 +99,7 @@ class Talk:
 @asynccontextmanager
 async def talk(role: str = "mx", **limits: Any) -> AsyncIterator[Talk]:
     scene = Scene(role)
-    scene.limits = LimitSettings(recipients=100, **limits)
+    scene.limits = LimitSettings(**{"recipients": 100, **limits})
     it = Talk(scene)
     task = asyncio.create_task(it.conversation.run())
     assert (await it.heard()).startswith("220 ")
@@ -371,6 +372,42 @@ async def test_who_has_logged_in_gives_way_to_nobody() -> None:
         await logged_in(it)
         assert not it.conversation.may_give_way()
         await it.ask("QUIT")
+
+
+# -- memory for recipients
+
+
+async def say_recipients(it: Talk, count: int) -> Counter[str]:
+    await it.ask("MAIL FROM:<a@b.test>")
+    for number in range(count):
+        await it.connection.send(f"RCPT TO:<r{number}@all.test>\r\n".encode())
+    return Counter([(await it.heard())[:9] for _ in range(count)])
+
+
+@pytest.mark.parametrize("end", ["RSET", "HELO again.test", "MAIL"])
+async def test_many_recipients_take_memory_until_their_transaction_ends(end: str) -> None:
+    async with talk(recipients=1000) as it:
+        memory = it.conversation._holding._memory
+        await hello(it)
+        assert await say_recipients(it, 50) == {"250 2.1.5": 50}
+        assert memory.used == 0
+        await it.ask("RSET")
+        assert await say_recipients(it, 51) == {"250 2.1.5": 51}
+        taken = memory.used
+        assert 50 * 300 <= taken < 50 * 700
+        if end == "MAIL":
+            await it.connection.send(b"RSET\r\nMAIL FROM:<a@b.test>\r\n")
+            await it.heard()
+            await it.heard()
+        else:
+            await it.ask(end)
+        await it.connection.idle()
+        assert memory.used == 0
+        memory.limit = 3 * taken  # a stranger has a half of what is free
+        await it.ask("RSET")
+        assert await say_recipients(it, 200) == {"250 2.1.5": 100, "452 4.3.1": 100}
+        await it.ask("QUIT")
+    assert memory.used == 0
 
 
 # -- our own fault

@@ -173,8 +173,9 @@ class Conversation:
     async def _fetch(self) -> None:
         """Send what is due, then wait for more of the peer's octets."""
         connection = self._connection
-        if self._drawing.is_open and self._session.mail is None:
+        if self._session.mail is None and (self._drawing.is_open or not self._holding.is_empty):
             self._drawing.end()  # RSET, EHLO
+            self._holding.let_go()
         if out := self._session.octets_to_send():
             connection.write(out)
         between = self._session.state in _BETWEEN_TRANSACTIONS
@@ -246,6 +247,7 @@ class Conversation:
         if desk.stopping() and self._has_sent:
             return replies.STOPPING
         self._dropped = {}
+        self._holding.let_go()
         self._holding.taker = self._taker()
         try:
             await speaker.look_again(self._time())
@@ -276,14 +278,16 @@ class Conversation:
         return replies.PRIORITY_LOWERED.say(f"{counted} {replies.PRIORITY_LOWERED.text}")
 
     async def _on_rcpt(self, rcpt: Rcpt) -> Reply:
-        speaker = self._speaker
+        speaker, session = self._speaker, self._session
         refusal = judge_rcpt(
             rcpt,
             self._standing(),
             self._desk.local,
-            already=len(self._session.forward_paths),
+            already=len(session.forward_paths),
             recipients=self._desk.limits.recipients,
         )
+        if refusal is None and not self._holding.has_room_for_one_more(len(session.forward_paths)):
+            refusal = replies.NO_MEMORY
         try:
             if refusal is None and speaker.account is not None:
                 refusal = await self._judge_suppressed(rcpt.forward_path.text, speaker.account.name)
