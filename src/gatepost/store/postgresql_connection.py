@@ -106,10 +106,11 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 #: has time left before its callers hear that nothing was written (`postgresql`: 10 s).
 LOCK_PATIENCE: Final = 3
 #: A statement waits so long for another transaction, takes so long; and so long may a worker that
-#: was stopped in the midst of a transaction keep others waiting. Of this transaction alone.
+#: was stopped in the midst of a transaction keep others waiting: less than two waits for a lock, so that
+#: the second one is not in vain. Of this transaction alone.
 _BOUNDS: Final = (
     b"SELECT set_config('lock_timeout', '%ds', true), set_config('statement_timeout', '15s', true),"
-    b" set_config('idle_in_transaction_session_timeout', '10s', true)" % LOCK_PATIENCE
+    b" set_config('idle_in_transaction_session_timeout', '5s', true)" % LOCK_PATIENCE
 )
 #: 250 means durable, also on a server whose default is to answer before it has written. What is under
 #: way lies in memory: a few rows are looked for by their keys, however small a table seems.

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 #: Milliseconds for which a session may wait for its process in the midst of a transaction, as many as
 #: the server grants to who is idle.
-STILL: Final = 10_000
+STILL: Final = 5_000
 #: Sessions of ours (no other role's, nor another program's) that wait for their process, and have what
 #: others may wait for: a transaction that has written or locked rows, or a lock by number.
 _END: Final = b"""
