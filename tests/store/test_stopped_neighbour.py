@@ -3,13 +3,16 @@
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gatepost.model.ids import WorkerId
 from gatepost.store import postgresql_connection, postgresql_still
 from gatepost.store.postgresql import PostgresStore, open_postgresql
+from gatepost.store.postgresql_connection import Connection
 from gatepost.store.protocols import StoreUnavailableError
 from tests.store.openers import address_of
 from tests.support.node import wait_until
@@ -106,21 +109,48 @@ async def test_nobody_waits_for_ever_for_who_was_stopped(
     assert "stood still in the midst of a transaction" in caplog.text
 
 
-async def test_who_only_reads_for_long_is_left_alone(
-    store: PostgresStore, tmp_path: Path, database: str
-) -> None:
+def wait_a_while(database: str) -> None:
+    """Wait until whoever is in a transaction has asked nothing for a second."""
+    ago = " AND query_start < clock_timestamp() - interval '1 s'"
+    wait_until(
+        lambda: bool(shared_server().execute(_STATE.format(database) + ago)),
+        "a question that was long ago",
+    )
+
+
+@pytest.fixture
+async def reader(tmp_path: Path, database: str) -> AsyncIterator[Connection]:
+    """A connection of a neighbour that asked something in a transaction, a while ago."""
     reader = await open_postgresql(address_of(tmp_path), WorkerId("reader/1/0"))
     connection = reader._reading()
     connection.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     connection.execute(b"SELECT count(*) FROM presence")
-    wait_until(
-        lambda: bool(
-            shared_server().execute(
-                _STATE.format(database) + " AND query_start < clock_timestamp() - interval '1 s'"
-            )
-        ),
-        "a question that was long ago",
-    )
-    assert not await store.inspect(lambda reading: postgresql_still.end_still(reading._connection))
-    connection.execute(b"SELECT count(*) FROM presence")
+    wait_a_while(database)
+    yield connection
     await reader.close()
+
+
+async def test_who_only_reads_keeps_nobody_waiting_and_goes_on(
+    store: PostgresStore, reader: Connection
+) -> None:
+    assert not await store.inspect(lambda reading: postgresql_still.end_still(reading._connection))
+    reader.execute(b"SELECT count(*) FROM presence")
+
+
+async def test_who_reads_without_end_is_ended_by_who_keeps_house(
+    store: PostgresStore,
+    reader: Connection,
+    tmp_path: Path,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with psycopg.connect(address_of(tmp_path).url, application_name="pg_dump") as dump:
+        dump.execute("SELECT count(*) FROM presence")
+        await store.tidy(datetime.now(UTC))
+        reader.execute(b"SELECT count(*) FROM presence")
+        monkeypatch.setattr(postgresql_still, "FORGOTTEN", 500)
+        wait_a_while(database)
+        await store.tidy(datetime.now(UTC))
+        dump.execute("SELECT count(*) FROM presence")
+    with pytest.raises(psycopg.OperationalError):
+        reader.execute(b"SELECT count(*) FROM presence")

@@ -11,6 +11,7 @@ from psycopg import errors
 
 from gatepost.store.days import day_of
 from gatepost.store.postgresql_pending import DROP_CONTENT, make_day_table
+from gatepost.store.postgresql_still import end_forgotten
 from gatepost.store.postgresql_transaction import PostgresTransaction
 from gatepost.store.rows import Row, microseconds
 from gatepost.store.tidy import OUTLIVED, Housekeeper
@@ -30,6 +31,7 @@ class PostgresHousekeeper(Housekeeper):
 
     async def tidy(self, now: datetime) -> None:
         """Do all of it. Raises StoreUnavailableError."""
+        await self.change(end_forgotten, None)
         await Housekeeper.tidy(self, now)
         there = set(await self.ask(lambda store: store.days("delivery") + store.days("event")))
         for day in (day_of(microseconds(now)), day_of(microseconds(now + timedelta(days=1)))):
