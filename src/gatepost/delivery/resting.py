@@ -17,8 +17,8 @@ from gatepost.wire.values import changed
 
 #: So many are remembered; those that refused us first are forgotten first.
 _MOST: Final = 10_000
-_WAITS: Final = "it refused us a moment ago, and is left alone for a while"
-_OVER: Final = "it refused us while this message waited, and was left alone"
+_WAITS: Final = "the next hop refused us a moment ago, and is left alone for a while"
+_OVER: Final = "the next hop refused us while this message waited, and was left alone"
 
 
 @dataclass(frozen=True, slots=True)
