@@ -54,11 +54,17 @@ def test_without_its_key_a_store_is_not_served_until_an_operator_says_so(
     refused("not the key")
 
 
+def another_key(directory: Path) -> Path:
+    """Return the key of a node that was set up by itself."""
+    other = Node(directory / "other", top="# unlike all others\n")
+    other.set_up()
+    return other.data_dir / "master.key"
+
+
 def test_a_key_that_is_another_one_is_not_taken_over(make_node: NodeMaker, tmp_path: Path) -> None:
     node = make_node()
     good = node.config.read_text()
-    other = make_node(start=False).data_dir / "master.key"
-    assert other.exists()
+    other = another_key(tmp_path)
     begin = len(node.log.read_text())
     node.config.write_text(f'master_key = "{other}"\n{good}')
     node.signal(signal.SIGHUP)
@@ -73,8 +79,7 @@ def test_a_key_that_was_moved_is_taken_over_and_another_in_its_place_is_not(
 ) -> None:
     node = make_node(workers=2)
     good = node.config.read_text()
-    moved, other = tmp_path / "moved.key", tmp_path / "other.key"
-    (make_node(start=False).data_dir / "master.key").rename(other)
+    moved, other = tmp_path / "moved.key", another_key(tmp_path)
     (node.data_dir / "master.key").rename(moved)
 
     def reloaded(path: Path, words: str) -> str:
