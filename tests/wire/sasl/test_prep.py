@@ -69,6 +69,19 @@ def test_a_name_must_be_something(text: str) -> None:
         prepare_name(text)
 
 
+@pytest.mark.parametrize("text", ["a" * 1025, "\ufdfa" * 57], ids=["long", "eighteen letters each"])
+def test_what_is_too_long_is_not_looked_at_letter_by_letter(text: str) -> None:
+    with pytest.raises(ValueError, match="too long"):
+        saslprep(text)
+
+
+@pytest.mark.parametrize("text", ["a" * 256, "\ufdfa" * 15], ids=["long", "eighteen letters each"])
+def test_a_name_is_as_long_as_an_account_s_may_be(text: str) -> None:
+    with pytest.raises(ValueError, match="too long"):
+        prepare_name(text)
+    assert prepare_name("a" * 255) == "a" * 255
+
+
 @given(st.text())
 def test_preparing_never_raises_anything_else_and_what_is_stored_is_stable(text: str) -> None:
     try:

@@ -248,8 +248,9 @@ def test_what_a_client_said_cannot_break_a_reply() -> None:
         (b"MAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\n", b"BDAT 1\r\nx", 2),
         (b"MAIL FROM:<a@x.test>\r\n", b"RCPT TO:<b@y.test>\r\n", 2),
         (b"", b"nonsense\r\n", 0),
+        (b"", "MAIL FROM:<a@\u00fc.test> SMTPUTF8\r\nRSET\r\n".encode(), 21),
     ],
-    ids=["noop", "rset", "bdat", "rcpt", "nonsense"],
+    ids=["noop", "rset", "bdat", "rcpt", "nonsense", "beyond ascii"],
 )
 def test_many_commands_at_once_leave_others_their_turn(
     begin: bytes, command: bytes, turns: int

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Final
 from unicodedata import normalize, ucd_3_2_0
 
-#: In characters: a stranger's combining marks are normalised in quadratic time.
+#: In characters, before and behind normalising: a stranger's combining marks take quadratic time, and one
+#: letter may become eighteen, each of which is looked for in nine tables.
 _LONGEST: Final = 1024
+#: Of a name; an account's has no more octets (RFC 4616 §2 asks for 255).
+_LONGEST_NAME: Final = 255
 
 #: RFC 4013 §2.3.
 _PROHIBITED: Final[tuple[Callable[[str], bool], ...]] = (
@@ -41,6 +44,7 @@ def saslprep(text: str, *, stored: bool = False) -> str:
         if not stringprep.in_table_b1(c) or stringprep.in_table_c12(c)
     )
     prepared = ucd_3_2_0.normalize("NFKC", mapped)
+    _check_length(prepared)
     for character in prepared:
         if any(is_in_table(character) for is_in_table in _PROHIBITED):
             msg = f"character U+{ord(character):04X} is not allowed"
@@ -56,10 +60,10 @@ def prepare_name(text: str, *, stored: bool = False) -> str:
     """Return an account's NAME as it is kept and looked up: SASLprep'd and case-folded.
 
     Raises:
-        ValueError: not to be prepared, or nothing is left.
+        ValueError: not to be prepared, too long, or nothing is left.
 
     """
-    _check_length(text)
+    _check_length(text, _LONGEST_NAME)
     if text.isascii() and text.isprintable():
         folded = text.lower()
     else:
@@ -69,11 +73,12 @@ def prepare_name(text: str, *, stored: bool = False) -> str:
     if not folded:
         msg = "an empty name"
         raise ValueError(msg)
+    _check_length(folded, _LONGEST_NAME)
     return folded
 
 
-def _check_length(text: str) -> None:
-    if len(text) > _LONGEST:
+def _check_length(text: str, longest: int = _LONGEST) -> None:
+    if len(text) > longest:
         msg = "too long to be prepared"
         raise ValueError(msg)
 

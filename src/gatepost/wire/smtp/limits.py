@@ -29,5 +29,7 @@ LEAST_RECIPIENTS: Final = 100
 #: So many commands are answered before others get their turn (1 ms): a quarter of a megabyte of
 #: NOOP would hold them up for 0.1 s, chunks of one octet for longer.
 COMMANDS_AT_ONCE: Final = 100
+#: One with a domain beyond ASCII takes as long as so many others.
+BEYOND_ASCII: Final = 10
 #: So many offences end a connection (421 4.7.0). Postfix: 20 (smtpd_hard_error_limit).
 OFFENCES: Final = 10

@@ -110,7 +110,7 @@ BAD_HOLD: Final             = Reply(501, "5.5.4",  "Messages are not held for so
 BAD_SENDER_SYNTAX: Final    = Reply(501, "5.1.7",  "Bad address syntax in the reverse-path", "6409#5.1", offends=True)
 BAD_RECIPIENT_SYNTAX: Final = Reply(501, "5.1.3",  "Bad address syntax in the forward-path", "6409#5.1", offends=True)
 NOT_BASE64: Final           = Reply(501, "5.5.2",  "Not base64", "4954#4", offends=True)
-AUTH_CANCELLED: Final       = Reply(501, "5.7.0",  "Authentication cancelled", "4954#4")
+AUTH_CANCELLED: Final       = Reply(501, "5.7.0",  "Authentication cancelled", "4954#4", offends=True)
 NO_INITIAL_RESPONSE: Final  = Reply(501, "5.7.0",  "This mechanism takes no initial response", "4954#4", offends=True)
 NOT_OFFERED: Final          = Reply(502, "5.5.1",  "Command not offered here", "5321#4.2.4", offends=True)
 OUT_OF_ORDER: Final         = Reply(503, "5.5.1",  "Bad sequence of commands", "5321#4.1.4", offends=True)

@@ -256,7 +256,7 @@ class ServerSession:
             self._refuse_line(beginning, too_long(beginning) or replies.LINE_TOO_LONG)
 
     def _read_command(self, line: bytes) -> None:
-        self._commands += 1
+        self._commands += 1 if line.isascii() else limits.BEYOND_ASCII
         command = read_line(line, self._profile.extensions)
         if isinstance(command, Reply):
             self._refuse_line(line, command)
