@@ -15,9 +15,11 @@ from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.reception.accept import Acceptance, Accepted, signed
-from gatepost.reception.signing import Signer, _cut, lifetime, sign_again
+from gatepost.reception.signing import _LARGE, Signer, _cut, lifetime, sign_again
 from gatepost.store.sqlite import open_sqlite
 from gatepost.wire.dkim.verify import DkimResult, verify
+from gatepost.wire.message.header import Header, HeaderFault, scan
+from gatepost.wire.message.limits import HEADER_FIELDS, HEADER_SECTION
 from tests.wire.dkim.keys import keys, records
 from tests.wire.dkim.vectors import BODY, HEADER
 
@@ -104,6 +106,27 @@ async def test_small_and_large_messages_verify(store, size, step):
     made = await signer.sign(pieces, ("joe@football.example.com",), AT)
     verdicts = verify(made.prefix + content, records(), NOW)
     assert [v.result for v in verdicts] == [DkimResult.PASS] * 2
+
+
+LONGEST = {
+    "octets": b"X-Filler: %b\r\n"
+    % (b"x" * (HEADER_SECTION - len(HEADER) - len(b"X-Filler: \r\n"))),
+    "fields": b"X: x\r\n" * (HEADER_FIELDS - HEADER.count(b"\r\n")),
+}
+
+
+@pytest.mark.parametrize("by", LONGEST)
+@pytest.mark.parametrize("size", [100, _LARGE])
+async def test_the_longest_header_that_is_taken_is_signed_with_what_we_add(store, by, size):
+    signer = await signer_with(store, domain_of_tests())
+    section = HEADER + LONGEST[by]
+    assert isinstance(scan(section + b"\r\n"), Header)
+    assert isinstance(scan(section + b"X: x\r\n\r\n"), HeaderFault)
+    pieces = (b"Received: from a.example by b.example; now\r\n", section, b"\r\n", b"x" * size)
+    made = await signer.sign(pieces, ("joe@football.example.com",), AT)
+    assert len(made.by) == 2
+    again = await sign_again(signer, ("football.example.com",), b"".join(pieces))
+    assert again
 
 
 @pytest.mark.parametrize("held", [timedelta(0), timedelta(days=30)])

@@ -105,7 +105,7 @@ def _changed(
     signed_by: tuple[str, ...] = ()
     if submission.origin is not Origin.MX:
         content, signed_by = _unsigned(content)
-    before = scan(content)
+    before = scan(content, completed=True)
     if isinstance(before, HeaderFault):
         return Unconvertible(f"its {before.words}", in_header=in_ascii)
     fields = ascii_fields(content, before) if in_ascii else content[: before.end]
@@ -114,7 +114,7 @@ def _changed(
     written = reencode(fields + content[before.end :] if in_ascii else content, capacity)
     if isinstance(written, Unconvertible):
         return written
-    after = scan(written)
+    after = scan(written, completed=True)
     if isinstance(after, HeaderFault):
         return Unconvertible(f"its {after.words} then", in_header=True)
     if _named(content, before) != _named(written, after):
@@ -127,14 +127,14 @@ def _unsigned(content: bytes) -> tuple[bytes, tuple[str, ...]]:
     content that was), and the domains that they were of. Those below are others', and left for their
     verifiers to judge.
     """
-    header = scan(content)
+    header = scan(content, completed=True)
     if isinstance(header, HeaderFault):
         return content, ()
     number = 0
     while header.names[number : number + 1] == (b"dkim-signature",):
         number += 1
     end = header.starts[number]
-    signatures = scan(content[:end])
+    signatures = scan(content[:end], completed=True)
     if isinstance(signatures, HeaderFault):
         return content, ()
     return content[end:], signers(content, signatures)

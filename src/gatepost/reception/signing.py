@@ -256,7 +256,7 @@ async def sign_again(signer: Signer, domains: Collection[str], content: bytes) -
     """Return signatures for content of ours that was changed on its way out, b"" for none: by those of
     `domains`, which signed it when its authors were judged, that are still its authors'.
     """
-    header = scan(content[: 2 * HEADER_SECTION])
+    header = scan(content[: 2 * HEADER_SECTION], completed=True)
     if not domains or isinstance(header, HeaderFault):
         return b""
     fields = header.named(b"from")
@@ -268,16 +268,16 @@ async def sign_again(signer: Signer, domains: Collection[str], content: bytes) -
 
 
 def _sign_small(content: bytes, keys: Sequence[SigningKey], when: SigningTime) -> Signed:
-    header = scan(content)
+    header = scan(content, completed=True)
     if isinstance(header, HeaderFault):
-        return _UNSIGNED  # what we added made it larger than a header section may be
+        return _UNSIGNED
     digest = body_hash((content[header.body :],))
     return Signed(sign(content, header, digest, keys, when), _names(keys))
 
 
 def _sign_large(pieces: Sequence[bytes], keys: Sequence[SigningKey], when: SigningTime) -> Signed:
     head = b"".join(_cut(pieces, 0, 2 * HEADER_SECTION))
-    header = scan(head)
+    header = scan(head, completed=True)
     if isinstance(header, HeaderFault):
         return _UNSIGNED
     digest = body_hash(_cut(pieces, header.body, None))

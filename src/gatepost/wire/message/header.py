@@ -11,7 +11,13 @@ from enum import Enum
 from itertools import accumulate
 from typing import Final
 
-from gatepost.wire.message.limits import HEADER_FIELDS, HEADER_SECTION, LONG_HEADER
+from gatepost.wire.message.limits import (
+    ADDED_FIELDS,
+    ADDED_SECTION,
+    HEADER_FIELDS,
+    HEADER_SECTION,
+    LONG_HEADER,
+)
 from gatepost.wire.values import value
 
 #: One field: name (RFC 5322 §2.2: printable, no colon), body, continuation lines (§2.2.3).
@@ -123,24 +129,26 @@ class Header:
 _EMPTY: Final = (0,)
 
 
-def scan(content: bytes) -> Header | HeaderFault:
-    """Find the header section of `content` and its fields.
+def scan(content: bytes, *, completed: bool = False) -> Header | HeaderFault:
+    """Find the header section of `content` and its fields. `completed`: what we add is in it, and has room
+    beside what a message may bring.
 
     No field at all (content is empty, or begins with an empty line) is a Header without fields,
     no fault: whoever may complete it does. Content without an empty line is all header section.
     """
     if not content or content.startswith(b"\r\n"):
         return Header((), _EMPTY, min(2, len(content)))
-    empty_line = content.find(b"\r\n\r\n", 0, HEADER_SECTION + 2)
+    most = HEADER_SECTION + ADDED_SECTION if completed else HEADER_SECTION
+    empty_line = content.find(b"\r\n\r\n", 0, most + 2)
     end = empty_line + 2 if empty_line >= 0 else len(content)
-    if end > HEADER_SECTION:
+    if end > most:
         return HeaderFault(Flaw.TOO_LARGE)
     found = _FIELD.findall(content[:end].lower())
     wholes, names = zip(*found, strict=True) if found else ((), ())
     starts = tuple(accumulate(map(len, wholes), initial=0))
     if starts[-1] != end:  # findall skips what is no field
         return _diagnose(content, starts, end)
-    if len(names) > HEADER_FIELDS:
+    if len(names) > (HEADER_FIELDS + ADDED_FIELDS if completed else HEADER_FIELDS):
         return HeaderFault(Flaw.TOO_MANY_FIELDS)
     return Header(names, starts, end + 2 if empty_line >= 0 else end)
 

@@ -10,6 +10,9 @@ HEADER_SECTION: Final = 256 * 1024
 LONG_HEADER: Final = 16 * 1024
 #: Fields in one header section.
 HEADER_FIELDS: Final = 1000
+#: What we add to a section and its fields has room besides: trace, what was missing, signatures, links.
+ADDED_SECTION: Final = 32 * 1024
+ADDED_FIELDS: Final = 100
 #: RFC 5321 §6.3: "normally at least 100 Received entries" before a loop is assumed.
 RECEIVED_FIELDS: Final = 100
 #: RFC 5322 §2.1.1: a line may have so many, without its CRLF ...
