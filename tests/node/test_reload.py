@@ -134,6 +134,7 @@ def test_what_a_reload_cannot_take_over_changes_nothing(
     node_of: NodeOf, tmp_path: Path, fault: str
 ) -> None:
     node = node_of(LOCAL, workers=2)
+    wait_until(lambda: "all workers serve" in node.log.read_text(), "both workers")
     good = node.config.read_text()
     begin = len(node.log.read_text())
     node.config.write_text(
@@ -142,7 +143,7 @@ def test_what_a_reload_cannot_take_over_changes_nothing(
             "number": good + "[limits]\nrecipients = " + "9" * 5000 + "\n",
             "depth": good + "[limits]\nrecipients = " + "[" * 5000 + "]" * 5000 + "\n",
             "NUL": 'master_key = "a\\u0000b"\n' + good,
-            "data_dir": good + "[limits]\nrecipients = 77\n",
+            "data_dir": good + "[limits]\nrecipients = 177\n",
         }[fault]
     )
     away = node.directory / "away"
