@@ -181,6 +181,16 @@ def test_a_file_that_is_no_database_is_a_fault(settings: Settings) -> None:
     (finding,) = bad(check(settings, closed, NOW))
     assert finding.grade is Grade.FAULT
     assert finding.subject.startswith("store")
+    assert "a database of Gatepost" in finding.mend
+
+
+def test_a_full_disk_is_named_where_the_store_does_not_open(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (settings.data_dir / DATABASE).write_bytes(b"something else" * 1000)
+    monkeypatch.setattr(checking, "is_full", settings.data_dir.__eq__)
+    (finding,) = bad(check(settings, closed, NOW))
+    assert "disk is full" in finding.mend
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from gatepost.store.protocols import (
     StoreUnavailableError,
 )
 from gatepost.store.sqlite_place import DATABASE
-from gatepost.store.sqlite_writer import free_space
+from gatepost.store.sqlite_writer import is_full
 
 #: How the store's words for a damaged database begin.
 _DAMAGE: Final = ("CorruptError", "NotADBError")
@@ -205,15 +205,8 @@ def _store_words(settings: Settings, problem: Exception) -> str:
     if words.startswith(_DAMAGE):
         mend = 'run "gatepost store repair", or put a backup in its place'
         return f"the database {settings.data_dir / DATABASE} is damaged ({words}); {mend}"
-    if _is_full(settings.data_dir):
+    if is_full(settings.data_dir):
         return f"the disk that holds {settings.data_dir} is full: make room on it ({words})"
     if not isinstance(problem, StoreUnavailableError):
         words = f"{type(problem).__name__}: {words}"
     return f"the store in {store} cannot be opened: {words}"
-
-
-def _is_full(directory: Path) -> bool:
-    try:
-        return free_space(directory) == 0
-    except StoreUnavailableError:
-        return False

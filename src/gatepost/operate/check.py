@@ -47,6 +47,7 @@ from gatepost.store.sqlite_place import DATABASE
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.store.sqlite_upgrade import refuse_newer
+from gatepost.store.sqlite_writer import is_full
 
 #: The running server holds a lock on it.
 _UNPRIVILEGED: Final = 1024
@@ -261,6 +262,8 @@ def _store(data_dir: Path, settings: Settings) -> Iterator[Finding]:
         return
     except (StoreUnavailableError, apsw.Error) as error:
         mend = "see whether it is a database of Gatepost"
+        if is_full(data_dir):
+            mend = "the disk is full: make room on it"
         yield Finding(Grade.FAULT, subject, str(error), mend)
         return
     yield Finding(Grade.FINE, subject, "readable")

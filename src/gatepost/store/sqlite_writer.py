@@ -86,6 +86,14 @@ def free_space(directory: Path) -> int:
     return max(0, found.f_bavail * found.f_frsize - reserve)
 
 
+def is_full(directory: Path) -> bool:
+    """Tell whether nothing may be written to a directory's disk but what the reserve is for."""
+    try:
+        return free_space(directory) == 0
+    except StoreUnavailableError:
+        return False
+
+
 class SqliteWriter:
     """`Keeper` over SQLite and segments. Opens what it needs with its first batch."""
 
