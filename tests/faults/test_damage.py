@@ -4,12 +4,12 @@ import json
 import os
 from pathlib import Path
 
-import apsw
 import pytest
 
 from gatepost.store.evidence import REASONS
 from tests.faults.conftest import Scene
 from tests.support.node import wait_until
+from tests.support.write_ahead_log import copy_log_in
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 
@@ -42,9 +42,7 @@ def test_serve_names_the_repair_and_the_repair_brings_the_mail_back(scene: Scene
     waiting(scene, 30)
     assert scene.node.run("store", "repair", check=False).returncode == 2, "a server runs"
     scene.node.stop()
-    with apsw.Connection(str(database(scene))) as connection:
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    connection.close()
+    copy_log_in(database(scene))
     with database(scene).open("r+b") as file:
         file.write(b"damaged " * (PAGE // 8))
     damaged = database(scene).read_bytes()

@@ -19,6 +19,7 @@ from gatepost.store.sqlite_restore import Journal
 from gatepost.store.verify import verify
 from tests.store.makers import CONTENT as OCTETS
 from tests.store.makers import NOON, delivery, event, lease, settled, submission
+from tests.support.write_ahead_log import copy_log_in
 
 WORKER = WorkerId("node/1/0")
 PAGE = 4096
@@ -56,8 +57,7 @@ async def healthy(tmp_path: Path) -> Path:
         lambda t: t.settle([settled(one, DeliveryState.DELIVERED, events=()) for one in leased])
     )
     await store.close()
-    with apsw.Connection(str(directory / DATABASE)) as connection:
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    copy_log_in(directory / DATABASE)
     return directory
 
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import apsw
 import pytest
 
 from gatepost.events.journal import Journal as JournalFiles
@@ -26,6 +25,7 @@ from gatepost.store.sqlite_restore import Journal
 from gatepost.store.verify import verify
 from tests.store.makers import CONTENT as OCTETS
 from tests.store.makers import NOON, delivery, lease, settled, submission
+from tests.support.write_ahead_log import copy_log_in
 
 WORKER = WorkerId("node/1/0")
 PAGE = 4096
@@ -140,21 +140,11 @@ async def node(tmp_path: Path) -> Node:
     return made
 
 
-def checkpoint(directory: Path) -> None:
-    """Copy the log into the database. (SQLite does so only where it has read, and outside of the
-    transaction that `with` begins.)
-    """
-    connection = apsw.Connection(str(directory / DATABASE))
-    assert connection.execute("SELECT count(*) FROM submission").get
-    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    connection.close()
-
-
 async def test_of_any_page_that_is_destroyed_no_mail_is_lost_and_none_sent_twice(
     node: Node, tmp_path: Path
 ):
     await node.close()
-    checkpoint(node.directory)
+    copy_log_in(node.directory / DATABASE)
     pages = (node.directory / DATABASE).stat().st_size // PAGE
     held_on, restored = [], 0
     for page in range(pages):
@@ -191,7 +181,7 @@ async def test_a_database_that_is_gone_is_made_anew(node: Node):
 
 @pytest.mark.parametrize("how", ["remove", "cut", "tear"])
 async def test_a_log_that_is_lost_or_torn_loses_nothing(node: Node, tmp_path: Path, how: str):
-    checkpoint(node.directory)
+    copy_log_in(node.directory / DATABASE)
     new = await node.accept(10)
     gone = await node.settle(60)
     later = await node.settle(20, DUE, EventKind.DEFERRED, attempt=1)
@@ -256,7 +246,7 @@ async def test_content_that_nobody_accepted_is_not_sent(node: Node, tmp_path: Pa
 
 async def test_a_segment_whose_tail_is_cut_is_said_to_be(node: Node, tmp_path: Path):
     await node.close()
-    checkpoint(node.directory)
+    copy_log_in(node.directory / DATABASE)
     (segment,) = (node.directory / CONTENT).glob("*.seg")
     os.truncate(segment, segment.stat().st_size - 7)
     for path in node.directory.glob(f"{DATABASE}*"):
@@ -285,7 +275,7 @@ async def test_content_that_is_destroyed_in_its_segment_is_named_and_not_sent(no
 async def test_a_failure_of_which_perhaps_nobody_was_told_comes_back_held(
     node: Node, tmp_path: Path
 ):
-    checkpoint(node.directory)
+    copy_log_in(node.directory / DATABASE)
     failed = await node.settle(1, DeliveryState.REFUSED, EventKind.REFUSED, code=550)
     told = await node.settle(1, DeliveryState.REFUSED, EventKind.REFUSED, code=550)
     (told_id,) = told
