@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,32 @@ async def test_the_next_process_of_a_node_goes_on_at_once(tmp_path: Path) -> Non
         journal.close()
         made.add_events([Event(EventKind.HELD, NOW)])
         assert made.positions == {"journal": count}
+
+
+async def test_a_store_that_does_not_take_the_position_has_no_line_written_again(
+    tmp_path: Path, journal: Journal
+) -> None:
+    made = outbox(3)
+    write = made.write
+
+    async def refuse(job: Any, content: object = None) -> Any:
+        if await made.read(lambda reading: reading.claims.get("journal")):
+            raise StoreUnavailableError("its disk is full")
+        return await write(job, content)
+
+    made.write = refuse  # type: ignore[method-assign]
+    for _ in range(4):
+        with pytest.raises(StoreUnavailableError):
+            await catch_up(as_store(made), journal, lambda: NOW)
+        made.add_events([Event(EventKind.HELD, NOW)])
+    made.write = write  # type: ignore[method-assign]
+    # Another node's event has a number that ours had, where a standby that knew less goes on.
+    made.stored[2] = replace(made.stored[2], event=Event(EventKind.RELEASED, NOW))
+    await catch_up(as_store(made), journal, lambda: NOW)
+    written = [(line["position"], line["kind"]) for line in lines(tmp_path / "journal")]
+    assert [position for position, _ in written] == [1, 2, 3, 4, 5, 6, 3, 7]
+    assert written[6] == (3, "delivery.released")
+    assert made.positions == {"journal": 7}
 
 
 async def test_who_cannot_write_leaves_it_to_others(

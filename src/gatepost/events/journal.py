@@ -5,8 +5,9 @@ can drop what it has seen). A day is the day of writing in UTC: a file that is d
 Lines are on the disk before the position is: a crash repeats lines, and loses none.
 
 Of several nodes one writes at a time, under a claim in the store: an event is in the journal of one
-node. Where one dies, or stands still, before it has written down how far it came, another repeats what
-it wrote since: at most a batch, in two journals.
+node. Where a process dies, or stands still, before it has written down how far it came, the next one,
+perhaps another node's, repeats what it wrote since: at most a batch, however short a time that was (what
+was held up comes at once). Where only the store does not take it down, nothing is repeated.
 """
 
 import asyncio
@@ -164,6 +165,7 @@ async def catch_up(store: Store, journal: "Journal", now: Callable[[], datetime]
         position = events[-1].position
         if not await _keep(store, journal, position, now()):
             return written
+        journal.forget_unkept()
         written += len(events)
         if len(events) < _BATCH:
             return written  # what came meanwhile waits for its neighbours: fewer, larger writes
@@ -216,6 +218,8 @@ class Journal:
         #: The claim by which this node writes; 0 where it has none.
         self.claim = 0
         self._sure_until = 0.0
+        #: What was written last, while nobody has written down that it was.
+        self._unkept: Sequence[StoredEvent] = ()
 
     @property
     def is_sure(self) -> bool:
@@ -246,10 +250,12 @@ class Journal:
         return True
 
     def append(self, events: Sequence[StoredEvent], day: date) -> None:
-        """Add lines to the day's file; they are on the disk on return. Raises OSError."""
+        """Add lines to the day's file, but those that were written and not kept; they are on the disk
+        on return. Raises OSError.
+        """
         file = self._of(day)
         end = os.fstat(file).st_size
-        rest = memoryview(journal_lines(events))
+        rest = memoryview(journal_lines(self._unwritten(events)))
         try:
             while rest:
                 rest = rest[os.write(file, rest) :]
@@ -261,6 +267,20 @@ class Journal:
                 os.ftruncate(file, end)
             self._close_file()
             raise
+        self._unkept = events
+
+    def forget_unkept(self) -> None:
+        """Trust that what was appended is not asked for again."""
+        self._unkept = ()
+
+    def _unwritten(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+        """Return those whose lines are not there. Positions alone do not tell: where a database that knew
+        less goes on, others may have the same.
+        """
+        if not self._unkept:
+            return events
+        written = set(map(_line, self._unkept))
+        return [event for event in events if _line(event) not in written]
 
     def close(self) -> None:
         """Let go of file and lock."""
