@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from gatepost.net.key_exchange import set_groups
+
 _log: Final = logging.getLogger(__name__)
 
 #: RFC 9266 §2: label, length; the context is empty, which for TLS 1.3 is the same as none.
@@ -76,7 +78,8 @@ def end_point_of(certificate: bytes) -> bytes | None:
 
 @cache
 def is_sound() -> bool:
-    """Tell whether the bindings can be had with this Python and this OpenSSL.
+    """Tell whether the bindings can be had with this Python and this OpenSSL, and groups be chosen
+    (`key_exchange`).
 
     Called before the workers are forked, who then know. The first call runs a process of its own,
     a fifth of a second: a wrong pointer kills that one and not us.
@@ -121,12 +124,25 @@ def try_out() -> None:
         and ours.exporter == theirs.exporter != other.exporter
         and ours.end_point == theirs.end_point == end_point
         and len(ours.exporter or b"") == _LENGTH
+        and _chooses_groups(chain + key)
     )
     raise SystemExit(0 if good else 1)
 
 
-def _shake_hands(chain_and_key: bytes) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    """Return both ends of a session within this process, server first."""
+def _chooses_groups(chain_and_key: bytes) -> bool:
+    """Tell whether two sides that are given groups agree upon one, and upon none where they have
+    none in common.
+    """
+    agreed, other = _shake_hands(chain_and_key, "P-521:P-256", "P-256"), None
+    with contextlib.suppress(ssl.SSLError):
+        other = _shake_hands(chain_and_key, "P-521:P-256", "P-384")
+    return agreed[0].version() == _VERSION and other is None
+
+
+def _shake_hands(
+    chain_and_key: bytes, ours: str = "", theirs: str = ""
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Return both ends of a session within this process, server first; groups of both, if any."""
     front = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile() as file:  # 0600
         file.write(chain_and_key)
@@ -135,6 +151,9 @@ def _shake_hands(chain_and_key: bytes) -> tuple[ssl.SSLObject, ssl.SSLObject]:
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
     trusting.verify_mode = ssl.CERT_NONE
+    for context, groups in ((front, ours), (trusting, theirs)):
+        if groups:
+            set_groups(context, groups)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = trusting.wrap_bio(to_client, to_server)
     server = front.wrap_bio(to_server, to_client, server_side=True)

@@ -34,7 +34,7 @@ from gatepost.net.clock import Entropy, now
 from gatepost.net.counters import WorkerCounters
 from gatepost.net.open_files import outgoing, raise_limit
 from gatepost.net.resolver import resolver_from
-from gatepost.net.tls import FrontContexts, client_context
+from gatepost.net.tls import FrontContexts, context_for_strangers
 from gatepost.net.transport import Deadlines
 from gatepost.node.bulk import build_bulk
 from gatepost.node.heartbeat import Heartbeat
@@ -126,8 +126,8 @@ async def build_parts(
         ),
         settler=settler,
         deadlines=deadlines,
-        contexts=lambda verified, shown: client_context(
-            "required" if verified else "opportunistic", shown=shown
+        contexts=lambda verified, shown: context_for_strangers(
+            "required" if verified else "opportunistic", shown
         ),
         files=ThreadPoolExecutor(_MAILDIR_THREADS, thread_name_prefix="maildir"),
         sign_again=lambda domains, content: sign_again(signer, domains, content),
