@@ -133,8 +133,24 @@ ADDED = [
         3, "listeners[1].client_certificates", "nobody logs in on an mx",
     ),
     (
-        "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = ['::1/128']",
-        3, "listeners[1].proxy_protocol_from", "is not in this version yet",
+        "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = ['lb.test']",
+        3, "listeners[1].proxy_protocol_from[0]", "no address and no network",
+    ),
+    (
+        "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = ['10.0.0.5/8']",
+        3, "listeners[1].proxy_protocol_from[0]", "host bits",
+    ),
+    (
+        "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = ['::1',\n'::/0']",
+        4, "listeners[1].proxy_protocol_from[1]", "could claim to be anybody",
+    ),
+    (
+        "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = ['::ffff:10.1.0.0/112']",
+        3, "listeners[1].proxy_protocol_from[0]", 'write "10.1.0.0/16"',
+    ),
+    (
+        "[[listeners]]\naddress = '[::1]:1'\nrole = 'mx'\nproxy_protocol_from = '10.0.0.5'",
+        3, "listeners[1].proxy_protocol_from", "write a list in brackets",
     ),
     ("[http]\npublic_url = 'http://mail.example'", 1, "http.public_url", "no https address"),
     ("[http]\npublic_url = 'https://'", 1, "http.public_url", "no https address"),

@@ -12,8 +12,8 @@ class People:
         self.crowd = Crowd()
         self.gone: list[str] = []
 
-    def come(self, network: str, name: str, *, may_go: bool = True) -> Guest:
-        guest = Guest(network, lambda: may_go, lambda: self.gone.append(name))
+    def come(self, network: str, name: str, *, may_go: bool = True, way: str = "") -> Guest:
+        guest = Guest(network, lambda: may_go, lambda: self.gone.append(name), way)
         self.crowd.enter(guest)
         return guest
 
@@ -69,4 +69,38 @@ def test_who_left_gives_way_no_more(people: People) -> None:
     assert people.crowd.make_room("new")
     assert people.gone == ["second"]
     people.crowd.leave(second)
+    assert not people.crowd.make_room("new")
+
+
+def test_the_balancer_that_has_most_gives_way_where_no_network_has_many(people: People) -> None:
+    for number in range(4):
+        people.come(f"forged{number}", f"forged{number}", way="evil", may_go=number != 1)
+    people.come("a", "honest", way="good")
+    people.come("b", "straight")
+    assert not people.crowd.make_room("new", "evil")
+    assert people.crowd.make_room("new")
+    assert people.crowd.make_room("new", "good")
+    assert not people.crowd.make_room("new", "good")  # two of each then
+    assert people.gone == ["forged0", "forged2"]
+
+
+def test_who_comes_by_a_balancer_has_nobody_give_way_who_came_without_one(people: People) -> None:
+    for number in range(5):
+        people.come(f"n{number}", f"n{number}")
+    assert not people.crowd.make_room("new", "balancer")
+
+
+def test_a_balancer_whose_clients_may_not_go_keeps_them(people: People) -> None:
+    for number in range(3):
+        people.come(f"n{number}", "logged in", way="balancer", may_go=False)
+    assert not people.crowd.make_room("new")
+
+
+def test_whoever_has_left_is_counted_no_more(people: People) -> None:
+    here = [people.come(f"n{number}", "here", way="balancer") for number in range(3)]
+    assert len(people.crowd) == 3
+    for guest in here:
+        people.crowd.leave(guest)
+        people.crowd.leave(guest)
+    assert len(people.crowd) == 0
     assert not people.crowd.make_room("new")

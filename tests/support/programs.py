@@ -17,6 +17,7 @@ INSTALL: Final[Mapping[str, str]] = {
     "fsck.ext4": "apt-get install e2fsprogs",
     "go": "apt-get install golang-go",
     "gsasl": "apt-get install gsasl",
+    "haproxy": "apt-get install haproxy",
     "ip": "apt-get install iproute2",
     "java": "apt-get install default-jdk-headless",
     "javac": "apt-get install default-jdk-headless",

@@ -30,6 +30,7 @@ from gatepost.model.grant import TAG
 from gatepost.model.quantities import parse_rate, parse_size
 from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.section import Duration, LongDuration, Section
+from gatepost.model.settings_balancers import balancer
 from gatepost.model.settings_directory import DirectorySettings
 from gatepost.model.settings_egress import EgressSettings, PoolRuleSettings
 from gatepost.model.store_place import Kept
@@ -70,6 +71,7 @@ class ListenerSettings(Section):
     address: Annotated[str, AfterValidator(checks.listen_address)]
     role: Role
     client_certificates: bool = False
+    proxy_protocol_from: tuple[Annotated[str, AfterValidator(balancer)], ...] = ()
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:

@@ -22,8 +22,6 @@ from gatepost.model.via import parse_delivery_target, parse_via
 from gatepost.model.wrong import Wrong, WrongValueError, wrong
 from gatepost.wire.sasl.mechanisms import MECHANISMS as KNOWN_MECHANISMS
 
-NOT_YET: Final = "is not in this version yet"
-
 #: What `[auth] mechanisms` may name: every one that there is. Some work only with other settings
 #: beside them.
 MECHANISMS: Final = tuple(KNOWN_MECHANISMS)

@@ -17,7 +17,6 @@ from pydantic_core import ErrorDetails
 from gatepost.model import settings_lines
 from gatepost.model.route import ViaMaildir
 from gatepost.model.settings import LocalDomainSettings, Settings
-from gatepost.model.settings_checks import NOT_YET
 from gatepost.model.settings_environment import override
 from gatepost.model.settings_fault import Fault, SettingsError
 from gatepost.model.via import parse_delivery_target
@@ -26,10 +25,6 @@ from gatepost.model.wrong import Wrong, WrongValueError
 S = TypeVar("S", bound=BaseModel)
 
 _REFRESH_FILES: Final = ("client_secret_file", "refresh_token_file")
-#: Keys that the contract has for later versions: said so, instead of "no such key".
-_LATER: Final = (
-    "listeners[].proxy_protocol_from",
-)  # fmt: skip
 
 #: What to write for a key that must be there.
 _EXAMPLES: Final = {
@@ -87,7 +82,6 @@ def read_settings(
     faults = [
         Fault("environment", 0, u.variable, u.wrong.what, u.wrong.mend) for u in overridden.unknown
     ]
-    faults += document.remove_later(overridden.values)
     faults += document.out_of_this_world(overridden.values)
     try:
         settings = Settings.model_validate(overridden.values)
@@ -132,16 +126,6 @@ class _Document:
             self._lines = settings_lines.find_lines(self.text)
         line = settings_lines.line_of(self._lines, path)
         return Fault(self.file_name, line, key_words(path), what, mend)
-
-    def remove_later(self, values: dict[str, Any]) -> list[Fault]:
-        """Take out what the contract has for later versions; one fault each."""
-        faults = []
-        for path in list(_paths(values)):
-            pattern = _pattern(path)
-            if pattern in _LATER:
-                faults.append(self.fault(path, f"it {NOT_YET}", "remove it"))
-                _remove(values, path)
-        return faults
 
     def out_of_this_world(self, values: dict[str, Any]) -> Iterator[Fault]:
         """Find what no file, host or password can have in it: NUL, and half a surrogate pair; and
@@ -263,10 +247,6 @@ def _value(values: Any, path: settings_lines.Path) -> Any:  # noqa: ANN401
     for key in path:
         values = values[key]
     return values
-
-
-def _remove(values: dict[str, Any], path: settings_lines.Path) -> None:
-    del _value(values, path[:-1])[path[-1]]
 
 
 def _syntax(error: tomllib.TOMLDecodeError, file_name: str, text: str) -> Fault:

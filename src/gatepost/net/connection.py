@@ -116,6 +116,12 @@ class Connection(asyncio.BufferedProtocol):
             finally:
                 self._reader = None
 
+    def give_back(self, octets: bytes) -> None:
+        """Have the last octets that were read, in clear, read again, by TLS if it begins now."""
+        if octets:
+            self._received.insert(0, octets)
+            self._received_size += len(octets)
+
     def write(self, octets: bytes) -> None:
         """Send octets, at the next `read`, `drain`, `flush` or `close` at the latest.
 

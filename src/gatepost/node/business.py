@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gatepost.model.ids import WorkerId
-from gatepost.model.settings import Settings
+from gatepost.model.settings import ListenerSettings, Settings
 from gatepost.net.certificate import Certificate, CertificateError, read_certificates
 from gatepost.net.clock import now
 from gatepost.net.counters import Counters
@@ -74,11 +74,11 @@ class Node:
         if me.is_stopgap:
             self.settings, _ = self._former
         mine = []
-        for listener in self.listeners:
+        for listener, settings in zip(self.listeners, self.settings.listeners, strict=True):
             shares = listener.shares(me.index, self.workers) if me.index < self.workers else ()
             for number, sock in enumerate(listener.sockets):
                 if number in shares:
-                    mine.append((listener.settings, sock))
+                    mine.append((settings, sock))
                 else:
                     sock.close()
         if identity := worker_identity(self.settings.data_dir):
@@ -152,9 +152,12 @@ class Node:
             _log.info("configuration read: nothing in it has changed")
             return False
         fixed = ("listeners", "node", "data_dir", "store", "workers", "http")
-        if late := [key for key in fixed if getattr(fresh, key) != getattr(self.settings, key)]:
+        late = [key for key in fixed if getattr(fresh, key) != getattr(self.settings, key)]
+        if "listeners" in late and _doors(fresh) == _doors(self.settings):
+            late.remove("listeners")
+        if late:
             _log.warning("changes to %s need a restart; the rest is taken over", ", ".join(late))
-        kept = {key: getattr(self.settings, key) for key in fixed}
+        kept = {key: getattr(self.settings, key) for key in late}
         self._former = (self.settings, self._contents)
         self.settings, self._contents = fresh.model_copy(update=kept), contents
         if changed:
@@ -271,6 +274,11 @@ class Node:
                 {"chain": c.chain.decode(), "key": c.key.decode(), "file": c.file} for c in fresh
             ]
         }
+
+
+def _doors(settings: Settings) -> list[ListenerSettings]:
+    """Return the listeners without what a worker can be told later: whom to believe at them."""
+    return [each.model_copy(update={"proxy_protocol_from": ()}) for each in settings.listeners]
 
 
 def worker_id(node: str, child: Child) -> WorkerId:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from typing import Final
 
 from gatepost.delivery.bounds import Bounds as DeliveryBounds
@@ -305,7 +306,8 @@ def build_door(settings: Settings, listener: ListenerSettings, fronts: FrontCont
         ),
         extensions=extensions_for(listener.role, settings.limits, now),
     )
-    return Door(listener.role, profile, lambda: fronts.front_context(listener))
+    balancers = tuple(map(ip_network, listener.proxy_protocol_from))
+    return Door(listener.role, profile, lambda: fronts.front_context(listener), balancers)
 
 
 def read_tokens(settings: OauthSettings | None) -> Tokens | None:

@@ -126,6 +126,7 @@ def _text(hostname: str, listeners: Sequence[tuple[str, str]]) -> str:
     blocks = [
         f'[[listeners]]\naddress = "{address}"\nrole = "{role}"  # {comments[role]}\n'
         + ("" if role == "mx" else "#client_certificates = false       # true: ask, for EXTERNAL\n")
+        + '#proxy_protocol_from = ["10.0.0.5"]   # load balancers that send a PROXY header, and must\n'
         for address, role in listeners
     ]
     return TEMPLATE.replace("{hostname}", hostname).replace("{listeners}", "\n".join(blocks))

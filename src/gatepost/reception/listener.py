@@ -1,4 +1,6 @@
-"""Room 1: take connections, count them, refuse those beyond the caps, shake hands on 465."""
+"""Room 1: take connections, hear from a load balancer whose they are, count them, refuse those beyond the caps,
+shake hands on 465.
+"""
 
 import asyncio
 import logging
@@ -20,6 +22,7 @@ from gatepost.net.transport import (
 from gatepost.reception.converse import Conversation
 from gatepost.reception.crowd import Guest
 from gatepost.reception.desk import Desk, Door
+from gatepost.reception.lobby import is_of
 from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.replies import Reply
 
@@ -57,11 +60,16 @@ class Listener:
 
     async def _welcome(self, connection: Connection) -> None:
         """Hold one connection from accept to close."""
+        way = ""
+        if self.door.balancers and is_of(connection.peer.host, self.door.balancers):
+            way = connection.peer.host
+            if not await self.desk.lobby.introduce(connection):
+                return
         host = connection.peer.host
         crowd, load = self.desk.crowd, self.desk.counters.connection_opened(host)
-        guest = Guest(network_of(host), _may_go, connection.abort)
+        guest = Guest(network_of(host), _may_go, connection.abort, way)
         try:
-            greeting = self._refusal(load, guest.network)
+            greeting = self._refusal(load, guest)
             if greeting and self.door.role is Role.SUBMISSIONS:
                 # Words in clear are no TLS, and a handshake is what there are too many of.
                 await connection.close()
@@ -77,7 +85,7 @@ class Listener:
             crowd.leave(guest)
             self.desk.counters.connection_closed(host)
 
-    def _refusal(self, load: ConnectionCount, network: str) -> Reply | None:
+    def _refusal(self, load: ConnectionCount, guest: Guest) -> Reply | None:
         """Judge a new connection by how many there are on this node, itself included. Where there are too
         many in all, a stranger of a larger network gives way to it.
         """
@@ -88,7 +96,7 @@ class Listener:
             return replies.TOO_MANY_CONNECTIONS
         is_full = load.total > limits.connections
         is_overloaded = self.desk.counters.value(Metric.CONNECTIONS) > self.desk.capacity()
-        if not (is_full or is_overloaded) or self.desk.crowd.make_room(network):
+        if not (is_full or is_overloaded) or self.desk.crowd.make_room(guest.network, guest.way):
             return None
         return replies.TOO_MANY_CONNECTIONS if is_full else replies.OVERLOADED
 
