@@ -45,6 +45,10 @@ async def test_watching_needs_no_key(rig: Rig):
     metrics = (await rig.ask("GET", "/metrics", by="")).body.decode()
     assert '\ngatepost_queue_deliveries{state="due"} 0\n' in metrics
     assert "\n# TYPE gatepost_messages_accepted_total counter\n" in metrics
+    assert '\ngatepost_queue_overdue_seconds{lane="otp"} 0.0\n' in metrics
+    assert "\ngatepost_queue_oldest_seconds 0.0\n" in metrics
+    assert '\ngatepost_logins_refused_total{reason="wrong_password"} 0\n' in metrics
+    assert "\ngatepost_logins_total 0\n" in metrics
     described = (await rig.ask("GET", "/openapi.json", by="")).json
     assert "/v1/messages" in described["paths"]
     await rig.store.close()

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.net.counters import MOST_SOURCES, Counters, Metric
+from gatepost.net.counters import MOST_REASONS, MOST_SOURCES, Counters, Metric
 from tests.support.alone import alone
 
 
@@ -88,6 +88,19 @@ def test_closing_more_than_was_opened_stays_at_zero():
 
 def test_forked_workers_see_each_other_and_a_dead_ones_region_is_cleared():
     alone("tests.net.forks", "counters_are_shared")
+
+
+def test_refused_logins_are_counted_by_reason_and_touch_nothing_else():
+    table = Counters.create(2)
+    table.worker(1).note_expiry(4711)
+    table.worker(1).tick()
+    before = table.snapshot()
+    for place in range(MOST_REASONS):
+        for worker in (table.worker(0), table.worker(1), table.worker(1)):
+            worker.add_login_refused(place)
+    assert [table.logins_refused(place) for place in range(MOST_REASONS)] == [3] * MOST_REASONS
+    assert (table.snapshot(), table.expiry(), table.tick_of(1)) == (before, 4711, 1)
+    assert table.of_source(0, Metric.DELIVERED) == 0
 
 
 def test_metrics_are_summed_over_workers():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import processes
+from tests.node.talk import Talk, anyone
 from tests.support.node import CAPTURE_ALL, HOST, Node, wait_until
 from tests.support.ports import free_ports
 
@@ -94,6 +95,21 @@ def test_the_command_line_judges_as_the_api_does(client: Client) -> None:
     refused = client.node.run(*words, stdin="From: boss@sender.test\n\n", check=False)
     assert refused.returncode == 1
     assert json.loads(refused.stdout)["rules"][-1]["reply"]["code"] == 550
+
+
+def test_metrics_tell_logins_and_why_others_were_refused(client: Client) -> None:
+    def log_in(password: str) -> str:
+        with Talk(client.node.ports.submissions, tls=anyone()) as talk:
+            talk.hello()
+            return talk.login(ACCOUNT, password)
+
+    assert log_in("wrong").startswith("535")
+    assert log_in("correct horse").startswith("235")
+    # Counted by a worker, told by another process: in memory that both have.
+    told = client.ask("GET", "/metrics")[1].decode().splitlines()
+    assert 'gatepost_logins_refused_total{reason="wrong_password"} 1' in told
+    assert 'gatepost_logins_refused_total{reason="suspended"} 0' in told
+    assert "gatepost_logins_total 1" in told
 
 
 def test_it_stops_with_the_node(tmp_path: Path) -> None:

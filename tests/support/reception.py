@@ -321,7 +321,7 @@ class Scene:
 
         people: Any = self.people
         store: Any = self.store
-        counters: Any = SimpleNamespace(add=lambda *_: None)
+        counters: Any = SimpleNamespace(add=lambda *_: None, add_login_refused=lambda *_: None)
         records: Any = self.records
         suppressed: Any = self.suppressed
         return Desk(

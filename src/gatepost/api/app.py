@@ -1,5 +1,6 @@
 """The application: its routes behind bounds, its errors as problems."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -7,15 +8,15 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from gatepost import __version__
-from gatepost.api import messages, queue, suppressions, unsubscribe, watch
+from gatepost.api import counts, messages, queue, suppressions, unsubscribe, watch
 from gatepost.api.bounds import Bounded, Doors, bounds_for
 from gatepost.api.faults import Faultless
 from gatepost.api.keys import has_key
 from gatepost.api.lately import Lately
 from gatepost.api.problems import install
-from gatepost.model.delivery import DeliveryState
 from gatepost.net.counters import Counters
 from gatepost.operate.hand_in import Intake
+from gatepost.operate.queue_state import QueueState
 
 #: Seconds for which a count of the queue is good enough.
 _COUNTED: Final = 5.0
@@ -24,13 +25,14 @@ _COUNTED: Final = 5.0
 @dataclass(frozen=True, slots=True)
 class Api:
     """What the routes need. `sources` are the source addresses, by their places in `counters`;
-    `depth` is what the queue was counted to be.
+    `queue` is how the queue stood when it was looked at last; `counting` is for who goes through all of it.
     """
 
     intake: Intake
     counters: Counters
     sources: tuple[str, ...] = ()
-    depth: Lately[dict[DeliveryState, int]] = field(default_factory=lambda: Lately(_COUNTED))
+    queue: Lately[QueueState] = field(default_factory=lambda: Lately(_COUNTED))
+    counting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def build_routes() -> FastAPI:
@@ -44,7 +46,7 @@ def build_routes() -> FastAPI:
         redirect_slashes=False,  # to where the Host field says
     )
     install(app)
-    for room in (messages, queue, suppressions, watch, unsubscribe):
+    for room in (messages, queue, counts, suppressions, watch, unsubscribe):
         app.include_router(room.router)
     return app
 

@@ -5,9 +5,11 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from gatepost.model.delivery import DeliveryState
-from gatepost.net.counters import Metric
+from gatepost.net.clock import now
+from gatepost.net.counters import Counters, Metric
 from gatepost.operate.egress import unusable_addresses
+from gatepost.operate.queue_state import QueueState, queue_state
+from gatepost.reception.authenticate import PLACES
 from gatepost.store.protocols import StoreUnavailableError
 
 router: Final = APIRouter(tags=["watch"])
@@ -21,6 +23,7 @@ _HELP: Final = {
     Metric.DELIVERED: ("gatepost_deliveries_delivered_total", "Deliveries made."),
     Metric.DEFERRED: ("gatepost_deliveries_deferred_total", "Attempts deferred."),
     Metric.REFUSED: ("gatepost_deliveries_refused_total", "Deliveries refused for good."),
+    Metric.LOGINS: ("gatepost_logins_total", "Logins that succeeded."),
 }
 
 
@@ -37,11 +40,11 @@ async def healthz(request: Request) -> JSONResponse:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> PlainTextResponse:
     """Return counters in the text format of Prometheus; no label has values without bound. The
-    queue is counted every 5 seconds at most.
+    queue is looked at every 5 seconds at most.
     """
     api: Any = request.app.state.api
     store = api.intake.store
-    depth = await api.depth.get(lambda: store.read(lambda reading: reading.queue_depth()))
+    queue = await api.queue.get(lambda: store.read(lambda reading: queue_state(reading, now())))
     lines: list[str] = []
     for metric, value in api.counters.snapshot().items():
         if metric in _HELP:
@@ -52,18 +55,38 @@ async def metrics(request: Request) -> PlainTextResponse:
         name = "gatepost_certificate_expires_seconds"
         words = "When the first of the node's certificates ends, in seconds since 1970."
         lines += [*_metric(name, words, "gauge"), f"{name} {expiry}"]
-    name = "gatepost_queue_deliveries"
-    lines += _metric(name, "Deliveries in the queue, by state.", "gauge")
-    lines += [
-        f'{name}{{state="{state.value}"}} {count}'
-        for state, count in depth.items()
-        if isinstance(state, DeliveryState)
-    ]
+    lines += _of_logins(api.counters)
+    lines += _of_queue(queue)
     if api.sources:
         unusable = await store.read(unusable_addresses)
         lines += _of_sources(api, unusable)
     body = "\n".join(lines) + "\n"
     return PlainTextResponse(body, media_type="text/plain; version=0.0.4")
+
+
+def _of_logins(counters: Counters) -> list[str]:
+    name = "gatepost_logins_refused_total"
+    return _metric(name, "Logins that were refused, by their true reason.", "counter") + [
+        f'{name}{{reason="{cause.name.lower()}"}} {counters.logins_refused(place)}'
+        for cause, place in PLACES.items()
+    ]
+
+
+def _of_queue(queue: QueueState) -> list[str]:
+    name = "gatepost_queue_deliveries"
+    lines = _metric(name, "Deliveries in the queue, by state.", "gauge")
+    lines += [f'{name}{{state="{state.value}"}} {count}' for state, count in queue.depth.items()]
+    name = "gatepost_queue_overdue_seconds"
+    words = "How long the delivery that should have been tried first has waited beyond its time."
+    lines += _metric(name, words, "gauge")
+    lines += [
+        f'{name}{{lane="{lane.value}"}} {waited.total_seconds():.1f}'
+        for lane, waited in queue.overdue.items()
+    ]
+    name = "gatepost_queue_oldest_seconds"
+    words = "How long ago the message of the oldest due delivery was accepted."
+    lines += _metric(name, words, "gauge")
+    return [*lines, f"{name} {queue.oldest.total_seconds():.1f}"]
 
 
 def _of_sources(api: Any, unusable: frozenset[str]) -> list[str]:  # noqa: ANN401

@@ -106,8 +106,9 @@ def usage_(
 
     senders = run(ctx, work)[:limit]
     if json:
-        keys = ("messages", "recipients", "octets")
-        print_json([{"name": s.account} | {key: getattr(s, key) for key in keys} for s in senders])
+        from gatepost.operate.account_usage import sender_json  # noqa: PLC0415
+
+        print_json([sender_json(each) for each in senders])
         return
     from gatepost.model.quantities import size_words  # noqa: PLC0415
 

@@ -25,11 +25,14 @@ _ROWS: Final = 2 * _BUCKETS
 _SKETCH: Final = 2 * _ROWS * _CELL  # one of clients, one of networks behind it
 _HEAD: Final = 4096  # one page of 64-bit numbers
 _REGION: Final = _HEAD + _SKETCH
-#: In the head: the metrics, when a certificate ends, a sign of life, then, from the 64th number on, four for each source address.
+#: In the head: the metrics, refused logins by reason, when a certificate ends, a sign of life, then, from the 64th
+#: number on, four for each source address.
+_REASONS_AT: Final = 16
 _EXPIRY_AT: Final = 62
 _LIFE_AT: Final = 63
 _SOURCES_AT: Final = 64
 _OF_ONE: Final = 4
+MOST_REASONS: Final = _EXPIRY_AT - _REASONS_AT
 MOST_SOURCES: Final = (_HEAD // 8 - _SOURCES_AT) // _OF_ONE
 
 
@@ -42,11 +45,12 @@ class Metric(IntEnum):
     DELIVERED = 3
     DEFERRED = 4
     REFUSED = 5
+    LOGINS = 6
 
     @property
     def is_of_sources(self) -> bool:
         """Whether it is counted by source address, too."""
-        return self >= Metric.DELIVERED
+        return Metric.DELIVERED <= self <= Metric.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,10 @@ class Counters:
     def snapshot(self) -> Mapping[Metric, int]:
         """Return all metrics, each summed over the workers."""
         return {metric: self.total(metric) for metric in Metric}
+
+    def logins_refused(self, reason: int) -> int:
+        """Return how many logins were refused for one reason, by its place; over the workers."""
+        return sum(head[_REASONS_AT + reason] for head in self._heads)
 
     def of_source(self, place: int, metric: Metric) -> int:
         """Return a metric's sum for one source address, by its place."""
@@ -173,6 +181,10 @@ class WorkerCounters:
     def add(self, metric: Metric, count: int = 1) -> None:
         """Raise a metric."""
         self._head[metric] += count
+
+    def add_login_refused(self, reason: int) -> None:
+        """Count a refused login, by the place of its reason (below `MOST_REASONS`)."""
+        self._head[_REASONS_AT + reason] += 1
 
     def add_of_source(self, place: int, metric: Metric) -> None:
         """Raise a metric of one source address, by its place."""

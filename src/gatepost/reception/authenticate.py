@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gatepost.identity.authenticate import (
+    Cause,
     Consequence,
     InClear,
     LoginAttempt,
@@ -18,6 +19,7 @@ from gatepost.model.account import Principal
 from gatepost.model.event import Event, EventKind, Fact
 from gatepost.net.channel_facts import channel_facts
 from gatepost.net.clock import new_identifier, now
+from gatepost.net.counters import Metric
 from gatepost.net.transport import Connection
 from gatepost.reception.desk import Desk
 from gatepost.wire.sasl.exchange import (
@@ -47,6 +49,8 @@ _REPLIES: Final = {
     Consequence.LOCKED_OUT: replies.LOCKED_OUT,
     Consequence.OUR_TROUBLE: replies.LOGIN_NOT_POSSIBLE,
 }
+#: By cause: where it is counted (`gatepost_logins_refused_total`).
+PLACES: Final = {cause: place for place, cause in enumerate(Cause)}
 #: How many hexadecimal digits of an identifier's random part make a tag.
 _TAG: Final = 10
 
@@ -178,6 +182,7 @@ def _settle(outcome: Granted | Denied, knock: _Knock) -> Principal | None:
         _refuse(verdict, knock)
         return None
     _record(EventKind.LOGIN_SUCCEEDED, verdict, knock, {})
+    knock.desk.counters.add(Metric.LOGINS)
     knock.session.answer(replies.AUTHENTICATED)
     return Principal(verdict.name, verdict.credential, knock.auth.mechanism)
 
@@ -212,6 +217,8 @@ def _record_refusal(verdict: Verdict, knock: _Knock, tag: str) -> None:
     if verdict.credential is not None:  # right, and not good here or now
         facts["credential"] = verdict.credential
     _record(EventKind.LOGIN_REFUSED, verdict, knock, facts)
+    if verdict.cause is not None:
+        knock.desk.counters.add_login_refused(PLACES[verdict.cause])
 
 
 def _record(kind: EventKind, verdict: Verdict, knock: _Knock, more: dict[str, Fact]) -> None:
