@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from gatepost.cli import usage
 from gatepost.cli.context import NO, fail
@@ -10,6 +10,34 @@ from gatepost.cli.context import NO, fail
 if TYPE_CHECKING:
     from gatepost.model.route import ClientCertificate
     from gatepost.model.secret import Secret
+
+User = Annotated[str | None, usage.Option("--user", metavar="NAME", help="Log in as this account.")]
+PasswordStdin = Annotated[
+    bool,
+    usage.Option(
+        "--password-stdin",
+        help="The first line of standard input is the password, or the access token for "
+        "XOAUTH2 and OAUTHBEARER.",
+    ),
+]
+Mechanism = Annotated[
+    str | None,
+    usage.Option(
+        "--mechanism", metavar="M", help="Log in by this one, not by the strongest in common."
+    ),
+]
+Certificate = Annotated[
+    Path | None,
+    usage.Option("--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."),
+]
+Key = Annotated[
+    Path | None, usage.Option("--key", metavar="FILE", help="Its key, where it is apart.")
+]
+
+
+def is_enough(certificate: "ClientCertificate | None", mechanism: str | None) -> bool:
+    """Tell whether one logs in by a certificate, so that nobody is asked for a password."""
+    return certificate is not None and mechanism in {None, "EXTERNAL"}
 
 
 def known_mechanism(name: str | None) -> str | None:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, print_json
-from gatepost.cli.login_options import known_mechanism, read_certificate, read_password
+from gatepost.cli.login_options import (
+    Certificate,
+    Key,
+    Mechanism,
+    PasswordStdin,
+    User,
+    is_enough,
+    known_mechanism,
+    read_certificate,
+    read_password,
+)
 
 if TYPE_CHECKING:
     from gatepost.model.route import ClientCertificate
@@ -23,32 +33,11 @@ def probe(  # noqa: PLR0913, PLR0917 - its options
         str,
         usage.Argument(metavar="HOST[:PORT]", help="Without a port: 587, 465 and 25 at once."),
     ],
-    user: Annotated[
-        str | None, usage.Option("--user", metavar="NAME", help="Log in with this name.")
-    ] = None,
-    password_stdin: Annotated[
-        bool,
-        usage.Option(
-            "--password-stdin",
-            help="The first line of standard input is the password, or the access token for "
-            "XOAUTH2 and OAUTHBEARER.",
-        ),
-    ] = False,
-    mechanism: Annotated[
-        str | None,
-        usage.Option(
-            "--mechanism", metavar="M", help="Log in by this one, not by the strongest in common."
-        ),
-    ] = None,
-    certificate: Annotated[
-        Path | None,
-        usage.Option(
-            "--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."
-        ),
-    ] = None,
-    key: Annotated[
-        Path | None, usage.Option("--key", metavar="FILE", help="Its key, where it is apart.")
-    ] = None,
+    user: User = None,
+    password_stdin: PasswordStdin = False,
+    mechanism: Mechanism = None,
+    certificate: Certificate = None,
+    key: Key = None,
     from_: Annotated[
         str | None,
         usage.Option("--from", metavar="ADDRESS", help="Rehearse MAIL with this; <> for none."),
@@ -154,7 +143,7 @@ def _login(
     from gatepost.model.secret import Secret  # noqa: PLC0415
     from gatepost.operate.probe_login import Login  # noqa: PLC0415
 
-    if certificate is not None and not password_stdin and mechanism in {None, "EXTERNAL"}:
+    if not password_stdin and is_enough(certificate, mechanism):
         return Login(user, Secret(""), mechanism, insecure, certificate)
     password = read_password(password_stdin=password_stdin)
     return Login(user, password, mechanism, insecure, certificate)

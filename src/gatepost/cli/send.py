@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 from gatepost.cli import usage
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
 from gatepost.cli.login_options import (
+    Certificate,
+    Key,
+    Mechanism,
+    PasswordStdin,
+    User,
+    is_enough,
     known_mechanism,
     read_certificate,
     read_password,
@@ -47,23 +53,9 @@ def send(  # noqa: PLR0913, PLR0917 - its options
         str | None,
         usage.Option("--server", metavar="HOST:PORT", help="Else the one in gatepost.toml."),
     ] = None,
-    user: Annotated[
-        str | None, usage.Option("--user", metavar="NAME", help="Log in as this account.")
-    ] = None,
-    password_stdin: Annotated[
-        bool,
-        usage.Option(
-            "--password-stdin",
-            help="The first line of standard input is the password, or the access token for "
-            "XOAUTH2 and OAUTHBEARER.",
-        ),
-    ] = False,
-    mechanism: Annotated[
-        str | None,
-        usage.Option(
-            "--mechanism", metavar="M", help="Log in by this one, not by the strongest in common."
-        ),
-    ] = None,
+    user: User = None,
+    password_stdin: PasswordStdin = False,
+    mechanism: Mechanism = None,
     token_file: Annotated[
         Path | None,
         usage.Option(
@@ -76,15 +68,8 @@ def send(  # noqa: PLR0913, PLR0917 - its options
             "--token-command", metavar="COMMAND", help="Log in with the token that this prints."
         ),
     ] = None,
-    certificate: Annotated[
-        Path | None,
-        usage.Option(
-            "--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."
-        ),
-    ] = None,
-    key: Annotated[
-        Path | None, usage.Option("--key", metavar="FILE", help="Its key, where it is apart.")
-    ] = None,
+    certificate: Certificate = None,
+    key: Key = None,
     tls: Annotated[
         str,
         usage.Option("--tls", metavar="|".join(_TLS), help="auto: at once on 465, else STARTTLS."),
@@ -170,7 +155,7 @@ def _login(
     login = Login(user or "", mechanism=mechanism, certificate=certificate)
     if token is not None:
         return replace(login, token=token)
-    if certificate is not None and not password_stdin and mechanism in {None, "EXTERNAL"}:
+    if not password_stdin and is_enough(certificate, mechanism):
         return login
     secret = read_password(password_stdin=password_stdin)
     if wants_token(mechanism):
