@@ -251,7 +251,11 @@ def test_cram_md5_is_opted_into_and_found_wanting(memory: Memory) -> None:
 
 def test_a_hash_is_imported_as_it_is(memory: Memory) -> None:
     hashed = "{SSHA}" + base64.b64encode(b"d" * 20 + b"salt").decode()
-    assert run("add", APP, "--hash-stdin", given=f"{hashed}\n").exit_code == 0
+    added = run("add", APP, "--hash-stdin", given=f"{hashed}\n")
+    assert (added.exit_code, "by SCRAM only after one login with PLAIN" in added.stdout) == (
+        0,
+        True,
+    )
     (credential,) = memory.secrets.values()
     assert (credential.verifier.reveal(), credential.scram) == (hashed, None)
     done = run("password", APP, "--hash-stdin", given="not a hash\n")

@@ -14,7 +14,8 @@ from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.secret import Secret
 from gatepost.operate.account_shown import account_json, holder_json, show_any
 from gatepost.operate.accounts import By, Grants, NewPassword, add, listing, remove, suspend
-from gatepost.operate.check_accounts import link_findings, unread_findings
+from gatepost.operate.check_accounts import keyless_findings, link_findings, unread_findings
+from gatepost.operate.check_finding import Grade
 from gatepost.operate.credentials import Wanted, add_app_password, revoke, set_password
 from gatepost.store.account_protocols import UnreadAccount
 from gatepost.store.protocols import Store
@@ -128,3 +129,28 @@ async def test_links_that_there_cannot_be_are_said(
     assert [(each.subject, OURS in each.what) for each in found] == [
         ("http.public_url", True)
     ] * said
+
+
+async def test_accounts_that_scram_would_refuse_are_named_where_it_is_offered(store: Store) -> None:
+    def asked(*mechanisms: str) -> Any:
+        return store.read(lambda reading: list(keyless_findings(reading, mechanisms)))
+
+    (found,) = await asked("PLAIN", "LOGIN")
+    assert (found.grade, "not offered" in found.what) == (Grade.FINE, True)
+    (found,) = await asked("PLAIN", "SCRAM-SHA-256")
+    assert found.what.startswith("a@x.example, b@x.example, c@x.example: no SCRAM keys")
+    assert "[auth]" in found.mend
+    for number in range(4):
+        new = NewPassword(CredentialId(f"more {number}"), imported=HASH)
+        await add(store, f"d{number}@x.example", new, grants=Grants(), key=KEY, by=BY)
+    (found,) = await asked("SCRAM-SHA-1")
+    assert found.what.startswith("a@x.example, b@x.example, c@x.example and 4 more: ")
+    for name in ("a@x.example", OURS):
+        await set_password(
+            store, name, NewPassword(CredentialId("new"), Secret("a long one")), key=KEY, by=BY
+        )
+    (found,) = await asked("SCRAM-SHA-256-PLUS")
+    assert found.what.startswith("b@x.example, d0@x.example")
+    for account in await listing(store):
+        await remove(store, account.name, by=BY)
+    assert await asked("SCRAM-SHA-256") == []

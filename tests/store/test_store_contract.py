@@ -604,6 +604,21 @@ async def test_accounts_and_credentials_come_back_are_replaced_and_removed(store
     assert await ask(store, "credentials", ACCOUNT.name) == []
 
 
+async def test_accounts_whose_passwords_have_no_scram_keys_are_known(store):
+    kinds = CredentialKind
+    for name, kind, only in (
+        ("imported@b.example", kinds.PASSWORD, False),
+        ("apps@b.example", kinds.PASSWORD, True),
+        ("certified@b.example", kinds.CERTIFICATE, False),
+        ("app@b.example", kinds.APP_PASSWORD, True),
+    ):
+        account = replace(ACCOUNT, name=AccountName(name), app_passwords_only=only)
+        await do(store, "put_account", account)
+        one = replace(CREDENTIAL, id=CredentialId(name), account=account.name, kind=kind)
+        await do(store, "put_credential", one)
+    assert await ask(store, "keyless_accounts") == ["app@b.example", "imported@b.example"]
+
+
 async def test_event_positions_rise_over_days_and_never_come_again(store):
     days = [NOON + timedelta(days=n) for n in (0, 2, 1)]
     told = [replace(event(text=str(at), code=250, ok=True, ratio=0.5), at=at) for at in days]

@@ -118,7 +118,7 @@ def add(  # noqa: PLR0913, PLR0917 - the options of a command
         )
 
     account = run(ctx, work)
-    words = f"added: {account.name} may send as {', '.join(account.senders)}"
+    words = f"added: {account.name} may send as {', '.join(account.senders)}{_later(hash_stdin)}"
     print_account(account, words, json=json)
 
 
@@ -187,7 +187,7 @@ def password(
         return await set_password(store, name, new, key=await master_key(ctx, store), by=by())
 
     account = run(ctx, work)
-    print_account(account, f"new password for {account.name}", json=json)
+    print_account(account, f"new password for {account.name}{_later(hash_stdin)}", json=json)
 
 
 @app.command()
@@ -297,3 +297,8 @@ def _new_password(password_stdin: bool, hash_stdin: bool, cram_md5: bool) -> "Ne
         return NewPassword(new_credential_id(), imported=read_hash_line())
     secret = read_password(password_stdin=password_stdin)
     return NewPassword(new_credential_id(), secret, cram_md5=cram_md5)
+
+
+def _later(hash_stdin: bool) -> str:
+    """Return what an account with an imported hash cannot do yet."""
+    return "; by SCRAM only after one login with PLAIN or LOGIN" if hash_stdin else ""

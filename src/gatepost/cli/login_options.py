@@ -28,7 +28,9 @@ Mechanism = Annotated[
 ]
 Certificate = Annotated[
     Path | None,
-    usage.Option("--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."),
+    usage.Option(
+        "--certificate", metavar="FILE", help="Show this certificate (PEM), for EXTERNAL."
+    ),
 ]
 Key = Annotated[
     Path | None, usage.Option("--key", metavar="FILE", help="Its key, where it is apart.")

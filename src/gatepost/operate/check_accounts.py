@@ -1,5 +1,5 @@
-"""Accounts that may more than an operator may have meant, read from a database as it stands; and
-those that only a newer Gatepost can read.
+"""Accounts that may more than an operator may have meant, read from a database as it stands; those that
+cannot log in by what is offered to them; and those that only a newer Gatepost can read.
 """
 
 import json
@@ -11,6 +11,8 @@ from gatepost.model.grant import EVERYTHING
 from gatepost.operate.check_finding import Finding, Grade
 from gatepost.store.protocols import Reading
 
+#: So many accounts are named.
+_NAMED: Final = 3
 #: What `wide_grants` reads.
 ACCOUNTS: Final = "SELECT name, senders, state FROM account ORDER BY name"
 
@@ -45,6 +47,25 @@ def link_findings(reading: Reading, public_url: str | None) -> Iterator[Finding]
         what = f"the mail of {names[0]}{more} shall have links to unsubscribe, and gets none"
         mend = "set it to what leads to [http] address from outside, as https://mail.example"
         yield Finding(Grade.WARNING, "http.public_url", what, mend)
+
+
+def keyless_findings(reading: Reading, mechanisms: Sequence[str]) -> Iterator[Finding]:
+    """Yield the accounts whose right passwords SCRAM would refuse, be it offered or not yet."""
+    names = reading.keyless_accounts()
+    if not names:
+        return
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    who = f"{', '.join(names[:_NAMED])}{more}"
+    if not any(name.startswith("SCRAM-") for name in mechanisms):
+        what = f"{who}: no SCRAM keys yet (imported hashes); SCRAM is not offered"
+        yield Finding(Grade.FINE, "auth.mechanisms", what)
+        return
+    what = f"{who}: no SCRAM keys (imported hashes); clients that choose SCRAM hear 535"
+    mend = (
+        "one login with PLAIN or LOGIN makes an account's keys; until all have them,"
+        ' mechanisms = ["PLAIN", "LOGIN"] in [auth] offers nothing else'
+    )
+    yield Finding(Grade.WARNING, "auth.mechanisms", what, mend)
 
 
 def unread_findings(reading: Reading) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gatepost.model.settings import Settings
-from gatepost.operate.check_accounts import link_findings, unread_findings
+from gatepost.operate.check_accounts import keyless_findings, link_findings, unread_findings
 from gatepost.operate.check_egress import waiting_findings
 from gatepost.operate.check_finding import Finding
 from gatepost.operate.check_key import key_findings
@@ -16,6 +16,7 @@ def stored_findings(reading: Reading, settings: Settings) -> Iterator[Finding]:
     to leave from, and of the key.
     """
     yield from unread_findings(reading)
+    yield from keyless_findings(reading, settings.auth.mechanisms)
     yield from link_findings(reading, settings.http.public_url if settings.http else None)
     yield from pool_rule_findings(reading, settings)
     yield from waiting_findings(reading)

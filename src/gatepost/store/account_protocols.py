@@ -79,6 +79,11 @@ class ReadsAccounts(ReadsKeyMark, Protocol):
         """Return the credentials of all accounts that only a newer program can read."""
         ...
 
+    def keyless_accounts(self) -> list[AccountName]:
+        """Return the accounts with a password, good for a login, for which there are no SCRAM keys; by
+        name."""
+        ...
+
     def certificates(self) -> list[Credential]:
         """Return the credentials of all accounts that are client certificates, oldest first; of
         those that this program can read.

@@ -41,6 +41,12 @@ _CERTIFICATES: Final = (
     f"SELECT {CREDENTIAL_COLUMNS} FROM credential WHERE kind = 'certificate'"  # noqa: S608
     " ORDER BY created_at, id"
 )
+#: One whose app passwords alone log in has a main password for nothing.
+_KEYLESS: Final = """
+SELECT DISTINCT c.account FROM credential AS c JOIN account AS a ON a.name = c.account
+WHERE c.scram IS NULL AND c.kind <> 'certificate' AND (c.kind <> 'password' OR a.app_passwords_only = 0)
+ORDER BY c.account
+"""
 _USED: Final = """
 UPDATE credential SET last_used_at = j.at, last_mechanism = j.mechanism, last_tls = j.tls
 FROM (SELECT value ->> 0 AS id, CAST(value ->> 1 AS BIGINT) AS at, value ->> 2 AS mechanism,
@@ -85,6 +91,10 @@ class AccountTable(Asks):
     def unread_credentials(self) -> list[UnreadCredential]:
         """Return those of all accounts that cannot be read."""
         return list(_kept(self._rows(_ALL_CREDENTIALS)).unread)
+
+    def keyless_accounts(self) -> list[AccountName]:
+        """Return the accounts with a password that has no SCRAM keys."""
+        return [AccountName(row[0]) for row in self._rows(_KEYLESS)]
 
     def certificates(self) -> list[Credential]:
         """Return all client certificates that can be read."""
