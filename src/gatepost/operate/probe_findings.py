@@ -265,9 +265,10 @@ def _broken(port: PortSeen, broken: Broken, provider: Provider | None, texts: Te
             "dropped-at-once",
             port.port,
             "the connection is dropped before the greeting",
-            "the server, or a firewall before it, does not want this machine's address, or has too "
-            "many connections",
-            "wait some minutes; then ask the operator whether this address is blocked",
+            "the server, or a firewall before it, does not want this machine's address, has too "
+            "many connections, or waits for a PROXY header, as load balancers send it, from here",
+            "wait some minutes; then ask the operator whether this address is blocked, or is among "
+            "those of load balancers",
         )
     if stage is Stage.LOGIN:
         return Finding(
