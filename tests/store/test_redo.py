@@ -15,18 +15,20 @@ import pytest
 
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import Event, EventKind
-from gatepost.model.ids import WorkerId
+from gatepost.model.ids import AccountName, CredentialId, WorkerId
+from gatepost.model.quota import Unit, Window, account_subject, credential_subject
 from gatepost.model.submission import Submission
 from gatepost.operate.recovery import recover
 from gatepost.operate.repair import is_behind
 from gatepost.store import sqlite_writer
 from gatepost.store.content_identity import WORN
-from gatepost.store.envelope import Envelope
+from gatepost.store.envelope import Envelope, envelope_of
 from gatepost.store.protocols import (
     DiskFullError,
     QueueFilter,
     StoreUnavailableError,
 )
+from gatepost.store.quota_protocols import Spending
 from gatepost.store.recovered import LookLaterError, OldDatabaseError
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 from gatepost.store.sqlite_checkpoint import checkpoint
@@ -124,6 +126,51 @@ async def test_what_was_accepted_comes_back(store, power):
     assert len(await after.read(lambda r: r.events())) == 7
     assert await after.recover() == 0
     await after.close()
+
+
+async def test_what_comes_back_counts_once(store, power):
+    """Of three messages with limits, one whose rows are on the disk and counted, and two that come back."""
+    app = CredentialId("c" * 32)
+    subjects = (account_subject("app@x.example"), credential_subject(app))
+
+    async def accept_counted(spender: CredentialId | None, *, drawn: int = 2) -> Envelope:
+        message = submission(account=AccountName("app@x.example"), credential=spender)
+        ways = [delivery(message, f"r{n}@y.example") for n in range(2)]
+        known = subjects if spender else subjects[:1]
+        spendings = [Spending(each, WORKER, NOON, 1, drawn) for each in known]
+
+        def job(transaction):
+            transaction.add_deliveries(message, ways)
+            transaction.spend(spendings)
+
+        envelope = envelope_of(message, ways, spendings, suffices=True)
+        await store.write(job, (message.id, (OCTETS,)), envelope)
+        return envelope
+
+    async def counts(of: SqliteStore) -> list[tuple[int, int]]:
+        tallies = [await of.read(lambda r, s=subject: r.tally(s)) for subject in subjects]
+        at = NOON.timestamp() + 60
+        return [
+            (each.used(Unit.MESSAGES, Window.HOUR, at), each.used(Unit.RECIPIENTS, Window.HOUR, at))
+            for each in tallies
+        ]
+
+    assert (await accept_counted(app)).suffices
+    power.synced()
+    await accept_counted(app)
+    await accept_counted(None)
+    await accept(store)  # counts nowhere
+    before = await counts(store)
+    assert before == [(3, 6), (2, 4)]
+    after = await opened(power.lost())
+    assert await counts(after) == [(1, 2), (1, 2)]
+    assert await after.recover() == 3
+    assert await counts(after) == before
+    assert await after.recover() == 0
+    assert await counts(after) == before
+    await after.close()
+    # One that was named twice costs more than its envelope tells: its commit is synced.
+    assert not (await accept_counted(app, drawn=3)).suffices
 
 
 async def test_who_was_suppressed_stays_so(store, power):

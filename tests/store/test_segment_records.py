@@ -12,12 +12,13 @@ from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.lane import Lane
 from gatepost.model.submission import Origin, Submission
-from gatepost.store.envelope import Envelope
+from gatepost.store.envelope import Envelope, subjects_of
 from gatepost.store.envelope_octets import NoEnvelopeError, decode, encode
 from gatepost.store.segment_head import head, mark_of, read_head
 from gatepost.store.segment_records import highest_position, needed_octets, records
 from gatepost.store.segments import SegmentWriter, read_content, segment_path, segments
 from gatepost.wire.smtp.notification import NO_WISHES, Notify, RecipientWishes, Ret
+from gatepost.wire.values import changed
 from tests.store.makers import delivery, submission
 
 MARK = mark_of("some")
@@ -62,8 +63,15 @@ submissions = st.builds(
     release_at=st.none() | times,
     credential=st.none() | st.text("ab", min_size=1).map(CredentialId),
 )
-envelopes = st.builds(
-    Envelope, submissions, st.lists(deliveries, max_size=4).map(tuple), st.booleans()
+whole = st.builds(
+    Envelope,
+    submissions,
+    st.lists(deliveries, max_size=4).map(tuple),
+    st.booleans(),
+    counted=st.just(()),
+)
+envelopes = whole | whole.map(
+    lambda envelope: changed(envelope, counted=subjects_of(envelope.submission)[-1:])
 )
 
 

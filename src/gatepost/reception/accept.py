@@ -32,7 +32,7 @@ from gatepost.reception.ownership import judge_authors, judge_resenders
 from gatepost.reception.readiness import Unpublished, refusal, waits_for
 from gatepost.reception.signing import Signer
 from gatepost.reception.suppressed import drop_events, dropped
-from gatepost.store.envelope import Envelope
+from gatepost.store.envelope import envelope_of
 from gatepost.store.protocols import (
     DiskFullError,
     Lease,
@@ -303,7 +303,7 @@ async def keep(
         return _Kept(accepted.submission.id, leased)
 
     suffices = owed is None and accepted.once is None
-    envelope = Envelope(submission, accepted.deliveries, suffices=suffices)
+    envelope = envelope_of(submission, accepted.deliveries, accepted.spendings, suffices=suffices)
     kept = await to.store.write(job, (submission.id, accepted.pieces), envelope)
     if kept.leased and hand_over:
         hand_over.take(kept.leased, accepted.pieces)

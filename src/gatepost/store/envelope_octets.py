@@ -12,6 +12,7 @@ from typing import Final
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.lane import Lane
+from gatepost.model.quota import account_subject, credential_subject
 from gatepost.model.submission import Origin, Submission
 from gatepost.store.envelope import Envelope
 from gatepost.store.rows import microseconds, moment
@@ -20,7 +21,8 @@ from gatepost.wire.smtp.notification import NO_WISHES, Notify, RecipientWishes, 
 #: Of what `encode` makes. A reader skips what it does not know.
 VERSION: Final = 1
 
-#: received_at, release_at (0: none), eight_bit (as its column), priority, ret, how many deliveries.
+#: received_at, release_at (0: none), eight_bit (as its column) and who counts it, priority, ret, how many
+#: deliveries.
 _SUBMISSION: Final = struct.Struct(">qqBbBI")
 #: next_attempt_at, expires_at, attempts, notify (-1: nothing was said), warned.
 _DELIVERY: Final = struct.Struct(">qqIbB")
@@ -28,6 +30,9 @@ _SUBMISSION_TEXTS: Final = 9
 _DELIVERY_TEXTS: Final = 8
 _RETS: Final = (None, *Ret)
 _PARTS: Final = "\0"
+#: Bits beside eight_bit's: it counts in the account's quotas, in the credential's. Older programs skip them.
+_BY_ACCOUNT: Final = 8
+_BY_CREDENTIAL: Final = 16
 
 
 class NoEnvelopeError(Exception):
@@ -48,7 +53,7 @@ def encode(envelope: Envelope) -> bytes:
     numbers = [
         received_at,
         0 if release_at is None else microseconds(release_at),
-        submission.eight_bit | submission.binary << 1 | submission.utf8 << 2,
+        submission.eight_bit | submission.binary << 1 | submission.utf8 << 2 | _counted(envelope),
         submission.priority,
         0 if submission.ret is None else _RETS.index(submission.ret),
         len(deliveries),
@@ -89,6 +94,18 @@ def encode(envelope: Envelope) -> bytes:
     return _numbers(len(deliveries)).pack(*numbers) + _PARTS.join(texts).encode(
         "utf-8", "surrogatepass"
     )
+
+
+def _counted(envelope: Envelope) -> int:
+    if not envelope.counted:
+        return 0
+    account, credential = envelope.submission.account, envelope.submission.credential
+    bits = 0
+    if account is not None and account_subject(account) in envelope.counted:
+        bits |= _BY_ACCOUNT
+    if credential is not None and credential_subject(credential) in envelope.counted:
+        bits |= _BY_CREDENTIAL
+    return bits
 
 
 def decode(octets: bytes, size: int, *, is_certain: bool = False) -> Envelope:
@@ -140,7 +157,10 @@ def _decode(octets: bytes, size: int, is_certain: bool) -> Envelope:
         )
         for n in range(count)
     )
-    return Envelope(submission, deliveries, is_certain)
+    by_account = account_subject(texts[3]) if eight_bit & _BY_ACCOUNT else None
+    by_credential = credential_subject(texts[8]) if eight_bit & _BY_CREDENTIAL else None
+    counted = tuple(each for each in (by_account, by_credential) if each is not None)
+    return Envelope(submission, deliveries, is_certain, counted=counted)
 
 
 def _delivery(submission_id: SubmissionId, octets: bytes, texts: Sequence[str]) -> Delivery:

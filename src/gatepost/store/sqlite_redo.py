@@ -15,6 +15,7 @@ from typing import Final
 
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind, Fact
+from gatepost.model.ids import WorkerId
 from gatepost.model.submission import Submission
 from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import (
@@ -23,6 +24,7 @@ from gatepost.store.protocols import (
     StoreUnavailableError,
     Transaction,
 )
+from gatepost.store.quota_protocols import Spending
 from gatepost.store.recovered import OldDatabaseError
 from gatepost.store.segment_records import Record, records
 from gatepost.store.segments import (
@@ -54,6 +56,8 @@ GONE: Final = 2**62
 #: Noted before the name of a segment, or alone for all, while nobody has looked what a loss of power took.
 UNSEEN: Final = "?"
 _MEND: Final = 'where the disk is lost, "gatepost store repair" goes on with what can be read'
+#: Whose lease it is taken from: who drew it died, and what he held is freed whole.
+_NOBODY: Final = WorkerId("")
 _WHY: Final = "its row was not on the disk when the power went"
 
 
@@ -179,11 +183,18 @@ def _is_whole(directory: Path, record: Record) -> bool:
 
 
 def bring_back(redo: Redo, now: datetime, transaction: Transaction) -> bool:
-    """Write the rows of a message anew, with their events; False where they are there."""
+    """Write the rows of a message anew, with their events, and count it in quotas, as the commit did that
+    was lost; False where they are there, and counted.
+    """
     submission, deliveries = redo.envelope.submission, redo.envelope.deliveries
     if transaction.submission(submission.id) is not None:
         return False
     transaction.add_deliveries(submission, deliveries)
+    at, cost = submission.received_at, len(deliveries)
+    if redo.envelope.counted:
+        transaction.spend(
+            Spending(subject, _NOBODY, at, 1, cost) for subject in redo.envelope.counted
+        )
     transaction.add_events([_accepted(submission, len(deliveries))])
     transaction.add_events([_of_delivery(each, submission, now) for each in deliveries])
     return True
