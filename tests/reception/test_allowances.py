@@ -1,6 +1,7 @@
 """Purses of workers over one store: exact together, seldom asking, giving back."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,37 @@ async def test_a_worker_that_stood_still_spends_nothing_that_has_ended(world: Wo
         pass
     assert await world.used() == 100
     assert not await world.send(slow, who)
+
+
+class Cut(MemoryStore):
+    """The store of others, as a worker sees it that may be cut off."""
+
+    def __init__(self, whole: MemoryStore) -> None:
+        super().__init__()
+        self.tables = whole.tables
+
+
+async def test_a_worker_that_is_cut_off_spends_nothing_that_has_ended(world: World) -> None:
+    cut = Cut(world.store)
+    apart = Allowances(cut, WorkerId("node/0/1.1/"), clock=lambda: world.at)
+    who = account(hourly(100))
+    assert await world.send(apart, who)
+    cut.away = True
+    for _ in range(7):
+        world.at += 5
+        with contextlib.suppress(StoreUnavailableError):  # its client tries again and again
+            ticket = await apart.draw_message(who, None)
+            assert isinstance(ticket, Ticket)
+            ticket.give_back()
+        with contextlib.suppress(StoreUnavailableError):
+            await apart.tidy()
+    cut.away = False
+    world.at += 2
+    other = world.worker(1)
+    while await world.send(other, who):
+        pass
+    assert await world.used() == 100
+    assert not await world.send(apart, who)
 
 
 async def test_a_lowered_limit_holds_at_once_and_a_lifted_one_is_none(world: World) -> None:

@@ -230,7 +230,7 @@ class Allowances:
 
         """
         now = self._clock()
-        surrenders = []
+        surrenders, prolonged = [], []
         for subject, purse in list(self._purses.items()):
             is_idle = not any(purse.waiting.values()) and now - purse.used_at >= _IDLE
             if is_idle and not purse.open and not purse.lock.locked():
@@ -239,10 +239,12 @@ class Allowances:
                 continue
             if is_idle:
                 purse.empty()
-            if purse.owed or purse.until - now < _HELD - _RENEWED:
+            if self._has_ended(purse) or purse.owed or purse.until - now < _HELD - _RENEWED:
                 surrenders.append(purse.surrender())
-                purse.until = now + _HELD
+                prolonged.append(purse)
         await self._surrender(surrenders)
+        for purse in prolonged:  # not before the store has heard of it
+            purse.until = now + _HELD
 
     async def _try_tidy(self) -> None:
         try:
