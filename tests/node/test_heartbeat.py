@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -136,6 +137,32 @@ async def test_a_fault_of_ours_silences_nobody(world: World, monkeypatch: pytest
             await asyncio.sleep(0.01)
     beating.cancel()
     assert not faults
+
+
+async def test_a_store_that_answers_late_makes_nobody_doubt_while_it_hears(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """Each answer takes as long as somebody is waited for who stands still in a transaction."""
+    one, write = world.worker(ONE), world.store.write
+    began, doubts = [], []
+    one.on_gap(lambda: doubts.append(world.at))
+
+    async def late(job):
+        began.append(world.at)
+        world.at += EVERY + 0.2
+        return await write(job)
+
+    async def sleep(seconds: float) -> None:
+        world.at += seconds
+        if len(began) == 5:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(world.store, "write", late)
+    monkeypatch.setattr("gatepost.node.heartbeat.asyncio.sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await one.run()
+    assert not doubts
+    assert all(after - before <= EVERY + 2 for before, after in pairwise(began))
 
 
 async def test_who_leaves_is_not_lost(world: World):

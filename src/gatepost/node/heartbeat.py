@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 #: A lost worker that never came back is shown for so long.
 _SHOWN: Final = timedelta(days=1)
-#: Seconds between tries while the store is away.
+#: Seconds between tries while the store is away, and after an announcement that took long.
 _AGAIN: Final = 1.0
 #: A node's clock may be wrong by so much before its operator hears of it.
 _SKEW: Final = timedelta(seconds=5)
@@ -119,11 +119,12 @@ class Heartbeat:
             _log.warning(words, ahead.total_seconds())
 
     async def run(self) -> None:
-        """Announce every few seconds, until cancelled."""
+        """Announce every few seconds, however long it takes to be heard, until cancelled."""
         while True:
-            pause = EVERY
+            pause, began = EVERY, elapsed()
             try:
                 await self.beat()
+                pause = max(_AGAIN, EVERY - (elapsed() - began))
             except StoreUnavailableError as trouble:
                 _log.warning("the store does not hear that this worker is alive: %s", trouble)
                 pause = _AGAIN
