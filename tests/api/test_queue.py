@@ -79,6 +79,16 @@ async def test_a_request_that_names_nothing_changes_nothing(rig: Rig, body: dict
     assert not await held(rig)
 
 
+async def test_the_beginning_of_an_id_that_stands_for_several_messages_changes_nothing(rig: Rig):
+    await put(rig, 2)
+    (first, second) = await rig.store.read(lambda r: r.deliveries(QueueFilter(), limit=9))
+    body = {"id": first.delivery.id[:8]}
+    done = await rig.ask("POST", "/v1/queue/cancel", body=body)
+    assert (done.status, done.json["detail"]) == (422, "write more digits")
+    body = {"id": second.submission.id}
+    assert (await rig.ask("POST", "/v1/queue/cancel", body=body)).json["changed"] == 1
+
+
 async def test_there_are_four_verbs(rig: Rig):
     assert (await rig.ask("POST", "/v1/queue/bounce", body={"all": True})).status == 422
     assert (await rig.ask("POST", "/v1/queue/retry", body={"all": True})).json["changed"] == 0

@@ -156,6 +156,19 @@ def test_filters_choose() -> None:
     assert recipients("--destination", "two.example", "--account", "other") == ["c@two.example"]
 
 
+@pytest.mark.parametrize("verb", ["hold", "release", "retry", "cancel"])
+def test_a_verb_wants_one_message_where_it_is_given_the_beginning_of_an_id(verb: str) -> None:
+    state = DeliveryState.HELD if verb == "release" else DeliveryState.DUE
+    begun = "01980c2e5a3f7"
+    for number in range(2):
+        add("a@one.example", "b@two.example", id=f"{begun}{number:019x}", state=state)
+    done = run("queue", verb, "--id", begun[:8])
+    assert done.exit_code == 1
+    assert f'the ids of several messages begin with "{begun[:8]}"' in done.stderr
+    assert {row["state"] for row in listed()} == {state.value}
+    assert run("queue", verb, "--id", f"{begun}{0:019x}").stdout == f"{verb}: 2 deliveries\n"
+
+
 def test_a_pool_is_a_filter_of_listings_and_verbs() -> None:
     add("a@one.example", pool="news")
     add("b@two.example")

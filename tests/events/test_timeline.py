@@ -55,6 +55,11 @@ def told(kind: EventKind, **facts: Any) -> str:
              "next_attempt_at": "2026-01-02T12:05:00Z"},
             "attempt 1 was deferred by mx1.example: 451 later; waits until 12:05 UTC (in 5 min)",
         ),
+        (
+            EventKind.DEFERRED,
+            {"code": 451, "next_attempt_at": "2026-01-02T11:05:00Z"},
+            "deferred: 451; waited until 11:05 UTC (55 min ago)",
+        ),
         (EventKind.DELIVERED, {"code": 250, "source": "192.0.2.5", **HOST},
          "delivered to mx1.example [192.0.2.1]:25 from 192.0.2.5: 250"),
         (EventKind.REFUSED, {"code": 550, "source": "192.0.2.5", **HOST},
@@ -137,8 +142,16 @@ def delivery(**changes: Any) -> Delivery:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"next_attempt_at": NOW}, "is due for its first attempt"),
+        ({"next_attempt_at": NOW}, "is due now for its first attempt"),
         ({"next_attempt_at": NOW, "attempts": 1}, "is due now"),
+        (
+            {"next_attempt_at": NOW - timedelta(hours=3)},
+            "is due since 09:00 UTC (3 h ago) for its first attempt",
+        ),
+        (
+            {"next_attempt_at": NOW - timedelta(minutes=1), "attempts": 1, "reason": "no answer"},
+            "is due since 11:59 UTC (1 min ago): no answer",
+        ),
         (
             {"attempts": 1, "last_outcome": _LATER},
             "waits until 12:05 UTC (in 5 min): attempt 1 was deferred: 451 4.3.0 later",

@@ -475,6 +475,17 @@ async def test_what_matches_is_counted_as_far_as_it_waits(store):
     )
 
 
+async def test_what_matches_the_beginning_of_an_id_is_of_one_message_or_not(store):
+    message, ways, _ = await put(store, "a@1.example", "b@1.example")
+    other, *_ = await put(store)
+    for text in (message.id, ways[1].id, message.id[:-1]):
+        assert (await ask(store, "matching", QueueFilter(id=text))).is_of_one, text
+    assert not (await ask(store, "matching", QueueFilter(id=other.id[:8]))).is_of_one
+    few = QueueFilter(id=other.id[:8], destination="1.example")
+    assert await ask(store, "matching", few) == Matching(2, ways[1].id)
+    assert (await ask(store, "matching", QueueFilter(id="00000000"))) == Matching(0, None)
+
+
 async def test_a_stretch_ends_where_enough_was_found_or_looked_at(store, monkeypatch):
     ways = [way for n in range(9) for way in (await put(store, f"a@{n % 3}.example"))[1]]
     which = QueueFilter(destination="0.example", states=_WAITING)

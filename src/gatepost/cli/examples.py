@@ -42,7 +42,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         "gatepost queue count --by reason --destination gmail.com",
         "gatepost queue count --by account --json",
     ),
-    "queue show": ("gatepost queue show 01980c2e", "gatepost queue show 01980c2e --content > mail.eml"),
+    "queue show": (
+        "gatepost queue show 01980c2e5a3f",
+        "gatepost queue show 01980c2e5a3f --content > mail.eml",
+    ),
     "queue hold": (
         "gatepost queue hold --account app@example.com",
         "gatepost queue hold --destination example.net",
@@ -50,7 +53,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "queue release": ("gatepost queue release --account app@example.com",),
     "queue retry": ("gatepost queue retry --destination example.net",),
     "queue cancel": (
-        "gatepost queue cancel --id 01980c2e",
+        "gatepost queue cancel --id 01980c2e5a3f7000",
         "gatepost queue cancel --destination dead.example --yes",
     ),
     "egress pause": ("gatepost egress pause 192.0.2.5 --reason 'on a block list'",),

@@ -21,7 +21,7 @@ RecipientOption = Annotated[
 ]
 IdOption = Annotated[
     str | None,
-    usage.Option("--id", metavar="ID", help="Of a message or delivery; 8 digits will do."),
+    usage.Option("--id", metavar="ID", help="Of a message or delivery, or its beginning."),
 ]
 ReasonOption = Annotated[
     str | None, usage.Option("--reason", metavar="TEXT", help="Only what waits for this reason.")

@@ -114,10 +114,14 @@ def _ask(verb: str) -> None:
 async def _changed(store: "Store", order: "Order", *, is_shared: bool) -> int:
     from asyncio import CancelledError  # noqa: PLC0415
 
+    from gatepost.model.wrong import WrongValueError  # noqa: PLC0415
     from gatepost.operate.node_time import node_time  # noqa: PLC0415
     from gatepost.operate.queue_change import BrokenOffError, change_all, matching  # noqa: PLC0415
 
-    found = await matching(store, order)
+    try:
+        found = await matching(store, order)
+    except WrongValueError as error:
+        fail(error.wrongs[0].what, error.wrongs[0].mend, NO)
     bar = Bar()
     changed = seen = 0
     now = await node_time(store, datetime.now(UTC), is_shared=is_shared)

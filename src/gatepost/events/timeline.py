@@ -14,6 +14,8 @@ from gatepost.model.quantities import duration_words, size_words
 from gatepost.wire.smtp.reply_reader import Answered
 
 _Facts = Mapping[str, Fact]
+#: What is due for longer is worth a word: it should have been on its way.
+_LATE: Final = timedelta(minutes=1)
 
 #: What a refusal answered, where that is more than one recipient.
 _ANSWERED: Final[Mapping[str, str]] = {
@@ -62,7 +64,9 @@ def time_words(at: datetime, now: datetime) -> str:
 
 def _waiting(delivery: Delivery, now: datetime) -> str:
     if delivery.next_attempt_at <= now:
-        words = "is due now" if delivery.attempts else "is due for its first attempt"
+        is_late = now - delivery.next_attempt_at >= _LATE
+        since = f"since {time_words(delivery.next_attempt_at, now)}" if is_late else "now"
+        words = f"is due {since}" if delivery.attempts else f"is due {since} for its first attempt"
     else:
         words = f"waits until {time_words(delivery.next_attempt_at, now)}"
     outcome = delivery.last_outcome
@@ -142,7 +146,8 @@ def _deferred(event: Event, now: datetime) -> str:
     if facts.get("reason") and facts["reason"] != facts.get("text"):
         words += f" - {facts['reason']}"
     again = _time(facts.get("next_attempt_at"))
-    return f"{words}; waits until {time_words(again, now)}" if again else words
+    waits = "waits" if again and again > now else "waited"
+    return f"{words}; {waits} until {time_words(again, now)}" if again else words
 
 
 def _refused(event: Event, now: datetime) -> str:  # noqa: ARG001

@@ -15,6 +15,7 @@ from gatepost.events.record import about_delivery
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId
+from gatepost.model.wrong import wrong
 from gatepost.store.protocols import (
     Matching,
     QueueFilter,
@@ -119,10 +120,17 @@ async def matching(store: Store, order: Order) -> Matching:
     """Count what a verb would change now.
 
     Raises:
+        WrongValueError: the beginning of an id stands for several messages: all that was accepted in the
+            same minute has the same eight digits.
         StoreUnavailableError: the store cannot be read.
 
     """
-    return await store.read(lambda reading: reading.matching(order.wanted))
+    found = await store.read(lambda reading: reading.matching(order.wanted))
+    if not found.is_of_one:
+        raise wrong(
+            f'the ids of several messages begin with "{order.which.id}"', "write more digits"
+        )
+    return found
 
 
 async def change_portion(store: Store, order: Order, span: Span, now: datetime) -> Done:

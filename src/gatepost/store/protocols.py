@@ -153,10 +153,13 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """How many deliveries match, and the id of the last one; None where none does."""
+    """How many deliveries match, and the id of the last one; None where none does. `is_of_one`: where an
+    id was asked for, they are of one message.
+    """
 
     count: int
     last: DeliveryId | None
+    is_of_one: bool = True
 
 
 @dataclass(frozen=True, slots=True)

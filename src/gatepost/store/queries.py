@@ -160,9 +160,11 @@ class Queries(
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         # Only an account is a submission's; without it the rows of one table do.
         join = "" if which.account is None else "JOIN submission AS s ON s.id = d.submission_id"
-        sql = f"SELECT count(*), max(d.id) FROM delivery AS d {join} {where}"  # noqa: S608
-        count, last = next(self._rows(sql, bindings))
-        return Matching(count, last)
+        # Of all that waits this would be read from every row.
+        ends = "min(d.submission_id), max(d.submission_id)" if which.id else "NULL, NULL"
+        sql = f"SELECT count(*), max(d.id), {ends} FROM delivery AS d {join} {where}"  # noqa: S608
+        count, last, first_message, last_message = next(self._rows(sql, bindings))
+        return Matching(count, last, first_message == last_message)
 
     def stretch(
         self, which: QueueFilter, *, after: DeliveryId | None, until: DeliveryId, limit: int
