@@ -29,6 +29,13 @@ def test_a_size_that_is_no_number_is_none(words: str) -> None:
     assert read_offers([words]).size == 0
 
 
+def test_a_server_does_not_offer_us_thousands_of_mechanisms() -> None:
+    names = " ".join(f"M{number}" for number in range(1000))
+    offers = read_offers([f"AUTH {'X' * 21} PLAIN LOGIN plain", f"AUTH {names}"])
+    assert offers.mechanisms[:3] == ("PLAIN", "LOGIN", "M0")
+    assert len(offers.mechanisms) == 50
+
+
 @pytest.mark.parametrize("where", [(Link, "begin"), (Link, "verdicts"), (Lookup, "find")])
 async def test_a_fault_of_ours_defers_and_lets_go(
     sink: Sink, monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]

@@ -7,17 +7,19 @@ long DNS itself believes an answer is the resolver's affair.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from math import inf
 from typing import Final
 
 from gatepost.delivery.bounds import Bounds
+from gatepost.delivery.known_sites import KnownSites
 from gatepost.delivery.routing import Hop
 from gatepost.delivery.site import Host, Kind, Site, in_order, without_us
 from gatepost.model.delivery import Outcome
 from gatepost.model.route import TlsMode, UpstreamLogin, Via, ViaLmtp, ViaMaildir, ViaMx, ViaSmtp
 from gatepost.net.address import SocketAddress
-from gatepost.net.dialer import has_address
+from gatepost.net.dialer import happy_order, has_address
 from gatepost.net.dns_shares import Parties, Share
 from gatepost.net.resolver import DnsTemporaryError, NoSuchDomainError, Resolver
 from gatepost.returns.outcome import (
@@ -35,8 +37,12 @@ from gatepost.wire.smtp.grammar import literal_address
 SMTP_PORT: Final = 25
 #: Exchangers of one domain that are looked up at once: it may name fifty.
 _AT_ONCE: Final = 8
-#: More destinations than that and the oldest are forgotten.
-_MOST_KEPT: Final = 20_000
+#: Addresses of one site that are kept: of each of its hosts its part, and two at least. An attempt tries
+#: eight (`Bounds.addresses`), a domain may name a thousand.
+_MOST_ADDRESSES: Final = 64
+_FEWEST_OF_HOST: Final = 2
+#: Characters of a site's key; a longer one is hashed: it outlives the site, where that refused us.
+_LONGEST_KEY: Final = 200
 #: NAT64's, and addresses "compatible with IPv4" (RFC 4291 §2.5.5.1), which nobody uses any more; the
 #: local prefix with as many bits as the well-known one.
 _TRANSLATED: Final = (
@@ -130,7 +136,7 @@ class Lookup:
         self._life = bounds.site_life
         self._time = time
         self._exchangers = exchangers
-        self._kept: dict[tuple[Via, str], tuple[float, Site | Outcome]] = {}
+        self._known = KnownSites()
         self._accounts = Parties()
         self._logins: dict[UpstreamLogin | None, int] = {None: 0}
 
@@ -139,17 +145,12 @@ class Lookup:
         if isinstance(hop.via, ViaMaildir):
             directory = hop.via.directory
             return Site(f"maildir:{directory}", Kind.MAILDIR, directory=directory)
-        kept = self._kept.get(key_of(hop))
-        if kept is None or kept[0] < self._time():
-            return None
-        return kept[1]
+        return self._known.get(key_of(hop), self._time())
 
     async def find(self, hop: Hop, account: str = "") -> Site | Outcome:
         """Return the site, or why there is none; what is asked goes to an account's share."""
         found = await self._find(hop, self._accounts.share_of(account))
-        if len(self._kept) >= _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key_of(hop)] = (self._time() + self._life, found)
+        self._known.put(key_of(hop), found, self._time() + self._life)
         return found
 
     async def _find(self, hop: Hop, share: Share) -> Site | Outcome:
@@ -195,11 +196,14 @@ class Lookup:
             return refused(NO_SUCH_DOMAIN, f"{domain} has neither an MX nor an address")
         if not hosts:
             return refused(NO_ROUTE, f"none of the MX hosts of {domain} has an address")
-        site = Site(f"mx:{in_order(hosts)}:{tls}", Kind.SMTP, tuple(hosts), tls, is_found=True)
+        key = f"mx:{_short(in_order(hosts))}:{tls}"
+        site = Site(key, Kind.SMTP, tuple(hosts), tls, is_found=True)
         found = self._checked(site)
         if not isinstance(found, Site):
             return found
-        reachable = tuple(host for each in found.hosts if (host := self._reachable(each)).addresses)
+        most = max(_FEWEST_OF_HOST, _MOST_ADDRESSES // len(found.hosts))
+        each = (self._reachable(host, most) for host in found.hosts)
+        reachable = tuple(host for host in each if host.addresses)
         if not reachable:
             return refused(
                 NO_ROUTE, f"the MX of {domain} leads to this machine ([dns] local_exchangers)"
@@ -215,8 +219,11 @@ class Lookup:
         host = Host(ip, 0, (ip,), self._exchangers.port)
         return self._checked(Site(f"mx:{ip}:{tls}", Kind.SMTP, (host,), tls, is_found=True))
 
-    def _reachable(self, host: Host) -> Host:
+    def _reachable(self, host: Host, most: int) -> Host:
+        """Return a host with those addresses that are dialled, `most` of them, of both versions of IP."""
         addresses = tuple(filter(self._exchangers.may_dial, host.addresses))
+        if len(addresses) > most:
+            addresses = happy_order(addresses)[:most]
         return host if addresses == host.addresses else replace(host, addresses=addresses)
 
     async def _with_addresses(self, wanted: Sequence[tuple[str, int]], share: Share) -> list[Host]:
@@ -274,6 +281,10 @@ class Lookup:
         if not hosts:
             return refused(LOOP, _OURSELVES)
         return replace(site, hosts=hosts)
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _LONGEST_KEY else sha256(key.encode()).hexdigest()
 
 
 def key_of(hop: Hop) -> tuple[Via, str]:

@@ -67,3 +67,21 @@ def test_garbage_never_raises(octets: bytes) -> None:
 
 def test_text_joins_what_is_not_empty() -> None:
     assert ServerReply(550, "5.1.1", ("a", "", "b")).words == "550 5.1.1 a b"
+
+
+def test_of_what_a_server_says_little_is_kept() -> None:
+    reader = ReplyReader()
+    for number in range(100):
+        reader.feed(b"250 %d %b\r\n" % (number, b"a" * 4000))
+        assert isinstance(reader.next_reply(), ServerReply)
+    assert not reader._known
+    for number in range(100):
+        reader.feed(b"250 2.0.0 Ok %d\r\n" % number)
+        assert isinstance(reader.next_reply(), ServerReply)
+    assert len(reader._known) == 32
+
+
+def test_a_reply_has_its_bound_in_all() -> None:
+    reader = ReplyReader()
+    reader.feed(b"250-%b\r\n" % (b"a" * 4000) * 5)
+    assert reader.next_reply() is ReplyFault.TOO_LONG

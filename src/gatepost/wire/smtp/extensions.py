@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 #: EHLO keywords that `Profile.extensions` may hold: RFC 3461, 4865, 9422, 6710.
@@ -11,6 +12,9 @@ DSN: Final = "DSN"
 FUTURERELEASE: Final = "FUTURERELEASE"
 LIMITS: Final = "LIMITS"
 MT_PRIORITY: Final = "MT-PRIORITY"
+#: Of mechanisms: characters of a name (RFC 4422 §3.1), and how many a server may offer us.
+_LONGEST_MECHANISM: Final = 20
+_MOST_MECHANISMS: Final = 50
 
 
 class Channel(Enum):
@@ -127,13 +131,21 @@ def read_offers(lines: Iterable[str]) -> Offers:
         starttls="STARTTLS" in words,
         eight_bit="8BITMIME" in words,
         size=None if size is None else _number(size),
-        mechanisms=tuple(dict.fromkeys(words.get("AUTH", ()))),
+        mechanisms=_mechanisms(words.get("AUTH", ())),
         binary="BINARYMIME" in words and "CHUNKING" in words,
         utf8="SMTPUTF8" in words,
         limits=_limits(words["LIMITS"]) if "LIMITS" in words else NO_LIMITS,
         dsn="DSN" in words,
         mt_priority="MT-PRIORITY" in words,
     )
+
+
+def _mechanisms(parameters: Iterable[str]) -> tuple[str, ...]:
+    """Return what AUTH names, without what can be no name (RFC 4422 §3.1): a list of everything that
+    fits into a reply would be kept for as long as the connection is.
+    """
+    names = (name for name in parameters if len(name) <= _LONGEST_MECHANISM)
+    return tuple(islice(dict.fromkeys(names), _MOST_MECHANISMS))
 
 
 def _limits(parameters: Iterable[str]) -> Limits:

@@ -13,8 +13,11 @@ from gatepost.wire.values import changed, value
 #: RFC 5321 §4.5.3.1.5 allows 512 octets a line; some servers say more.
 LONGEST_LINE: Final = 4096
 #: One reply in all: an EHLO list has about twenty lines, a refusal seldom ten.
-LONGEST_REPLY: Final = 65_536
+LONGEST_REPLY: Final = 16_384
+#: So many replies are known again, of so many octets: what a server repeats is short, and whoever fills
+#: them has each of our connections keep them.
 _MOST_KNOWN: Final = 32
+_LONGEST_KNOWN: Final = 256
 
 _LINE: Final = re.compile(
     rb"([2-5]\d\d)(?:([ -])(?:([245]\.\d{1,3}\.\d{1,3})(?:[ \t]+|$))?(.*))?", re.DOTALL
@@ -140,11 +143,15 @@ class ReplyReader:
             self._lines.append(_printable(text or b""))
             if mark != b"-":
                 reply = ServerReply(int(code), self._status, tuple(self._lines))
-                if len(self._lines) == 1 and len(self._known) < _MOST_KNOWN:
-                    self._known[line] = reply
+                if len(self._lines) == 1:
+                    self._know(line, reply)
                 self._forget()
                 return reply
         return None
+
+    def _know(self, line: bytes, reply: ServerReply) -> None:
+        if len(self._known) < _MOST_KNOWN and len(line) <= _LONGEST_KNOWN:
+            self._known[line] = reply
 
     def _forget(self) -> None:
         self._lines = []
