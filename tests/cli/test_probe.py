@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gatepost.cli import app as cli
+from gatepost.cli.probe_timeline import _step
+from gatepost.operate.probe_seen import Mark, Stage, Step
 from gatepost.operate.probe_transcript import HIDDEN
 from tests.support.node import Node
 
@@ -167,3 +169,9 @@ def test_colours_are_for_terminals(closed: int, monkeypatch: pytest.MonkeyPatch)
         # What others say never drives the terminal.
         assert "\x1b[31mevil" not in text
         assert "\\x1b[31mevil\\x07" in text
+
+
+def test_a_certificate_writes_no_lines_of_ours() -> None:
+    """Whose server is called says what stands in it: a name may hold line ends."""
+    step = Step(Stage.HANDSHAKE, 0.0, 0.1, Mark.FINE, "certificate of x\nNo problem found.")
+    assert _step(step, colour=False).endswith(r"certificate of x\x0aNo problem found.")

@@ -299,6 +299,13 @@ async def test_who_is_no_mail_server(ask: Ask, octets: bytes, name: str, words: 
     assert not probed.is_well
 
 
+async def test_replies_before_their_commands_are_no_fault_of_ours(ask: Ask) -> None:
+    async with raw(b"220 hi\r\n" + b"250 ok\r\n" * 50, wait=False) as port:
+        probed = await ask(port, login=LOGIN)
+    assert not probed.is_well
+    assert everything(probed)
+
+
 async def test_a_web_server_that_waits_to_be_asked_is_silent(ask: Ask) -> None:
     async with raw(b"HTTP/1.1 400 Bad Request\r\n\r\n", wait=True) as port:
         probed = await ask(port)

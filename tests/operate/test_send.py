@@ -1,5 +1,6 @@
 """`send`: the client's side of a dialogue, against servers that are scripts."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from gatepost.net.certificate import make_self_signed, parse_certificate
 from gatepost.net.deadlines import Deadlines
 from gatepost.net.tls import FrontContexts
 from gatepost.net.transport import Connection, bind, serve
+from gatepost.operate import send as send_module
 from gatepost.operate.send import (
     Errand,
     Login,
@@ -199,6 +201,29 @@ async def test_a_refused_message_is_an_answer_for_everybody(verb: str) -> None:
     async with server(Script(answers={verb: "550 5.7.1 no"})) as send_there:
         sent = await send_there(forward_paths=("b@example.net", "c@example.net"))
     assert [(a.accepted, a.words) for a in sent.answers] == [(False, "550 5.7.1 no")] * 2
+
+
+async def test_a_reply_that_drips_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A script that calls `gatepost send` would hang with it."""
+    monkeypatch.setattr(send_module, "_REPLY", 1.0)
+
+    async def drip(connection: Connection) -> None:
+        connection.write(b"220-")
+        while connection.is_open:
+            connection.write(b"x")
+            connection.flush()
+            await asyncio.sleep(0.1)
+
+    port = await serve(bind(SocketAddress("127.0.0.1", 0)), drip, deadlines=Deadlines())
+    errand = Errand(HostPort("127.0.0.1", port.address.port), "", ("b@example.net",), b"\r\n")
+    try:
+        async with asyncio.timeout(30):
+            with pytest.raises(SendFailedError, match="did not answer in time"):
+                await send(errand)
+    finally:
+        await port.stop()
 
 
 async def test_nobody_there_is_said_in_words() -> None:

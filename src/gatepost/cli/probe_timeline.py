@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from gatepost.cli import usage
-from gatepost.cli.context import visible
+from gatepost.cli.context import in_one_line
 
 if TYPE_CHECKING:
     from gatepost.operate.probe import Probed
@@ -76,9 +76,9 @@ def _finding(finding: "Finding", *, colour: bool) -> Iterator[str]:
     what = _styled(f"{where}{finding.what}", colour=colour, bold=finding.grade.value == "problem")
     yield f"{_styled(word, colour=colour, fg=hue)}  {what}"
     if finding.heard:
-        yield f"         heard  {visible(finding.heard)}"
-    yield f"         cause  {visible(finding.cause)}"
-    yield f"         mend   {visible(finding.mend)}"
+        yield f"         heard  {in_one_line(finding.heard)}"
+    yield f"         cause  {in_one_line(finding.cause)}"
+    yield f"         mend   {in_one_line(finding.mend)}"
 
 
 def _summary(probed: "Probed", *, colour: bool) -> Iterator[str]:
@@ -96,5 +96,5 @@ def _summary(probed: "Probed", *, colour: bool) -> Iterator[str]:
 def _styled(
     text: str, *, colour: bool, fg: str | None = None, bold: bool = False, dim: bool = False
 ) -> str:
-    shown = visible(text)
+    shown = in_one_line(text)
     return usage.style(shown, fg=fg, bold=bold or None, dim=dim or None) if colour else shown

@@ -217,8 +217,8 @@ class _Visitor:
         if not isinstance(event, Ready):
             self._ended(talk, event, Stage.HELLO if talk.session.greeted else Stage.GREETING)
             return False
-        reply = talk.last[Stage.HELLO].reply
-        lines = reply.lines[1:] if reply else ()
+        hello = talk.last.get(Stage.HELLO)  # none where it was answered before it was said
+        lines = hello.reply.lines[1:] if hello and hello.reply else ()
         self._note(**{"hello_tls" if inside else "hello": lines})
         return True
 

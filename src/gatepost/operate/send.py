@@ -310,14 +310,17 @@ class _Dialogue:
     async def _event(self) -> Event:
         """Talk until the session has something to tell."""
         session, connection = self._session, self._connection
+        awaited = None
         while True:
             event = session.next_event()
             if octets := session.octets_to_send():
                 connection.write(octets)
             if not isinstance(event, NeedOctets):
                 return event
-            patience = _FINAL if session.phase is Phase.FINAL_DOT else _REPLY
-            connection.deadline = asyncio.get_running_loop().time() + patience
+            if awaited != session.awaited:  # a whole reply has its time, not each octet of it
+                awaited = session.awaited
+                patience = _FINAL if session.phase is Phase.FINAL_DOT else _REPLY
+                connection.deadline = asyncio.get_running_loop().time() + patience
             try:
                 session.receive(await connection.read())
             except ConnectionLostError:
