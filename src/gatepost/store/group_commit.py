@@ -8,17 +8,16 @@ that processes share), and all its callers are told by one hand-over to the loop
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from gatepost.model.ids import SubmissionId
+from gatepost.store.bell import Bell
 from gatepost.store.envelope import Envelope
 from gatepost.store.gathering import ENOUGH, GATHER, Gathering
 from gatepost.store.keeper import Content, Keeper, Run
@@ -87,7 +86,7 @@ class GroupCommit:
         self._jobs: deque[_Job | None] = deque()
         #: Rung for a writer that waits when so many jobs have come. While a batch is written and the
         #: next one gathers, a job costs no system call and takes the interpreter from nobody.
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._bell = Bell()
         self._ring_at = _NEVER
         self._waiting: deque[_Job] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -123,7 +122,7 @@ class GroupCommit:
         if not self._closing:
             self._closing = True
             self._jobs.append(None)
-            self._bell.put(None)
+            self._bell.ring()
         await asyncio.shield(self._ended)
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -150,7 +149,7 @@ class GroupCommit:
         self._jobs.append(job)
         if len(self._jobs) >= self._ring_at:
             self._ring_at = _NEVER
-            self._bell.put(None)
+            self._bell.ring()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
         return job.future
@@ -233,21 +232,19 @@ class GroupCommit:
         """
         gathering = self._gathering
         while not self._closing and (pause := gathering.first()) > 0:
-            self._wait(pause)
+            self._bell.wait(pause)  # `close` rings it, too
         while not self._jobs:
             self._ring_at = 1
             if not self._jobs:
                 self._wait_for_one()
         self._ring_at = ENOUGH
         while not self._closing and (pause := gathering.longer(len(self._jobs))) > 0:
-            self._wait(pause)
+            self._bell.wait(pause)
         self._ring_at = _NEVER
 
     def _wait_for_one(self) -> None:
         """Wait for the bell; what was committed without a sync is synced meanwhile."""
-        try:
-            self._bell.get(timeout=self._keeper.sync_within())
-        except queue.Empty:
+        if not self._bell.wait(self._keeper.sync_within()):
             self._sync()
 
     def _sync(self) -> None:
@@ -255,11 +252,6 @@ class GroupCommit:
             self._keeper.sync()
         except StoreUnavailableError as trouble:
             _log.warning("store: what is committed could not be synced: %s", trouble)
-
-    def _wait(self, pause: float) -> None:
-        """Wait for the bell, `pause` seconds at most; `close` rings it, too."""
-        with suppress(queue.Empty):
-            self._bell.get(timeout=pause)
 
     def _carry_out(self, batch: list[_Job]) -> None:
         try:
