@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from tests.support.ports import free_port
+
 #: Instead of a reply: close at once; never answer.
 DROP = "DROP"
 HANG = "HANG"
@@ -47,7 +49,7 @@ class Said:
 
 
 class Sink:
-    """A server on a free port of 127.0.0.1. Use it as an async context manager."""
+    """A server on a port that is free on 127.0.0.1, too. Use it as an async context manager."""
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class Sink:
     async def __aenter__(self) -> Self:
         context = self.tls if self.implicit else None
         self._server = await asyncio.start_server(
-            self._serve, self.host, self.port, ssl=context, limit=2**26
+            self._serve, self.host, self.port or free_port(), ssl=context, limit=2**26
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -154,9 +154,9 @@ async def test_a_body_with_more_values_than_anybody_needs_is_not_parsed(rig: Rig
     ],
 )
 async def test_values_are_told_from_text(body: bytes, *, too_many: bool):
-    began = time.perf_counter()
+    began = time.process_time()
     assert await has_too_many_values(body, 110_000) is too_many
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 async def test_two_ways_of_telling_the_length_are_one_too_many(rig: Rig):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from gatepost.cli.probe_timeline import _step
 from gatepost.operate.probe_seen import Mark, Stage, Step
 from gatepost.operate.probe_transcript import HIDDEN
 from tests.support.node import Node
+from tests.support.ports import free_port
 
 RULE = re.compile(r"\x1b\[")
 
@@ -24,9 +24,7 @@ def run(*arguments: str, stdin: str = "") -> Result:
 
 @pytest.fixture
 def closed() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.crash.ledger import (
 )
 from tests.crash.load import Load, Refusal
 from tests.support.node import HOST, Node, wait_until
-from tests.support.ports import free_ports
+from tests.support.ports import free_port, free_ports
 
 WORKERS = 2
 SETTINGS = """
@@ -41,10 +41,12 @@ longest = "1 s"
 
 @dataclass
 class SinkProcess:
-    """tests/crash/sink.py at work; born anew it has the same port and journal."""
+    """tests/crash/sink.py at work; born anew it has the same port and journal. Nobody who calls out is given
+    that port meanwhile.
+    """
 
     journal: Path
-    port: int = 0
+    port: int = field(default_factory=free_port)
     host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 

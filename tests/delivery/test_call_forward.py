@@ -148,7 +148,7 @@ async def test_nobody_at_home_is_no_answer() -> None:
 async def test_a_server_that_hangs_holds_a_question_for_a_bounded_time(
     verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call_forward, "WHOLE", 0.2)
+    monkeypatch.setattr(call_forward, "WHOLE", 1.0)
     async with Sink({verb: [HANG]}) as sink, asking(smtp(sink)) as forward:
         assert await forward.ask(ALICE, "y.example") is None
         await sink.until(lambda: sink.open_sessions <= 1)

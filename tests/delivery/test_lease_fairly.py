@@ -21,6 +21,7 @@ from tests.delivery.rig import Rig
 from tests.delivery.test_shares import take_all
 from tests.memory_store import MemoryStore
 from tests.store.makers import NOON, delivery, lease, submission
+from tests.support.ports import free_port
 
 SECOND = timedelta(seconds=1)
 ROOM = dict.fromkeys(LANES, 1000)
@@ -196,8 +197,8 @@ async def test_a_backlog_of_tarpits_leaves_room_for_others(kind: str, tmp_path: 
     async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 wait\r\n")
 
-    server = await asyncio.start_server(hang, "127.0.0.2", 0)
-    port = server.sockets[0].getsockname()[1]
+    port = free_port()
+    server = await asyncio.start_server(hang, "127.0.0.2", port)
     quick = await asyncio.start_server(take_all, "127.0.0.1", port)
     store: Any = MemoryStore()
     if kind == "sqlite":

@@ -9,6 +9,7 @@ from gatepost.delivery.shares import Shares
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.lane import Lane
 from tests.delivery.rig import Rig
+from tests.support.ports import free_port
 
 
 @pytest.mark.parametrize(
@@ -90,8 +91,8 @@ async def test_a_destination_that_hangs_leaves_room_for_others(hand_over: bool) 
     async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 wait\r\n")
 
-    server = await asyncio.start_server(hang, "127.0.0.2", 0)
-    port = server.sockets[0].getsockname()[1]
+    port = free_port()
+    server = await asyncio.start_server(hang, "127.0.0.2", port)
     quick = await asyncio.start_server(take_all, "127.0.0.1", port)
     async with Rig(port, bounds=Bounds(look=0.02, held=100, take_at_once=40)) as rig:
         rig.mx("slow.example", (10, "mx.slow.example", "127.0.0.2"))

@@ -1,5 +1,6 @@
 """A node whose state lies on a small disk of its own, a next hop, and a client that keeps count."""
 
+import json
 import os
 import struct
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -259,6 +261,13 @@ def ext4(scene: Scene, tmp_path: Path) -> Iterator[Path]:
     yield image
     scene.node.stop()
     subprocess.run(["umount", "-l", place], check=True, timeout=30)
+
+
+def events(directory: Path) -> list[dict[str, Any]]:
+    """Return what a journal tells; a line that has no end yet is none."""
+    found = sorted(directory.glob("*.jsonl"))
+    octets = [file.read_bytes().rpartition(b"\n")[0] for file in found]
+    return [json.loads(line) for each in octets for line in each.splitlines()]
 
 
 def mount_image(image: Path, place: Path) -> int:

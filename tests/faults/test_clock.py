@@ -1,10 +1,10 @@
 """A clock that is set far ahead or back under a running node, and later right again."""
 
-import json
+from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Scene, World
+from tests.faults.conftest import Scene, World, events
 from tests.support.node import wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
@@ -17,9 +17,8 @@ def attempts(scene: Scene) -> list[int]:
     return [row["attempts"] for row in scene.node.json("queue", "list")]
 
 
-def journal(scene: Scene) -> list[dict[str, object]]:
-    files = sorted((scene.node.data_dir / "journal").glob("*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+def journal(scene: Scene) -> list[dict[str, Any]]:
+    return events(scene.node.data_dir / "journal")
 
 
 def wait_for_attempts(scene: Scene, count: int) -> None:
@@ -81,7 +80,7 @@ def test_what_waits_for_a_time_far_ahead_is_due_at_the_start(scene: Scene, world
     for _ in range(5):
         assert scene.send(talk).startswith("250")
     wait_for_attempts(scene, 5)
-    scene.node.stop()
+    assert scene.node.stop() == 0
     world.turn_clock(0)
     scene.sink.start()
     scene.node.start()

@@ -62,12 +62,17 @@ def spent(pids: list[int]) -> float:
     return sum(map(processes.cpu_seconds, pids))
 
 
-def rests(pids: list[int]) -> bool:
-    """Tell whether processes that have nothing to do hardly work: over three seconds."""
-    before = spent(pids)
-    time.sleep(3)
-    print(f"\n{spent(pids) - before:.2f} s of three")
-    return spent(pids) - before < 0.9
+def come_to_rest(pids: list[int]) -> None:
+    """Wait until processes that have nothing to do hardly work, over three seconds."""
+
+    def rest() -> bool:
+        before = spent(pids)
+        time.sleep(3)
+        took = spent(pids) - before
+        print(f"\n{took:.2f} s of three")
+        return took < 0.9
+
+    wait_until(rest, "processes that rest")
 
 
 def begin(scene: Scene, sessions: int) -> list[Talk]:
@@ -112,7 +117,7 @@ def test_a_limit_that_is_lowered_under_living_workers(scene: Scene) -> None:
     for talk in talks:
         reply = scene.send(talk)
         assert reply[:3] in {"250", "421", "451", "452"}, reply
-    assert rests(former)
+    come_to_rest(former)
     scene.wait_for_words("open files are allowed now")
     scene.sink.start()
     for pid in former:
@@ -138,7 +143,7 @@ def test_the_system_has_none(scene: Scene, world: World, error: int) -> None:
         reply = scene.send(talk)
         assert reply[:3] in {"250", "421", "451", "452"}, reply
     scene.wait_for_words("nobody can be let in")
-    assert rests(former)
+    come_to_rest(former)
     world.use_up_descriptors(0)
     scene.sink.start()
     said = Counter(sock.recv(3).decode() or "closed" for sock in strangers)
@@ -157,7 +162,7 @@ def test_a_supervisor_that_cannot_bear_a_worker(scene: Scene) -> None:
     for pid in workers(scene):
         os.kill(pid, 9)
     scene.wait_for_words("could not be born")
-    assert rests([supervisor])
+    come_to_rest([supervisor])
     limit(supervisor, 10_000)
     wait_until(lambda: len(workers(scene)) == 2, "two workers")
     talks[0].close()

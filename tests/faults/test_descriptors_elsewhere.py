@@ -13,9 +13,8 @@ import pytest
 
 from tests.crash import processes
 from tests.dns_server import DnsServer
-from tests.faults.conftest import Scene, World
-from tests.faults.test_descriptors import leave_none, limit, rests
-from tests.faults.test_places import journal
+from tests.faults.conftest import Scene, World, events
+from tests.faults.test_descriptors import come_to_rest, leave_none, limit
 from tests.support.node import HOST, wait_until
 from tests.support.ports import free_ports
 
@@ -110,12 +109,17 @@ def test_the_system_has_none(scene: Scene, world: World, dns: DnsServer) -> None
     world.use_up_descriptors(errno.EMFILE)
     scene.send_until(talk, "250")
     assert site.post(patience=3) in {0, 503}
-    assert rests(former)
+    come_to_rest(former)
     assert ("next.hop.test", "A") not in dns.queries
     world.use_up_descriptors(0)
     site.end(former)
-    told = journal(scene.node.data_dir / "journal")
-    assert [e for e in told if e["kind"] == "delivery.deferred" and "DNS trouble" in str(e)], told
+    directory = scene.node.data_dir / "journal"  # which could not be written for a while, either
+    wait_until(
+        lambda: any(
+            e["kind"] == "delivery.deferred" and "DNS trouble" in str(e) for e in events(directory)
+        ),
+        "why it waited, in the journal",
+    )
     log = scene.node.log.read_text()
     assert "Traceback" not in log
     assert "a fault of ours" not in log
@@ -131,7 +135,7 @@ def test_a_limit_that_is_lowered_under_the_http_process(scene: Scene, dns: DnsSe
         return site.post() in {0, 503}
 
     wait_until(lambda: all(is_refused() for _ in range(20)), "a process without descriptors")
-    assert rests([former[-1]])
+    come_to_rest([former[-1]])
     limit(former[-1], 10_000)
     site.end(former)
     assert "Traceback" not in scene.node.log.read_text()

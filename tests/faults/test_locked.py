@@ -20,6 +20,7 @@ def test_a_foreign_transaction_holds_the_database(scene: Scene) -> None:
     talk = scene.session()
     assert scene.send(talk).startswith("250")
     foreign = apsw.Connection(str(scene.node.data_dir / "gatepost.db"))
+    foreign.set_busy_timeout(30_000)  # the delivery of that message is written just now
     foreign.execute("BEGIN IMMEDIATE")
     talk.socket.settimeout(DEADLINE)
     asked = time.monotonic()

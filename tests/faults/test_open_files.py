@@ -9,7 +9,7 @@ import pytest
 from tests.crash import processes
 from tests.faults.conftest import Scene
 from tests.node.talk import Talk
-from tests.support.node import HOST, wait_until
+from tests.support.node import HOST, on_all_workers, wait_until
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 
@@ -72,7 +72,7 @@ def test_a_crowd_that_takes_all_it_can_get(scene: Scene) -> None:
         spent = sum(map(processes.cpu_seconds, workers)) - before
         assert spent < 5, f"{spent:.1f} s for 80 messages"
         assert processes.children(node.process.pid) == workers
-    wait_until(lambda: is_let_in(node.ports.submission), "room for others again")
+    on_all_workers(lambda: is_let_in(node.ports.submission), "room for others again")
     assert scene.send(scene.session()).startswith("250")
     scene.wait_until_arrived()
 

@@ -1,7 +1,6 @@
 """Disks that are full or read-only elsewhere than under the store: maildirs, the journal, certificates."""
 
 import errno
-import json
 import os
 import resource
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import processes
-from tests.faults.conftest import Disk, Scene, World
+from tests.faults.conftest import Disk, Scene, World, events
 from tests.node.talk import Talk, anyone
 from tests.support.node import Node, wait_until
 
@@ -58,13 +57,6 @@ def files(maildir: Path, part: str) -> list[Path]:
 
 def trouble(scene: Scene) -> list[str]:
     return [row["reason"] for row in scene.node.json("queue", "list")]
-
-
-def journal(directory: Path) -> list[dict[str, object]]:
-    """Return its events; a line that has no end yet is none."""
-    found = sorted(directory.glob("*.jsonl"))
-    octets = [file.read_bytes().rpartition(b"\n")[0] for file in found]
-    return [json.loads(line) for each in octets for line in each.splitlines()]
 
 
 @pytest.mark.parametrize("how", ["full", "no names", "read-only"])
@@ -115,7 +107,7 @@ def test_a_journal_that_cannot_be_written(
     talk = scene.session()
     assert scene.send(talk).startswith("250")
     scene.wait_until_arrived()
-    wait_until(lambda: len(journal(directory)) >= 3, "a journal")
+    wait_until(lambda: len(events(directory)) >= 3, "a journal")
     if error:
         world.break_disk(error)
     else:
@@ -131,11 +123,11 @@ def test_a_journal_that_cannot_be_written(
         disk.relieve()
 
     def delivered() -> int:
-        return sum(event["kind"] == "delivery.delivered" for event in journal(directory))
+        return sum(event["kind"] == "delivery.delivered" for event in events(directory))
 
     wait_until(lambda: delivered() >= len(scene.promised), "every event in the journal")
     # At least once, in order: a batch that failed half-way may come again, and no line is torn.
-    positions = list(dict.fromkeys(event["position"] for event in journal(directory)))
+    positions = list(dict.fromkeys(event["position"] for event in events(directory)))
     assert positions == sorted(positions)
     scene.wait_for_words("the journal is written again")
 

@@ -244,10 +244,10 @@ def test_whatever_is_asked_gets_an_answer(local_part: str, domain: str, tags: st
 
 def test_no_pattern_takes_long() -> None:
     grant = parse_grant("a*" * 30 + "b@x.test")
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not owns((grant,), "a" * 250 + "@x.test", "+")
     assert not owns((grant,), "+".join("a" * 120) + "@x.test", "+")
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.mark.rfc("6531#3.3")

@@ -62,7 +62,7 @@ async def call(deadlines: Deadlines) -> AsyncIterator[Call]:
     made: list[Connection] = []
 
     async def call_one(port: Port) -> Connection:
-        connection = await dial(port.address, timeout=5, deadlines=deadlines)
+        connection = await dial(port.address, timeout=30, deadlines=deadlines)
         made.append(connection)
         return connection
 

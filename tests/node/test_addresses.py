@@ -8,13 +8,14 @@ from tests.conftest import NodeMaker
 from tests.node.conftest import LOCAL
 from tests.node.talk import Talk
 from tests.support.node import wait_until
+from tests.support.ports import free_port
 
 
 def ipv6_port() -> int:
     try:
         with socket.socket(socket.AF_INET6) as sock:
-            sock.bind(("::1", 0))
-            return int(sock.getsockname()[1])
+            sock.bind(("::1", port := free_port()))
+            return port
     except OSError:
         pytest.skip(
             "this machine has no IPv6 loopback address: sysctl net.ipv6.conf.lo.disable_ipv6=0"

@@ -15,7 +15,7 @@ import scramp
 
 from gatepost.net.channel_binding import bindings_of
 from tests.node.talk import Talk, anyone
-from tests.support.node import Node, wait_until
+from tests.support.node import Node, on_all_workers
 from tests.support.self_signed import self_signed
 
 MECHANISM = "SCRAM-SHA-256-PLUS"
@@ -108,7 +108,7 @@ def test_a_resumed_session_is_bound_to_the_certificate_that_began_it(node: Node)
     write_certificate(node)
     node.signal(signal.SIGHUP)
     seen = lambda: ssl.get_server_certificate(("127.0.0.1", node.ports.submissions))  # noqa: E731
-    wait_until(lambda: ssl.PEM_cert_to_DER_cert(seen()) != certificate, "the new certificate")
+    on_all_workers(lambda: ssl.PEM_cert_to_DER_cert(seen()) != certificate, "the new certificate")
     with Talk(node.ports.submissions, tls=context, session=session) as talk:
         talk.hello()
         assert talk.tls.session_reused

@@ -3,7 +3,6 @@
 import base64
 import smtplib
 import ssl
-import time
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +58,14 @@ def external(node: Node, pair: tuple[Path, Path] | None, authzid: str = "") -> s
 
 
 def soon(node: Node, pair: tuple[Path, Path], beginning: str) -> str:
-    end = time.monotonic() + 10
-    while not (said := external(node, pair)).startswith(beginning):
-        assert time.monotonic() < end, said
-        time.sleep(0.05)
-    return said
+    said: list[str] = []
+
+    def holds() -> bool:
+        said.append(external(node, pair))
+        return said[-1].startswith(beginning)
+
+    wait_until(holds, f"{beginning}, but {said}")
+    return said[-1]
 
 
 def soon_explained(node: Node, tag: str) -> Any:

@@ -44,13 +44,13 @@ class SinkThread:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        asyncio.run_coroutine_threadsafe(sink.__aenter__(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(sink.__aenter__(), self.loop).result(60)
 
     def stop(self) -> None:
         leave = self.sink.__aexit__(None, None, None)
-        asyncio.run_coroutine_threadsafe(leave, self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(leave, self.loop).result(60)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)
 
     def receives(self, word: bytes) -> Message:
         """Return the message that holds a word, once it is there."""
@@ -259,7 +259,7 @@ def test_twenty_megabytes_pass_whole_and_memory_stays_bounded(
     def all_there() -> bool:
         return sum(len(m.content) > LARGE for m in list(around.smtp.sink.messages)) >= 4
 
-    wait_until(all_there, "four large messages", patience=50)
+    wait_until(all_there, "four large messages", patience=150)
     message = next(m for m in around.smtp.sink.messages if len(m.content) > LARGE)
     assert message.content.endswith(b"\r\n\r\n" + body)
     peak = resident(around.node, "VmHWM") - before

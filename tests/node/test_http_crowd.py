@@ -109,7 +109,7 @@ def test_others_get_in_while_one_address_holds_all_it_may(tmp_path: Path) -> Non
     client = Client(tmp_path / "node", settings)
     try:
         talks = [
-            socket.create_connection((HOST, client.port), 20, ("127.0.0.9", 0)) for _ in range(4)
+            socket.create_connection((HOST, client.port), 60, ("127.0.0.9", 0)) for _ in range(4)
         ]
         assert closed(talks[0])  # the oldest makes room
         status, _ = client.ask("POST", "/v1/messages", MESSAGE)
@@ -118,7 +118,7 @@ def test_others_get_in_while_one_address_holds_all_it_may(tmp_path: Path) -> Non
             talk.close()
 
         def lets_in() -> bool:
-            with socket.create_connection((HOST, client.port), 20, ("127.0.0.9", 0)) as talk:
+            with socket.create_connection((HOST, client.port), 60, ("127.0.0.9", 0)) as talk:
                 talk.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 return talk.recv(12) == b"HTTP/1.1 200"
 
@@ -145,7 +145,7 @@ def test_a_crowd_that_is_slow_keeps_nobody_out(tmp_path: Path) -> None:
         for said in (b"", HEAD % link):
             for number in range(IN_ALL):
                 source = f"127.{number % 5 + 1}.0.1"
-                talks.append(socket.create_connection((HOST, client.port), 20, (source, 0)))
+                talks.append(socket.create_connection((HOST, client.port), 60, (source, 0)))
                 with contextlib.suppress(OSError):
                     talks[-1].sendall(said)
             for source in ("127.0.0.1", "127.9.0.1"):
@@ -171,7 +171,7 @@ def a_token(client: Client) -> bytes:
 def test_what_is_no_http_is_a_problem(tmp_path: Path) -> None:
     client = Client(tmp_path / "node")
     try:
-        with socket.create_connection((HOST, client.port), 20) as talk:
+        with socket.create_connection((HOST, client.port), 60) as talk:
             talk.sendall(b"\x16\x03\x01 hello\r\n\r\n")
             answer = http.client.HTTPResponse(talk)
             answer.begin()

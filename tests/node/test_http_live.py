@@ -33,7 +33,7 @@ class Client:
         self, method: str, path: str, body: object = None, source: str = "", **headers: str
     ) -> tuple[int, bytes]:
         origin = (source, 0) if source else None
-        connection = http.client.HTTPConnection(HOST, self.port, 20, origin)
+        connection = http.client.HTTPConnection(HOST, self.port, 60, origin)
         headers = {name.replace("_", "-"): text for name, text in headers.items()}
         try:
             sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}

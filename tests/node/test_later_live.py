@@ -39,7 +39,7 @@ def test_a_message_is_not_released_before_its_time(node: Node) -> None:
     (traced,) = node.json("trace", "soon@else.test")
     accepted, captured = (moment(event["at"]) for event in traced["events"])
     # HOLDFOR counts from the acceptance on; the worker looks for what is due in time.
-    assert timedelta(seconds=2) <= captured - accepted < timedelta(seconds=8)
+    assert timedelta(seconds=2) <= captured - accepted < timedelta(seconds=25)
 
 
 def test_the_operator_sees_a_message_for_later_and_sends_or_cancels_it(node: Node) -> None:

@@ -9,7 +9,8 @@ from tests.node.conftest import ACCOUNT, LOCAL, PASSWORD, NodeOf
 from tests.node.talk import Talk, anyone, upgraded
 from tests.support.node import Node, wait_until
 
-TIMES = '[limits]\nidle = "600 ms"\nhandshake = "600 ms"\nsession = "3 s"\n'
+#: Long enough for a client on a busy machine to say the next word in time; the defaults are 5 min, 30 s and 1 h.
+TIMES = '[limits]\nidle = "2 s"\nhandshake = "2 s"\nsession = "6 s"\n'
 FEW = "[limits]\nconnections_per_address = 4\nconnections = 7\n"
 SIZES = "[limits]\nmessage_size = 20000\nrecipients = 100\nauthentication_failures = 3\n"
 LETTER = b"From: app@sender.test\r\nSubject: x\r\n\r\n"
@@ -69,7 +70,7 @@ def test_idle_in_the_middle_of_content_ends_it_and_nothing_is_kept(hasty: Node) 
 def test_a_half_open_handshake_is_closed_on_465(hasty: Node, octets: bytes) -> None:
     with Talk(hasty.ports.submissions) as talk:
         talk.send(octets)
-        assert lasted(talk) < 5
+        assert lasted(talk) < 20
 
 
 @pytest.mark.rfc("3207#4")
@@ -77,7 +78,7 @@ def test_a_handshake_that_does_not_come_behind_starttls_is_closed(hasty: Node) -
     with Talk(hasty.ports.submission) as talk:
         talk.hello()
         talk.must("STARTTLS", "220")
-        assert lasted(talk) < 5
+        assert lasted(talk) < 20
 
 
 def test_a_client_that_says_an_octet_at_a_time_reaches_the_end_of_its_session(hasty: Node) -> None:
@@ -85,7 +86,7 @@ def test_a_client_that_says_an_octet_at_a_time_reaches_the_end_of_its_session(ha
         talk.hello()
         begin = time.monotonic()
         with contextlib.suppress(ConnectionError):
-            while time.monotonic() - begin < 8:
+            while time.monotonic() - begin < 40:
                 talk.send(b"x")
                 talk.socket.settimeout(0.2)
                 try:
@@ -94,7 +95,7 @@ def test_a_client_that_says_an_octet_at_a_time_reaches_the_end_of_its_session(ha
                     continue
                 assert reply.startswith("421 4.4.2 Connection was open for too long")
                 break
-        assert 2 < time.monotonic() - begin < 6
+        assert 5 < time.monotonic() - begin < 30
 
 
 def test_a_client_that_never_reads_is_let_go(hasty: Node) -> None:
@@ -103,10 +104,10 @@ def test_a_client_that_never_reads_is_let_go(hasty: Node) -> None:
         begin = time.monotonic()
         # NOOP's replies fill both sides' buffers; then it must stop reading us, and give up.
         with contextlib.suppress(ConnectionError):
-            while time.monotonic() - begin < 15:
+            while time.monotonic() - begin < 50:
                 with contextlib.suppress(TimeoutError):
                     talk.send(b"NOOP\r\n" * 10_000)
-        assert time.monotonic() - begin < 12
+        assert time.monotonic() - begin < 45
     with Talk(hasty.ports.mx) as talk:
         talk.hello()
 
@@ -115,9 +116,18 @@ def test_a_client_that_never_reads_is_let_go(hasty: Node) -> None:
 
 
 def greeted(node: Node, count: int, source: str | None = None) -> list[Talk]:
-    talks = [Talk(node.ports.mx, source=source) for _ in range(count)]
-    for talk in talks:
-        assert talk.reply().startswith("220 ")
+    """Return connections that are let in: those of the test before may still be being closed."""
+    talks: list[Talk] = []
+
+    def are_let_in() -> bool:
+        talks[:] = [Talk(node.ports.mx, source=source) for _ in range(count)]
+        if all(talk.reply().startswith("220 ") for talk in talks):
+            return True
+        for talk in talks:
+            talk.close()
+        return False
+
+    wait_until(are_let_in, f"{count} places")
     return talks
 
 

@@ -63,6 +63,7 @@ def another_key(directory: Path) -> Path:
 
 def test_a_key_that_is_another_one_is_not_taken_over(make_node: NodeMaker, tmp_path: Path) -> None:
     node = make_node()
+    wait_until(lambda: "all workers serve" in node.log.read_text(), "its worker")
     good = node.config.read_text()
     other = another_key(tmp_path)
     begin = len(node.log.read_text())
@@ -78,6 +79,7 @@ def test_a_key_that_was_moved_is_taken_over_and_another_in_its_place_is_not(
     make_node: NodeMaker, tmp_path: Path
 ) -> None:
     node = make_node(workers=2)
+    wait_until(lambda: "all workers serve" in node.log.read_text(), "both workers")
     good = node.config.read_text()
     moved, other = tmp_path / "moved.key", another_key(tmp_path)
     (node.data_dir / "master.key").rename(moved)

@@ -199,7 +199,8 @@ def _warnings(journal: Path, account: str) -> list[str]:
     import json
 
     files = sorted(journal.parent.glob("*.jsonl"))
-    lines = [line for file in files for line in file.read_text().splitlines()]
+    whole = [file.read_text().rpartition("\n")[0] for file in files]
+    lines = [line for text in whole for line in text.splitlines()]
     events = [json.loads(line) for line in lines if "quota.warned" in line]
     return [str(event["facts"]["percent"]) for event in events if event["account"] == account]
 

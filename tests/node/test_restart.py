@@ -79,7 +79,7 @@ def test_nobody_is_refused_and_what_is_under_way_ends(make_node: NodeMaker) -> N
             node.restart()
             former.append(node.process)
         knocker.wait_for(20)
-        # What is under way has ten seconds to end: it sees the last restart only.
+        # What is under way has ten seconds to end (unless a prelude says more): it sees the last restart only.
         with Talk(node.ports.mx) as busy, Talk(node.ports.mx) as idle:
             idle.hello()
             node.configure(LOCAL + NEW_DOMAIN)
@@ -209,7 +209,7 @@ def test_sockets_from_systemd_are_taken(make_node: NodeMaker) -> None:
     with socket.socket(fileno=kept) as held:
         node.stop()
         with Talk(node.ports.mx) as early:
-            held.settimeout(30)
+            held.settimeout(60)
             taken, _ = held.accept()
             with taken:
                 taken.sendall(b"220 next\r\n")
@@ -219,7 +219,7 @@ def test_sockets_from_systemd_are_taken(make_node: NodeMaker) -> None:
 def test_a_service_manager_is_told(make_node: NodeMaker, tmp_path: Path, monkeypatch) -> None:
     node = make_node(LOCAL, start=False)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.settimeout(30)
+        manager.settimeout(60)
         manager.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         node.start()

@@ -67,7 +67,7 @@ def serve(node: Node, *before: str, program: tuple[str, ...] = ("-m", "gatepost"
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=120,
         env=environment(),
         check=False,
     )

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import signal
 import socket
 import threading
@@ -109,6 +110,8 @@ class Asker:
     def _ask(self) -> None:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
         while not self._stop.wait(0.002):
+            if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+                connection.close()
             try:
                 connection.request("GET", "/healthz")
                 answer = connection.getresponse()

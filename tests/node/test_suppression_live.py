@@ -64,8 +64,9 @@ def test_an_operator_s_word_reaches_all_workers(node: Node) -> None:
 
 def test_who_is_refused_as_unknown_is_suppressed_for_that_account(node: Node) -> None:
     identifier = send(node, "gone@y.example", "bob@z.example")
-    wait_until(lambda: bool(node.json("suppression", "list")), "the suppression")
-    (found,) = node.json("suppression", "list", "--class", "bounced")
+    bounced = ("suppression", "list", "--class", "bounced")
+    wait_until(lambda: bool(node.json(*bounced)), "the suppression")
+    (found,) = node.json(*bounced)
     assert (found["subject"], found["account"]) == ("gone@y.example", ACCOUNT)
     assert found["reason"] == "550 5.1.1 no such user"
     wait_until(lambda: "no such user" in rcpt(node, "gone@y.example"), "the refusal")

@@ -95,6 +95,7 @@ def test_tokens_log_in_while_the_provider_is_there(
     provider._loop = asyncio.new_event_loop()
     provider.start(port)
     wait_until(lambda: login(node, mechanism, token(provider)).startswith("235"), "a new key")
+    assert node.stop() == 0
     for octets in node.data_dir.rglob("*"):
         if octets.is_file():
             assert token(provider).encode() not in octets.read_bytes()

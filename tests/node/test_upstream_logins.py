@@ -118,10 +118,10 @@ def test_a_route_logs_in_by_every_mechanism(
         for mechanism in MECHANISMS:
             recipient = f"b@{mechanism.lower()}.test"
             wait_until(lambda r=recipient: upstream.captured(r) != [], recipient)  # type: ignore[misc]
-        kept = [p.read_bytes() for p in node.data_dir.rglob("*") if p.is_file()]
-        assert not any(upstream.password.encode() in octets for octets in kept)
     finally:
-        node.stop()
+        assert node.stop() == 0
+    kept = [p.read_bytes() for p in node.data_dir.rglob("*") if p.is_file()]
+    assert not any(upstream.password.encode() in octets for octets in kept)
 
 
 def test_a_refresh_token_rotates_over_restarts_and_one_taken_back_is_said_so(

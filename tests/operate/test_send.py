@@ -30,6 +30,7 @@ from gatepost.operate.send import (
     sample_message,
     send,
 )
+from tests.support.ports import free_port
 
 _HELLO = "250-relay.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 {offers}"
 _LOGIN = Login("app@example.com", Secret("correct horse"))
@@ -227,10 +228,7 @@ async def test_a_reply_that_drips_is_not_waited_for_without_end(
 
 
 async def test_nobody_there_is_said_in_words() -> None:
-    free = bind(SocketAddress("127.0.0.1", 0))
-    port = free.getsockname()[1]
-    free.close()
-    errand = Errand(HostPort("127.0.0.1", port), "", ("b@example.net",), b"\r\n")
+    errand = Errand(HostPort("127.0.0.1", free_port()), "", ("b@example.net",), b"\r\n")
     with pytest.raises(SendFailedError, match="connection refused"):
         await send(errand)
 

@@ -18,10 +18,10 @@ MARKS = "\u0316\u0300"
 
 
 def test_a_long_address_is_nobodys_and_costs_nothing() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not owns(("@x.test",), f"a{MARKS * 60_000}@x.test")
     assert canonical(f"{'a' * 250_000}@x.test") is None
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert owns(("@x.test",), f"a{MARKS}@x.test")
 
 

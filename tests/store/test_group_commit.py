@@ -98,11 +98,30 @@ async def test_what_waits_is_committed_together(commits, keeper):
     assert len(keeper.batches) <= 3
 
 
+class Behind:
+    """A gathering that lets the first batch begin at once, and the next one when it is told."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.is_over = False
+
+    def first(self) -> float:
+        return 0.01 if self.batches and not self.is_over else 0.0
+
+    def longer(self, waiting: int) -> float:
+        return 0.0
+
+    def batch_ended(self) -> None:
+        self.batches += 1
+
+
 async def test_behind_a_batch_jobs_gather_and_share_the_next_one(keeper):
-    made = GroupCommit(keeper, gather=0.3)
+    made = GroupCommit(keeper)
+    made._gathering = gathering = Behind()
     await made.write(lambda _: None)
     one = made.write(lambda _: None)
     two = made.write(lambda _: None)
+    gathering.is_over = True
     await asyncio.gather(one, two)
     assert keeper.batches == [1, 2]
     await made.close()

@@ -48,7 +48,7 @@ def workers(tmp_path: Path) -> Iterator[Workers]:
 
 
 def finished(process: "subprocess.Popen[str]") -> list[str]:
-    out, errors = process.communicate(timeout=50)
+    out, errors = process.communicate(timeout=150)
     assert process.returncode == 0, errors
     return out.split()
 

@@ -13,14 +13,14 @@ from gatepost.store.sqlite_place import LOCK
 from tests.support.node import wait_until
 
 SCRIPT = """
-import asyncio, pathlib, sys, time
+import asyncio, pathlib, sys
 from gatepost.model.ids import WorkerId
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.unstoppable import stop_between_batches
 
 def job(_):
     print("inside", flush=True)
-    time.sleep(0.5)
+    sys.stdin.readline()
 
 async def main():
     store = await open_sqlite(pathlib.Path(sys.argv[1]), WorkerId("cli/1/0"))
@@ -41,6 +41,7 @@ async def test_a_command_that_is_stopped_holds_up_nobody(tmp_path: Path) -> None
     await store.close()
     command = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
@@ -49,6 +50,9 @@ async def test_a_command_that_is_stopped_holds_up_nobody(tmp_path: Path) -> None
         assert command.stdout.readline() == b"inside\n"
         # A group without a terminal is orphaned: the kernel would not stop it by SIGTSTP itself.
         os.kill(command.pid, signal.SIGTSTP)
+        assert command.stdin is not None
+        command.stdin.write(b"go on\n")
+        command.stdin.flush()
         wait_until(lambda: is_stopped(command.pid), "the stop")
         lock = os.open(tmp_path / LOCK, os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,14 +27,14 @@ class DirectoryService:
     def start(self) -> None:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(60)
 
     def stop(self) -> None:
         if self._runner is not None:
-            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(20)
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(60)
             self._runner = None
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(20)
+            self._thread.join(60)
 
     async def _start(self) -> None:
         app = web.Application()

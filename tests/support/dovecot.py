@@ -91,6 +91,6 @@ def running_dovecot(name: str, password: str, *, introspection_url: str = "") ->
             yield root
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -13,6 +13,8 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
+from tests.support.ports import free_port
+
 
 class Provider:
     """Runs in a thread of its own, on a port of loopback. `asked` lists the paths that came."""
@@ -62,18 +64,20 @@ class Provider:
     # -- HTTP
 
     def start(self, port: int = 0) -> None:
-        """Serve; on the same port again after `stop`, when it is given."""
+        """Serve; on the same port again after `stop`, when it is given: nobody who calls out is given it
+        meanwhile.
+        """
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(port), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._start(port or free_port()), self._loop).result(60)
 
     def stop(self) -> None:
         """Go away: connections are refused."""
         if self._runner is not None:
-            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(20)
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(60)
             self._runner = None
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(20)
+            self._thread.join(60)
 
     @property
     def port(self) -> int:

@@ -108,7 +108,7 @@ def run(
         input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=50,
+        timeout=200,
         cwd=cwd,
         env={**os.environ, **environment},
         check=False,

@@ -126,7 +126,7 @@ class Slapd:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def modify(self, ldif: str) -> None:
@@ -147,6 +147,6 @@ class Slapd:
         return {
             "servers": (self.starttls,),
             "starttls": True,
-            "timeout": 5.0,
+            "timeout": 30.0,
             "ca_file": self.ca_file,
         } | more

@@ -89,7 +89,7 @@ def test_with_syncs_that_lie_mail_is_lost_and_this_test_would_tell(
         load.start()
         load.wait_for(1)
         load.stop()
-        assert len(node.captured()) == load.acknowledged
+        wait_until(lambda: len(node.captured()) == load.acknowledged, "all captured")
         node.kill()
         power.lose(random.Random(1), nothing)
         node.start()
