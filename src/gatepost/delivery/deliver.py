@@ -11,13 +11,13 @@ from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.broken_tls import BrokenTls
 from gatepost.delivery.call_forward import PATIENCE, PATIENCES, CallForward
 from gatepost.delivery.contents import Contents
+from gatepost.delivery.depot import Depot
 from gatepost.delivery.fitting import SignAgain
 from gatepost.delivery.link_parts import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.pool import Pool
 from gatepost.delivery.resting import Resting
-from gatepost.delivery.room7 import Room7
 from gatepost.delivery.routing import Routing
 from gatepost.delivery.scheduler import Scheduler
 from gatepost.delivery.scheduler_parts import Parts
@@ -102,7 +102,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
         if scheduler is not None:
             scheduler.place_anew(site, parcels)
 
-    room = Room7(
+    depot = Depot(
         contents=Contents(setup.store, bounds.contents_away),
         attempts=attempts,
         around=Surroundings(setup.ourselves, bounds, setup.deadlines, cache(setup.contexts)),
@@ -122,7 +122,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
     )
 
     async def serve(queue: SiteQueue) -> None:
-        await Courier(queue, room).run()
+        await Courier(queue, depot).run()
 
     scheduler = Scheduler(
         Parts(

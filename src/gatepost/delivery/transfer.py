@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from gatepost.delivery import maildir
 from gatepost.delivery.calls import OUR_FAULT, call_one
 from gatepost.delivery.contents import Content
+from gatepost.delivery.depot import Depot
 from gatepost.delivery.envelopes import are_ascii, envelope_of
 from gatepost.delivery.fitting import (
     OF_MAILDIR,
@@ -22,7 +23,6 @@ from gatepost.delivery.link import Link
 from gatepost.delivery.link_parts import LinkFailedError
 from gatepost.delivery.parcel import Item, Parcel, within
 from gatepost.delivery.resting import is_called_for, put_off
-from gatepost.delivery.room7 import Room7
 from gatepost.delivery.site import Kind
 from gatepost.delivery.site_queue import SiteQueue
 from gatepost.model.delivery import Outcome, OutcomeKind
@@ -59,9 +59,9 @@ class _RetiredError(Exception):
 class Courier:
     """Serves one connection of one site."""
 
-    def __init__(self, queue: SiteQueue, room: Room7) -> None:
+    def __init__(self, queue: SiteQueue, depot: Depot) -> None:
         self._queue = queue
-        self._room = room
+        self._depot = depot
         self._link: Link | None = None
         self._carried = 0
         self._is_dialling = False
@@ -121,15 +121,15 @@ class Courier:
     def _rests(self, parcels: list[Parcel]) -> bool:
         """Put off what is for a site that refused us a moment ago; False: it may be called."""
         at = asyncio.get_running_loop().time()
-        now = self._room.now()
-        rest = self._room.resting.rest(self._queue.key, at, now)
+        now = self._depot.now()
+        rest = self._depot.resting.rest(self._queue.key, at, now)
         items = [item for parcel in parcels for item in parcel.items]
         if rest is None or any(is_called_for(item.leased, rest) for item in items):
             return False
-        self._room.release([item for item in items if not item.is_ours], "")
+        self._depot.release([item for item in items if not item.is_ours], "")
         for item in items:
             if item.is_ours:
-                self._room.settle(put_off(item.leased, rest, now, counted=item.counted))
+                self._depot.settle(put_off(item.leased, rest, now, counted=item.counted))
         return True
 
     def _dialled(self) -> None:
@@ -145,7 +145,7 @@ class Courier:
                 return
             if self._queue.closing:
                 rest = [i for p, _ in ready[position:] for i in p.items]
-                self._room.release(rest, "this worker is stopping")
+                self._depot.release(rest, "this worker is stopping")
                 return
             if self._gives_way(ready, position):
                 for waiting, _ in reversed(ready[position:]):
@@ -181,7 +181,7 @@ class Courier:
         was counted for them is the one that will be made there.
         """
         self._is_over = True
-        self._room.place_anew(self._queue.site, parcels)
+        self._depot.place_anew(self._queue.site, parcels)
 
     def _gives_way(self, ready: list[tuple[Parcel, Content]], position: int) -> bool:
         """Tell whether the rest of a claim is put back, because something more urgent came.
@@ -201,18 +201,18 @@ class Courier:
         try:
             await self._count([i for p in parcels for i in p.items if not i.counted])
             missing = [p.submission.id for p in parcels if p.pieces is None and p.items]
-            contents = await self._room.contents.of(missing)
+            contents = await self._depot.contents.of(missing)
         except ContentAwayError as away:
             self._without_contents(parcels, f"no stored content can be read: {away}")
             return []
         except StoreUnavailableError:
-            self._room.untried([i for p in parcels for i in p.items], store_away)
+            self._depot.untried([i for p in parcels for i in p.items], store_away)
             return []
         ready = []
         for parcel in parcels:
             lost = [i for i in parcel.items if not i.is_ours]
             if lost:
-                self._room.release(lost, "")
+                self._depot.release(lost, "")
                 parcel.items = [i for i in parcel.items if i.is_ours]
             if parcel.items:
                 pieces = parcel.pieces
@@ -221,27 +221,27 @@ class Courier:
 
     def _without_contents(self, parcels: list[Parcel], why: str) -> None:
         """Put off what no content is to be had for; end it where that, and its time, is long over."""
-        if self._room.contents.are_lost:
-            at = self._room.now()
+        if self._depot.contents.are_lost:
+            at = self._depot.now()
             for parcel in parcels:
                 self._end(parcel, [i for i in parcel.items if i.leased.delivery.expires_at <= at])
-        self._room.untried([i for p in parcels for i in p.items], why)
+        self._depot.untried([i for p in parcels for i in p.items], why)
 
     def _end_expired(self, parcels: list[Parcel]) -> None:
         """End what has waited here beyond its time: a slow site must not make old mail older."""
-        at = self._room.now()
+        at = self._depot.now()
         for parcel in parcels:
             self._end(parcel, [i for i in parcel.items if is_expired(i.leased.delivery, at)])
 
     def _end(self, parcel: Parcel, late: list[Item]) -> None:
         for item in late:
             self._ended.add(item.id)
-            self._room.settle(Result(item.leased, None, attempted=False, expired=True))
+            self._depot.settle(Result(item.leased, None, attempted=False, expired=True))
         if late:
             parcel.items = [i for i in parcel.items if i not in late]
 
     async def _count(self, items: list[Item]) -> None:
-        ours: set[DeliveryId] = await self._room.attempts.begin([i.held for i in items])
+        ours: set[DeliveryId] = await self._depot.attempts.begin([i.held for i in items])
         for item in items:
             item.counted = True
             item.is_ours = item.is_ours and item.id in ours
@@ -259,7 +259,7 @@ class Courier:
             verdicts = await link.verdicts(
                 envelope_of(parcel, fitted),
                 fitted.pieces,
-                lambda: self._room.is_heard() and _is_ours(parcel),
+                lambda: self._depot.is_heard() and _is_ours(parcel),
             )
         except asyncio.CancelledError:  # this worker stops
             # Perhaps it was taken: as where a connection is lost then, it is not due at once.
@@ -312,7 +312,7 @@ class Courier:
             words = "the next hop takes no address that is not ASCII (SMTPUTF8)"
             self._settle(foreign, refused(NEEDS_UTF8, words, link.spoken))
             parcel.items = [i for i in parcel.items if i.hop.forward_path.isascii()]
-        fitted = await fit(parcel.submission, content, link.offers, self._room.sign_again)
+        fitted = await fit(parcel.submission, content, link.offers, self._depot.sign_again)
         if isinstance(fitted, Unfit):
             self._settle(parcel.items, refused(fitted.status, fitted.words, link.spoken))
             return None
@@ -327,7 +327,7 @@ class Courier:
                 again.append(item)
             else:
                 self._ended.add(item.id)
-                self._room.settle(Result(item.leased, link.outcome(verdict)))
+                self._depot.settle(Result(item.leased, link.outcome(verdict)))
         return again
 
     async def _usable_link(self, *, fresh: bool) -> Link:
@@ -340,7 +340,7 @@ class Courier:
                 return link
             self._forget_link()
             await link.close()
-        self._link = link = await call_one(self._queue, self._room)
+        self._link = link = await call_one(self._queue, self._depot)
         self._queue.is_lost = False
         self._dialled()
         if self._queue.retired:
@@ -365,13 +365,13 @@ class Courier:
             self._is_over = True
             return
         self._queue.is_lost = True
-        self._room.resting.note(self._queue.key, outcome, at)
+        self._depot.resting.note(self._queue.key, outcome, at)
         waiting = self._queue.claim_all()
         self._claimed += waiting
         try:
             await self._count([i for p in waiting for i in p.items if not i.counted])
         except StoreUnavailableError:
-            self._room.release([i for p in waiting for i in p.items], "the store is away")
+            self._depot.release([i for p in waiting for i in p.items], "the store is away")
             waiting = []
         for parcel in (*parcels, *waiting):
             self._settle(parcel.items, outcome)
@@ -380,22 +380,22 @@ class Courier:
         for item in items:
             self._ended.add(item.id)
             if item.is_ours or outcome.kind is OutcomeKind.DELIVERED:
-                self._room.settle(Result(item.leased, outcome))
+                self._depot.settle(Result(item.leased, outcome))
             else:
-                self._room.release((item,), "")
+                self._depot.release((item,), "")
 
     # -- maildirs
 
     async def _store_in_maildirs(self, parcel: Parcel, content: Sequence[bytes]) -> None:
         loop = asyncio.get_running_loop()
         self._dialled()
-        hostname = self._room.around.ourselves.hostname
-        fitted = await fit(parcel.submission, content, OF_MAILDIR, self._room.sign_again)
+        hostname = self._depot.around.ourselves.hostname
+        fitted = await fit(parcel.submission, content, OF_MAILDIR, self._depot.sign_again)
         if isinstance(fitted, Unfit):
             self._settle(parcel.items, refused(fitted.status, fitted.words))
             return
         for position, item in enumerate(parcel.items):
-            if not (self._room.is_heard() and _lasts(item)):
+            if not (self._depot.is_heard() and _lasts(item)):
                 self._settle(parcel.items[position:], _IN_DOUBT)
                 return
             lines = maildir.header_lines(
@@ -403,7 +403,7 @@ class Courier:
             )
             name = f"{item.id}.{hostname}"
             outcome = await loop.run_in_executor(
-                self._room.files,
+                self._depot.files,
                 maildir.deliver,
                 self._queue.site.directory,
                 item.hop.mailbox,

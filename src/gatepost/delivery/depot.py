@@ -1,4 +1,4 @@
-"""What the couriers of a worker share (room 7)."""
+"""What the couriers of a worker have in common (room 7): where contents come from, and outcomes go."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -19,8 +19,8 @@ from gatepost.returns.settlement import Result
 
 
 @dataclass(frozen=True, slots=True)
-class Room7:
-    """What couriers share. `release` is told of items that end without an outcome, `untried` of such
+class Depot:
+    """What couriers have in common. `release` is told of items that end without an outcome, `untried` of such
     whose attempt was perhaps counted and is not made, `place_anew` of parcels that another source has
     to send, `source_missing` of an address that this machine does not have, `tell` of an event that belongs
     to no delivery; `now` is UTC.
