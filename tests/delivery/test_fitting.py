@@ -37,6 +37,7 @@ FORGING = (
     "From: é <ceo@victim.example> <m@x.example>",
     "From: é, ceo@victim.example <m@x.example>",
 )
+BEYOND = TEXT.rpartition(b"\r\n\r\n")[2]
 ALL = ("8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "SIZE 100000000")
 EIGHT = {"eight_bit": True}
 IS_BINARY = {"eight_bit": True, "binary": True}
@@ -52,6 +53,10 @@ async def sent(
         await rig.until_state(await rig.submit("b@y.example", content=content, needs=needs))
         (message,) = sink.messages
         return message.mail.partition("> ")[2], message.content
+
+
+async def no_signature(domains: Collection[str], content: bytes) -> bytes:
+    return b""
 
 
 @pytest.mark.rfc("3030#3")
@@ -70,6 +75,46 @@ async def test_binary_content_is_encoded_for_others_and_signed_again(
     assert mail == ""
     assert content.startswith(b"DKIM-Signature: again\r\n")
     assert email.message_from_bytes(content).get_payload(decode=True) == OCTETS
+
+
+@pytest.mark.rfc("3030#2")
+@pytest.mark.parametrize(
+    ("needs", "offers", "size"),
+    [
+        (IS_BINARY, Offers(binary=True), 9),
+        (IS_BINARY, Offers(binary=True, eight_bit=True), 9),
+        (EIGHT, Offers(eight_bit=True), 5),
+        ({}, Offers(), 5),
+    ],
+)
+async def test_what_goes_as_it_is_is_read_by_nobody(
+    needs: dict[str, bool], offers: Offers, size: int
+) -> None:
+    """Of binary content alone the octets are counted: a chunk is as long as it says."""
+    submission = Submission(SubmissionId("1"), "", 5, now(), **needs)
+    made = await fit(submission, (b"no\xff", b"header"), offers, no_signature)
+    assert isinstance(made, Fitted)
+    assert made.pieces == (b"no\xff", b"header")
+    assert made.size == size
+    assert (made.eight_bit, made.binary) == (submission.eight_bit, submission.binary)
+
+
+@pytest.mark.parametrize(
+    ("needs", "content", "offers", "says"),
+    [
+        (IS_BINARY, BINARY, Offers(eight_bit=True), (False, False, False)),
+        (IS_BINARY | IS_UTF8, BINARY, Offers(eight_bit=True, utf8=True), (False, False, True)),
+        (IS_UTF8, UTF8 + BEYOND, Offers(eight_bit=True), (True, False, False)),
+        (IS_UTF8, UTF8 + BEYOND, Offers(), (False, False, False)),
+    ],
+)
+async def test_what_is_changed_is_said_to_be_what_it_is_then(
+    needs: dict[str, bool], content: bytes, offers: Offers, says: tuple[bool, bool, bool]
+) -> None:
+    submission = Submission(SubmissionId("1"), "", len(content), now(), **needs)
+    made = await fit(submission, (content,), offers, no_signature)
+    assert isinstance(made, Fitted)
+    assert (made.eight_bit, made.binary, made.utf8) == says
 
 
 @pytest.mark.rfc("6152#3")
@@ -213,15 +258,12 @@ async def test_our_former_signatures_go_and_only_who_made_them_signs_again(
 @pytest.mark.parametrize("origin", [Origin.SUBMISSION, Origin.MX])
 @pytest.mark.parametrize("field", FORGING)
 async def test_a_message_names_nobody_else_when_it_was_changed(field: str, origin: Origin) -> None:
-    async def sign(_: Collection[str], content: bytes) -> bytes:
-        return b""
-
     content = f"{field}\r\nSubject: x\r\n\r\nhi\r\n".encode()
     submission = Submission(
         SubmissionId("1"), "", len(content), now(), origin, eight_bit=True, utf8=True
     )
     for offers in (Offers(), Offers(eight_bit=True)):
-        made = await fit(submission, (OURS, RECEIVED, content), offers, sign)
+        made = await fit(submission, (OURS, RECEIVED, content), offers, no_signature)
         if isinstance(made, Unfit):
             assert made.status == "5.6.9"
             continue

@@ -53,7 +53,8 @@ def test_a_grant_is_kept_in_one_form(written: str, kept: str) -> None:
     "written",
     ["", "@", "app", "example.com", "@local", "@.local", "*.com", "@*", "a@b@c.example",
      "a@exam*.com", "@ex*.com", "@*.*.com", "@..example.com", ".*@b.example", "j\u00fc rg@b.example",
-     "a b@c.example", "@-x-.example", "**@*", "app@*"],
+     "a b@c.example", "@-x-.example", "**@*", "app@*",
+     "@*example.com", "app@*example.com", "app@local", "app@.local", "news-*@local"],
 )  # fmt: skip
 def test_what_is_no_grant_is_refused_with_its_mend(written: str) -> None:
     with pytest.raises(WrongValueError) as raised:
@@ -66,6 +67,7 @@ GRANTS = (
     "@whole.example", "@.below.example", "ops@.teams.example", "run-*@.teams.example",
     "@xn--grn-ioa.example", "@.xn--grn-ioa.example", '"a b"@quoted.example', "tag+x@tags.example",
     "strasse@utf8.example", "j\u00fcrg@utf8.example", '"*"@star.example', '"n-*"@star.example',
+    "ab*ba@pieces.example", "x*yy*yy*z@pieces.example",
 )  # fmt: skip
 
 
@@ -100,6 +102,12 @@ GRANTS = (
         ("axxbyyc@example.com", "", True),
         ("acb@example.com", "", False),
         ("ab@example.com", "", False),
+        ("axc@example.com", "", False),
+        # no letter stands for two pieces of a pattern
+        ("abba@pieces.example", "", True),
+        ("aba@pieces.example", "", False),
+        ("xyyyyz@pieces.example", "", True),
+        ("xyyyz@pieces.example", "", False),
         # a whole domain
         ("anyone@whole.example", "", True),
         ('"any one"@WHOLE.example', "", True),
@@ -138,6 +146,7 @@ GRANTS = (
         ("appx+tag@example.com", "+", False),
         ('"app+tag"@example.com', "+", True),
         ('"app+my tag"@example.com', "+", False),
+        ('"x-bot+my tag"@example.com', "+", False),
         ("x-bot+tag@example.com", "+", True),
         ("ops+x@red.teams.example", "+", True),
         ("tag@tags.example", "+", False),
@@ -216,6 +225,16 @@ def test_a_grant_within_others(grants: tuple[str, ...], grant: str, covered: boo
 )  # fmt: skip
 def test_canonical_form(address: str, form: str | None) -> None:
     assert canonical(address) == form
+
+
+@pytest.mark.rfc("5321#4.5.3.1")
+def test_the_longest_address_is_somebodys_and_a_longer_one_nobodys() -> None:
+    domain = ".".join(("d" * 63, "d" * 63, "d" * 63, "d" * 55, "example"))
+    longest = f"{'a' * 64}@{domain}"
+    assert len(longest) == 320
+    assert owns((longest,), longest)
+    assert canonical(longest) == longest
+    assert canonical(f"{longest}e") is None
 
 
 @given(st.text(max_size=40))
