@@ -124,6 +124,7 @@ async def test_an_address_that_is_missing_is_told_once_and_rests(caplog) -> None
         await machine.sources.look()
     machine.sources.missing("192.0.2.2")
     assert [r.levelname for r in caplog.records] == ["ERROR"]
+    assert machine.changes == 1, "nothing is placed anew for what is known"
     assert "192.0.2.2 is not an address of this machine" in caplog.text
     assert machine.sources.announced() == (Announced(ONE), Announced(BULK, ("192.0.2.2",)))
     assert not machine.sources.serves({"bulk"})
