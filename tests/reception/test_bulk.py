@@ -62,8 +62,8 @@ async def store(tmp_path: Path):
     await opened.close()
 
 
-def message(*destinations: str, domain: str = "example.com") -> Accepted:
-    at = now()
+def message(*destinations: str, domain: str = "example.com", days_ago: int = 0) -> Accepted:
+    at = now() - timedelta(days_ago)
     identifier = SubmissionId("019b0000000070008000000000000001")
     submission = Submission(identifier, "a@example.com", 1, at, "submission", APP)
     deliveries = tuple(
@@ -159,6 +159,34 @@ async def test_one_warning_in_time_whoever_counts(store) -> None:
     workers[0].count(message("gmail.com"))
     await workers[0].flush()
     assert len(await warnings(store)) == 1
+
+
+async def test_counts_are_by_day_and_forgotten_after_thirty(store) -> None:
+    counter = counting(store, TEN)
+    forgotten, oldest, newest = (message("gmail.com", days_ago=days) for days in (32, 29, 0))
+    for each in (forgotten, oldest, oldest, newest):
+        counter.count(each)
+    await counter.flush()
+    await counter.flush()
+    found = await store.read(lambda reading: reading.bulk_counts(now().date() - timedelta(99)))
+    assert sorted((each.day, each.count) for each in found) == [
+        (oldest.submission.received_at.date(), 2),
+        (newest.submission.received_at.date(), 1),
+    ]
+
+
+async def test_what_is_left_is_written_when_a_worker_stops(store) -> None:
+    resolver = Answers({"shop.test": ["1 aspmx.l.google.com"]})
+    counter = counting(store, mailbox_providers(), resolver)
+    task = asyncio.create_task(counter.run())
+    await asyncio.sleep(0)
+    counter.count(message("shop.test", "gmail.com"))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert sorted(await counts(store)) == [
+        ("gmail", "example.com", 1),
+        ("google-hosted", "example.com", 1),
+    ]
 
 
 async def test_nothing_is_lost_while_the_store_is_away(store) -> None:
