@@ -41,7 +41,7 @@ class Power:
             cwd=self.below,
             env=self.environment(lie=lie),
             check=True,
-            timeout=30,
+            timeout=100,
         )
 
 

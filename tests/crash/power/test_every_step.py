@@ -67,7 +67,7 @@ def life(power: Power, verb: str, *, module: str = "a_life", **more: str) -> Lif
     path = {"PYTHONPATH": f"{ROOT}/src:{ROOT}", "POWERLOG_SYNC_NS": "0"}
     return subprocess.run(
         [sys.executable, "-m", f"tests.crash.power.{module}", *verb.split(), str(power.below)],
-        cwd=ROOT, env={**environment, **path, **more}, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env={**environment, **path, **more}, capture_output=True, text=True, timeout=200,
         check=False,
     )  # fmt: skip
 
