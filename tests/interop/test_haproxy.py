@@ -29,6 +29,7 @@ defaults
     timeout connect 60s
     timeout client 60s
     timeout server 60s
+    timeout check 60s
     unique-id-format %[uuid]
 """
 #: `{name}` is also the name of the server in HAProxy's statistics.
@@ -37,7 +38,7 @@ listen {name}
     bind 127.0.0.1:{port}
     bind [::1]:{port}
     option smtpchk EHLO haproxy.test
-    server {name} 127.0.0.1:{behind} source 127.0.0.9 check inter 200ms fall 1 rise 1 check-send-proxy {more}
+    server {name} 127.0.0.1:{behind} source 127.0.0.9 check inter 1s fall 1000 rise 1 check-send-proxy {more}
 """
 FORMS = {"v1": "send-proxy", "v2": "send-proxy-v2 proxy-v2-options crc32c,unique-id,authority"}
 
