@@ -4,7 +4,8 @@ Strangers choose what is asked about their mail, and accounts what about theirs;
 may never answer. So each has no more questions on their way than four times what is still free of the
 room for all (alone four fifths: Choudhury and Hahne, Dynamic Queue Length Thresholds, 1998), and what is
 asked beyond waits in a line of its own; the lines take turns. A stranger's network has 16 at most, and
-what it asks beyond 256 that wait fails. Names that failed lately have 32 together, whoever asks.
+what it asks beyond 256 that wait fails. Names that failed lately have 32 together, shared by the same rule:
+whose names never answer holds up nobody else's that did not once.
 """
 
 import asyncio
@@ -28,16 +29,33 @@ _WAITING: Final = 256
 _OF_FAILED: Final = 32
 
 
+class _Among:
+    """How many questions of a kind are on their way, whoever asks."""
+
+    __slots__ = ("held", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+
 class Share:
-    """What one party has of the room: `held` on their way of `most`, and a line of up to `waiting`."""
+    """What one party has of the room: `held` on their way of `most`, and a line of up to `waiting`;
+    `among` all of a kind, which have less room together.
+    """
 
-    __slots__ = ("__weakref__", "held", "line", "most", "waiting")
+    __slots__ = ("__weakref__", "among", "failed", "held", "line", "most", "waiting")
 
-    def __init__(self, most: int = _AT_ONCE, waiting: int | None = None) -> None:
+    def __init__(
+        self, most: int = _AT_ONCE, waiting: int | None = None, among: _Among | None = None
+    ) -> None:
         self.most = most
         self.waiting = waiting
+        self.among = among
         self.held = 0
         self.line: deque[asyncio.Future[None]] = deque()
+        #: Of the same party, for names that failed lately (`Slots.for_failed`).
+        self.failed: Share | None = None
 
 
 class Slots:
@@ -46,9 +64,15 @@ class Slots:
     def __init__(self) -> None:
         self._free = _AT_ONCE
         self._waiting: dict[Share, None] = {}
-        #: For who has none of his own; for names that failed lately.
+        #: For who has none of his own.
         self.own = Share()
-        self.failed = Share(_OF_FAILED)
+        self._failed = _Among(_OF_FAILED)
+
+    def for_failed(self, share: Share) -> Share:
+        """Return a party's share for names that failed lately; it lives as long as the party's."""
+        if share.failed is None:
+            share.failed = Share(among=self._failed)
+        return share.failed
 
     async def enter(self, share: Share) -> bool:
         """Wait for room; False where too many wait already. Then `leave` must follow."""
@@ -72,16 +96,23 @@ class Slots:
         """Make room for who waits."""
         share.held -= 1
         self._free += 1
+        if share.among is not None:
+            share.among.held -= 1
         while (called := self._call()) is not None:
             self._take(called)
             called.line.popleft().set_result(None)
 
     def _has_some(self, share: Share) -> bool:
-        return share.held < min(share.most, _TIMES * self._free)
+        most = min(share.most, _TIMES * self._free)
+        if share.among is not None:
+            most = min(most, _TIMES * (share.among.most - share.among.held))
+        return share.held < most
 
     def _take(self, share: Share) -> None:
         share.held += 1
         self._free -= 1
+        if share.among is not None:
+            share.among.held += 1
 
     def _call(self) -> Share | None:
         """Return the next for whom there is room, and put it behind the others."""

@@ -239,8 +239,9 @@ class Resolver:
         """Ask when there is room in a share, which is held until an answer has come or nobody waits
         for one any more: who hangs up early gets no more than others.
         """
-        if self._failed.get(key[0], 0.0) > self._clock() and share.waiting is None:
-            share = self._slots.failed
+        party = share  # held on to: it keeps what it has of names that failed
+        if self._failed.get(key[0], 0.0) > self._clock() and party.waiting is None:
+            share = self._slots.for_failed(party)
         if not await self._slots.enter(share):
             raise DnsTemporaryError("too many questions for one network")
         try:
