@@ -49,6 +49,7 @@ async def test_watching_needs_no_key(rig: Rig):
     assert "\ngatepost_queue_oldest_seconds 0.0\n" in metrics
     assert '\ngatepost_logins_refused_total{reason="wrong_password"} 0\n' in metrics
     assert "\ngatepost_logins_total 0\n" in metrics
+    assert '\ngatepost_connections_refused_total{reason="no_proxy_header"} 0\n' in metrics
     described = (await rig.ask("GET", "/openapi.json", by="")).json
     assert "/v1/messages" in described["paths"]
     await rig.store.close()

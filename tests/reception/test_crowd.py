@@ -82,6 +82,8 @@ def test_the_balancer_that_has_most_gives_way_where_no_network_has_many(people: 
     assert people.crowd.make_room("new", "good")
     assert not people.crowd.make_room("new", "good")  # two of each then
     assert people.gone == ["forged0", "forged2"]
+    assert people.crowd.make_room("new", "third")  # of two one goes to who has none
+    assert people.gone == ["forged0", "forged2", "forged3"]
 
 
 def test_who_comes_by_a_balancer_has_nobody_give_way_who_came_without_one(people: People) -> None:

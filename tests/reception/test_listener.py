@@ -12,7 +12,7 @@ import pytest
 
 from gatepost.model.settings import LimitSettings
 from gatepost.net.address import SocketAddress
-from gatepost.net.counters import Counters, WorkerCounters
+from gatepost.net.counters import Counters, Metric, WorkerCounters
 from gatepost.net.transport import Deadlines, bind
 from gatepost.reception.listener import Listener
 from gatepost.wire.smtp import replies
@@ -78,6 +78,7 @@ async def test_the_connection_beyond_the_limit_of_its_address_is_told_so_and_clo
         assert await first.line() == ""
         fourth = await it.client()
         assert (await fourth.line()).startswith("220")
+        assert it.table.total(Metric.TOO_MANY) == 1
 
 
 async def test_a_network_has_fewer_connections_than_its_addresses_together() -> None:
@@ -112,6 +113,7 @@ async def test_a_worker_without_open_files_to_spare_says_that_it_is_too_busy() -
         first = await it.client()
         assert (await first.line()).startswith("220")
         assert await (await it.client()).line() == words(replies.OVERLOADED)
+        assert it.table.total(Metric.OVERLOADED) == 1
         assert (await first.ask("NOOP")).startswith("250")
 
 

@@ -148,7 +148,8 @@ async def test_who_is_listed_and_sends_none_is_closed_at_once(
         client = await passed_on(it, octets)
         with contextlib.suppress(ConnectionError):
             assert await client.line() == ""
-        assert it.table.snapshot()[Metric.SESSIONS] == 0
+        assert it.table.total(Metric.SESSIONS) == 0
+        assert it.table.total(Metric.HEADERLESS) == 1
     assert "127.0.0.9:" in caplog.text
     assert "is in proxy_protocol_from, and sent no PROXY header: " in caplog.text
 
@@ -174,6 +175,7 @@ async def test_a_health_check_that_only_connects_is_nothing_to_tell(
         assert it.listener.port is not None
         async with asyncio.timeout(30):
             await it.listener.port.wait_empty()
+        assert it.table.total(Metric.HEADERLESS) == 0
     assert caplog.text == ""
 
 

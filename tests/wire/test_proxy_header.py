@@ -134,6 +134,7 @@ def test_what_is_no_header_is_refused(octets: bytes) -> None:
 
 
 def test_no_more_is_waited_for_than_a_line_or_the_bound() -> None:
+    assert LONGEST_LINE == 107  # section 2.1
     line = b"PROXY UNKNOWN ".ljust(LONGEST_LINE - 1, b"x")
     assert read_proxy_header(line) is None
     with pytest.raises(NoProxyHeaderError, match="too long"):

@@ -26,6 +26,12 @@ _HELP: Final = {
     Metric.LOGINS: ("gatepost_logins_total", "Logins that succeeded."),
 }
 
+_REFUSED: Final = {
+    Metric.TOO_MANY: "too_many",
+    Metric.OVERLOADED: "overloaded",
+    Metric.HEADERLESS: "no_proxy_header",
+}
+
 
 @router.get("/healthz", responses={503: {"description": "The store cannot be read"}})
 async def healthz(request: Request) -> JSONResponse:
@@ -55,6 +61,7 @@ async def metrics(request: Request) -> PlainTextResponse:
         name = "gatepost_certificate_expires_seconds"
         words = "When the first of the node's certificates ends, in seconds since 1970."
         lines += [*_metric(name, words, "gauge"), f"{name} {expiry}"]
+    lines += _of_refused(api.counters)
     lines += _of_logins(api.counters)
     lines += _of_queue(queue)
     if api.sources:
@@ -62,6 +69,14 @@ async def metrics(request: Request) -> PlainTextResponse:
         lines += _of_sources(api, unusable)
     body = "\n".join(lines) + "\n"
     return PlainTextResponse(body, media_type="text/plain; version=0.0.4")
+
+
+def _of_refused(counters: Counters) -> list[str]:
+    name = "gatepost_connections_refused_total"
+    return _metric(name, "SMTP connections that were not let in, by reason.", "counter") + [
+        f'{name}{{reason="{reason}"}} {counters.total(metric)}'
+        for metric, reason in _REFUSED.items()
+    ]
 
 
 def _of_logins(counters: Counters) -> list[str]:

@@ -46,6 +46,10 @@ class Metric(IntEnum):
     DEFERRED = 4
     REFUSED = 5
     LOGINS = 6
+    #: Connections that were not let in.
+    TOO_MANY = 7
+    OVERLOADED = 8
+    HEADERLESS = 9
 
     @property
     def is_of_sources(self) -> bool:

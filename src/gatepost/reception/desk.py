@@ -66,9 +66,12 @@ class Desk:
     pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lobby", Lobby(self._room))
+        object.__setattr__(self, "lobby", Lobby(self._room, self._note_headerless))
         object.__setattr__(self, "pace", Pace.of(self.limits))
 
     def _room(self) -> int:
         """Return how many connections more the open files allow."""
         return self.capacity() - self.counters.value(Metric.CONNECTIONS)
+
+    def _note_headerless(self) -> None:
+        self.counters.add(Metric.HEADERLESS)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from dataclasses import dataclass
+from typing import Final
 
 from gatepost.model.settings import Role
 from gatepost.net.address import network_of
@@ -27,6 +28,11 @@ from gatepost.wire.smtp import replies
 from gatepost.wire.smtp.replies import Reply
 
 _log = logging.getLogger(__name__)
+
+_REFUSED: Final = {
+    replies.TOO_MANY_CONNECTIONS: Metric.TOO_MANY,
+    replies.OVERLOADED: Metric.OVERLOADED,
+}
 
 
 @dataclass(slots=True)
@@ -70,6 +76,8 @@ class Listener:
         guest = Guest(network_of(host), _may_go, connection.abort, way)
         try:
             greeting = self._refusal(load, guest)
+            if greeting:
+                self.desk.counters.add(_REFUSED[greeting])
             if greeting and self.door.role is Role.SUBMISSIONS:
                 # Words in clear are no TLS, and a handshake is what there are too many of.
                 await connection.close()

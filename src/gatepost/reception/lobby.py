@@ -26,9 +26,14 @@ _MOST: Final = 256
 
 @dataclass(slots=True)
 class Lobby:
-    """Where connections of balancers wait until they have said whose they are. One for each worker."""
+    """Where connections of balancers wait until they have said whose they are. One for each worker.
+
+    `room` returns how many connections more there may be; `note` hears of each that is closed for want of a
+    header.
+    """
 
     room: Callable[[], int]
+    note: Callable[[], None]
     _waiting: Crowd = field(default_factory=Crowd)
 
     async def introduce(self, connection: Connection) -> bool:
@@ -40,6 +45,7 @@ class Lobby:
         most = max(_FEWEST, min(_MOST, self.room()))
         if len(self._waiting) >= most and not self._waiting.make_room(balancer.host):
             _log.warning("%s: too many connections whose PROXY header has not come", balancer)
+            self.note()
             connection.abort()
             return False
         self._waiting.enter(guest)
@@ -52,6 +58,7 @@ class Lobby:
                 balancer,
                 _why(problem),
             )
+            self.note()
             header = None
         except ConnectionLostError:
             header = None  # a health check that only connects; or it had to give way
