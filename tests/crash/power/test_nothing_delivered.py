@@ -1,6 +1,7 @@
 """The power goes while mail is accepted and nothing else is done: no other commit syncs its rows.
 
-So they are on the disk up to a second after the 250, and segments have to tell of them (ADR 34).
+So they are on the disk up to a second after the 250, and segments have to tell of them (ADR 34); and whom
+they count for.
 """
 
 import random
@@ -50,6 +51,7 @@ def test_what_was_accepted_and_not_yet_synced_comes_back(
     for name, value in power.environment().items():
         monkeypatch.setenv(name, value)
     node.start()
+    node.run("account", "limit", node.account, "--hourly", "100000")
     load = Load(node, seed)
     try:
         load.start()
@@ -72,6 +74,8 @@ def test_what_was_accepted_and_not_yet_synced_comes_back(
         assert acknowledged - there == set()
         assert node.json("queue", "verify") == []
         assert restored
+        (limit,) = node.json("account", "limit", node.account)
+        assert limit["used"] == len(there)
     finally:
         load.abandon()
         node.stop()
