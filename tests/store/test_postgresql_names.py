@@ -157,7 +157,7 @@ async def store(
     tmp_path: Path, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[PostgresStore]:
     """A store over two names, whose hosts are to be looked at again and again."""
-    monkeypatch.setattr(postgresql_lineage, "_FRESH", 3.0)
+    monkeypatch.setattr(postgresql_lineage, "_FRESH", 10.0)
     monkeypatch.setattr(postgresql_around, "_LOOK", 0.1)
     straight = address_of(tmp_path)
     port = shared_server().port
