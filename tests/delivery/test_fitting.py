@@ -1,11 +1,14 @@
 """Next hops that take less than we did: content is made fit for them, or returned (decision 23)."""
 
 import email
+import threading
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gatepost.delivery import fitting
 from gatepost.delivery.fitting import Fitted, Unfit, fit
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import SubmissionId
@@ -14,6 +17,7 @@ from gatepost.model.submission import Origin, Submission
 from gatepost.net.clock import now
 from gatepost.wire.message.addresses import addresses_of
 from gatepost.wire.message.header import Header, HeaderFault, scan, value_of
+from gatepost.wire.message.limits import LONG_HEADER
 from gatepost.wire.smtp.extensions import Offers
 from tests.delivery.rig import Rig, routing
 from tests.sink import Sink
@@ -115,6 +119,36 @@ async def test_what_is_changed_is_said_to_be_what_it_is_then(
     made = await fit(submission, (content,), offers, no_signature)
     assert isinstance(made, Fitted)
     assert (made.eight_bit, made.binary, made.utf8) == says
+
+
+@pytest.mark.parametrize(
+    ("needs", "header", "body", "is_alone"),
+    [
+        (IS_UTF8, 10, 10, False),
+        (EIGHT, LONG_HEADER - 1000, 200_000, False),
+        (EIGHT, LONG_HEADER + 1000, 10, True),
+        (EIGHT, 10, 300_000, True),
+        (IS_UTF8, 10, LONG_HEADER, True),
+    ],
+)
+async def test_what_takes_long_to_change_is_changed_beside_the_loop(
+    needs: dict[str, bool], header: int, body: int, is_alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait for no header of many fields, no large content, no encoded words in one of any size."""
+    threads: list[str] = []
+
+    def noting(*arguments: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return changed(*arguments)
+
+    changed = fitting._changed
+    monkeypatch.setattr(fitting, "_changed", noting)
+    folded = b"X: y\r\n" + (b" " + b"y" * 68 + b"\r\n") * (header // 71)
+    content = b"From: a@x.example\r\n" + folded + b"\r\n" + b"\xc3\xa9 text\r\n" * (body // 9)
+    submission = Submission(SubmissionId("1"), "", len(content), now(), **needs)
+    made = await fit(submission, (content,), Offers(), no_signature)
+    assert isinstance(made, Fitted)
+    assert [name.startswith("reencode") for name in threads] == [is_alone]
 
 
 @pytest.mark.rfc("6152#3")

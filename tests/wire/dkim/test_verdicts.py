@@ -66,6 +66,7 @@ def test_a_key_that_is_being_tested_says_so_whatever_the_result(
 def test_why_a_key_does_not_fit_is_told(text, reason) -> None:
     verdict = of_rsa(RFC_8463_MESSAGE, text)
     assert verdict.result is DkimResult.PERMANENT
+    assert not verdict.testing
     assert verdict.reason == reason or reason.endswith(".*")
     assert verdict.reason.startswith(reason.removesuffix(".*"))
 
@@ -172,3 +173,4 @@ def test_a_header_that_is_none_has_one_verdict() -> None:
     (verdict,) = verify(content, {}, NOW)
     assert verdict.result is DkimResult.PERMANENT
     assert verdict.signature is None
+    assert not verdict.testing
