@@ -53,7 +53,7 @@ class Knocker:
 
     def _once(self) -> str:
         try:
-            with socket.create_connection((HOST, self.port), timeout=30) as sock:
+            with socket.create_connection((HOST, self.port), timeout=60) as sock:
                 greeting = sock.recv(3)
                 # without QUIT: closed at once, as scanners do
                 return greeting.decode() or "closed before the greeting"
