@@ -260,6 +260,28 @@ async def test_a_store_that_does_not_take_the_position_has_no_line_written_again
     assert made.positions == {"journal": 7}
 
 
+async def test_who_goes_on_on_the_same_node_repeats_nothing(tmp_path: Path) -> None:
+    made = outbox(2500)
+    for _ in range(
+        2
+    ):  # one that dies before it has written down the last of three batches; the next
+        journal = Journal(tmp_path / "journal", KEPT)
+        assert journal.lock()
+        await catch_up(as_store(made), journal, lambda: NOW)
+        journal.close()
+        made.positions["journal"] = 2000
+        made.add_events([Event(EventKind.HELD, NOW, facts={"text": "ü"})])
+    assert len(lines(tmp_path / "journal")) == 2501
+    last = Journal(tmp_path / "journal", KEPT)
+    assert last.lock()
+    await catch_up(as_store(made), last, lambda: NOW + timedelta(days=1))
+    made.add_events([Event(EventKind.HELD, NOW)])
+    await catch_up(as_store(made), last, lambda: NOW + timedelta(days=1))
+    assert [line["position"] for line in lines(tmp_path / "journal")] == list(range(1, 2502))
+    assert [line["position"] for line in lines(tmp_path / "journal", "2026-01-03")] == [2502, 2503]
+    last.close()
+
+
 async def test_who_cannot_write_leaves_it_to_others(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

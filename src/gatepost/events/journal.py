@@ -5,9 +5,9 @@ can drop what it has seen). A day is the day of writing in UTC: a file that is d
 Lines are on the disk before the position is: a crash repeats lines, and loses none.
 
 Of several nodes one writes at a time, under a claim in the store: an event is in the journal of one
-node. Where a process dies, or stands still, before it has written down how far it came, the next one,
-perhaps another node's, repeats what it wrote since: at most a batch, however short a time that was (what
-was held up comes at once). Where only the store does not take it down, nothing is repeated.
+node. Where one dies, or stands still, before it has written down how far it came, another repeats
+what it wrote since: at most a batch, however short a time that was (what was held up comes at once). On
+the same node nothing is repeated: who goes on there sees what stands at the end.
 """
 
 import asyncio
@@ -41,8 +41,10 @@ _SURE: Final = 5.0
 _FAULT_PAUSE: Final = 10.0
 _FILE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl", re.ASCII)
 _LOCK: Final = "lock"
-#: What may be read of the end of a file to find a line that a crash has cut.
+#: What may be read of the end of a file to find a line that a crash has cut; and to find what a process
+#: had written that died: a batch of lines as they are.
 _TAIL: Final = 64 * 1024
+_BATCH_TAIL: Final = 2 * 2**20
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -218,8 +220,10 @@ class Journal:
         #: The claim by which this node writes; 0 where it has none.
         self.claim = 0
         self._sure_until = 0.0
-        #: What was written last, while nobody has written down that it was.
+        #: What was written last, while nobody has written down that it was; and what stands at the end of
+        #: which the process before may not have written it down.
         self._unkept: Sequence[StoredEvent] = ()
+        self._left: frozenset[str] = frozenset()
 
     @property
     def is_sure(self) -> bool:
@@ -241,9 +245,13 @@ class Journal:
         lock = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._left = _last_lines(self._directory)
         except BlockingIOError:
             os.close(lock)
             return False
+        except OSError:
+            os.close(lock)
+            raise
         self._lock = lock
         kept = os.pread(lock, 20, 0).strip()
         self.claim = int(kept) if kept.isdigit() else 0
@@ -271,15 +279,15 @@ class Journal:
 
     def forget_unkept(self) -> None:
         """Trust that what was appended is not asked for again."""
-        self._unkept = ()
+        self._unkept, self._left = (), frozenset()
 
     def _unwritten(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
         """Return those whose lines are not there. Positions alone do not tell: where a database that knew
         less goes on, others may have the same.
         """
-        if not self._unkept:
+        if not self._unkept and not self._left:
             return events
-        written = set(map(_line, self._unkept))
+        written = self._left.union(map(_line, self._unkept))
         return [event for event in events if _line(event) not in written]
 
     def close(self) -> None:
@@ -308,6 +316,17 @@ class Journal:
         for name in outdated(names, day, self._retention):
             (self._directory / name).unlink(missing_ok=True)
         return self._file
+
+
+def _last_lines(directory: Path) -> frozenset[str]:
+    """Return what a batch may have written last, line by line. Raises OSError."""
+    for path in sorted(directory.glob("*.jsonl"), reverse=True):
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _BATCH_TAIL))
+            found = file.read().decode("utf-8", "replace").split("\n")
+        if len(found) > 1:
+            return frozenset(f"{line}\n" for line in found[-_BATCH - 1 : -1])
+    return frozenset()
 
 
 def _is_at(file: int, path: Path) -> bool:
