@@ -1,6 +1,7 @@
 """Next hops that take less than we did: content is made fit for them, or returned (decision 23)."""
 
 import email
+import re
 import threading
 from collections.abc import Collection
 from pathlib import Path
@@ -304,6 +305,40 @@ async def test_a_message_names_nobody_else_when_it_was_changed(field: str, origi
         written = b"".join(made.pieces)
         assert written.isascii()
         assert from_of(written) == from_of(content)
+
+
+@pytest.mark.parametrize(("needs", "status"), [(EIGHT, "5.6.3"), (IS_UTF8, "5.6.9")])
+@pytest.mark.parametrize("origin", [Origin.SUBMISSION, Origin.MX])
+async def test_a_header_that_is_none_is_returned(
+    needs: dict[str, bool], status: str, origin: Origin
+) -> None:
+    content = "\0no header\r\n\r\ngrün\r\n".encode()
+    submission = Submission(SubmissionId("1"), "", len(content), now(), origin, **needs)
+    made = await fit(submission, (content,), Offers(), no_signature)
+    assert isinstance(made, Unfit)
+    assert made.status == status
+    assert "it cannot be changed: its " in made.words
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (b"From: ceo@victim.example\r\n\r\n", "it would name another author then"),
+        (b"Sender: ceo@victim.example\r\nFrom: a@x.example\r\n\r\n", "another author"),
+        (b"From: a@x.example\r\nFrom: a@x.example\r\n\r\n", "another author"),
+        (b"Subject: nobody's\r\n\r\n", "another author"),
+        (b"\0no header\r\n\r\n", "it cannot be changed: its .* then"),
+    ],
+)
+async def test_who_rewrites_a_header_is_not_believed(
+    written: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "reencode", lambda *_: written)
+    submission = Submission(SubmissionId("1"), "", len(UTF8), now(), utf8=True)
+    made = await fit(submission, (UTF8,), Offers(), no_signature)
+    assert isinstance(made, Unfit)
+    assert made.status == "5.6.9"
+    assert re.search(words, made.words)
 
 
 def from_of(content: bytes) -> tuple[str, ...]:
