@@ -68,6 +68,7 @@ class Balanced:
         assert talk.login(self.node.account, self.node.password).startswith("235")
         talk.envelope(self.node.account, recipient)
         assert talk.message(LETTER).startswith("250 ")
+        wait_until(lambda: bool(self.node.captured(recipient)), recipient)
         (row,) = self.node.captured(recipient)
         return self.node.content(row).decode().partition("From:")[0]
 
@@ -99,7 +100,7 @@ def balanced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balanced]:
         wait_until(partial(greets, port), "HAProxy")
     yield Balanced(node, directory, ports)
     process.terminate()
-    process.wait(30)
+    process.wait(60)
     assert node.stop() == 0
     assert "Traceback" not in node.log.read_text()
 

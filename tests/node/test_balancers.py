@@ -59,11 +59,9 @@ def by(balancer: str, client: str, port: int, *, binary: bool = False) -> Talk:
 
 
 def events(node: Node, kind: str) -> list[dict[str, object]]:
-    lines = [
-        json.loads(line)
-        for file in sorted((node.data_dir / "journal").glob("*.jsonl"))
-        for line in file.read_text().splitlines()
-    ]
+    files = sorted((node.data_dir / "journal").glob("*.jsonl"))
+    octets = [file.read_bytes().rpartition(b"\n")[0] for file in files]  # whole lines
+    lines = [json.loads(line) for each in octets for line in each.splitlines()]
     return [line["facts"] for line in lines if line["kind"] == kind]
 
 
@@ -93,8 +91,12 @@ def test_trace_and_journal_tell_the_client_on_every_listener(
         talk.envelope("joe@client.test", "alice@local.test")
         queued.append(talk.message(LETTER).rpartition(" ")[2])
     trace = f"[{'IPv6:' if ':' in client else ''}{client}]"
-    shown = [row for row in node.captured() if row["message"] in queued[:2]]
-    assert [trace.encode() in node.content(row) for row in shown] == [True, True]
+
+    def shown() -> list[dict[str, object]]:
+        return [row for row in node.captured() if row["message"] in queued[:2]]
+
+    wait_until(lambda: len(shown()) == 2, "both messages")
+    assert [trace.encode() in node.content(row) for row in shown()] == [True, True]
     inbox = node.data_dir / "local"
     wait_until(lambda: any(trace in f.read_text() for f in inbox.rglob("new/*")), "local mail")
     wait_until(
