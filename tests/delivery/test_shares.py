@@ -39,6 +39,8 @@ def test_half_of_what_is_free_is_enough(in_hand, free, crowd) -> None:
     ("held", "count", "free", "may"),
     [
         (0, 1, 1, True),
+        (0, 64, 1, True),
+        (0, 65, 1, False),
         (63, 1, 1, True),
         (64, 1, 1, False),
         (0, 1000, 4000, True),
@@ -84,6 +86,8 @@ def test_what_left_is_forgotten() -> None:
         shares.remove(Lane.BULK, "a")
     nothing = dict.fromkeys(Lane, 0)
     assert (shares.crowd(nothing), shares.crowding(nothing)) == (set(), set())
+    # Names that are never seen again take no memory.
+    assert (shares._in_hand, shares._of_account) == ({}, {})
 
 
 @pytest.mark.parametrize("hand_over", [True, False], ids=["from our door", "from a neighbour's"])
