@@ -67,6 +67,8 @@ class Bounds:
     held: int = 4000
     #: Content kept in memory for deliveries that wait; beyond it, it is read again from the store.
     content: int = 64 * 2**20
+    #: Large contents that connections have in their hands meanwhile (`lending`).
+    lent: int = 256 * 2**20
     #: Content is written in pieces of so much.
     piece: int = 256 * 1024
     #: How long a lease lasts (decision 10), and how old it may grow before it is renewed.

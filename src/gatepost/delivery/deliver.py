@@ -13,6 +13,7 @@ from gatepost.delivery.call_forward import PATIENCE, PATIENCES, CallForward
 from gatepost.delivery.contents import Contents
 from gatepost.delivery.depot import Depot
 from gatepost.delivery.fitting import SignAgain
+from gatepost.delivery.lending import Lending
 from gatepost.delivery.link_parts import Contexts, Surroundings
 from gatepost.delivery.lookup import SMTP_PORT, Exchangers, Lookup, Ourselves
 from gatepost.delivery.parcel import Item, Parcel
@@ -104,6 +105,7 @@ def set_up_delivery(setup: DeliverySetup, time: Callable[[], float]) -> Schedule
 
     depot = Depot(
         contents=Contents(setup.store, bounds.contents_away),
+        lending=Lending(bounds.lent),
         attempts=attempts,
         around=Surroundings(setup.ourselves, bounds, setup.deadlines, cache(setup.contexts)),
         resting=Resting(bounds),

@@ -10,6 +10,7 @@ from gatepost.delivery.attempts import Attempts
 from gatepost.delivery.broken_tls import BrokenTls
 from gatepost.delivery.contents import Contents
 from gatepost.delivery.fitting import SignAgain
+from gatepost.delivery.lending import Lending
 from gatepost.delivery.link_parts import Surroundings
 from gatepost.delivery.parcel import Item, Parcel
 from gatepost.delivery.resting import Resting
@@ -28,6 +29,7 @@ class Depot:
     """
 
     contents: Contents
+    lending: Lending
     attempts: Attempts
     around: Surroundings
     resting: Resting

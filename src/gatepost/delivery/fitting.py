@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gatepost.model.submission import Origin, Submission
 from gatepost.returns.outcome import NEEDS_EIGHT_BIT, NEEDS_UTF8, UTF8_HEADER
@@ -58,11 +58,9 @@ async def fit(
     submission: Submission, pieces: Sequence[bytes], offers: Offers, sign_again: SignAgain
 ) -> Fitted | Unfit:
     """Return what of a submission can be sent to a server with these offers."""
-    utf8 = submission.utf8 and not offers.utf8
+    utf8, binary, eight_bit = _beyond(submission, offers)
     if utf8 and not submission.reverse_path.isascii():
         return Unfit(NEEDS_UTF8, "the next hop takes no address that is not ASCII (SMTPUTF8)")
-    binary = submission.binary and not offers.binary
-    eight_bit = submission.eight_bit and not submission.binary and not offers.eight_bit
     if not (utf8 or binary or eight_bit):
         # A chunk must be as long as it says (RFC 3030 §2); of lines the size is a good guess.
         size = sum(map(len, pieces)) if submission.binary else submission.size
@@ -88,6 +86,27 @@ async def fit(
         binary=submission.binary and not binary,
         utf8=submission.utf8 and not utf8,
     )
+
+
+class _Beyond(NamedTuple):
+    """What of a message a server does not take."""
+
+    utf8: bool
+    binary: bool
+    eight_bit: bool
+
+
+def _beyond(submission: Submission, offers: Offers) -> _Beyond:
+    return _Beyond(
+        submission.utf8 and not offers.utf8,
+        submission.binary and not offers.binary,
+        submission.eight_bit and not submission.binary and not offers.eight_bit,
+    )
+
+
+def is_as_it_is(submission: Submission, offers: Offers) -> bool:
+    """Tell whether a message can be sent as it is to a server with these offers."""
+    return not any(_beyond(submission, offers))
 
 
 @dataclass(frozen=True, slots=True)

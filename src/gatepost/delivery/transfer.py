@@ -18,7 +18,9 @@ from gatepost.delivery.fitting import (
     Fitted,
     Unfit,
     fit,
+    is_as_it_is,
 )
+from gatepost.delivery.lending import Loans
 from gatepost.delivery.link import Link
 from gatepost.delivery.link_parts import LinkFailedError
 from gatepost.delivery.parcel import Item, Parcel, within
@@ -68,6 +70,7 @@ class Courier:
         self._claimed: list[Parcel] = []
         #: What of the present claim has its outcome, or is queued again.
         self._ended: set[DeliveryId] = set()
+        self._loans = Loans(depot.lending)
         self._is_over = False
 
     async def run(self) -> None:
@@ -91,6 +94,8 @@ class Courier:
                 except Exception:  # noqa: BLE001 - whatever a stranger makes us trip over
                     _log.exception("deliveries to %s failed", queue.site.key)
                     self._put_aside(self._claimed)
+                finally:
+                    self._loans.end()
                 if queue.gives_way(since):
                     break
             if self._link is not None:
@@ -198,10 +203,11 @@ class Courier:
         """Count attempts and fetch contents; drop what is no longer ours."""
         store_away = "the store is away"
         self._end_expired(parcels)
+        parcels = await self._borrow(parcels)
         try:
             await self._count([i for p in parcels for i in p.items if not i.counted])
             missing = [p.submission.id for p in parcels if p.pieces is None and p.items]
-            contents = await self._depot.contents.of(missing)
+            contents = await self._loans.contents(missing, self._depot.contents.of)
         except ContentAwayError as away:
             self._without_contents(parcels, f"no stored content can be read: {away}")
             return []
@@ -226,6 +232,21 @@ class Courier:
             for parcel in parcels:
                 self._end(parcel, [i for i in parcel.items if i.leased.delivery.expires_at <= at])
         self._depot.untried([i for p in parcels for i in p.items], why)
+
+    async def _borrow(self, parcels: list[Parcel]) -> list[Parcel]:
+        """Return those parcels for whose contents there is room; the others wait for it."""
+        lots = await self._loans.lots(parcels)
+        for parcel in reversed(lots.behind):
+            self._put_back(parcel)
+        for parcel in lots.without:
+            self._without_room(parcel)
+        return lots.ready
+
+    def _without_room(self, parcel: Parcel) -> None:
+        """Put off a large message while its account has many of them in memory."""
+        self._ended.update(item.id for item in parcel.items)
+        self._depot.untried(parcel.items, "large messages of its account are on their way")
+        parcel.items = []
 
     def _end_expired(self, parcels: list[Parcel]) -> None:
         """End what has waited here beyond its time: a slow site must not make old mail older."""
@@ -312,6 +333,10 @@ class Courier:
             words = "the next hop takes no address that is not ASCII (SMTPUTF8)"
             self._settle(foreign, refused(NEEDS_UTF8, words, link.spoken))
             parcel.items = [i for i in parcel.items if i.hop.forward_path.isascii()]
+        is_copied = not is_as_it_is(parcel.submission, link.offers)
+        if is_copied and not await self._loans.copy(parcel.submission):
+            self._without_room(parcel)
+            return None
         fitted = await fit(parcel.submission, content, link.offers, self._depot.sign_again)
         if isinstance(fitted, Unfit):
             self._settle(parcel.items, refused(fitted.status, fitted.words, link.spoken))
