@@ -66,7 +66,7 @@ $(COMPILER)/.built: constraints/compile.txt | $(BIN)/python
 	@$(COMPILER)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r constraints/compile.txt
 	@touch $@
 
-$(COMPILED)/.built: $(COMPILER)/.built $(VENV)/.develop pyproject.toml scripts/compile_hook.py $(shell find src -name '*.py')
+$(COMPILED)/.built: $(COMPILER)/.built $(VENV)/.develop pyproject.toml $(wildcard scripts/compile_*.py) scripts/written_init.py $(shell find src -name '*.py')
 	@echo "compiling what every message passes (a minute or two)"
 	@rm -rf build/wheel $(COMPILED)
 	@GATEPOST_COMPILE=1 $(COMPILER)/bin/python -m pip --disable-pip-version-check --quiet \

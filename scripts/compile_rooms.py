@@ -3,20 +3,24 @@
 OUT: the directory for the libraries. MODULE: paths below the working directory, in which the packages begin.
 """
 
+import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from mypyc.build import mypycify
 from setuptools import setup
+from written_init import write_inits
 
 
 def compile_rooms(out: str, modules: Sequence[str]) -> None:
     """Write a library for each module, and one that holds what all of them are made of."""
     # Types are checked by `make types`; here some extras may not be installed, and none has to be.
     options = ["--config-file=", "--ignore-missing-imports"]
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, contextlib.chdir(_copy(Path(work), modules)):
         setup(
             name="gatepost",
             packages=[],
@@ -34,6 +38,16 @@ def compile_rooms(out: str, modules: Sequence[str]) -> None:
                 *("--parallel", str(os.cpu_count() or 1)),
             ],
         )
+
+
+def _copy(work: Path, modules: Sequence[str]) -> Path:
+    """Copy what stands here, with what mypyc makes more of in these modules; return where to."""
+    sources = work / "sources"
+    shutil.copytree(".", sources, ignore=shutil.ignore_patterns("__pycache__"))
+    for module in modules:
+        path = sources / module
+        path.write_text(write_inits(path.read_text("utf-8")), "utf-8")
+    return sources
 
 
 if __name__ == "__main__":
