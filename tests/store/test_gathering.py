@@ -52,7 +52,7 @@ def test_a_busy_process_waits_longer_for_company(share, waiting, goes_on):
     assert (gathering.longer(waiting) > 0) is goes_on
 
 
-def test_and_never_longer_than_threefold():
+def test_and_never_longer_than_fivefold():
     gathering, wall = after_batches(share=0.9)
     wall.at += GATHER
     assert gathering.longer(1) == pytest.approx(GATHER * (LONGER - 1))

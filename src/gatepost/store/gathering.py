@@ -8,8 +8,8 @@ from typing import Final
 #: of the CPU time per message (2 ms less); what accepts is slower than that anyway.
 GATHER: Final = 0.004
 #: The same while the process is busy and few jobs have come: a batch has its price, however small it
-#: is, and time spent on it is taken from those who wait. Never more than threefold.
-LONGER: Final = 3.0
+#: is, and time spent on it is taken from those who wait. Never more than fivefold.
+LONGER: Final = 5.0
 #: So many jobs are company enough: their share of the batch's price is small.
 ENOUGH: Final = 16
 #: The share of one core from which a process is busy.
