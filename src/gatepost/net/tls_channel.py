@@ -4,7 +4,6 @@ The stdlib's own TLS transport is not used: `loop.start_tls()` lets decrypted oc
 returns, and costs more memory and one more write per flight.
 """
 
-import contextlib
 import ssl
 from dataclasses import dataclass, replace
 from typing import Final
@@ -220,9 +219,11 @@ class TlsChannel:
 
     def close_notify(self) -> bytes:
         """Say the last word; the answer is not waited for."""
-        # The answer is missing, or octets are still unread: both are fine.
-        with contextlib.suppress(ssl.SSLError):
+        try:
             self._session.unwrap()
+        except ssl.SSLError:
+            # The answer is missing, or octets are still unread: both are fine.
+            return self._outgoing.read()
         return self._outgoing.read()
 
     def info(self) -> TlsInfo:
