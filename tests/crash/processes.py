@@ -32,6 +32,11 @@ def has_open(pid: int, path: Path) -> bool:
     return path.resolve() in files
 
 
+def sockets(pid: int) -> int:
+    """Return how many sockets a process has open."""
+    return sum(entry.is_socket() for entry in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and of its children that have ended and were buried."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

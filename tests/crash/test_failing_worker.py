@@ -12,7 +12,7 @@ from tests.crash import processes
 from tests.crash.conftest import Rig
 from tests.support.node import wait_until
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 
 PAUSE = re.compile(r"restarting in ([0-9.]+) s")
 #: Births that fail before the cause is mended.
