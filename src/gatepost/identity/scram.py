@@ -5,6 +5,7 @@ of RFC 7677 §4 would undo argon2id (decision 17).
 """
 
 import base64
+import os
 from typing import Final
 
 from gatepost.identity.directory import Entry
@@ -43,11 +44,13 @@ def keys_for(stored: Secret, algorithm: Algorithm) -> ScramKeys | None:
 def offer_of(
     entry: Entry | None, algorithm: Algorithm, salt: bytes
 ) -> tuple[ScramOffer, tuple[Credential, ...]]:
-    """Return what a client is told, and whose the keys in it are, in order. `salt` is for who has
-    none, be it that there is no such account: it stays the same for a name.
+    """Return what a client is told, and whose the first keys in it are, in order; behind them are nobody's,
+    so that the time in which a proof is refused does not tell whether there is such an account. `salt`
+    is for who has none: it stays the same for a name.
     """
     iterations = ITERATIONS
-    keys, offered = [], []
+    keys: list[ScramKeys] = []
+    offered: list[Credential] = []
     if entry is not None and entry.account.salt:
         salt, iterations = entry.account.salt, entry.account.iterations
         for credential in entry.credentials:
@@ -55,6 +58,8 @@ def offer_of(
             if found is not None:
                 keys.append(found)
                 offered.append(credential)
+    while len(keys) < _LEAST and (nobodys := keys_for(_NOBODYS, algorithm)):
+        keys.append(nobodys)
     return ScramOffer(salt, iterations, tuple(keys)), tuple(offered)
 
 
@@ -70,3 +75,15 @@ def why_no_keys(entry: Entry) -> str:
 
 def _text(octets: bytes) -> str:
     return base64.b64encode(octets).decode()
+
+
+#: So many secrets are compared for each proof: a password and three app passwords.
+_LEAST: Final = 4
+#: No password gives these.
+_NOBODYS: Final = Secret(
+    " ".join(
+        f"{algorithm}:{_text(os.urandom(size))}:{_text(os.urandom(size))}"
+        for algorithm in _ALGORITHMS
+        for size in (scram_keys.digest_size(algorithm),)
+    )
+)

@@ -67,7 +67,7 @@ class ScramKeys:
 class ScramOffer:
     """One account's salt and count, which all its secrets share, and the keys of each.
 
-    Unknown names have a salt too, always the same, and no keys (decision 17).
+    Unknown names have a salt too, always the same, and no keys, or nobody's (decision 17).
     """
 
     salt: bytes
