@@ -1,6 +1,7 @@
 #!/bin/bash
 # Gatepost from this checkout (.venv), one worker per core unless WORKERS= says otherwise.
-# GATEPOST: another gatepost program. DKIM=1 imports the benchmark's key for $DKIM_DOMAIN. FILL: options of fill.py;
+# GATEPOST: another gatepost program. DKIM=1 imports the benchmark's key for $DKIM_DOMAIN,
+# DKIM=both makes keys of both kinds. FILL: options of fill.py;
 # the queue begins with what that makes (made once, and copied). ROUTES: TOML, before the route for all.
 # COMPILED=1: what "make compiled" has built (ADR 28).
 . "$(dirname "$0")/lib.sh"
@@ -54,9 +55,10 @@ EOF
     if ! gatepost account show "$AUTH_USER" > /dev/null 2>&1; then
         echo "$AUTH_PASS" | gatepost account add "$AUTH_USER" --password-stdin --sender "@sender.test"
     fi
-    if [ "$DKIM" = 1 ]; then
-        gatepost domain add "$DKIM_DOMAIN" --selector "$DKIM_SELECTOR" --dkim-key "$STATE/certs/dkim.key"
-    fi
+    case "$DKIM" in
+    1) gatepost domain add "$DKIM_DOMAIN" --selector "$DKIM_SELECTOR" --dkim-key "$STATE/certs/dkim.key" ;;
+    both) gatepost domain add "$DKIM_DOMAIN" ;;
+    esac
     "$GATEPOST" -c "$CONF" serve > "$D/log" 2>&1 &
     echo $! > "$D/pid"
 }
