@@ -332,7 +332,7 @@ async def test_every_refusal_takes_whole_seconds(company: Company, takes: float)
 
 async def test_other_mechanisms_say_why_they_cannot_work(company: Company) -> None:
     verdict, offer = await company.people.scram(ALICE, RIGHT)
-    assert (offer.keys, verdict.cause) == ((), Cause.UNKNOWN_ACCOUNT)
+    assert (len(set(offer.keys)), verdict.cause) == (1, Cause.UNKNOWN_ACCOUNT), "nobody's keys"
     assert 'directory "corp", "other" log in by PLAIN or LOGIN only' in verdict.reason
     attempt = company.people.begin("CRAM-MD5")
     assert not await attempt.answer(CheckDigest(ALICE, b"<1@x>", digest(RIGHT, b"<1@x>")))
@@ -360,7 +360,7 @@ async def test_scram_asks_directories_with_keys_whoever_has_the_name(company: Co
     company.first.away = True
     assert (await company.people.scram(NAME, PASSWORD))[0].is_granted
     verdict, offer = await company.people.scram(ALICE, RIGHT)
-    assert (verdict.cause, offer.keys) == (Cause.DIRECTORY_AWAY, ())
+    assert (verdict.cause, len(set(offer.keys))) == (Cause.DIRECTORY_AWAY, 1), "nobody's keys"
 
 
 async def test_a_token_stands_for_an_account_of_a_directory(company: Company) -> None:
