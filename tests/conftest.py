@@ -5,11 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import rfc_index
 from tests.support.node import CAPTURE_ALL, Node
 
 NodeMaker = Callable[..., Node]
+
+# On a busy machine one value may take a second to draw: that says nothing about what is tested.
+settings.register_profile("gatepost", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gatepost")
 
 
 @pytest.hookimpl(tryfirst=True)
