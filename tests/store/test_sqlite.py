@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -211,6 +212,24 @@ async def test_a_reader_cannot_write(store):
     with pytest.raises(StoreUnavailableError):
         await store.inspect(lambda r: r.rows("DELETE FROM submission"))
     assert await store.read(lambda r: r.accounts()) == []
+
+
+async def test_who_asks_a_frozen_disk_need_not_find_that_out_anew(store):
+    """Readers hang as the writer does: they, too, leave marks in memory that is a file's."""
+    thawed = threading.Event()
+    hung = [asyncio.create_task(store.read(lambda _: thawed.wait(60))) for _ in range(2)]
+    await asyncio.sleep(0)
+    store._commits.is_stuck = True
+    begun = time.monotonic()
+    try:
+        with pytest.raises(StoreUnavailableError, match="no answer within 1 s"):
+            await store.read(lambda reading: reading.account("a"))
+        assert time.monotonic() - begun < 10
+    finally:
+        thawed.set()
+    await asyncio.gather(*hung)
+    # A lock that somebody sits on holds no readers.
+    assert await store.read(lambda reading: reading.account("a")) is None
 
 
 # -- content and its segments

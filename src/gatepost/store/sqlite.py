@@ -45,6 +45,9 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _READERS: Final = 2
+#: Seconds that a query may take while nothing can be written: a frozen disk holds readers, too, and who
+#: asks now need not find that out anew.
+_MOMENT: Final = 1.0
 #: Seconds that one look at all rows may take.
 _INSPECTION: Final = 3600.0
 #: How often a query is run again because content moved on meanwhile.
@@ -160,7 +163,7 @@ class SqliteStore:
 
     async def read(self, query: Callable[[Reading], T]) -> T:
         """Run a query on a consistent snapshot, off the event loop."""
-        return await self._in_reader(query)
+        return await self._in_reader(query, _MOMENT if self._commits.is_stuck else DEADLINE)
 
     async def is_whole(self) -> bool:
         """Tell that rows tell of all that stands in segments, as far as their sizes say."""
