@@ -82,7 +82,7 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.develop
 	$(PYTEST) $(PARALLEL) -m "not crash" $(PYTEST_ARGS)
 
-# What failed in the last `make test`, alone and twice (scripts/second_look.py).
+# What failed in the last `make test` or `make crash`, alone and twice (scripts/second_look.py).
 again: $(VENV)/.develop
 	$(BIN)/python scripts/second_look.py
 
