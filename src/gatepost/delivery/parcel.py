@@ -1,5 +1,6 @@
 """What a worker holds: deliveries in its hands, and those that travel in one transaction."""
 
+import asyncio
 from collections.abc import Sequence
 
 from gatepost.delivery.routing import Hop
@@ -50,6 +51,11 @@ class Item:
     def held(self) -> Held:
         """Return what the store asks for."""
         return Held(self.leased.delivery.id, self.leased.fence)
+
+
+def lasts(item: Item) -> bool:
+    """Tell whether a lease is ours and surely lasts."""
+    return item.is_ours and asyncio.get_running_loop().time() < item.until
 
 
 class Parcel:
