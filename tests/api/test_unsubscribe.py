@@ -100,6 +100,23 @@ async def test_a_form_that_says_something_else(rig: Rig, headers, raw) -> None:
     assert await suppressed(rig) == []
 
 
+@pytest.mark.parametrize(
+    ("headers", "raw"),
+    [
+        ({"content-type": MULTIPART["content-type"] + "; x=" + "y" * 300}, PART),
+        ({"content-type": MULTIPART["content-type"] + ";" * 60}, PART),
+        (MULTIPART, PART.replace(b"; name", b";" * 60 + b" name")),
+        (MULTIPART, PART.replace(b"; name", b";\r\n " * 60 + b" name")),
+    ],
+)
+async def test_a_form_has_few_parameters_for_each_is_compared_with_all_others(
+    rig: Rig, headers, raw
+) -> None:
+    """A Content-Type of 60 kB held up everybody for 8 s."""
+    assert (await post(rig, path_of(rig), headers, raw)).status == 400
+    assert await suppressed(rig) == []
+
+
 async def test_a_form_is_small(rig: Rig) -> None:
     raw = ONE_CLICK + b"&x=" + b"x" * LARGEST_FORM
     assert (await post(rig, path_of(rig), raw=raw)).status == 413

@@ -28,6 +28,10 @@ _LONGEST_TOKEN: Final = 1000
 #: Writes a second. One needs a valid link for each, and needs it once: repeats only read.
 _MOST: Final = 200
 _MOST_FIELDS: Final = 20
+#: Octets of a multipart form's Content-Type (RFC 2046 §5.1.1: 70 for the boundary), and semicolons of
+#: all of it: `email` takes the square of their number, 8 s for 60 000.
+_LONGEST_TYPE: Final = 200
+_MOST_PARAMETERS: Final = 50
 _PAIR: Final = ("List-Unsubscribe", "One-Click")  # RFC 8058 §3.1
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -136,8 +140,10 @@ def _pairs(content_type: str, body: bytes) -> Iterator[tuple[str, str]]:
         except ValueError:
             return
         return
-    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1")
-    for part in email.message_from_bytes(head + body).walk():
+    whole = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1") + body
+    if len(content_type) > _LONGEST_TYPE or whole.count(b";") > _MOST_PARAMETERS:
+        return
+    for part in email.message_from_bytes(whole).walk():
         name = part.get_param("name", header="content-disposition")
         value = part.get_payload()
         if isinstance(name, str) and isinstance(value, str):
