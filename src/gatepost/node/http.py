@@ -11,11 +11,10 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gatepost.api.app import Api, build_app
 from gatepost.api.places import PLACE, Place
@@ -34,6 +33,7 @@ from gatepost.node.child import SERVES
 from gatepost.node.heartbeat import Heartbeat
 from gatepost.node.home import announcement, is_shared
 from gatepost.node.http_crowd import Crowd
+from gatepost.node.http_turns import InTurns
 from gatepost.node.intake import build_intake
 from gatepost.node.outcomes import source_addresses
 from gatepost.node.sockets import HTTP_BACKLOG, HTTP_FAREWELL
@@ -57,6 +57,8 @@ _LAST_REQUESTS: Final = 10
 _LAST_CALL: Final = 3.0
 _HEAD: Final = 15.0
 _KEEP_ALIVE: Final = 30
+#: Octets of a head that has not ended: each of its fields costs 5 µs, whatever is in it.
+_LONGEST_HEAD: Final = 16 * 1024
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -133,7 +135,7 @@ async def _serve(settings: Settings, place: HttpPlace) -> None:
 
 
 def _configuration(
-    app: Callable[..., Awaitable[None]], settings: HttpSettings, protocol: type[H11Protocol]
+    app: Callable[..., Awaitable[None]], settings: HttpSettings, protocol: type[InTurns]
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -147,6 +149,7 @@ def _configuration(
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=_KEEP_ALIVE,
+        h11_max_incomplete_event_size=_LONGEST_HEAD,
         timeout_graceful_shutdown=_LAST_REQUESTS,
     )
 
@@ -189,7 +192,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Patient(H11Protocol):
+class _Patient(InTurns):
     """Gives a client so long for the head of a request, and no longer; one that has begun a request
     when the process stops hears its answer, one that is silent may ask once more within a while.
     """
@@ -202,7 +205,7 @@ class _Patient(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first head, unless there is no place."""
-        super().connection_made(cast("asyncio.Transport", transport))
+        super().connection_made(transport)
         host = self.client[0] if self.client else ""
         self._place = self.crowd.enter(host, self.transport.abort)
         if self._place is None:
@@ -213,9 +216,9 @@ class _Patient(H11Protocol):
         if self.is_last:  # it was let in just before the end
             self.shutdown()
 
-    def data_received(self, data: bytes) -> None:
-        """Take octets; while no request is under way, they are a head's."""
-        super().data_received(data)
+    def take(self, octets: bytes) -> None:
+        """Parse octets; while no request is under way, they are a head's."""
+        super().take(octets)
         if self._is_under_way():
             self._stop_waiting()
             if self.is_last:
@@ -246,7 +249,8 @@ class _Patient(H11Protocol):
 
     def _part(self) -> None:
         begun, _ = self.conn.trailing_data
-        if not (begun or self._is_under_way() or self.transport.is_closing()):
+        is_busy = begun or self.is_behind or self._is_under_way()
+        if not (is_busy or self.transport.is_closing()):
             self.transport.close()
 
     def _is_under_way(self) -> bool:
