@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.ids import SubmissionId, WorkerId
-from gatepost.store import content_identity, segments, sqlite_tidy
+from gatepost.store import content_identity, segment_writer, segments, sqlite_tidy
 from gatepost.store.content_identity import REMEMBERED, WORN, adopt, recognise
 from gatepost.store.protocols import ContentAwayError, ContentDamagedError
 from gatepost.store.segments import segment_path
@@ -107,13 +107,13 @@ async def test_what_is_unmounted_while_a_segment_begins_gets_no_mail(
 ) -> None:
     await put(store)
     await next_segment(store)
-    create = segments._create
+    create = segments.create
 
     def late(directory: Path, name: str) -> int:
         unmount(tmp_path)
         return create(directory, name)
 
-    monkeypatch.setattr(segments, "_create", late)
+    monkeypatch.setattr(segment_writer, "create", late)
     with pytest.raises(ContentAwayError):
         await put(store)
 

@@ -16,7 +16,8 @@ from gatepost.store.envelope import Envelope, subjects_of
 from gatepost.store.envelope_octets import NoEnvelopeError, decode, encode
 from gatepost.store.segment_head import head, mark_of, read_head
 from gatepost.store.segment_records import highest_position, needed_octets, records
-from gatepost.store.segments import SegmentWriter, read_content, segment_path, segments
+from gatepost.store.segment_writer import SegmentWriter
+from gatepost.store.segments import read_content, segment_path, segments
 from gatepost.wire.smtp.notification import NO_WISHES, Notify, RecipientWishes, Ret
 from gatepost.wire.values import changed
 from tests.store.makers import delivery, submission

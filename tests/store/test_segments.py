@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gatepost.store import segments
 from gatepost.store.protocols import ContentDamagedError, DiskFullError, StoreUnavailableError
 from gatepost.store.segment_head import LEAST as HEAD
-from gatepost.store.segments import Place, SegmentGoneError, SegmentWriter, read_content
+from gatepost.store.segment_writer import SegmentWriter
+from gatepost.store.segments import Place, SegmentGoneError, read_content
 
 
 @pytest.fixture

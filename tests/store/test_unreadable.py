@@ -14,7 +14,8 @@ from gatepost.store.protocols import (
     ContentUnreadableError,
     StoreUnavailableError,
 )
-from gatepost.store.segments import Place, SegmentWriter, read_content
+from gatepost.store.segment_writer import SegmentWriter
+from gatepost.store.segments import Place, read_content
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 from gatepost.store.sqlite_place import CONTENT
 from gatepost.store.verify import verify

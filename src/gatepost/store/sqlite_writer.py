@@ -30,7 +30,8 @@ from gatepost.store.pending import Keeping
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
 from gatepost.store.recovered import LookLaterError, OldDatabaseError
 from gatepost.store.rows import microseconds
-from gatepost.store.segments import Place, SegmentWriter, disk_trouble, segments
+from gatepost.store.segment_writer import SegmentWriter
+from gatepost.store.segments import Place, disk_trouble, segments
 from gatepost.store.sqlite_connection import (
     connect,
     set_synchronous,
