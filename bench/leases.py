@@ -26,7 +26,7 @@ from gatepost.delivery.lease_fairly import FairLease, Wanted
 from gatepost.delivery.shares import Shares
 from gatepost.model.ids import WorkerId
 from gatepost.model.lane import LANES
-from gatepost.store.protocols import Held, Lease
+from gatepost.store.leases import Held, Lease
 from gatepost.store.sqlite import open_sqlite
 from tests.crash.processes import children
 from tests.store.openers import address_of, postgresql

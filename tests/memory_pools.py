@@ -6,8 +6,8 @@ from typing import Any
 
 from gatepost.model.delivery import DeliveryState, Leased
 from gatepost.model.ids import DeliveryId
+from gatepost.store.leases import Held, Lease
 from gatepost.store.pauses import Pause
-from gatepost.store.protocols import Held, Lease
 from gatepost.wire.smtp.notification import Notify
 
 

@@ -12,15 +12,12 @@ from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.lane import LANES, Lane, deal
 from gatepost.model.submission import Submission
 from gatepost.store.later import LEAST_COUNTED
-from gatepost.store.pools import ANY_NODE
+from gatepost.store.leases import ANY_NODE, Held, Lease
+from gatepost.store.notices import DueNotice, NoticeKind
 from gatepost.store.protocols import (
     ContentAwayError,
     ContentDamagedError,
     ContentUnreadableError,
-    DueNotice,
-    Held,
-    Lease,
-    NoticeKind,
     Settlement,
     StoreUnavailableError,
 )

@@ -14,7 +14,7 @@ from gatepost.operate.accounts import By
 from gatepost.operate.api_keys import NewApiKey, Scope, add
 from gatepost.operate.holds import release
 from gatepost.operate.limits import Change, set_limits
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from tests.api.conftest import APP, Rig
 
 BY = By(now(), "test")

@@ -14,7 +14,7 @@ from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.net.clock import now
 from gatepost.operate.accounts import By, resume, suspend
 from gatepost.operate.api_keys import NewApiKey, add, revoke
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.suppressions import AccountRule
 from tests.api.conftest import APP, Rig
 

@@ -7,7 +7,7 @@ import pytest
 from gatepost.api import queue
 from gatepost.model.delivery import DeliveryState
 from gatepost.operate import queue_change
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from tests.api.conftest import APP, OTHER, Rig
 from tests.store.makers import CONTENT, delivery, submission
 

@@ -19,8 +19,9 @@ from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
 from gatepost.model.submission import Submission
 from gatepost.net.clock import new_identifier
 from gatepost.operate import queue_change
+from gatepost.store.leases import Held, Lease
 from gatepost.store.presences import Announcement
-from gatepost.store.protocols import Held, Lease, Settlement, Store
+from gatepost.store.protocols import Settlement, Store
 from gatepost.store.sqlite import open_sqlite
 
 _CONFIG = """\

@@ -13,7 +13,8 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import RetrySettings
 from gatepost.net.clock import now
-from gatepost.store.protocols import Lease, StoreUnavailableError
+from gatepost.store.leases import Lease
+from gatepost.store.protocols import StoreUnavailableError
 from tests.delivery.rig import CONTENT, Rig, one_mx
 from tests.memory_store import MemoryStore
 from tests.sink import Sink

@@ -10,7 +10,8 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId, WorkerId
 from gatepost.net.clock import now
-from gatepost.store.protocols import QueueFilter, Settlement
+from gatepost.store.protocols import Settlement
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import open_sqlite
 from tests.delivery.rig import CONTENT, Rig
 from tests.sink import Sink

@@ -15,7 +15,7 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import DeliveryId
 from gatepost.model.submission import Submission
 from gatepost.net.clock import now
-from gatepost.store.protocols import Held
+from gatepost.store.leases import Held
 from gatepost.wire.smtp.client_events import Envelope
 from gatepost.wire.smtp.extensions import read_offers
 from tests.delivery.rig import Rig

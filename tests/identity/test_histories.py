@@ -11,7 +11,8 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, CredentialId, DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
 from gatepost.store.account_protocols import KeptCredentials
-from gatepost.store.protocols import Held, Settlement
+from gatepost.store.leases import Held
+from gatepost.store.protocols import Settlement
 from gatepost.wire.smtp.reply_reader import Answered
 from tests.memory_store import MemoryStore
 

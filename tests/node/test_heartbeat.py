@@ -15,8 +15,8 @@ from gatepost.net import clock
 from gatepost.node import heartbeat
 from gatepost.node.heartbeat import Heartbeat, TwinError, take_seat
 from gatepost.queue.presence import EVERY, HEARD
+from gatepost.store.leases import Lease
 from gatepost.store.presences import Announcement
-from gatepost.store.protocols import Lease
 from tests.memory_store import MemoryStore
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

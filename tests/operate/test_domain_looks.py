@@ -16,7 +16,7 @@ from gatepost.operate import domains
 from gatepost.operate.accounts import By
 from gatepost.operate.domain_looks import Watch, is_due, note, seen
 from gatepost.reception.readiness import waits_for
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import open_sqlite
 from tests.store.makers import CONTENT, delivery, submission
 

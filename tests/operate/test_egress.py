@@ -18,7 +18,7 @@ from gatepost.operate.egress import EgressState, Named
 from gatepost.operate.nodes import nodes
 from gatepost.operate.waiting import with_reasons
 from gatepost.store.presences import Announced, Announcement
-from gatepost.store.protocols import QueueRow
+from gatepost.store.queue_view import QueueRow
 from tests.memory_store import MemoryStore
 from tests.store.makers import delivery, submission
 

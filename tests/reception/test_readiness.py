@@ -23,7 +23,7 @@ from gatepost.reception.readiness import Unpublished, is_ready, waits_for
 from gatepost.reception.returned import accept_return
 from gatepost.reception.signing import Signer, SigningRules
 from gatepost.returns.notify import ReturnMessage
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import open_sqlite
 from gatepost.wire.records.dkim_key import KeyType
 from gatepost.wire.smtp.grammar import parse_mailbox

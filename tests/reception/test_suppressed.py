@@ -12,7 +12,8 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName, DeliveryId, WorkerId
 from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.reception.suppressed import SubjectFilter, SuppressionList, drop_events, dropped
-from gatepost.store.protocols import Held, Settlement
+from gatepost.store.leases import Held
+from gatepost.store.protocols import Settlement
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.suppressions import AccountRule, SuppressionKey
 from tests.store.makers import delivery, submission

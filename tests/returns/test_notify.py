@@ -22,7 +22,8 @@ from gatepost.returns.notify import (
     is_wanted,
     return_id,
 )
-from gatepost.store.protocols import DueNotice, NoticeKind, StoreUnavailableError
+from gatepost.store.notices import DueNotice, NoticeKind
+from gatepost.store.protocols import StoreUnavailableError
 from tests.memory_store import MemoryStore
 
 RETURN, WARNING = NoticeKind.RETURN, NoticeKind.WARNING

@@ -12,7 +12,9 @@ from gatepost.model.submission import Origin
 from gatepost.reception.accept import Acceptance
 from gatepost.reception.returned import accept_return
 from gatepost.returns.notify import Notifier, ReturnMessage, StrikeOut
-from gatepost.store.protocols import NoticeKind, QueueFilter, Store
+from gatepost.store.notices import NoticeKind
+from gatepost.store.protocols import Store
+from gatepost.store.queue_view import QueueFilter
 from tests.store.makers import CONTENT, NOON, REFUSED, delivery, lease, settled, submission
 from tests.store.openers import Opener, postgresql, sqlite
 

@@ -14,7 +14,7 @@ from gatepost.model.submission import Origin, Submission
 from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.returns.settlement import Result, settlement, without_words
 from gatepost.returns.suppression import added
-from gatepost.store.protocols import NoticeKind
+from gatepost.store.notices import NoticeKind
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

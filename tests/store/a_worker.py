@@ -13,7 +13,8 @@ from pathlib import Path
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import SubmissionId, WorkerId
 from gatepost.net.clock import new_identifier
-from gatepost.store.protocols import DiskFullError, Lease, Store
+from gatepost.store.leases import Lease
+from gatepost.store.protocols import DiskFullError, Store
 from gatepost.store.sqlite import open_sqlite
 from tests.store.makers import delivery, held, settled, submission
 

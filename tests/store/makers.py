@@ -8,7 +8,8 @@ from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome, Ou
 from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId, identifier
 from gatepost.model.submission import Submission
-from gatepost.store.protocols import Held, Lease, Settlement
+from gatepost.store.leases import Held, Lease
+from gatepost.store.protocols import Settlement
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 CONTENT = b"Subject: hello\r\n\r\nGood day.\r\n"

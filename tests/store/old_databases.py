@@ -21,7 +21,8 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.quota import Tally
 from gatepost.store.guessing_protocols import Guessed
-from gatepost.store.protocols import NoticeKind, Store, Transaction
+from gatepost.store.notices import NoticeKind
+from gatepost.store.protocols import Store, Transaction
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_schema import VERSIONS, make_day_table
 from gatepost.store.suppressions import AccountRule

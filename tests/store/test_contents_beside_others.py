@@ -9,7 +9,8 @@ import pytest
 
 from gatepost.model.ids import WorkerId
 from gatepost.store import sqlite_writer
-from gatepost.store.protocols import QueueFilter, StoreUnavailableError
+from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 from gatepost.store.verify import verify
 from tests.store.makers import NOON, delivery, submission

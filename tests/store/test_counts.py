@@ -11,7 +11,7 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName
 from gatepost.model.lane import Lane
 from gatepost.store.counts import Group, GroupBy, Sender
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from tests.store.makers import LATER, NOON, delivery, held, lease, settled, submission
 from tests.store.openers import OPENERS
 

@@ -9,7 +9,8 @@ import pytest
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.domain import Domain
 from gatepost.model.domain_look import DomainLook, Finding, Health, Standing
-from gatepost.store.protocols import QueueFilter, Store
+from gatepost.store.protocols import Store
+from gatepost.store.queue_view import QueueFilter
 from tests.store.makers import CONTENT, NOON, delivery, submission
 from tests.store.openers import OPENERS
 

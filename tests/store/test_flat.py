@@ -12,7 +12,8 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import WorkerId
 from gatepost.model.lane import LANES
-from gatepost.store.protocols import QueueFilter, Transaction
+from gatepost.store.protocols import Transaction
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 from gatepost.store.turns import Line, Turn
 from tests.store.makers import ACCEPTED, NOON, delivery, event, held, lease, settled, submission

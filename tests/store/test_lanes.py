@@ -9,7 +9,7 @@ import pytest
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import WorkerId
 from gatepost.model.lane import LANES, Lane
-from gatepost.store.protocols import NoticeKind
+from gatepost.store.notices import NoticeKind
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.wire.smtp.notification import Notify, RecipientWishes, Ret

@@ -15,7 +15,8 @@ from gatepost.model.ids import WorkerId
 from gatepost.store import postgresql_doubt, postgresql_writer
 from gatepost.store.postgresql import PostgresStore, open_postgresql
 from gatepost.store.postgresql_connection import Address
-from gatepost.store.protocols import QueueFilter, StoreUnavailableError
+from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.verify import verify
 from tests.store.makers import NOON, event, held, lease, settled
 from tests.store.openers import address_of

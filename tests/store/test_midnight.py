@@ -9,8 +9,9 @@ import pytest
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import WorkerId
 from gatepost.model.settings import RetentionSettings
+from gatepost.store.notices import NoticeKind
 from gatepost.store.postgresql import open_postgresql
-from gatepost.store.protocols import NoticeKind, Store
+from gatepost.store.protocols import Store
 from gatepost.store.sqlite import open_sqlite
 from tests.store.makers import CONTENT, REFUSED, delivery, lease, settled, submission
 from tests.store.openers import address_of

@@ -16,7 +16,9 @@ from gatepost.model.secret import Secret
 from gatepost.model.suppression import LaterClass, Suppression, SuppressionClass
 from gatepost.operate import queue_change
 from gatepost.operate.queue_change import Order, Verb, change
-from gatepost.store.protocols import NoticeKind, QueueFilter, Store
+from gatepost.store.notices import NoticeKind
+from gatepost.store.protocols import Store
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.rows import NewerRowError
 from tests.store.makers import CONTENT, NOON, delivery, event, lease, settled, submission
 from tests.store.openers import OPENERS

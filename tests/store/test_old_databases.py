@@ -9,7 +9,7 @@ import pytest
 from gatepost.identity.passwords import verify_password
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import WorkerId
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_schema import VERSIONS
 from gatepost.store.suppressions import SuppressionFilter

@@ -12,10 +12,12 @@ from gatepost.model.delivery import DeliveryState, Outcome, OutcomeKind
 from gatepost.model.ids import AccountName, WorkerId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.source import Source
+from gatepost.store.leases import Held, Lease
+from gatepost.store.notices import NoticeKind
 from gatepost.store.pauses import Pause
 from gatepost.store.pools import Share, dealt, shared_out
 from gatepost.store.presences import Announced
-from gatepost.store.protocols import Held, Lease, NoticeKind, QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.turns import Line, Turn, Walked
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from tests.memory_store import MemoryStore

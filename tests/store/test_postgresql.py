@@ -38,11 +38,8 @@ from gatepost.store.postgresql_schema import VERSIONS, lock_number
 from gatepost.store.postgresql_watch import Watch
 from gatepost.store.postgresql_words import statement
 from gatepost.store.postgresql_writer import Own, PostgresWriter
-from gatepost.store.protocols import (
-    NewerDatabaseError,
-    QueueFilter,
-    StoreUnavailableError,
-)
+from gatepost.store.protocols import NewerDatabaseError, StoreUnavailableError
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.verify import verify
 from tests.store.makers import NOON, event, held, lease, settled, submission

@@ -19,12 +19,8 @@ from gatepost.store import postgresql_transaction, postgresql_upgrade
 from gatepost.store.postgresql import PostgresStore, open_postgresql, prepare
 from gatepost.store.postgresql_connection import Address
 from gatepost.store.postgresql_schema import VERSIONS
-from gatepost.store.protocols import (
-    NewerDatabaseError,
-    QueueFilter,
-    StoreAwayError,
-    StoreUnavailableError,
-)
+from gatepost.store.protocols import NewerDatabaseError, StoreAwayError, StoreUnavailableError
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.schema import Version
 from gatepost.store.verify import verify
 from tests.store import old_postgresql

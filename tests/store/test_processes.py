@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.ids import SubmissionId, WorkerId
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.segments import segments
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.verify import verify

@@ -23,11 +23,8 @@ from gatepost.operate.repair import is_behind
 from gatepost.store import sqlite_writer
 from gatepost.store.content_identity import WORN
 from gatepost.store.envelope import Envelope, envelope_of
-from gatepost.store.protocols import (
-    DiskFullError,
-    QueueFilter,
-    StoreUnavailableError,
-)
+from gatepost.store.protocols import DiskFullError, StoreUnavailableError
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.recovered import LookLaterError, OldDatabaseError
 from gatepost.store.sqlite import SqliteStore, open_sqlite

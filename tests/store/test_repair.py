@@ -11,7 +11,8 @@ from gatepost.model.account import Account
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, WorkerId
-from gatepost.store.protocols import QueueFilter, StoreUnavailableError
+from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.sqlite_place import CONTENT, DATABASE
 from gatepost.store.sqlite_repair import repair

@@ -17,7 +17,7 @@ from gatepost.model.event import Event, EventKind
 from gatepost.model.ids import WorkerId
 from gatepost.store.envelope import Envelope
 from gatepost.store.evidence import PERHAPS_DELIVERED, PERHAPS_REFUSED, PERHAPS_RETURNED
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import SqliteStore, open_sqlite
 from gatepost.store.sqlite_place import CONTENT, DATABASE
 from gatepost.store.sqlite_repair import Repair, repair

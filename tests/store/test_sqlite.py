@@ -21,9 +21,9 @@ from gatepost.store.protocols import (
     ContentDamagedError,
     DiskFullError,
     NewerDatabaseError,
-    QueueFilter,
     StoreUnavailableError,
 )
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.rows import STATES, microseconds, moment
 from gatepost.store.segments import segments
 from gatepost.store.sqlite import SqliteStore, open_sqlite

@@ -13,7 +13,10 @@ from gatepost.model.event import EventKind
 from gatepost.model.ids import AccountName, CredentialId, SubmissionId
 from gatepost.model.secret import Secret
 from gatepost.store import queries
-from gatepost.store.protocols import Held, Matching, NoticeKind, QueueFilter, Store
+from gatepost.store.leases import Held
+from gatepost.store.notices import NoticeKind
+from gatepost.store.protocols import Store
+from gatepost.store.queue_view import Matching, QueueFilter
 from gatepost.store.verify import verify
 from tests.store.makers import (
     ACCEPTED,

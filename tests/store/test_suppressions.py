@@ -10,7 +10,8 @@ from gatepost.model.account import Account
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName
 from gatepost.model.suppression import Suppression, SuppressionClass
-from gatepost.store.protocols import QueueFilter, Store
+from gatepost.store.protocols import Store
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.suppressions import AccountRule, SuppressionFilter, SuppressionKey
 from tests.store.makers import CONTENT, NOON, REFUSED, delivery, lease, settled, submission
 from tests.store.openers import OPENERS

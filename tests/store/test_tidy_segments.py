@@ -10,7 +10,7 @@ import pytest
 from gatepost.model.ids import WorkerId
 from gatepost.store import sqlite_tidy
 from gatepost.store.envelope import Envelope
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.segment_records import needed_octets
 from gatepost.store.segments import segments
 from gatepost.store.sqlite import open_sqlite

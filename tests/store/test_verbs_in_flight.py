@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gatepost.model.delivery import DeliveryState
-from gatepost.store.protocols import QueueFilter, Store
+from gatepost.store.protocols import Store
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.verify import verify
 from tests.store.makers import (
     ACCEPTED,

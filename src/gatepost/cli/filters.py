@@ -7,7 +7,7 @@ from gatepost.cli import usage
 from gatepost.cli.context import fail
 
 if TYPE_CHECKING:
-    from gatepost.store.protocols import QueueFilter
+    from gatepost.store.queue_view import QueueFilter
 
 AccountOption = Annotated[
     str | None, usage.Option("--account", metavar="NAME", help="Only this account's.")

@@ -21,7 +21,8 @@ from gatepost.cli.queue_pools import add_pools
 
 if TYPE_CHECKING:
     from gatepost.operate.queue import Shown
-    from gatepost.store.protocols import QueueFilter, QueueRow, Store
+    from gatepost.store.protocols import Store
+    from gatepost.store.queue_view import QueueFilter, QueueRow
 
 app: Final = usage.Commands(
     help="What waits: list it, count it, look at it, hold, release, retry or cancel it.",

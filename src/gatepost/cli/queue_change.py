@@ -29,7 +29,8 @@ from gatepost.cli.filters import (
 
 if TYPE_CHECKING:
     from gatepost.operate.queue_change import Order
-    from gatepost.store.protocols import QueueFilter, Store
+    from gatepost.store.protocols import Store
+    from gatepost.store.queue_view import QueueFilter
 
 AllOption = Annotated[bool, usage.Option("--all", help="Everything, without a filter.")]
 YesOption = Annotated[bool, usage.Option("--yes", help="Do not ask.")]
@@ -79,7 +80,7 @@ def _change(
 ) -> None:
     from gatepost.operate.operator import operator_name  # noqa: PLC0415
     from gatepost.operate.queue_change import Order, Verb  # noqa: PLC0415
-    from gatepost.store.protocols import QueueFilter  # noqa: PLC0415
+    from gatepost.store.queue_view import QueueFilter  # noqa: PLC0415
 
     if which == QueueFilter():
         if not all_:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from gatepost.model.ids import DeliveryId
-from gatepost.store.protocols import Held, Store
+from gatepost.store.leases import Held
+from gatepost.store.protocols import Store
 
 
 class Attempts:

@@ -15,7 +15,8 @@ from gatepost.delivery.shares import Shares
 from gatepost.model.delivery import Leased
 from gatepost.model.lane import LANES, Lane
 from gatepost.queue.lanes import has_room, room_for
-from gatepost.store.protocols import Lease, StoreUnavailableError
+from gatepost.store.leases import Lease
+from gatepost.store.protocols import StoreUnavailableError
 
 _log = logging.getLogger(__name__)
 

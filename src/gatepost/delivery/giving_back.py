@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from gatepost.store.protocols import Held, Store, StoreUnavailableError, Transaction
+from gatepost.store.leases import Held
+from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from typing import Final
 from gatepost.delivery.shares import Shares
 from gatepost.model.delivery import Leased
 from gatepost.model.lane import LANES, Lane, deal
-from gatepost.store.protocols import Lease, Reading, Store, Transaction
+from gatepost.store.leases import Lease
+from gatepost.store.protocols import Reading, Store, Transaction
 from gatepost.store.turns import Line, Turn, Walked
 
 #: Accounts from which something is taken at once.

@@ -7,7 +7,7 @@ from gatepost.delivery.routing import Hop
 from gatepost.model.delivery import Leased
 from gatepost.model.ids import DeliveryId
 from gatepost.model.submission import Submission
-from gatepost.store.protocols import Held
+from gatepost.store.leases import Held
 from gatepost.wire.smtp.extensions import Limits
 
 

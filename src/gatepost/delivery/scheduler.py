@@ -30,13 +30,8 @@ from gatepost.queue.lanes import has_room, room_for
 from gatepost.returns.outcome import LOCAL_TROUBLE, NO_ROUTE_NOW, deferred
 from gatepost.returns.settle import earliest_retry
 from gatepost.returns.settlement import Result
-from gatepost.store.pools import ANY_NODE
-from gatepost.store.protocols import (
-    Held,
-    Lease,
-    Settlement,
-    StoreUnavailableError,
-)
+from gatepost.store.leases import ANY_NODE, Held, Lease
+from gatepost.store.protocols import Settlement, StoreUnavailableError
 
 _log = logging.getLogger(__name__)
 

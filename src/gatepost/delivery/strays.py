@@ -13,7 +13,8 @@ from gatepost.queue.presence import heard
 from gatepost.returns.outcome import NO_ROUTE_NOW, deferred
 from gatepost.returns.settle import Settler
 from gatepost.returns.settlement import Result
-from gatepost.store.protocols import Lease, Reading, Store, Transaction
+from gatepost.store.leases import Lease
+from gatepost.store.protocols import Reading, Store, Transaction
 
 #: So many are looked after at once, and with such a lease.
 _AT_ONCE = 500

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from gatepost.model.source import DEFAULT, Source
-from gatepost.store.pools import ANY_NODE
+from gatepost.store.leases import ANY_NODE
 
 
 def usable(sources: Iterable[Source], out: Collection[str]) -> tuple[Source, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 from gatepost.events.journal import time_text
 from gatepost.model.delivery import Delivery, Outcome
 from gatepost.model.submission import Submission
-from gatepost.store.protocols import QueueRow
+from gatepost.store.queue_view import QueueRow
 from gatepost.wire.smtp.notification import spell_notify
 
 

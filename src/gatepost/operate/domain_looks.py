@@ -18,7 +18,8 @@ from gatepost.model.event import Event, EventKind, Fact
 from gatepost.operate.domains import listing, show
 from gatepost.operate.queue_change import Order, Verb, change
 from gatepost.reception.readiness import is_ready, waits_for
-from gatepost.store.protocols import QueueFilter, Store, Transaction
+from gatepost.store.protocols import Store, Transaction
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.rows import NewerRowError
 
 _log = logging.getLogger(__name__)

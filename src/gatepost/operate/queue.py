@@ -5,7 +5,8 @@ from typing import Final
 
 from gatepost.model.ids import SubmissionId
 from gatepost.operate.trace import Traced, follow
-from gatepost.store.protocols import QueueFilter, Reading, Store
+from gatepost.store.protocols import Reading, Store
+from gatepost.store.queue_view import QueueFilter
 
 #: Recipients of one message that `show` lists.
 _MOST_SHOWN: Final = 10_000

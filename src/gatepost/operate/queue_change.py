@@ -16,15 +16,8 @@ from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId
 from gatepost.model.wrong import wrong
-from gatepost.store.protocols import (
-    Matching,
-    QueueFilter,
-    QueueRow,
-    Store,
-    StoreUnavailableError,
-    Stretch,
-    Transaction,
-)
+from gatepost.store.protocols import Store, StoreUnavailableError, Transaction
+from gatepost.store.queue_view import Matching, QueueFilter, QueueRow, Stretch
 
 #: Deliveries changed in one transaction: mail that comes in waits no longer than for these.
 PORTION: Final = 500

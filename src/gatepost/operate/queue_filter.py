@@ -8,7 +8,7 @@ from gatepost.model.ids import AccountName
 from gatepost.model.settings_egress_checks import pool as checked_pool
 from gatepost.model.source import SYSTEM
 from gatepost.model.wrong import wrong
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 
 #: The fewest digits of an id that may stand for it.
 _FEWEST: Final = 8

@@ -2,7 +2,8 @@
 
 from gatepost.model.ids import DeliveryId
 from gatepost.operate.waiting import with_reasons
-from gatepost.store.protocols import QueueFilter, QueueRow, Reading, Store
+from gatepost.store.protocols import Reading, Store
+from gatepost.store.queue_view import QueueFilter, QueueRow
 
 
 async def listing(

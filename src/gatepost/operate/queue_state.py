@@ -8,7 +8,8 @@ from typing import Final
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import time_of
 from gatepost.model.lane import LANES, Lane
-from gatepost.store.protocols import QueueFilter, Reading
+from gatepost.store.protocols import Reading
+from gatepost.store.queue_view import QueueFilter
 
 _NOTHING: Final = timedelta(0)
 

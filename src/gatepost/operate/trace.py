@@ -10,7 +10,8 @@ from gatepost.model.ids import SubmissionId
 from gatepost.model.submission import Submission
 from gatepost.operate.as_json import delivery_json, submission_json
 from gatepost.operate.waiting import with_reasons
-from gatepost.store.protocols import QueueFilter, Reading, Store
+from gatepost.store.protocols import Reading, Store
+from gatepost.store.queue_view import QueueFilter
 
 #: Of one message: recipients, and events (a delivery that is tried for days has hundreds).
 _MOST_DELIVERIES: Final = 10_000

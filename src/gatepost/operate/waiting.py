@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from gatepost.egress.served import served_anywhere, why_nowhere
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.queue.presence import heard
-from gatepost.store.protocols import QueueRow, Reading
+from gatepost.store.protocols import Reading
+from gatepost.store.queue_view import QueueRow
 from gatepost.wire.values import changed
 
 

@@ -33,13 +33,8 @@ from gatepost.reception.readiness import Unpublished, refusal, waits_for
 from gatepost.reception.signing import Signer
 from gatepost.reception.suppressed import drop_events, dropped
 from gatepost.store.envelope import envelope_of
-from gatepost.store.protocols import (
-    DiskFullError,
-    Lease,
-    Store,
-    StoreUnavailableError,
-    Transaction,
-)
+from gatepost.store.leases import Lease
+from gatepost.store.protocols import DiskFullError, Store, StoreUnavailableError, Transaction
 from gatepost.store.quota_protocols import Spending
 from gatepost.wire.message.header import is_long
 from gatepost.wire.message.limits import LONG_HEADER

@@ -22,11 +22,10 @@ from gatepost.model.lane import Lane
 from gatepost.model.submission import Submission
 from gatepost.returns.budget import OverBudgetError, is_for_a_stranger, is_spent, spend
 from gatepost.returns.stumbling import Stumbling
+from gatepost.store.notices import DueNotice, NoticeKind
 from gatepost.store.protocols import (
     ContentAwayError,
     ContentDamagedError,
-    DueNotice,
-    NoticeKind,
     Reading,
     Settlement,
     Store,

@@ -9,7 +9,9 @@ from gatepost.model.event import Event, EventKind, Fact
 from gatepost.model.submission import Origin, Submission
 from gatepost.queue.expiry import is_delay_notice_due, wants
 from gatepost.queue.retry import next_attempt, pace
-from gatepost.store.protocols import Held, NoticeKind, Settlement
+from gatepost.store.leases import Held
+from gatepost.store.notices import NoticeKind
+from gatepost.store.protocols import Settlement
 from gatepost.wire.smtp.notification import Notify
 from gatepost.wire.values import value
 

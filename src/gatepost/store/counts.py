@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName, DeliveryId
-
-if TYPE_CHECKING:
-    from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 
 
 class GroupBy(StrEnum):
@@ -53,7 +51,7 @@ class Sender:
 class ReadsCounts(Protocol):
     """The questions."""
 
-    def queue_groups(self, which: "QueueFilter", by: GroupBy, *, limit: int) -> list[Group]:
+    def queue_groups(self, which: QueueFilter, by: GroupBy, *, limit: int) -> list[Group]:
         """Return the largest groups of matching deliveries that are not finished, largest first. All
         rows of the queue are gone through."""
         ...

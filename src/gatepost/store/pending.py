@@ -7,7 +7,7 @@ from datetime import timedelta
 from gatepost.model.delivery import Delivery
 from gatepost.model.event import Event
 from gatepost.model.ids import DeliveryId, SubmissionId
-from gatepost.store.protocols import NoticeKind
+from gatepost.store.notices import NoticeKind
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.rows import (
     HELD,

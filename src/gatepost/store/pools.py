@@ -8,18 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Protocol
 
 from gatepost.model.delivery import DeliveryState, Leased
 from gatepost.model.ids import DeliveryId
 from gatepost.model.lane import LANES, Lane, deal
 from gatepost.store.counts import ReadsCounts
-
-if TYPE_CHECKING:
-    from gatepost.store.protocols import Held, Lease
-
-#: What a worker serves that has no source addresses.
-ANY_NODE: Final = ("",)
+from gatepost.store.leases import Held, Lease
 
 
 class ReadsPools(ReadsCounts, Protocol):
@@ -45,11 +40,11 @@ class ReadsPools(ReadsCounts, Protocol):
 class LeasesOfPools(Protocol):
     """The changing half."""
 
-    def lease_these(self, ids: Sequence[DeliveryId], lease: "Lease") -> list[Leased]:
+    def lease_these(self, ids: Sequence[DeliveryId], lease: Lease) -> list[Leased]:
         """Lease those among these that are DUE, whatever their pools."""
         ...
 
-    def withdraw_attempts(self, held: "Sequence[Held]") -> None:
+    def withdraw_attempts(self, held: Sequence[Held]) -> None:
         """Take back one attempt that was counted for each delivery still held, and not made."""
         ...
 

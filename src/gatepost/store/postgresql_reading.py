@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from gatepost.model.ids import SubmissionId
 from gatepost.model.lane import LANES, Lane
 from gatepost.store.days import day_tables
-from gatepost.store.pools import ANY_NODE
+from gatepost.store.leases import ANY_NODE
 from gatepost.store.postgresql_connection import Connection, Cursor
 from gatepost.store.postgresql_words import statement, values
 from gatepost.store.protocols import ContentDamagedError

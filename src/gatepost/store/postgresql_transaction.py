@@ -15,6 +15,7 @@ from gatepost.model.lane import LANES, Lane
 from gatepost.model.quota import Subject
 from gatepost.model.submission import Submission
 from gatepost.store.bulk import BulkCount
+from gatepost.store.leases import Held, Lease
 from gatepost.store.pools import Share, dealt, of_each
 from gatepost.store.postgresql_connection import Connection, Cursor
 from gatepost.store.postgresql_doubt import Traces
@@ -24,7 +25,7 @@ from gatepost.store.postgresql_schema import VERSIONS
 from gatepost.store.postgresql_sweep import Swept
 from gatepost.store.postgresql_words import statement, values
 from gatepost.store.presences import Announcement, Beat
-from gatepost.store.protocols import Held, Lease, Transaction
+from gatepost.store.protocols import Transaction
 from gatepost.store.queries import QUEUE_COLUMNS
 from gatepost.store.rows import (
     DELIVERY_WIDTH,

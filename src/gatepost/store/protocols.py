@@ -7,14 +7,12 @@ failed), so it must have no effect but those through its Transaction.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from typing import Protocol, TypeVar
 
 from gatepost.model.delivery import Delivery, DeliveryState, Leased, Outcome
 from gatepost.model.event import Event
-from gatepost.model.ids import AccountName, DeliveryId, SubmissionId, WorkerId
+from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import LANES, Lane
 from gatepost.model.submission import Submission
 from gatepost.model.suppression import Suppression
@@ -30,11 +28,13 @@ from gatepost.store.guessing_protocols import ChangesGuesses, ReadsGuesses
 from gatepost.store.history_protocols import HistoryChanges, HistoryReading
 from gatepost.store.kept_keys import ChangesKeptKeys, ReadsKeptKeys
 from gatepost.store.later import ReadsLater
-from gatepost.store.notices import ReadsNotices, StrikesNotices
+from gatepost.store.leases import ANY_NODE, Held, Lease
+from gatepost.store.notices import NoticeKind, ReadsNotices, StrikesNotices
 from gatepost.store.outbox import AddsEvents, ReadsEvents
 from gatepost.store.pauses import ChangesPauses, ReadsPauses
-from gatepost.store.pools import ANY_NODE, LeasesOfPools, ReadsPools
+from gatepost.store.pools import LeasesOfPools, ReadsPools
 from gatepost.store.presences import ChangesPresences, ReadsPresences
+from gatepost.store.queue_view import Matching, QueueFilter, QueueRow, Stretch
 from gatepost.store.quota_protocols import QuotaChanges, QuotaReading
 from gatepost.store.readers import AdvancesReaders
 from gatepost.store.suppressions import ChangesSuppressions, ReadsSuppressions
@@ -72,31 +72,6 @@ class NewerDatabaseError(Exception):
 
 
 @value(frozen=True, slots=True)
-class Lease:
-    """What a worker shows when it takes deliveries: who, until when, and of which pools."""
-
-    worker: WorkerId
-    until: datetime
-    pools: tuple[str, ...] = ANY_NODE
-
-
-@value(frozen=True, slots=True)
-class Held:
-    """A leased delivery named by its id and the fence it was handed out with."""
-
-    id: DeliveryId
-    fence: int
-
-
-class NoticeKind(Enum):
-    """What a sender is told of a delivery: that it failed, is late, or is done."""
-
-    RETURN = auto()
-    WARNING = auto()
-    SUCCESS = auto()
-
-
-@value(frozen=True, slots=True)
 class Settlement:
     """What became of one leased delivery, written with its events in one transaction.
 
@@ -117,59 +92,6 @@ class Settlement:
     #: Of which message it is, and where its recipient is; for those who are told what was settled.
     submission: Submission | None = None
     destination: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DueNotice:
-    """A report that is owed to a sender."""
-
-    delivery: Delivery
-    submission: Submission
-    kind: NoticeKind
-
-
-@dataclass(frozen=True, slots=True)
-class QueueFilter:
-    """Which deliveries an operator means; None does not restrict. `id` is a submission's or a
-    delivery's, in full or its beginning (at least 8 digits); `reason` why it waits, in its words; `pool`
-    that of one that is not finished ("": none)."""
-
-    id: str | None = None
-    account: AccountName | None = None
-    destination: str | None = None
-    recipient: str | None = None
-    states: tuple[DeliveryState, ...] | None = None
-    reason: str | None = None
-    pool: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class QueueRow:
-    """One line of a queue listing."""
-
-    delivery: Delivery
-    submission: Submission
-
-
-@dataclass(frozen=True, slots=True)
-class Matching:
-    """How many deliveries match, and the id of the last one; None where none does. `is_of_one`: where an
-    id was asked for, they are of one message.
-    """
-
-    count: int
-    last: DeliveryId | None
-    is_of_one: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Matching deliveries of a part of the queue, in order of their ids; the part ends with `last`,
-    None where it ends with the queue, or with what was asked for.
-    """
-
-    rows: list[QueueRow]
-    last: DeliveryId | None
 
 
 class Reading(

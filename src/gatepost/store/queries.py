@@ -22,13 +22,15 @@ from gatepost.store.history_table import HistoryTable
 from gatepost.store.kept_key_table import KeptKeyTable
 from gatepost.store.key_mark_table import KeyMarkTable
 from gatepost.store.later_table import LaterTable
+from gatepost.store.leases import ANY_NODE
+from gatepost.store.notices import DueNotice
 from gatepost.store.outbox import StoredEvent
 from gatepost.store.pause_table import PauseTable
 from gatepost.store.pool_queries import PoolQueries
-from gatepost.store.pools import ANY_NODE, of_each
+from gatepost.store.pools import of_each
 from gatepost.store.presence_table import PresenceTable
-from gatepost.store.protocols import DueNotice, Matching, QueueFilter, QueueRow, Stretch
 from gatepost.store.queue_matching import CountQueries, conditions_of, id_range, numbers
+from gatepost.store.queue_view import Matching, QueueFilter, QueueRow, Stretch
 from gatepost.store.quota_table import QuotaTable
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,

@@ -12,8 +12,10 @@ from gatepost.model.delivery import ASKED_FOR, Delivery, DeliveryState, Leased
 from gatepost.model.event import Event
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.submission import Submission
+from gatepost.store.leases import Held, Lease
+from gatepost.store.notices import NoticeKind
 from gatepost.store.pending import Pending, new_delivery_row
-from gatepost.store.protocols import Held, Lease, NoticeKind, Settlement
+from gatepost.store.protocols import Settlement
 from gatepost.store.queries import Queries
 from gatepost.store.quota_protocols import Spending
 from gatepost.store.rows import (

@@ -9,7 +9,7 @@ from gatepost.model.ids import AccountName, DeliveryId
 from gatepost.model.lane import LANES
 from gatepost.store.counts import Group, GroupBy, Sender
 from gatepost.store.days import day_of
-from gatepost.store.protocols import QueueFilter
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.rows import DUE, HELD, LEASED, NUMBERS, STATES, microseconds
 from gatepost.store.statements import Asks
 

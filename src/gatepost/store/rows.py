@@ -15,8 +15,8 @@ from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.secret import Secret
 from gatepost.model.submission import Origin, Submission
 from gatepost.store.guessing_protocols import Guessed
+from gatepost.store.notices import NoticeKind
 from gatepost.store.outbox import StoredEvent
-from gatepost.store.protocols import NoticeKind
 from gatepost.store.stored_facts import StoredFacts
 from gatepost.wire.smtp.notification import NO_WISHES, Notify, RecipientWishes, Ret
 

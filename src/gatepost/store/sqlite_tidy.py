@@ -16,10 +16,10 @@ from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import (
     ContentAwayError,
     ContentDamagedError,
-    QueueFilter,
     Reading,
     StoreUnavailableError,
 )
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.rows import NewerRowError, microseconds
 from gatepost.store.segment_records import needed_octets
 from gatepost.store.segments import Place, SegmentGoneError, read_content

@@ -12,12 +12,9 @@ from typing import Any, ClassVar, Final
 from gatepost.model.delivery import Leased
 from gatepost.model.ids import DeliveryId, SubmissionId
 from gatepost.model.lane import LANES, Lane
+from gatepost.store.leases import Held, Lease
 from gatepost.store.pools import dealt, of_each
-from gatepost.store.protocols import (
-    ContentDamagedError,
-    Held,
-    Lease,
-)
+from gatepost.store.protocols import ContentDamagedError
 from gatepost.store.queries import QUEUE_COLUMNS, queue_row
 from gatepost.store.queue_changes import QueueChanges, leased_of
 from gatepost.store.rows import (

@@ -6,13 +6,11 @@ By age alone, who has 100 000 deliveries due would go before whoever comes next 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gatepost.model.delivery import Leased
 from gatepost.model.lane import Lane
-
-if TYPE_CHECKING:
-    from gatepost.store.protocols import Lease
+from gatepost.store.leases import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +65,12 @@ class ReadsTurns(Protocol):
 class LeasesInTurn(Protocol):
     """What may be done."""
 
-    def lease_turns(self, now: datetime, lease: "Lease", turns: Sequence[Turn]) -> list[Leased]:
+    def lease_turns(self, now: datetime, lease: Lease, turns: Sequence[Turn]) -> list[Leased]:
         """Lease what is due of these."""
         ...
 
     def lease_ended(
-        self, now: datetime, lease: "Lease", *, limit: int, within: Mapping[Lane, int]
+        self, now: datetime, lease: Lease, *, limit: int, within: Mapping[Lane, int]
     ) -> list[Leased]:
         """Lease what others had leased, and no longer have, as `lease_due` does."""
         ...

@@ -20,13 +20,9 @@ from gatepost.reception.accept import Acceptance
 from gatepost.reception.returned import accept_return
 from gatepost.returns.notify import Notifier
 from gatepost.store.envelope import Envelope
-from gatepost.store.protocols import (
-    Lease,
-    NoticeKind,
-    Settlement,
-    Store,
-    StoreUnavailableError,
-)
+from gatepost.store.leases import Lease
+from gatepost.store.notices import NoticeKind
+from gatepost.store.protocols import Settlement, Store, StoreUnavailableError
 from gatepost.store.sqlite import open_sqlite
 from tests.store.makers import ACCEPTED, LATER, REFUSED, delivery, held, submission
 

@@ -21,7 +21,8 @@ import pytest
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.event import EventKind
 from gatepost.model.ids import DeliveryId, SubmissionId, WorkerId
-from gatepost.store.protocols import QueueFilter, Reading, StoreUnavailableError
+from gatepost.store.protocols import Reading, StoreUnavailableError
+from gatepost.store.queue_view import QueueFilter
 from gatepost.store.sqlite import open_sqlite
 from gatepost.store.verify import verify
 from tests.crash.power.a_life import run
