@@ -15,7 +15,6 @@ from typing import Final
 
 from gatepost.model.delivery import Delivery, DeliveryState
 from gatepost.model.event import Event, EventKind, Fact
-from gatepost.model.ids import WorkerId
 from gatepost.model.submission import Submission
 from gatepost.store.envelope import Envelope
 from gatepost.store.protocols import (
@@ -24,7 +23,7 @@ from gatepost.store.protocols import (
     StoreUnavailableError,
     Transaction,
 )
-from gatepost.store.quota_protocols import Spending
+from gatepost.store.quota_recount import spendings_of
 from gatepost.store.recovered import OldDatabaseError
 from gatepost.store.segment_records import Record, records
 from gatepost.store.segments import (
@@ -56,8 +55,6 @@ GONE: Final = 2**62
 #: Noted before the name of a segment, or alone for all, while nobody has looked what a loss of power took.
 UNSEEN: Final = "?"
 _MEND: Final = 'where the disk is lost, "gatepost store repair" goes on with what can be read'
-#: Whose lease it is taken from: who drew it died, and what he held is freed whole.
-_NOBODY: Final = WorkerId("")
 _WHY: Final = "its row was not on the disk when the power went"
 
 
@@ -190,11 +187,8 @@ def bring_back(redo: Redo, now: datetime, transaction: Transaction) -> bool:
     if transaction.submission(submission.id) is not None:
         return False
     transaction.add_deliveries(submission, deliveries)
-    at, cost = submission.received_at, len(deliveries)
     if redo.envelope.counted:
-        transaction.spend(
-            Spending(subject, _NOBODY, at, 1, cost) for subject in redo.envelope.counted
-        )
+        transaction.spend(spendings_of(redo.envelope))
     transaction.add_events([_accepted(submission, len(deliveries))])
     transaction.add_events([_of_delivery(each, submission, now) for each in deliveries])
     return True

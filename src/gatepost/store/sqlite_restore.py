@@ -22,6 +22,7 @@ from gatepost.store.evidence import REASONS, Evidence
 from gatepost.store.outbox import StoredEvent
 from gatepost.store.pending import new_delivery_row
 from gatepost.store.protocols import ContentDamagedError, StoreUnavailableError
+from gatepost.store.quota_recount import Recount
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
@@ -47,7 +48,7 @@ from gatepost.wire.values import changed
 
 _LOST: Final = (
     "CREATE TEMP TABLE lost (id TEXT PRIMARY KEY, segment TEXT, offset INTEGER, length INTEGER,"
-    " crc INTEGER, certain INTEGER, received_at INTEGER, envelope BLOB) WITHOUT ROWID"
+    " crc INTEGER, certain INTEGER, received_at INTEGER, envelope BLOB, uncounted INTEGER) WITHOUT ROWID"
 )
 _IS_THERE: Final = (
     "SELECT s.finished_at IS NOT NULL, EXISTS"
@@ -138,6 +139,7 @@ class _Restoring:
         self._journal = journal
         self._now = now
         self._done = Restored()
+        self._recount = Recount(target)
         self._committed = journal.last_position
         names = day_tables(target.execute(DAY_TABLES, ("delivery_", "event`")))
         self._finished = [name for name in names if name.startswith("delivery")]
@@ -152,7 +154,10 @@ class _Restoring:
                 self._correct(delivery_of(row), evidence)
         for row in self._all("SELECT * FROM lost"):
             place = Place(*row[1:5])
-            self._bring_back(place, decode(row[7], place.length, is_certain=bool(row[5])), evidence)
+            envelope = decode(row[7], place.length, is_certain=bool(row[5]))
+            if self._bring_back(place, envelope, evidence) and row[8]:
+                self._recount.add(envelope)
+        self._recount.write()
         self._target.execute("DROP TABLE lost")
         self._log_segments()
         self._done.last_position = self._committed
@@ -173,6 +178,8 @@ class _Restoring:
         """Note which records of segments have not all the rows they should; the latest of each."""
         told = {row[0]: row[1] for row in self._rows(TOLD)}
         unknown = 0 if is_logged else _ALL
+        # Counts are lost with the rows beside which they were committed, or all with the database.
+        none_counted = not self._rows("SELECT 1 FROM quota LIMIT 1")
         since = self._last_event_at() - MOST
         for segment in segments(self._directory):
             for record in records(self._directory, segment):
@@ -180,17 +187,14 @@ class _Restoring:
                 if (envelope := record.envelope) is None:
                     continue
                 is_new = envelope.submission.received_at >= since
-                if (
-                    is_new
-                    and envelope.suffices
-                    and record.place.offset > told.get(segment, unknown)
-                ):
+                is_untold = record.place.offset > told.get(segment, unknown)
+                if is_new and envelope.suffices and is_untold:
                     # It was accepted, as far as anybody was told (`sqlite_redo`).
                     envelope = changed(envelope, is_certain=True)
                 if self._is_whole(envelope):
                     self._rows("DELETE FROM lost WHERE id = ?", envelope.submission.id)
                 else:
-                    self._note(record, envelope)
+                    self._note(record, envelope, is_uncounted=is_untold or none_counted)
 
     def _log_segments(self) -> None:
         """Have rows tell of all contents: what comes back has come."""
@@ -206,10 +210,10 @@ class _Restoring:
         ]
         return moment(max(last)[1]) if last else datetime.min.replace(tzinfo=UTC) + MOST
 
-    def _note(self, record: Record, envelope: Envelope) -> None:
+    def _note(self, record: Record, envelope: Envelope, *, is_uncounted: bool) -> None:
         place, submission = record.place, envelope.submission
         self._target.execute(
-            "INSERT OR REPLACE INTO lost VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO lost VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 submission.id,
                 place.segment,
@@ -219,6 +223,7 @@ class _Restoring:
                 int(envelope.is_certain),
                 microseconds(submission.received_at),
                 encode(envelope),
+                int(is_uncounted),
             ),
         )
 
@@ -306,26 +311,31 @@ class _Restoring:
         self._rows(_FINISH, at, delivery.submission_id)
         self._done.ended += 1
 
-    def _bring_back(self, place: Place, envelope: Envelope, evidence: Evidence) -> None:
+    def _bring_back(self, place: Place, envelope: Envelope, evidence: Evidence) -> bool:
+        """Write what is left to do of a message; tell whether it was accepted, as far as is known, and
+        no row told so.
+        """
         submission = envelope.submission
         rows = self._rows("SELECT 1 FROM submission WHERE id = ?", submission.id)
         living = self._rows("SELECT 1 FROM delivery WHERE submission_id = ?", submission.id)
         missing = self._missing(envelope)
         left = Envelope(submission, missing, envelope.is_certain or bool(rows) or bool(living))
         back = evidence.restored(left)
+        is_known = left.is_certain or submission.id in evidence.heard_of
+        is_news = not rows and (is_known or bool(back))
         if not back and not living:
-            is_known = left.is_certain or submission.id in evidence.heard_of
             self._done.unaccepted += not is_known
             self._rows(_FINISH, microseconds(submission.received_at), submission.id)
-            return
+            return is_news
         if words := self._unreadable(place):
             to = ", ".join(each.forward_path for each in back)
             named = f"message {submission.id} from <{submission.reverse_path}>"
             self._done.lost.append(f"{named}{to and f' to {to}'}: its content is damaged: {words}")
-            return
+            return is_news
         self._write(place, envelope, back)
         if back:
             self._count(back)
+        return is_news
 
     def _unreadable(self, place: Place) -> str:
         try:
