@@ -9,6 +9,7 @@ from datetime import datetime
 from gatepost.model.history import History
 from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.quota import Subject, Tally, Unit
+from gatepost.store.protocols import NotLeasedError
 from gatepost.store.quota_protocols import QuotaLease, Spending
 from tests.memory_api_keys import MemoryApiKeys
 
@@ -78,6 +79,12 @@ class MemoryQuotas(MemoryHistories, MemoryApiKeys):
                 self.quota_lease_rows[key] = replace(row, recalled=True)
 
     def spend(self, spendings: Iterable[Spending]) -> None:
+        spendings = list(spendings)
+        for one in spendings:
+            row = self.quota_lease_rows.get((one.subject, one.worker))
+            held = (row.messages, row.recipients) if row else (0, 0)
+            if held[0] < one.drawn_messages or held[1] < one.drawn_recipients:
+                raise NotLeasedError(one.subject)
         for spending in spendings:
             sent = {Unit.MESSAGES: spending.messages, Unit.RECIPIENTS: spending.recipients}
             at = spending.at.timestamp() // 1

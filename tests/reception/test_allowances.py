@@ -15,7 +15,7 @@ from gatepost.model.quota import Limit, Limits, Unit, Window, account_subject, c
 from gatepost.model.secret import Secret
 from gatepost.reception.allowances import Allowances, Ticket
 from gatepost.reception.quota import Use
-from gatepost.store.protocols import StoreUnavailableError
+from gatepost.store.protocols import NotLeasedError, StoreUnavailableError
 from gatepost.store.sqlite import open_sqlite
 from tests.memory_store import MemoryStore
 
@@ -226,6 +226,22 @@ async def test_a_worker_that_stood_still_spends_nothing_that_has_ended(world: Wo
         pass
     assert await world.used() == 100
     assert not await world.send(slow, who)
+
+
+@pytest.mark.parametrize("drawn_by_others", [True, False])
+async def test_what_was_under_way_while_a_worker_stood_still_is_stored_if_nobody_has_drawn_it(
+    world: World, *, drawn_by_others: bool
+) -> None:
+    slow, other = world.worker(0), world.worker(1)
+    who = account(hourly(100))
+    ticket = await slow.draw_message(who, None)
+    assert isinstance(ticket, Ticket)
+    world.at += 31
+    while drawn_by_others and await world.send(other, who):
+        pass
+    with pytest.raises(NotLeasedError) if drawn_by_others else contextlib.nullcontext():
+        await world.keep(ticket)
+    assert await world.used() == (100 if drawn_by_others else 1)
 
 
 class Cut(MemoryStore):

@@ -1,5 +1,6 @@
 """Tallies and leases of quotas: what every Store promises."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from gatepost.model.account import Account, Credential, CredentialKind
 from gatepost.model.ids import AccountName, CredentialId, WorkerId
 from gatepost.model.quota import Limit, Subject, Tally, Unit, Window
 from gatepost.model.secret import Secret
-from gatepost.store.protocols import Store
+from gatepost.store.protocols import NotLeasedError, Store
 from gatepost.store.quota_protocols import QuotaLease, Spending
 from tests.memory_store import MemoryStore
 from tests.store.makers import NOON
@@ -73,6 +74,36 @@ async def test_what_a_batch_spends_is_counted_and_leaves_the_leases(store: Store
     ]
     tally = await store.read(lambda reading: reading.tally(B))
     assert tally.used(Unit.MESSAGES, Window.DAY, AT) == 1
+
+
+async def test_what_was_drawn_and_is_held_no_more_is_not_spent(store: Store):
+    """Its neighbours of a batch are stored, and it is not: another worker may have drawn it."""
+
+    def spends(*, messages: int, recipients: int = 0, worker: WorkerId = FIRST):
+        drawn = Spending(A, worker, NOON, messages, recipients, messages, recipients)
+        return store.write(lambda tx: tx.spend([drawn]))
+
+    await store.write(lambda tx: tx.put_quota_lease(lease(messages=2, recipients=3)))
+    results = await asyncio.gather(
+        spends(messages=1, recipients=3),
+        spends(messages=1, worker=SECOND),
+        spends(messages=0, recipients=0, worker=SECOND),
+        spends(messages=1),
+        spends(messages=1),
+        spends(messages=0, recipients=1),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in results] == [
+        type(None),
+        NotLeasedError,
+        type(None),
+        type(None),
+        NotLeasedError,
+        NotLeasedError,
+    ]
+    tally = await store.read(lambda reading: reading.tally(A))
+    assert tally.used(Unit.MESSAGES, Window.HOUR, AT) == 2
+    assert await leases(store) == [lease(messages=0, recipients=0)]
 
 
 async def test_spending_keeps_what_was_warned_of(store: Store):

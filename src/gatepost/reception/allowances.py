@@ -109,7 +109,15 @@ class Ticket:
     def spendings(self, at: datetime) -> tuple[Spending, ...]:
         """Return what the message costs, to be counted in the commit that stores it."""
         return tuple(
-            Spending(part.purse.holder.subject, self._worker, at, 1, self.recipients)
+            Spending(
+                part.purse.holder.subject,
+                self._worker,
+                at,
+                1,
+                self.recipients,
+                part.drawn.get(Unit.MESSAGES, 0),
+                part.drawn.get(Unit.RECIPIENTS, 0),
+            )
             for part in self._parts
         )
 

@@ -22,7 +22,7 @@ from gatepost.store.envelope import Envelope
 from gatepost.store.gathering import ENOUGH, GATHER, Gathering
 from gatepost.store.keeper import Content, Keeper, Run
 from gatepost.store.progress import Progress
-from gatepost.store.protocols import StoreUnavailableError, Transaction
+from gatepost.store.protocols import NotLeasedError, StoreUnavailableError, Transaction
 
 _log = logging.getLogger(__name__)
 
@@ -279,6 +279,8 @@ class GroupCommit:
         if taken := _take(jobs):
             try:
                 self._commit(taken, places, is_logged=all(map(_is_logged, taken)))
+            except NotLeasedError as error:
+                self._commit_singly(taken, places, error)
             except StoreUnavailableError as error:
                 _fail(taken, error)
             except Exception as error:  # noqa: BLE001 - a job is foreign code

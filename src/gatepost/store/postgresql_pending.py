@@ -20,7 +20,7 @@ from gatepost.store.days import day_of
 from gatepost.store.pending import Pending, length
 from gatepost.store.postgresql_reading import POSITION_BITS
 from gatepost.store.postgresql_schema import day_table_statements, lock_number
-from gatepost.store.quota_table import TALLIES, tally_row, write_spendings
+from gatepost.store.quota_table import LEASES, TALLIES, Standing, tally_row, write_spendings
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
@@ -163,7 +163,7 @@ class PostgresPending(Pending):
         if self._events:
             self._flush_events()
         if self._spendings:
-            write_spendings(self.lock_tallies, self.execute, self._spendings)
+            write_spendings(self._standing, self.execute, self._spendings)
             self._spendings = []
         self.touched.clear()
 
@@ -202,7 +202,16 @@ class PostgresPending(Pending):
 
     def lock_tallies(self, subjects: Sequence[Subject]) -> Iterable[Row]:
         """Return the rows of subjects, which are nobody else's until the commit."""
-        found = list(self.execute(_LOCK_TALLIES, (as_json(list(subjects)),)))
+        return self._own_tallies(self.execute(_LOCK_TALLIES, (as_json(list(subjects)),)), subjects)
+
+    def _standing(self, subjects: list[Subject]) -> Standing:
+        some = (as_json(subjects),)
+        locked = self.execute(_LOCK_TALLIES, some)
+        leases = self.execute(LEASES, some)  # travels with it, and sees what the last holder left
+        return Standing(self._own_tallies(locked, subjects), leases)
+
+    def _own_tallies(self, locked: Iterable[Row], subjects: Sequence[Subject]) -> Iterable[Row]:
+        found = list(locked)
         known = {row[0] for row in found}
         if new := [subject for subject in subjects if subject not in known]:
             self._insert(_ADD_TALLIES, [tally_row(Tally(subject), self.now) for subject in new])

@@ -67,6 +67,10 @@ class DiskFullError(StoreUnavailableError):
     """No space (or no inode) left, or less than the reserve we keep."""
 
 
+class NotLeasedError(StoreUnavailableError):
+    """One job spends what its worker does not hold of a quota any more; its neighbours in a batch may go on."""
+
+
 class NewerDatabaseError(Exception):
     """The database was written by a newer Gatepost; nothing was touched."""
 

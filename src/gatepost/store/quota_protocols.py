@@ -32,13 +32,17 @@ class QuotaLease:
 
 @value(frozen=True, slots=True)
 class Spending:
-    """What one stored message took from a worker's lease."""
+    """What one stored message took from a worker's lease. `drawn_messages` and `drawn_recipients` are what
+    that lease must still hold of it: nothing where no limit restricts them.
+    """
 
     subject: Subject
     worker: WorkerId
     at: datetime
     messages: int
     recipients: int
+    drawn_messages: int = 0
+    drawn_recipients: int = 0
 
 
 class QuotaReading(Protocol):
@@ -73,7 +77,13 @@ class QuotaChanges(Protocol):
         ...
 
     def spend(self, spendings: Iterable[Spending]) -> None:
-        """Count what was sent, and take it out of the worker's leases (down to nothing)."""
+        """Count what was sent, and take it out of the worker's leases (down to nothing).
+
+        Raises:
+            NotLeasedError: what was drawn is not there any more, since the worker stood still for longer
+                than it held, and others may have it. Here, or when the batch is written.
+
+        """
         ...
 
     def free_quota_leases(self, worker_prefix: str) -> None:

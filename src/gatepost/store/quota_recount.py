@@ -9,7 +9,7 @@ from gatepost.model.ids import WorkerId
 from gatepost.model.quota import Subject
 from gatepost.store.envelope import Envelope
 from gatepost.store.quota_protocols import Spending
-from gatepost.store.quota_table import TALLIES, write_spendings
+from gatepost.store.quota_table import TALLIES, Standing, write_spendings
 from gatepost.store.rows import Row, as_json
 
 #: Whose lease it is taken from: who drew it is gone, and a node that starts frees what he held.
@@ -40,11 +40,11 @@ class Recount:
     def write(self) -> None:
         """Write what was added. Raises apsw.Error."""
         if self._waiting:
-            write_spendings(self._tallies, self._execute, self._waiting)
+            write_spendings(self._standing, self._execute, self._waiting)
             self._waiting = []
 
-    def _tallies(self, subjects: list[Subject]) -> list[Row]:
-        return self._execute(TALLIES, (as_json(subjects),))
+    def _standing(self, subjects: list[Subject]) -> Standing:
+        return Standing(self._execute(TALLIES, (as_json(subjects),)), ())
 
-    def _execute(self, sql: str, bindings: Sequence[Any]) -> list[Row]:
+    def _execute(self, sql: str, bindings: Sequence[Any]) -> Sequence[Row]:
         return self._target.execute(sql, bindings).fetchall()

@@ -2,11 +2,13 @@
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 from gatepost.model.ids import WorkerId
 from gatepost.model.quota import BUCKETS, Sliding, Subject, Tally, Unit
+from gatepost.store.protocols import NotLeasedError
 from gatepost.store.quota_protocols import QuotaLease, Spending
 from gatepost.store.rows import Row, as_json, microseconds, moment
 from gatepost.store.statements import Asks, Changes, upsert_one
@@ -21,6 +23,10 @@ TALLIES: Final = (
 )
 _PUT_TALLY: Final = upsert_one("quota", "subject, counts, warned, changed_at", "subject")
 _PUT_LEASE: Final = upsert_one("quota_lease", _LEASE_COLUMNS, "subject, worker")
+LEASES: Final = (
+    "SELECT subject, worker, messages, recipients FROM quota_lease"
+    " WHERE subject IN (SELECT value FROM json_each(?))"
+)
 _TAKE: Final = """
 UPDATE quota_lease SET
     messages = CASE WHEN quota_lease.messages > j.messages
@@ -108,14 +114,26 @@ class Execute(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The rows of some subjects, as TALLIES and LEASES ask for them."""
+
+    tallies: Iterable[Row]
+    leases: Iterable[Row]
+
+
 def write_spendings(
-    tallies: Callable[[list[Subject]], Iterable[Row]],
+    look: Callable[[list[Subject]], Standing],
     execute: Execute,
     spendings: Sequence[Spending],
 ) -> None:
     """Count what a batch of messages spent: a few statements, however many they are.
 
-    `tallies` returns the rows of subjects as TALLIES does; nobody else may change them meanwhile.
+    `look` returns how subjects stand; nobody else may change that meanwhile.
+
+    Raises:
+        NotLeasedError: somebody has not what he spends.
+
     """
     by_subject: dict[Subject, list[Spending]] = {}
     taken: dict[tuple[Subject, WorkerId], list[int]] = {}
@@ -124,13 +142,28 @@ def write_spendings(
         sums = taken.setdefault((spending.subject, spending.worker), [0, 0])
         sums[0] += spending.messages
         sums[1] += spending.recipients
-    rows = tallies(sorted(by_subject))
-    known = {row[0]: _tally_of(row) for row in rows}
+    standing = look(sorted(by_subject))
+    known = {row[0]: _tally_of(row) for row in standing.tallies}
+    _refuse_what_is_not_leased(standing.leases, spendings)
     for subject, some in sorted(by_subject.items()):
         tally = _counted(known.get(subject, Tally(subject)), some)
         at = max(microseconds(spending.at) for spending in some)
         execute(_PUT_TALLY, tally_row(tally, at))
     execute(_TAKE, (as_json([(*key, *sums) for key, sums in sorted(taken.items())]),))
+
+
+def _refuse_what_is_not_leased(leases: Iterable[Row], spendings: Sequence[Spending]) -> None:
+    left = {(row[0], row[1]): [row[2], row[3]] for row in leases}
+    for spending in spendings:
+        drawn = (spending.drawn_messages, spending.drawn_recipients)
+        if drawn == (0, 0):
+            continue
+        lease = left.get((spending.subject, spending.worker), [0, 0])
+        for unit, count in enumerate(drawn):
+            lease[unit] -= count
+            if lease[unit] < 0:
+                msg = f"{spending.worker} stood still, and its portion of a quota has ended"
+                raise NotLeasedError(msg)
 
 
 def _counted(tally: Tally, spendings: Sequence[Spending]) -> Tally:

@@ -12,9 +12,10 @@ from typing import Final
 
 import apsw
 
+from gatepost.model.quota import Subject
 from gatepost.store.days import day_of
 from gatepost.store.pending import Pending, length
-from gatepost.store.quota_table import TALLIES, write_spendings
+from gatepost.store.quota_table import LEASES, TALLIES, Standing, write_spendings
 from gatepost.store.rows import (
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
@@ -109,13 +110,13 @@ class SqlitePending(Pending):
             self._flush_events()
         if self._spendings:
             connection = self.connection
-            write_spendings(
-                lambda subjects: connection.execute(TALLIES, (as_json(subjects),)),
-                connection.execute,
-                self._spendings,
-            )
+            write_spendings(self._standing, connection.execute, self._spendings)
             self._spendings = []
         self.touched.clear()
+
+    def _standing(self, subjects: list[Subject]) -> Standing:
+        some, ask = (as_json(subjects),), self.connection.execute
+        return Standing(ask(TALLIES, some), ask(LEASES, some))
 
     def _flush_finished(self) -> None:
         day = day_of(self.now)
