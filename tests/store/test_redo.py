@@ -20,7 +20,7 @@ from gatepost.model.quota import Unit, Window, account_subject, credential_subje
 from gatepost.model.submission import Submission
 from gatepost.operate.recovery import recover
 from gatepost.operate.repair import is_behind
-from gatepost.store import sqlite_writer
+from gatepost.store import sqlite_checkpoint, sqlite_writer
 from gatepost.store.content_identity import WORN
 from gatepost.store.envelope import Envelope, envelope_of
 from gatepost.store.protocols import DiskFullError, StoreUnavailableError
@@ -554,6 +554,47 @@ async def test_a_sync_that_fails_is_told_to_other_processes(store, power, monkey
     message = await accept(store)
     assert not (power.directory / DOUBT).exists()
     assert set(await waiting(store)) == {message.id}
+
+
+class SyncFails(apsw.VFS):
+    """Files of which none can be synced."""
+
+    class File(apsw.VFSFile):
+        def xSync(self, _flags: int) -> None:  # noqa: N802 - SQLite's name
+            raise apsw.IOError("fsync")
+
+    def __init__(self) -> None:
+        super().__init__("sync-fails", "")
+
+    def xOpen(self, name, flags):  # noqa: N802 - SQLite's name
+        return self.File("", name, flags)
+
+
+async def test_a_sync_that_fails_in_a_checkpoint_is_told_to_all_processes(
+    store, power, monkeypatch
+):
+    """Of pages that it could not write the kernel tells those who have the file open, once; and it
+    drops them.
+    """
+    vfs = SyncFails()
+
+    def connect_there(path: Path) -> apsw.Connection:
+        connection = apsw.Connection(str(path), vfs="sync-fails")
+        list(connection.execute("PRAGMA wal_autocheckpoint = 0; SELECT * FROM submission"))
+        return connection
+
+    monkeypatch.setattr(sqlite_checkpoint, "connect", connect_there)
+    await accept(store)
+    try:
+        with pytest.raises(apsw.IOError):
+            checkpoint(power.directory)
+    finally:
+        vfs.unregister()
+    assert (power.directory / DOUBT).exists()
+    monkeypatch.undo()
+    message = await accept(store)
+    assert not (power.directory / DOUBT).exists()
+    assert message.id in await waiting(store)
 
 
 async def test_a_store_that_is_to_be_there_is_not_made_anew(tmp_path):

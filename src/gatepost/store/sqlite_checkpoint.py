@@ -16,7 +16,7 @@ import apsw
 
 from gatepost.store.protocols import StoreUnavailableError
 from gatepost.store.sqlite_connection import connect
-from gatepost.store.sqlite_place import DATABASE, DOUBT, store_lock
+from gatepost.store.sqlite_place import DATABASE, DOUBT, note_doubt, store_lock
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +92,10 @@ def checkpoint(data_dir: Path) -> None:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
         except apsw.BusyError:
             _log.debug("store: readers keep the WAL; the next checkpoint tries again")
+        except apsw.IOError:
+            # Of what others had committed without a sync the kernel may have dropped some.
+            note_doubt(data_dir)
+            raise
         finally:
             connection.close()
     except BlockingIOError:

@@ -7,7 +7,7 @@ own busy handler would poll.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,14 @@ LOCK: Final = "store.lock"
 CONTENT: Final = "content"
 #: There while a sync of the write-ahead log has failed, and it has not been written again.
 DOUBT: Final = "sync.failed"
+
+
+def note_doubt(data_dir: Path) -> None:
+    """Tell all processes that a sync of the write-ahead log has failed: a file that they open from now on
+    does not hear of the fault.
+    """
+    with suppress(OSError):
+        (data_dir / DOUBT).touch(mode=0o600)
 
 
 @contextmanager

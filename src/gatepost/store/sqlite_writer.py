@@ -40,7 +40,7 @@ from gatepost.store.sqlite_connection import (
     write_again,
 )
 from gatepost.store.sqlite_pending import SqlitePending
-from gatepost.store.sqlite_place import CONTENT, DATABASE, DOUBT, LOCK
+from gatepost.store.sqlite_place import CONTENT, DATABASE, DOUBT, LOCK, note_doubt
 from gatepost.store.sqlite_reading import SqliteReading
 from gatepost.store.sqlite_redo import (
     LOG,
@@ -242,10 +242,9 @@ class SqliteWriter:
         """Leave what was leased for jobs that gave up to the end of its lease."""
 
     def _note_doubt(self) -> None:
-        """Tell others, too: a file that they open from now on does not hear of the fault."""
+        """Have what is in the log written again before anything is committed behind it."""
         self._is_doubtful = True
-        with suppress(OSError):
-            self._doubt.touch(mode=0o600)
+        note_doubt(self._data_dir)
 
     def _be_sure(self, connection: apsw.Connection, *, syncs: bool) -> None:
         """Have the next commit synced, or not. Where a sync failed, the kernel may have dropped what
