@@ -17,14 +17,13 @@ from gatepost.cli.account_verbs import (
     Name,
     PasswordStdin,
     answered,
-    by,
-    master_key,
     new_credential_id,
     print_account,
     read_hash_line,
     read_password,
     run,
 )
+from gatepost.cli.acting import by, master_key
 from gatepost.cli.context import NO, Json, fail, print_json, print_table, say
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from gatepost.cli.account_lane import LaneChoice, LaneOption, lane_of
 from gatepost.cli.account_verbs import (
     Name,
     answered,
-    by,
     by_node_time,
-    master_key,
     new_credential_id,
     print_account,
     run,
 )
+from gatepost.cli.acting import by, master_key
 from gatepost.cli.context import Json, print_json, print_table, say, say_error
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import usage
 from gatepost.cli.account_app_password import credentials_of, revoke_credential
-from gatepost.cli.account_verbs import Name, by, new_credential_id, run
+from gatepost.cli.account_verbs import Name, new_credential_id, run
+from gatepost.cli.acting import by
 from gatepost.cli.context import Json, fail, print_json, print_table, say
 
 if TYPE_CHECKING:

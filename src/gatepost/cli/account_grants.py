@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Annotated
 
 from gatepost.cli import usage
-from gatepost.cli.account_verbs import Name, by, print_account, run
+from gatepost.cli.account_verbs import Name, print_account, run
+from gatepost.cli.acting import by
 from gatepost.cli.context import Json, fail
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from gatepost.cli import usage
-from gatepost.cli.account_verbs import Name, by, print_account, run
+from gatepost.cli.account_verbs import Name, print_account, run
+from gatepost.cli.acting import by
 from gatepost.cli.context import Json
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ def lane(
     lane: Annotated[LaneChoice, usage.Argument(help="Its lane.")],
     label: Annotated[
         str | None,
-        usage.Option("--label", metavar="L", help="Only for the credential with this label."),
+        usage.Option(
+            "--label",
+            metavar="LABEL|ID",
+            help='Only for the credential with this label; "password" is the main password.',
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

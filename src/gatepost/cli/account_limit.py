@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Annotated
 
 from gatepost.cli import usage
-from gatepost.cli.account_verbs import Name, answered, by, run
+from gatepost.cli.account_verbs import Name, answered, run
+from gatepost.cli.acting import by
 from gatepost.cli.context import Json, fail, load_settings, print_json, print_table, say
 
 if TYPE_CHECKING:

@@ -1,22 +1,21 @@
-"""What the verbs of `gatepost account` share: the store, the master key, secrets that are read."""
+"""What the verbs of `gatepost account` share: the store, secrets that are read."""
 
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from gatepost.cli import usage
+from gatepost.cli.acting import by
 from gatepost.cli.context import (
     NO,
     fail,
     load_place_of,
-    load_settings,
     print_json,
     run_with_store,
     say,
 )
 
 if TYPE_CHECKING:
-    from gatepost.identity.master_key import MasterKey
     from gatepost.model.account import Account
     from gatepost.model.ids import CredentialId
     from gatepost.model.secret import Secret
@@ -73,22 +72,6 @@ def answered(ask: Callable[[], T]) -> T:
         fail(error.what, error.mend)
     except MasterKeyError as error:
         fail(str(error))
-
-
-async def master_key(ctx: usage.Context, store: "Store") -> "MasterKey":
-    """Return the store's master key, made where it has none yet. Raises MasterKeyError."""
-    from gatepost.identity.key_of_store import key_of_store  # noqa: PLC0415
-
-    return await key_of_store(store, load_settings(ctx).master_key)
-
-
-def by() -> "By":
-    """Return when a verb is done, and by whom."""
-    from gatepost.net.clock import now  # noqa: PLC0415
-    from gatepost.operate.accounts import By  # noqa: PLC0415
-    from gatepost.operate.operator import operator_name  # noqa: PLC0415
-
-    return By(now(), operator_name())
 
 
 async def by_node_time(ctx: usage.Context, store: "Store") -> "By":

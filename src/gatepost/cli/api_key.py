@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import usage
-from gatepost.cli.account_verbs import by, by_node_time, run
+from gatepost.cli.account_verbs import by_node_time, run
+from gatepost.cli.acting import by
 from gatepost.cli.context import Json, fail, print_json, print_table, say, say_error
 
 if TYPE_CHECKING:

@@ -5,17 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import domain_claim, domain_publish, domain_set, usage
+from gatepost.cli.acting import by, master_key
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, print_table, say
-from gatepost.cli.domain_verbs import (
-    Name,
-    by,
-    look_words,
-    master_key,
-    print_domain,
-    print_findings,
-    run,
-    sending,
-)
+from gatepost.cli.domain_verbs import Name, look_words, print_domain, print_findings, run, sending
 
 if TYPE_CHECKING:
     from gatepost.model.domain import Domain

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Annotated
 
 from gatepost.cli import usage
+from gatepost.cli.acting import by, master_key
 from gatepost.cli.context import NO, Json, fail, load_settings, print_json, say
-from gatepost.cli.domain_verbs import Name, by, master_key, print_claims, print_domain, run
+from gatepost.cli.domain_verbs import Name, print_claims, print_domain, run
 
 if TYPE_CHECKING:
     from gatepost.operate.domain_claims import Claimed

@@ -4,8 +4,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from gatepost.cli import usage
+from gatepost.cli.acting import by
 from gatepost.cli.context import Json
-from gatepost.cli.domain_verbs import Name, by, print_domain, run
+from gatepost.cli.domain_verbs import Name, print_domain, run
 
 if TYPE_CHECKING:
     from gatepost.model.domain import Domain

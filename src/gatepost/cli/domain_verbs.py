@@ -1,4 +1,4 @@
-"""What the verbs of `gatepost domain` share: the store, the master key, what is printed."""
+"""What the verbs of `gatepost domain` share: the store, what is printed."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
@@ -7,11 +7,9 @@ from gatepost.cli import usage
 from gatepost.cli.context import NO, fail, load_settings, print_json, run_with_store, say
 
 if TYPE_CHECKING:
-    from gatepost.identity.master_key import MasterKey
     from gatepost.model.domain import Domain
     from gatepost.model.domain_claim import DomainClaim
     from gatepost.model.domain_look import DomainLook, Finding
-    from gatepost.operate.accounts import By
     from gatepost.operate.domain_records import Sending
     from gatepost.store.protocols import Store
 
@@ -54,22 +52,6 @@ def run(ctx: usage.Context, work: "Callable[[Store], Awaitable[T]]") -> T:
         fail(error.what, error.mend)
     except MasterKeyError as error:
         fail(str(error))
-
-
-async def master_key(ctx: usage.Context, store: "Store") -> "MasterKey":
-    """Return the store's master key, made where it has none yet. Raises MasterKeyError."""
-    from gatepost.identity.key_of_store import key_of_store  # noqa: PLC0415
-
-    return await key_of_store(store, load_settings(ctx).master_key)
-
-
-def by() -> "By":
-    """Return when a verb is done, and by whom."""
-    from gatepost.net.clock import now  # noqa: PLC0415
-    from gatepost.operate.accounts import By  # noqa: PLC0415
-    from gatepost.operate.operator import operator_name  # noqa: PLC0415
-
-    return By(now(), operator_name())
 
 
 def sending(ctx: usage.Context) -> "Sending":

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from gatepost.cli import usage
+from gatepost.cli.acting import by
 from gatepost.cli.context import (
     NO,
     Json,
@@ -19,7 +20,6 @@ from gatepost.cli.context import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gatepost.operate.accounts import By
     from gatepost.operate.egress import Done, EgressRow
     from gatepost.store.protocols import Store
 
@@ -68,7 +68,7 @@ def pause(
     async def work(store: "Store") -> "Done":
         from gatepost.operate.egress import pause as pause_address  # noqa: PLC0415
 
-        return await pause_address(store, address, reason.strip(), _by())
+        return await pause_address(store, address, reason.strip(), by())
 
     done = _answered(lambda: run_with_store(ctx, work))
     _print_done(done, "paused", json=json)
@@ -81,19 +81,12 @@ def resume(ctx: usage.Context, address: Address, json: Json = False) -> None:
     async def work(store: "Store") -> "Done":
         from gatepost.operate.egress import resume as resume_address  # noqa: PLC0415
 
-        return await resume_address(store, address, _by())
+        return await resume_address(store, address, by())
 
     done = _answered(lambda: run_with_store(ctx, work))
     _print_done(done, "resumed", json=json)
     if not done.changed:
         raise usage.Exit(NO)
-
-
-def _by() -> "By":
-    from gatepost.operate.accounts import By  # noqa: PLC0415
-    from gatepost.operate.operator import operator_name  # noqa: PLC0415
-
-    return By(datetime.now(UTC), operator_name())
 
 
 def _answered(ask: "Callable[[], T]") -> "T":

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from gatepost.cli import usage
-from gatepost.cli.account_verbs import Name, by, run
+from gatepost.cli.account_verbs import Name, run
+from gatepost.cli.acting import by
 from gatepost.cli.context import NO, Json, fail, print_json, print_table, say, say_error
 
 if TYPE_CHECKING:

@@ -6,17 +6,17 @@ message.
 
 from dataclasses import replace
 
-from gatepost.model.account import Account, Credential
+from gatepost.model.account import Account
 from gatepost.model.lane import Lane
 from gatepost.operate.accounts import By, changed, existing
-from gatepost.operate.credentials import NoSuchCredentialError
+from gatepost.operate.credentials import named_credential
 from gatepost.store.protocols import Store, Transaction
 
 
 async def set_lane(
     store: Store, name: str, lane: Lane | None, *, label: str | None = None, by: By
 ) -> Account:
-    """Give an account its lane, None for none; with `label` the credential of that label alone.
+    """Give an account its lane, None for none; with `label` the credential of that label (or id) alone.
 
     Raises:
         NoSuchAccountError, NoSuchCredentialError: nothing was written.
@@ -31,19 +31,10 @@ async def set_lane(
             account = replace(account, lane=lane)
             transaction.put_account(account)
         else:
-            credential = _labelled(transaction, account, label)
+            credential = named_credential(transaction, account.name, label)
             transaction.put_credential(replace(credential, lane=lane))
             words = f"{words} for {label}"
         transaction.add_events([changed(account, by, words)])
         return account
 
     return await store.write(job)
-
-
-def _labelled(transaction: Transaction, account: Account, label: str) -> Credential:
-    credentials = transaction.credentials(account.name)
-    found = [c for c in credentials if label in {c.label, c.id}]
-    if len(found) == 1:
-        return found[0]
-    msg = f'{account.name} has {"several" if found else "no"} credentials called "{label}"'
-    raise NoSuchCredentialError(msg, f'see "gatepost account show {account.name}"')
