@@ -166,6 +166,16 @@ async def test_a_header_is_waited_for_a_few_seconds(
     assert "none within" in caplog.text
 
 
+async def test_a_header_that_ends_in_its_midst_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with behind() as it:
+        client = await passed_on(it, b"PROXY TCP4 192.0.2.7")
+        client.writer.write_eof()
+        with contextlib.suppress(ConnectionError):
+            assert await client.line() == ""
+        assert it.table.total(Metric.HEADERLESS) == 1
+    assert "sent no PROXY header: it ended in the midst of it" in caplog.text
+
+
 async def test_a_health_check_that_only_connects_is_nothing_to_tell(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -231,6 +241,7 @@ async def test_who_waits_for_headers_takes_no_more_than_so_many_places() -> None
         further = await passed_on(it, line("192.0.2.7"))
         with contextlib.suppress(ConnectionError):
             assert await further.line() == ""
+        assert it.table.total(Metric.HEADERLESS) == 1
         # another balancer takes one of those places
         other = await passed_on(it, line("192.0.2.8"), OTHER)
         assert (await other.line()).startswith("220")
@@ -238,6 +249,19 @@ async def test_who_waits_for_headers_takes_no_more_than_so_many_places() -> None
             assert await silent[0].line() == ""
         for client in silent:
             client.writer.transport.abort()
+
+
+async def test_who_was_let_in_or_left_takes_no_place_any_more() -> None:
+    async with behind(capacity=1) as it:
+        for number in range(20):
+            (await it.client(BALANCER)).writer.close()
+            client = await passed_on(it, line(f"192.0.2.{number}"))
+            assert (await client.line()).startswith("220")
+            assert (await client.ask("QUIT")).startswith("221")
+            assert await client.line() == ""
+            assert it.listener.port is not None
+            async with asyncio.timeout(30):
+                await it.listener.port.wait_empty()
 
 
 async def test_whoever_stops_waits_for_no_header_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,8 +88,7 @@ def _address(family: bytes, word: bytes) -> str:
 
 
 def _port(word: bytes) -> int:
-    is_number = word.isdigit() and len(word) <= len(str(_LARGEST_PORT))
-    if is_number and int(word) <= _LARGEST_PORT and word == b"%d" % int(word):
+    if word.isdigit() and int(word) <= _LARGEST_PORT and word == b"%d" % int(word):
         return int(word)
     raise NoProxyHeaderError("its line has no port where one should be")
 

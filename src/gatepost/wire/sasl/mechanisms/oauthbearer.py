@@ -60,7 +60,7 @@ def _read(message: bytes) -> tuple[Gs2Header, dict[str, str]]:
     """
     head, *pairs = message.decode("utf-8").split(_SEPARATOR)
     header = read_gs2_header(head)
-    if header.rest or len(pairs) < 2 or pairs[-2:] != ["", ""]:
+    if header.rest or pairs[-2:] != ["", ""]:
         msg = "not of the form of RFC 7628"
         raise ValueError(msg)
     found = {}
