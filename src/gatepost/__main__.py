@@ -14,6 +14,7 @@ def main() -> None:
     """Run the command line; an exception that nobody foresaw is our fault, and says so."""
     # What is imported lives as long as the program: it need not be looked through again and again.
     gc.set_threshold(50_000)
+    _open_streams()
     try:
         app(prog_name="gatepost")
     except Exception as error:  # noqa: BLE001 - the top of the program
@@ -30,6 +31,19 @@ def main() -> None:
         else:
             say_error("  Please report it, with what --debug shows: gatepost --debug …")
         sys.exit(WRONG)
+
+
+def _open_streams() -> None:
+    """Lead nowhere what was closed (`>&-`): else the next file that is opened gets its number, and what
+    is printed goes there.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, mode))  # noqa: SIM115, PTH123 - for as long as the program runs
 
 
 def _is_unwritten(error: Exception) -> bool:

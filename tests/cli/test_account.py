@@ -294,7 +294,9 @@ def test_unlocking_says_what_it_found(memory: Memory) -> None:
     assert done.exit_code == 0
     assert "would have been locked until" in done.stdout
     assert memory.guessed[0].locked_until < now
-    assert run("unlock", "192.0.2.7").exit_code == 1
+    done = run("unlock", "192.0.2.7")
+    assert done.exit_code == 1
+    assert "explain TAG" in done.stderr
 
 
 def test_grants_are_given_and_taken(memory: Memory) -> None:

@@ -285,6 +285,23 @@ def test_a_path_may_be_any_octets() -> None:
     assert "there is no such file" in done.stderr
 
 
+def test_streams_that_are_closed_are_no_fault_of_ours(tmp_path: Path) -> None:
+    assert CliRunner().invoke(cli.app, ["init", str(tmp_path / "set-up")]).exit_code == 0
+    command = f"{sys.executable} -m gatepost -c set-up/gatepost.toml queue list >&- <&-"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "Nothing waits that matches.\n")
+
+
+def test_a_scope_that_there_is_not_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    assert CliRunner().invoke(cli.app, ["init", str(tmp_path)]).exit_code == 0
+    done = CliRunner().invoke(cli.app, ["api-key", "add", "--scope", "write"])
+    assert done.exit_code == 2
+    assert 'there is no scope "write"' in done.stderr
+    assert "send, read, admin" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["init", "--help"]])
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_said(arguments: list[str]) -> None:

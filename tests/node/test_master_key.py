@@ -46,7 +46,12 @@ def test_without_its_key_a_store_is_not_served_until_an_operator_says_so(
     assert not key.exists()
     adopted = node.run("store", "adopt-key").stdout
     assert "example.com" in adopted
+    assert "links in mail that was sent before work no more" in adopted
     assert key.exists()
+    again = node.run("store", "adopt-key").stdout
+    assert "already: nothing was changed" in again
+    assert "example.com" in again  # what was sealed with the lost one stays closed
+    assert "links" not in again
     node.start()
     node.stop()
 

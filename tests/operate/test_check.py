@@ -1,5 +1,6 @@
 """`check`: what would keep a configuration from serving, and the proof, as findings."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -191,6 +192,45 @@ def test_a_full_disk_is_named_where_the_store_does_not_open(
     monkeypatch.setattr(checking, "is_full", settings.data_dir.__eq__)
     (finding,) = bad(check(settings, closed, NOW))
     assert "disk is full" in finding.mend
+
+
+async def test_a_disk_that_has_no_room_for_new_mail_is_the_answer_no(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_sqlite(settings.data_dir, WorkerId("test/0/0"))
+    await store.close()
+    monkeypatch.setattr(checking, "is_full", settings.data_dir.__eq__)
+    (found,) = bad(check(settings, closed, NOW))
+    assert (found.grade, found.subject) == (Grade.NO, f"disk of {settings.data_dir}")
+    assert "452" in found.what
+    assert "du -sh" in found.mend
+
+
+@pytest.mark.parametrize(
+    ("number", "mend"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "give it to the user that serves"),
+    ],
+)
+def test_a_state_directory_that_takes_no_file_is_told_with_its_mend(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, number: int, mend: str
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(checking.tempfile, "TemporaryFile", refuse)
+    (found,) = bad(check(settings, closed, NOW))
+    assert found.grade is Grade.FAULT
+    assert mend in found.mend
+
+
+def test_a_state_directory_that_is_a_file_says_so(settings: Settings) -> None:
+    settings.data_dir.rmdir()
+    settings.data_dir.touch()
+    (found,) = bad(check(settings, closed, NOW))
+    assert found.mend == "it is a file: name a directory"
 
 
 @pytest.mark.parametrize(

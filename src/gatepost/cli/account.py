@@ -267,7 +267,8 @@ def unlock(
         words = f"would have been locked until {until:%H:%M:%S} UTC" if until else "was not locked"
         say(f"unlocked: {what} ({words})")
     if not found:
-        fail(f'"{what}" has no failed logins', "name an account or an IP address", NO)
+        mend = 'nothing locks it; "gatepost explain TAG" tells why a 535 was said, from its last word'
+        fail(f'no failed logins of "{what}" are counted', mend, NO)
 
 
 @app.command()

@@ -43,8 +43,10 @@ def add(
         from gatepost.operate.api_keys import BadApiKeyError, NewApiKey  # noqa: PLC0415
         from gatepost.operate.api_keys import add as add_key  # noqa: PLC0415
 
+        if strange := [each for each in scope if each.lower() not in set(Scope)]:
+            fail(f'there is no scope "{strange[0]}"', f"take of {', '.join(Scope)}")
+        scopes = [Scope(each.lower()) for each in scope]
         try:
-            scopes = [Scope(each.lower()) for each in scope]
             lasts = None if expires is None else parse_duration(expires)
         except ValueError as problem:
             msg = "this cannot be a key"

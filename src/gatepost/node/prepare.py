@@ -20,6 +20,7 @@ from gatepost.node.home import home_id, is_shared, node_name
 from gatepost.node.parts import read_tokens
 from gatepost.node.patience import extend, told_to_end, wait_for
 from gatepost.node.privileges import Identity, acting_as, become, worker_identity
+from gatepost.operate.ownership import PROGRAM_MEND, unreadable_program
 from gatepost.operate.recovery import BehindError, recover
 from gatepost.store.opening import open_store, where
 from gatepost.store.protocols import (
@@ -113,6 +114,8 @@ def _try_store(settings: Settings, *, alone: bool) -> tuple[int, str]:
     """Return an exit status, and why the store cannot be used, "" when it can."""
     if identity := worker_identity(settings.data_dir):
         become(identity)
+        if closed := unreadable_program():
+            return 0, f"{closed}; {PROGRAM_MEND}"
     if words := unreadable_secret(settings, None):
         return 0, words
 

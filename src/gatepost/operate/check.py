@@ -51,6 +51,13 @@ from gatepost.store.sqlite_writer import is_full
 
 #: The running server holds a lock on it.
 _UNPRIVILEGED: Final = 1024
+#: What to do about a state directory that takes no file.
+_UNWRITABLE: Final = {
+    errno.ENOSPC: "make room on its disk (df -h, df -i)",
+    errno.EDQUOT: "make room: its owner's disk quota is spent",
+    errno.EROFS: 'its disk is mounted read-only: "dmesg" tells why; mount it for writing',
+    errno.ENOTDIR: "it is a file: name a directory",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +231,7 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
         return
     except OSError as error:
         words = (error.strerror or str(error)).lower()
-        mend = "give it to the user that serves"
+        mend = _UNWRITABLE.get(error.errno or 0, "give it to the user that serves")
         yield Finding(Grade.FAULT, subject, f"it cannot be written: {words}", mend)
         return
     yield Finding(Grade.FINE, subject, "writable")
@@ -267,6 +274,10 @@ def _store(data_dir: Path, settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FAULT, subject, str(error), mend)
         return
     yield Finding(Grade.FINE, subject, "readable")
+    if is_full(data_dir):
+        what = "it is full up to the reserve: new mail is put off (452); what waits is delivered"
+        mend = f"make room: du -sh {data_dir}/* tells what takes it, df -i whether files are too many"
+        yield Finding(Grade.NO, f"disk of {data_dir}", what, mend)
     yield from content_findings(data_dir)
     for grant in wide:
         yield Finding(Grade.WARNING, f"account {grant.account}", grant.what, grant.mend)

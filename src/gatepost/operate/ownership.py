@@ -6,6 +6,10 @@ Files that another user leaves there could not be read by the server afterwards.
 import os
 import pwd
 from pathlib import Path
+from typing import Final
+
+#: What to do where the owner of data_dir may not read the program.
+PROGRAM_MEND: Final = "make the environment where everybody may read it, say below /opt, with a Python like /usr/bin/python3"
 
 
 class OwnershipError(Exception):
@@ -20,7 +24,7 @@ def become_owner(data_dir: Path) -> None:
     """Switch to the owner of `data_dir` if root asks; for good, with its groups.
 
     Raises:
-        OwnershipError: it is not there, or is somebody else's.
+        OwnershipError: it is not there, or is somebody else's; or its owner may not read this program.
 
     """
     try:
@@ -49,7 +53,26 @@ def _switch(owner: int) -> None:
     else:
         os.initgroups(entry.pw_name, entry.pw_gid)
         os.setgid(entry.pw_gid)
+    os.seteuid(owner)
+    closed = unreadable_program()
+    os.seteuid(0)
+    if closed:
+        raise OwnershipError(closed, PROGRAM_MEND)
     os.setuid(owner)
+
+
+def unreadable_program() -> str:
+    """Return what of this program its user may not read, in words, "" for nothing: root installs Python
+    below /root, and what is imported later, as another user, is then found nowhere.
+    """
+    for what, file in (("Python", os.__file__), ("Gatepost", __file__)):
+        try:
+            os.close(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+        except PermissionError:
+            return f"{_name(os.geteuid())}, who owns data_dir, may not read {what} ({file})"
+        except OSError:
+            continue  # it need not be a file
+    return ""
 
 
 def _name(user: int) -> str:
