@@ -1,16 +1,17 @@
 """Source addresses and their names, asked of a real DNS server."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from gatepost.model.settings import DnsSettings
+from gatepost.model.settings import DnsSettings, RouteSettings
 from gatepost.model.settings_egress import EgressSettings
 from gatepost.net.resolver import Resolver
 from gatepost.operate.check import Proof, check
 from gatepost.operate.check_finding import Grade
-from gatepost.operate.check_names import look_at, name_findings
+from gatepost.operate.check_names import dns_findings, look_at, name_findings
 from gatepost.operate.configuration import load
 from gatepost.operate.init import init
 from tests.dns_server import DnsServer
@@ -107,3 +108,27 @@ def test_addresses_that_nobody_else_sees_are_not_asked_for(tmp_path: Path) -> No
     (found,) = name_findings(seen)
     assert "nobody could tell" in found.what
     assert found in check(seen, lambda _: Proof(0, ()), datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("rcode", "via", "words"),
+    [
+        ("SERVFAIL", None, "does not tell about relay.example"),
+        ("NXDOMAIN", None, ""),
+        ("SERVFAIL", "smtp:127.0.0.1:25", ""),
+        ("SERVFAIL", "mx", "does not tell about relay.example"),
+    ],
+)
+async def test_a_dns_that_says_nothing_is_told_where_mail_goes_by_mx(
+    tmp_path: Path, rcode: str, via: str | None, words: str
+) -> None:
+    async with DnsServer() as dns:
+        dns.behaviour.rcode = rcode
+        settings = load(init(tmp_path, "relay.example").config, {}).model_copy(
+            update={
+                "dns": DnsSettings(resolvers=(f"127.0.0.1:{dns.address.port}",)),
+                "routes": (RouteSettings(match=("*",), via=via),) if via else (),
+            }
+        )
+        found = await asyncio.to_thread(dns_findings, settings)
+    assert [words in each.what and "4.4.3" in each.mend for each in found] == [True] * bool(words)

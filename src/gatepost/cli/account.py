@@ -267,7 +267,7 @@ def unlock(
         words = f"would have been locked until {until:%H:%M:%S} UTC" if until else "was not locked"
         say(f"unlocked: {what} ({words})")
     if not found:
-        mend = 'nothing locks it; "gatepost explain TAG" tells why a 535 was said, from its last word'
+        mend = 'nothing locks it; "gatepost explain TAG" tells the cause of a 535 by its tag'
         fail(f'no failed logins of "{what}" are counted', mend, NO)
 
 

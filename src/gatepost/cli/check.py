@@ -51,8 +51,10 @@ def check(ctx: usage.Context, json: Json = False) -> None:
 
 def _findings(settings: "Settings", config: "Path") -> "list[Finding]":
     from gatepost.operate.check import check as check_settings  # noqa: PLC0415
+    from gatepost.operate.check_names import dns_findings  # noqa: PLC0415
 
-    return check_settings(settings, _prove, datetime.now(UTC), config=config)
+    heard = dns_findings(settings)
+    return [*check_settings(settings, _prove, datetime.now(UTC), config=config), *heard]
 
 
 def _prove(settings: "Settings") -> "Proof":

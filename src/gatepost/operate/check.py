@@ -276,7 +276,9 @@ def _store(data_dir: Path, settings: Settings) -> Iterator[Finding]:
     yield Finding(Grade.FINE, subject, "readable")
     if is_full(data_dir):
         what = "it is full up to the reserve: new mail is put off (452); what waits is delivered"
-        mend = f"make room: du -sh {data_dir}/* tells what takes it, df -i whether files are too many"
+        mend = (
+            f"make room: du -sh {data_dir}/* tells what takes it, df -i whether files are too many"
+        )
         yield Finding(Grade.NO, f"disk of {data_dir}", what, mend)
     yield from content_findings(data_dir)
     for grant in wide:

@@ -12,6 +12,8 @@ from gatepost.operate.check_finding import Finding, Grade
 
 #: Names of one address that are looked at.
 _MOST: Final = 10
+#: Seconds for which the DNS is waited for.
+_PATIENCE: Final = 5.0
 
 
 class Asks(Protocol):
@@ -44,6 +46,38 @@ def name_findings(settings: Settings) -> list[Finding]:
             await resolver.close()
 
     return asyncio.run(ask())
+
+
+def dns_findings(settings: Settings) -> list[Finding]:
+    """Ask the DNS about our own name, where mail goes by MX: whether it answers matters, not what."""
+    if any("*" in route.match and route.via != "mx" for route in settings.routes):
+        return []
+    from gatepost.net.resolver import (  # noqa: PLC0415 - for its price
+        DnsTemporaryError,
+        NoSuchDomainError,
+        resolver_from,
+    )
+
+    async def ask() -> str:
+        resolver = resolver_from(settings.dns)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await resolver.records(settings.hostname, "A")
+        except DnsTemporaryError as problem:
+            return problem.reason
+        except TimeoutError:
+            return f"no answer within {_PATIENCE:.0f} s"
+        except NoSuchDomainError:
+            return ""
+        finally:
+            await resolver.close()
+        return ""
+
+    if not (reason := asyncio.run(ask())):
+        return []
+    what = f"it does not tell about {settings.hostname}: {reason}"
+    mend = "mail that goes by MX waits (4.4.3) as long as it tells nothing: look at [dns] resolvers, or /etc/resolv.conf"
+    return [Finding(Grade.WARNING, "dns", what, mend)]
 
 
 async def look_at(resolver: Asks, address: str, name: str) -> Finding:
