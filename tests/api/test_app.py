@@ -113,6 +113,29 @@ async def test_what_is_not_there_is_a_problem(rig: Rig):
     assert (await rig.ask("GET", "/v1/explain/ABCD")).status == 404
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/v1/suppressions", "GET, HEAD, POST"),
+        ("HEAD", "/v1/messages", "POST"),
+        ("PUT", "/u/x", "GET, HEAD, POST"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+    ],
+)
+@pytest.mark.rfc("9110#15.5.6")
+async def test_what_a_path_is_good_for_is_told(rig: Rig, method: str, path: str, allowed: str):
+    done = await rig.ask(method, path)
+    assert (done.status, done.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.rfc("9110#9.3.2")
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/v1/suppressions", "/openapi.json"])
+async def test_head_is_answered_as_get_is(rig: Rig, path: str):
+    assert (await rig.ask("HEAD", path)).status == 200
+    assert (await rig.ask("HEAD", "/v1/suppressions", by="")).status == 401
+
+
 async def test_a_body_has_bounds(rig: Rig):
     too_much = b"x" * 700_000
     assert (await rig.ask("POST", "/v1/messages", raw=too_much)).status == 413

@@ -184,6 +184,7 @@ async def test_while_the_store_is_away_no_body_is_read(rig: Rig):
     slow.say(b"", more=False)
     await slow.run()
     assert slow.status == 503
+    assert b"Storage is not available" in slow.got[1]["body"]
 
 
 async def _anybody(_: str) -> bool:
@@ -247,3 +248,52 @@ async def test_no_key_takes_the_memory_for_bodies_from_all_others(
         done.set()
     assert [task.result() for task in good] == [404, 404, 404]
     assert app._memory.used == 0
+
+
+async def test_of_bodies_that_do_not_all_fit_some_are_whole(monkeypatch: pytest.MonkeyPatch):
+    """Each had a part of the memory, and all were refused."""
+    monkeypatch.setattr("gatepost.api.bounds._MEMORY", 1)
+    monkeypatch.setattr("gatepost.api.bounds._LINGER", 0.01)
+    app = Bounded(build_routes(), Bounds(100, 10), DOORS)
+    waiting, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def one() -> int:
+        pieces = [b"x" * 50, b"x" * 50]
+        statuses: list[int] = []
+
+        async def receive():
+            waiting.release()
+            await go_on.wait()
+            return {"type": "http.request", "body": pieces.pop(), "more_body": bool(pieces)}
+
+        async def send(message):
+            statuses.append(message.get("status", 0))
+
+        headers = [(b"authorization", b"a"), (b"content-length", b"100")]
+        scope = {"type": "http", "headers": headers, "method": "POST", "path": "/none"}
+        await app(scope | {"query_string": b"", "root_path": ""}, receive, send)
+        return statuses[0]
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one()) for _ in range(5)]
+        for _ in tasks:
+            await waiting.acquire()
+        go_on.set()
+    assert [task.result() for task in tasks] == [404, 404, 503, 503, 503]
+    assert app._memory.used == 0
+
+
+async def test_who_has_a_key_is_waited_for_until_he_hears_why(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    """More than a stranger's rest: else the connection is reset before the answer is read."""
+    monkeypatch.setattr("gatepost.api.bounds._LINGER", LONG)
+    slow = Slow(rig.app, "/v1/messages", rig.keys["app"])
+    bounds = rig.app._app._bounds
+    slow.say(b"x" * (bounds.octets + 1))
+    for _ in range(3):
+        slow.say(b"x" * 50_000)
+    slow.say(b"", more=False)
+    await slow.run()
+    assert (slow.status, slow.closes) == (413, True)
+    assert slow.pieces.empty()

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import json
+import tracemalloc
 from datetime import timedelta
 
 import pytest
@@ -14,6 +16,7 @@ from gatepost.model.suppression import Suppression, SuppressionClass
 from gatepost.net.clock import now
 from gatepost.operate.accounts import By, resume, suspend
 from gatepost.operate.api_keys import NewApiKey, add, revoke
+from gatepost.operate.hand_in import hand_in
 from gatepost.store.queue_view import QueueFilter
 from gatepost.store.suppressions import AccountRule
 from tests.api.conftest import APP, Rig
@@ -54,6 +57,29 @@ async def test_octets_come_in_base64(rig: Rig):
     for text in ("%", "é", "QQ", "\ud800"):
         wrong = await rig.ask("POST", "/v1/messages", body=body | {"content_base64": text})
         assert (wrong.status, wrong.json["title"]) == (422, "The content cannot be decoded")
+
+
+async def test_a_text_is_let_go_once_its_octets_are_known(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    """Each of its characters takes four octets where one is outside of the BMP."""
+    largest = 0
+
+    async def handed(parcel, intake):
+        nonlocal largest
+        largest = max(trace.size for trace in tracemalloc.take_snapshot().traces)
+        return await hand_in(parcel, intake)
+
+    monkeypatch.setattr("gatepost.api.messages.hand_in", handed)
+    content = MESSAGE["content"] + "\U0001f600" + ("x" * 70 + "\n") * 1200
+    raw = json.dumps(MESSAGE | {"content": content}, ensure_ascii=False).encode()
+    tracemalloc.start()
+    try:
+        done = await rig.ask("POST", "/v1/messages", raw=raw)
+    finally:
+        tracemalloc.stop()
+    assert done.status == 202
+    assert len(raw) / 2 < largest < 2 * len(raw)
 
 
 async def test_under_a_key_it_is_queued_once(rig: Rig):

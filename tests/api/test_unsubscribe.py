@@ -125,9 +125,9 @@ async def test_a_form_is_small(rig: Rig) -> None:
 
 
 async def test_too_many_at_once_come_again(rig: Rig) -> None:
-    rig.app._app._app.state.pace = Pace(clock=lambda: 7.5)
+    rig.app._app._app._app.state.pace = Pace(clock=lambda: 7.5)
     for _ in range(200):
-        rig.app._app._app.state.pace.allows()
+        rig.app._app._app._app.state.pace.allows()
     done = await post(rig, path_of(rig))
     assert (done.status, done.headers["retry-after"]) == (503, "60")
     assert await suppressed(rig) == []

@@ -13,6 +13,7 @@ from gatepost.api.bounds import Bounded, Doors, bounds_for
 from gatepost.api.faults import Faultless
 from gatepost.api.keys import has_key
 from gatepost.api.lately import Lately
+from gatepost.api.methods import Methods
 from gatepost.api.problems import install
 from gatepost.net.counters import Counters
 from gatepost.operate.hand_in import Intake
@@ -20,6 +21,7 @@ from gatepost.operate.queue_state import QueueState
 
 #: Seconds for which a count of the queue is good enough.
 _COUNTED: Final = 5.0
+_ROOMS: Final = (messages, queue, counts, suppressions, watch, unsubscribe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def build_routes() -> FastAPI:
         redirect_slashes=False,  # to where the Host field says
     )
     install(app)
-    for room in (messages, queue, counts, suppressions, watch, unsubscribe):
+    for room in _ROOMS:
         app.include_router(room.router)
     return app
 
@@ -62,4 +64,5 @@ def build_app(api: Api) -> ASGIApp:
         knows=lambda field: has_key(intake.store, field),
         form=lambda path: unsubscribe.form_at(path, intake.links),
     )
-    return Faultless(Bounded(app, bounds, doors))
+    routes = [*app.routes, *(route for room in _ROOMS for route in room.router.routes)]
+    return Faultless(Bounded(Methods(app, routes), bounds, doors))

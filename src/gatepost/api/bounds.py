@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatepost.api.places import PLACE, Most, Place, Places
-from gatepost.api.problems import ProblemError, answer
+from gatepost.api.problems import ProblemError, answer, store_away
 from gatepost.api.values import has_too_many_values
 from gatepost.net.address import network_of, one_client
 from gatepost.reception.memory import Memory, Taker
@@ -92,27 +92,27 @@ class Bounded:
         try:
             is_known = bool(authorization) and await self._doors.knows(authorization)
         except StoreUnavailableError:
-            await self._refuse(503, scope, incoming, send)
+            await self._answer(store_away(), scope, incoming, send)
             return
         if not is_known:
             await self._serve_stranger(scope, incoming, send)
-        elif self._is_too_long(length):
+            return
+        incoming.rest = self._bounds.octets  # who has a key hears why, however much is coming
+        announced = _announced(length)
+        if announced > self._bounds.octets:
             await self._refuse(413, scope, incoming, send)
         else:
-            await self._serve_key(Taker(authorization, is_known=True), scope, incoming, send)
-
-    def _is_too_long(self, length: bytes | None) -> bool:
-        if length is None or not length.isdigit():
-            return False
-        return len(length) > _LONGEST_LENGTH or int(length) > self._bounds.octets
+            taker = Taker(authorization, is_known=True)
+            await self._serve_key(taker, announced, scope, incoming, send)
 
     async def _serve_key(
-        self, taker: Taker, scope: Scope, incoming: "_Incoming", send: Send
+        self, taker: Taker, announced: int, scope: Scope, incoming: "_Incoming", send: Send
     ) -> None:
         held = [0]
         with self._counted(taker.name, scope) as has_room:
             try:
-                body = await self._body(incoming, taker, held) if has_room else 503
+                fits = has_room and self._hold(announced, taker, held)
+                body = await self._body(incoming, taker, held) if fits else 503
                 if isinstance(body, int):
                     await self._refuse(body, scope, incoming, send)
                 elif not incoming.is_gone:
@@ -145,21 +145,31 @@ class Bounded:
         bodies is told to `held`.
         """
         pieces: list[bytes] = []
+        octets = 0
         try:
             async with asyncio.timeout(_PATIENCE):
                 while not incoming.is_whole:
                     pieces.append(await incoming.piece())
-                    octets = len(pieces[-1])
-                    if held[0] + octets > self._bounds.octets:
+                    octets += len(pieces[-1])
+                    if octets > self._bounds.octets:
                         return 413
-                    if octets > self._memory.left(taker):
+                    if not self._hold(octets, taker, held):
                         return 503
-                    self._memory.take(octets, taker)
-                    held[0] += octets
         except TimeoutError:
             return 408
         body = b"".join(pieces)
         return 422 if await has_too_many_values(body, self._bounds.values) else body
+
+    def _hold(self, octets: int, taker: Taker, held: list[int]) -> bool:
+        """Have memory for so many octets of a body, or tell that there is none. What is announced is
+        held at once: of bodies that do not all fit some are whole then, else none would be.
+        """
+        more = max(octets - held[0], 0)
+        if more > self._memory.left(taker):
+            return False
+        self._memory.take(more, taker)
+        held[0] += more
+        return True
 
     async def _serve_stranger(self, scope: Scope, incoming: "_Incoming", send: Send) -> None:
         most = self._doors.form(scope["path"])
@@ -208,7 +218,7 @@ class Bounded:
                 await send({**message, "more_body": True})
                 with contextlib.suppress(TimeoutError):
                     async with self._for_a_while(scope, _LINGER):
-                        await incoming.drop(_REST)
+                        await incoming.drop()
                 message = {"type": "http.response.body"}
             await send(message)
 
@@ -222,15 +232,22 @@ class Bounded:
             422: f"At most {self._bounds.values} values, recipients among them",
             503: "Too much at once: try again soon",
         }[status]
-        problem = answer(ProblemError(status, title))
-        await problem(scope, incoming.receive, self._parting(scope, incoming, send))
+        await self._answer(ProblemError(status, title), scope, incoming, send)
+
+    async def _answer(
+        self, problem: ProblemError, scope: Scope, incoming: "_Incoming", send: Send
+    ) -> None:
+        await answer(problem)(scope, incoming.receive, self._parting(scope, incoming, send))
 
 
 @dataclass(slots=True)
 class _Incoming:
-    """A request's body as it comes: `is_whole` when nothing more does, `is_gone` if the client is."""
+    """A request's body as it comes: `is_whole` when nothing more does, `is_gone` if the client is;
+    `rest`: octets that are waited for behind an answer.
+    """
 
     receive: Receive
+    rest: int = _REST
     is_whole: bool = False
     is_gone: bool = False
 
@@ -242,10 +259,18 @@ class _Incoming:
         octets: bytes = message.get("body", b"")
         return octets
 
-    async def drop(self, most: int) -> None:
-        """Let come what comes, up to so many octets."""
-        while most > 0 and not self.is_whole:
-            most -= len(await self.piece())
+    async def drop(self) -> None:
+        """Let come what comes, up to `rest`."""
+        left = self.rest
+        while left > 0 and not self.is_whole:
+            left -= len(await self.piece())
+
+
+def _announced(length: bytes | None) -> int:
+    """Return how many octets a Content-Length announces; 0 where that is not known."""
+    if length is None or not length.isdigit():
+        return 0
+    return int(length) if len(length) <= _LONGEST_LENGTH else 1 << 62
 
 
 def _replay(body: bytes, incoming: _Incoming) -> Receive:

@@ -85,7 +85,7 @@ async def submit(
     It goes through the same rules as on port 587, as the key's account. A refusal names the SMTP
     reply, and the recipients that are in the way.
     """
-    parcel = _parcel(message, request, key, once)
+    parcel = await _parcel(message, request, key, once)
     handed = await hand_in(parcel, _intake(request))
     reply = handed.reply
     if not reply.accepts:
@@ -102,7 +102,7 @@ async def submit(
 @router.post("/judge", tags=["messages"])
 async def judge_message(message: MessageIn, request: Request, key: Sender) -> dict[str, Any]:
     """Tell what would become of a message, rule by rule; nothing is queued, no quota is spent."""
-    parcel = _parcel(message, request, key, None)
+    parcel = await _parcel(message, request, key, None)
     return (await judge(parcel, _intake(request))).as_json()
 
 
@@ -140,14 +140,18 @@ def _intake(request: Request) -> Intake:
     return intake
 
 
-def _parcel(message: MessageIn, request: Request, key: ApiKey, once: str | None) -> Parcel:
+async def _parcel(message: MessageIn, request: Request, key: ApiKey, once: str | None) -> Parcel:
     if key.account is None:
         raise ProblemError(403, "This key has no account to send as")
+    content = message.octets()
+    # As text it takes up to four times its octets, and would be kept until the answer.
+    message.content = message.content_base64 = None
+    (await request.json()).clear()
     return Parcel(
         account=key.account,
         reverse_path=message.sender,
         recipients=tuple(message.to),
-        content=message.octets(),
+        content=content,
         client=_client_of(request),
         key=once or "",
         by=key,

@@ -100,7 +100,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(StoreUnavailableError)
     async def on_store(request: Request, problem: StoreUnavailableError) -> JSONResponse:
         del request, problem
-        return answer(ProblemError(503, "Storage is not available", "try again later"))
+        return answer(store_away())
 
     @app.exception_handler(NewerRowError)
     async def on_newer(request: Request, problem: NewerRowError) -> JSONResponse:
@@ -116,6 +116,11 @@ def install(app: FastAPI) -> None:
 def fault_of_ours() -> ProblemError:
     """Return what is said where we do not know what is wrong."""
     return ProblemError(500, "A fault of ours", "the log says what it is")
+
+
+def store_away() -> ProblemError:
+    """Return what is said while the store cannot be asked."""
+    return ProblemError(503, "Storage is not available", "try again later")
 
 
 def answer(problem: ProblemError) -> JSONResponse:
