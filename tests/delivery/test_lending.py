@@ -10,11 +10,13 @@ import pytest
 from gatepost.delivery import lending as lending_module
 from gatepost.delivery.bounds import Bounds
 from gatepost.delivery.contents import Content, Contents
-from gatepost.delivery.lending import LARGE, Lending, Loans
+from gatepost.delivery.lending import LARGE, Lending, Loans, Lots
+from gatepost.delivery.parcel import Parcel
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.ids import AccountName, SubmissionId
 from gatepost.model.submission import Submission
 from tests.delivery.rig import Rig
+from tests.delivery.test_pool import item
 from tests.sink import Sink
 
 BODY = b"Subject: large\r\n\r\n" + (b"x" * 70 + b"\r\n") * 1400
@@ -75,6 +77,7 @@ async def test_who_has_nothing_waits_for_what_others_give_back(
     first, second, third = (Loans(lending) for _ in range(3))
     assert await first.borrow(message("1", "a"))
     assert await first.copy(message("1", "a", 100_000))
+    assert lending.copies.octets == 150_000
     waiting = asyncio.create_task(second.borrow(message("2", "a", 200_000)))
     copying = asyncio.create_task(third.copy(message("3", "a", 200_000)))
     await asyncio.sleep(0)
@@ -89,6 +92,21 @@ async def test_who_has_nothing_waits_for_what_others_give_back(
     second.end()
     third.end()
     assert (lending.room.octets, lending.copies.octets) == (0, 0)
+
+
+async def test_a_claim_has_all_that_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    lending = Lending(700_000)
+    first, second = Loans(lending), Loans(lending)
+    items = [item(number, 100_000) for number in range(6)]
+    *parcels, held = [Parcel(each.leased.submission, [each], None) for each in items]
+    held.pieces = (b"content",)
+    lots = await first.lots([*parcels[:4], held, parcels[4]])
+    assert lots == Lots(parcels[:3], [parcels[3], held, parcels[4]], [])
+    assert lending.room.octets == 300_000
+    monkeypatch.setattr(lending_module, "_PATIENCE", 0.01)
+    assert await second.lots([held, parcels[3]]) == Lots([held], [], [parcels[3]])
+    first.end()
+    assert lending.room.octets == 0
 
 
 async def sites(stack: AsyncExitStack, rig_of: type[Rig], count: int) -> tuple[Rig, list[Sink]]:

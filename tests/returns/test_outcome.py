@@ -4,12 +4,14 @@ import pytest
 
 from gatepost.model.delivery import OutcomeKind
 from gatepost.returns.outcome import (
+    LOOP,
     Spoken,
     as_given,
     came_to_nothing,
     from_login_refusal,
     from_session_reply,
     from_verdict,
+    refused,
     says_too_many_recipients,
 )
 from gatepost.wire.smtp.client_events import Fault, FaultKind, Phase
@@ -148,3 +150,9 @@ def test_a_refused_session_says_nothing_of_a_message(
 
 def test_long_texts_are_cut() -> None:
     assert len(from_verdict(ServerReply(550, "", ("x" * 4000,)), TO).text) == 500
+
+
+def test_a_loop_to_a_host_that_was_named_waits_and_one_that_it_tells_of_does_not() -> None:
+    assert as_given(refused(LOOP, "mail loop: the next hop is our own listener", TO)).kind is W
+    told = from_verdict(ServerReply(554, LOOP, ("too many hops",)), TO)
+    assert as_given(told).kind is R
