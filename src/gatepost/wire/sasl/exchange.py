@@ -180,11 +180,11 @@ class Mechanism:
     """What a file in `mechanisms/` exports as its server side.
 
     `client_first` mechanisms take an initial response (RFC 4422 §5 no. 2a). `binds_channel`: it
-    can be offered only where a channel binding can be had.
+    can be offered only where a channel binding can be had. None is used in clear text:
+    whoever begins an exchange sees to that.
     """
 
     name: str
-    needs_tls: bool
     client_first: bool
     start: Callable[[ChannelFacts], Exchange]
     binds_channel: bool = False
@@ -267,7 +267,6 @@ class ClientMechanism:
 
     name: str
     strength: int
-    needs_tls: bool
     needs: Needs
     respond: Callable[[ClientCredentials, ChannelFacts], ClientExchange]
     proves_server: bool = False

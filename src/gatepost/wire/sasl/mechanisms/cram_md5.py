@@ -59,7 +59,5 @@ def respond(credentials: ClientCredentials, _facts: ChannelFacts) -> ClientExcha
     return False
 
 
-SERVER: Final = Mechanism("CRAM-MD5", needs_tls=True, client_first=False, start=cram_md5)
-CLIENT: Final = ClientMechanism(
-    "CRAM-MD5", strength=30, needs_tls=True, needs=Needs.PASSWORD, respond=respond
-)
+SERVER: Final = Mechanism("CRAM-MD5", client_first=False, start=cram_md5)
+CLIENT: Final = ClientMechanism("CRAM-MD5", strength=30, needs=Needs.PASSWORD, respond=respond)

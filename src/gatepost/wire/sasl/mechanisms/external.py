@@ -42,7 +42,5 @@ def respond(credentials: ClientCredentials, _facts: ChannelFacts) -> ClientExcha
     return False
 
 
-SERVER: Final = Mechanism("EXTERNAL", needs_tls=True, client_first=True, start=external)
-CLIENT: Final = ClientMechanism(
-    "EXTERNAL", strength=5, needs_tls=True, needs=Needs.CERTIFICATE, respond=respond
-)
+SERVER: Final = Mechanism("EXTERNAL", client_first=True, start=external)
+CLIENT: Final = ClientMechanism("EXTERNAL", strength=5, needs=Needs.CERTIFICATE, respond=respond)

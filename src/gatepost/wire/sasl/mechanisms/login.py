@@ -46,7 +46,5 @@ def respond(credentials: ClientCredentials, _facts: ChannelFacts) -> ClientExcha
     return False
 
 
-SERVER: Final = Mechanism("LOGIN", needs_tls=True, client_first=True, start=login)
-CLIENT: Final = ClientMechanism(
-    "LOGIN", strength=10, needs_tls=True, needs=Needs.PASSWORD, respond=respond
-)
+SERVER: Final = Mechanism("LOGIN", client_first=True, start=login)
+CLIENT: Final = ClientMechanism("LOGIN", strength=10, needs=Needs.PASSWORD, respond=respond)

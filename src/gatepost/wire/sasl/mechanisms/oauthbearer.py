@@ -86,7 +86,5 @@ def respond(credentials: ClientCredentials, facts: ChannelFacts) -> ClientExchan
     return False
 
 
-SERVER: Final = Mechanism("OAUTHBEARER", needs_tls=True, client_first=True, start=oauthbearer)
-CLIENT: Final = ClientMechanism(
-    "OAUTHBEARER", strength=80, needs_tls=True, needs=Needs.TOKEN, respond=respond
-)
+SERVER: Final = Mechanism("OAUTHBEARER", client_first=True, start=oauthbearer)
+CLIENT: Final = ClientMechanism("OAUTHBEARER", strength=80, needs=Needs.TOKEN, respond=respond)

@@ -47,7 +47,5 @@ def respond(credentials: ClientCredentials, _facts: ChannelFacts) -> ClientExcha
     return False
 
 
-SERVER: Final = Mechanism("PLAIN", needs_tls=True, client_first=True, start=plain)
-CLIENT: Final = ClientMechanism(
-    "PLAIN", strength=20, needs_tls=True, needs=Needs.PASSWORD, respond=respond
-)
+SERVER: Final = Mechanism("PLAIN", client_first=True, start=plain)
+CLIENT: Final = ClientMechanism("PLAIN", strength=20, needs=Needs.PASSWORD, respond=respond)

@@ -328,16 +328,13 @@ _FAMILIES: Final = (
 
 def _server(name: str, family: _Family) -> Mechanism:
     start: Callable[[ChannelFacts], Exchange] = partial(serve, family)
-    return Mechanism(
-        name, needs_tls=True, client_first=True, start=start, binds_channel=family.plus
-    )
+    return Mechanism(name, client_first=True, start=start, binds_channel=family.plus)
 
 
 def _client(name: str, strength: int, family: _Family) -> ClientMechanism:
     return ClientMechanism(
         name,
         strength,
-        needs_tls=True,
         needs=Needs.PASSWORD,
         respond=partial(respond, family),
         proves_server=True,

@@ -50,7 +50,5 @@ def respond(credentials: ClientCredentials, _facts: ChannelFacts) -> ClientExcha
     return False
 
 
-SERVER: Final = Mechanism("XOAUTH2", needs_tls=True, client_first=True, start=xoauth2)
-CLIENT: Final = ClientMechanism(
-    "XOAUTH2", strength=70, needs_tls=True, needs=Needs.TOKEN, respond=respond
-)
+SERVER: Final = Mechanism("XOAUTH2", client_first=True, start=xoauth2)
+CLIENT: Final = ClientMechanism("XOAUTH2", strength=70, needs=Needs.TOKEN, respond=respond)
