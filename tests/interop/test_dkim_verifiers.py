@@ -77,5 +77,6 @@ def test_mailauth_refuses_what_was_changed_or_added(tmp_path: Path) -> None:
         b"Subject: another\r\n" + signed,
         b"From: evil@other.example\r\n" + signed,
     ]
-    for found in mailauth(changed, tmp_path):
-        assert {result for result, *_ in found} <= {"fail", "neutral"}
+    answers = mailauth(changed, tmp_path)
+    assert [len(found) for found in answers] == [2, 2, 2]
+    assert {result for found in answers for result, *_ in found} <= {"fail", "neutral"}
