@@ -183,6 +183,7 @@ def test_a_file_that_is_no_database_is_a_fault(settings: Settings) -> None:
     assert finding.grade is Grade.FAULT
     assert finding.subject.startswith("store")
     assert "a database of Gatepost" in finding.mend
+    assert "gatepost store repair" in finding.mend
 
 
 def test_a_full_disk_is_named_where_the_store_does_not_open(

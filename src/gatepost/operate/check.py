@@ -268,7 +268,7 @@ def _store(data_dir: Path, settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.FAULT, subject, what, "update this Gatepost")
         return
     except (StoreUnavailableError, apsw.Error) as error:
-        mend = "see whether it is a database of Gatepost"
+        mend = 'is it a database of Gatepost? Where it is damaged, "gatepost store repair" saves what can be read'
         if is_full(data_dir):
             mend = "the disk is full: make room on it"
         yield Finding(Grade.FAULT, subject, str(error), mend)
