@@ -58,6 +58,18 @@ async def test_watching_needs_no_key(rig: Rig):
     assert (await rig.ask("GET", "/v1/suppressions")).status == 503
 
 
+async def test_while_nothing_can_be_written_a_key_still_looks(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    async def full(*_: object) -> None:
+        raise StoreUnavailableError("disk full")
+
+    monkeypatch.setattr(type(rig.store), "write", full)
+    assert (await rig.ask("GET", "/v1/suppressions")).status == 200
+    added = await rig.ask("POST", "/v1/suppressions", body={"subject": "bob@y.example"})
+    assert added.status == 503
+
+
 async def test_whoever_asks_for_metrics_has_the_queue_counted_once_in_a_while():
     clock, begun, go = [100.0], [0], asyncio.Event()
 

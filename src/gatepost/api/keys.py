@@ -1,5 +1,6 @@
 """Who asks, and may they? `Authorization: Bearer gp_…` (RFC 6750), looked up at each request."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Final
@@ -15,7 +16,7 @@ from gatepost.model.ids import AccountName
 from gatepost.net.clock import now
 from gatepost.operate.api_keys import find
 from gatepost.operate.hand_in import Intake
-from gatepost.store.protocols import Store
+from gatepost.store.protocols import Store, StoreUnavailableError
 
 _bearer: Final = HTTPBearer(auto_error=False, description='A key of "gatepost api-key add".')
 Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -91,8 +92,10 @@ async def _demand_account(intake: Intake, key: ApiKey) -> None:
 
 
 async def _note(store: Store, key: ApiKey, at: datetime) -> None:
+    """Note when a key was last used, if that can be written: who only looks needs no room on a disk."""
     if key.last_used_at is None or at - key.last_used_at >= _NOTED_EVERY:
-        await store.write(lambda transaction: transaction.note_api_key_use(key.id, at))
+        with contextlib.suppress(StoreUnavailableError):
+            await store.write(lambda transaction: transaction.note_api_key_use(key.id, at))
 
 
 Sender = Annotated[ApiKey, Depends(needs(Scope.SEND))]
