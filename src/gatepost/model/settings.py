@@ -27,6 +27,7 @@ from gatepost.model.domain_name import (
     parse_mailbox,
 )
 from gatepost.model.grant import TAG
+from gatepost.model.pool_name import pool_or_system
 from gatepost.model.quantities import parse_rate, parse_size
 from gatepost.model.quota import Limit, Limits, Unit, Window
 from gatepost.model.section import Duration, LongDuration, Section
@@ -270,7 +271,7 @@ class RouteSettings(Section):
     oauth: RefreshSettings | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
-    pool: Annotated[str, AfterValidator(egress_checks.pool_or_system)] | None = None
+    pool: Annotated[str, AfterValidator(pool_or_system)] | None = None
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:

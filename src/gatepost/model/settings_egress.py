@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gatepost.model import settings_egress_checks as checks
 from gatepost.model.domain_name import parse_full_domain
+from gatepost.model.pool_name import pool as pool_name
 from gatepost.model.pool_rule import PoolRule
 from gatepost.model.section import Section
 from gatepost.model.source import DEFAULT, Source
@@ -19,7 +20,7 @@ class EgressSettings(Section):
     name: Annotated[str, AfterValidator(parse_full_domain)]
     ipv4: Annotated[str, AfterValidator(checks.ipv4)] | None = None
     ipv6: Annotated[str, AfterValidator(checks.ipv6)] | None = None
-    pools: tuple[Annotated[str, AfterValidator(checks.pool)], ...] = Field((DEFAULT,), min_length=1)
+    pools: tuple[Annotated[str, AfterValidator(pool_name)], ...] = Field((DEFAULT,), min_length=1)
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -36,7 +37,7 @@ class EgressSettings(Section):
 class PoolRuleSettings(Section):
     """Submissions that leave from a pool, whatever their account's. The first rule that fits decides."""
 
-    pool: Annotated[str, AfterValidator(checks.pool)]
+    pool: Annotated[str, AfterValidator(pool_name)]
     accounts: tuple[Annotated[str, AfterValidator(str.casefold)], ...] = ()
     credentials: tuple[Annotated[str, AfterValidator(checks.credential)], ...] = ()
     domains: tuple[Annotated[str, AfterValidator(parse_pattern)], ...] = ()

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Protocol, TypeVar
 
-from gatepost.model.source import SYSTEM
 from gatepost.model.suppression_subject import is_stream_name
 from gatepost.model.via import takes_pool
 from gatepost.model.wrong import Wrong, WrongValueError, wrong
-
-_POOL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 #: Also "oauth", and "directory/NAME".
 _ID: Final = re.compile(r"\S{1,128}")
@@ -42,22 +39,6 @@ def ipv4(text: str) -> str:
 def ipv6(text: str) -> str:
     """Take an IPv6 address that connections can come from; returned in its shortest form."""
     return str(_address(text, 6))
-
-
-def pool(text: str) -> str:
-    """Take the name of a pool."""
-    if text == SYSTEM:
-        msg = f'"{SYSTEM}" is no pool: it means that the system chooses'
-        raise wrong(msg, "choose another name")
-    if _POOL.fullmatch(text) is None:
-        msg = f'"{text}" cannot be the name of a pool'
-        raise wrong(msg, "up to 63 small letters, digits and hyphens")
-    return text
-
-
-def pool_or_system(text: str) -> str:
-    """Take the name of a pool, or "system"."""
-    return text if text == SYSTEM else pool(text)
 
 
 def route(via: str, named: str | None) -> None:

@@ -6,7 +6,7 @@ Mail that was accepted before keeps its pool; sessions that are open feel it wit
 from dataclasses import replace
 
 from gatepost.model.account import Account
-from gatepost.model.settings_egress_checks import pool as checked
+from gatepost.model.pool_name import pool as checked
 from gatepost.model.source import DEFAULT
 from gatepost.operate.accounts import By, changed, existing
 from gatepost.queue.presence import heard

@@ -5,7 +5,7 @@ from typing import Final
 from gatepost.model.delivery import DeliveryState
 from gatepost.model.domain_name import parse_domain
 from gatepost.model.ids import AccountName
-from gatepost.model.settings_egress_checks import pool as checked_pool
+from gatepost.model.pool_name import pool as checked_pool
 from gatepost.model.source import SYSTEM
 from gatepost.model.wrong import wrong
 from gatepost.store.queue_view import QueueFilter
