@@ -88,6 +88,9 @@ class MemoryTransaction(MemoryKeyMark, MemoryQuotas, MemoryPresences, MemoryPool
             rows.append(DueNotice(delivery, self.submission_rows[delivery.submission_id], kind))
         return rows
 
+    def submission(self, submission_id: SubmissionId) -> Submission | None:
+        return self.submission_rows.get(submission_id)
+
     # -- changing
 
     def add_deliveries(
@@ -139,7 +142,7 @@ class MemoryTransaction(MemoryKeyMark, MemoryQuotas, MemoryPresences, MemoryPool
         return _walked(waiting, after, limit, enough)
 
     def _account_of(self, delivery: Delivery) -> str:
-        return self.submission_rows[delivery.submission_id].account or ""
+        return delivery.account or self.submission_rows[delivery.submission_id].account or ""
 
     def _standing_in(self, line: Line) -> list[Delivery]:
         rows = [

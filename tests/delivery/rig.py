@@ -28,6 +28,8 @@ from gatepost.net.clock import new_identifier, now
 from gatepost.net.deadlines import Deadlines
 from gatepost.net.resolver import Resolver
 from gatepost.net.tls import Verification, client_context
+from gatepost.reception.accept import Acceptance
+from gatepost.reception.returned import accept_return
 from gatepost.returns.notify import Notifier, NotOwedError, ReturnMessage, StrikeOut
 from gatepost.returns.settle import Settler
 from gatepost.wire.smtp.client_events import Phase
@@ -71,6 +73,8 @@ class Rig:
     takes_over: bool = True
     #: Whether the time of day leapt a moment ago.
     leapt: bool = False
+    #: Whether reports go on their way; else they are only kept.
+    accepts_returns: bool = False
 
     async def __aenter__(self) -> Self:
         self.dns = await DnsServer().__aenter__()
@@ -141,6 +145,9 @@ class Rig:
         return b"DKIM-Signature: again\r\n"
 
     async def _accept_return(self, message: ReturnMessage, strike_out: StrikeOut) -> bool:
+        if self.accepts_returns:
+            to = Acceptance(self.store, "relay.test", 2**20, timedelta(days=5), self.scheduler)
+            return await accept_return(message, strike_out, to)
         if not await self.store.write(strike_out):
             raise NotOwedError
         self.returns.append(message)

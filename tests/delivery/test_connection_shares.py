@@ -283,3 +283,34 @@ async def test_much_mail_to_silent_hosts_does_not_fill_our_hands(hand_over: bool
             await rig.until_state(good, DeliveryState.DELIVERED)
             assert rig.scheduler.held <= 180
         server.close()
+
+
+@pytest.mark.rfc("5321#4.5.3.2")
+async def test_reports_to_hosts_that_never_answer_the_final_dot_delay_nobody_elses() -> None:
+    bounds = Bounds(look=0.02, connections=40)
+    refusing = {f"gone@{name}": "550 5.1.1 no such user" for name in ("one.example", "two.example")}
+    async with (
+        Sink(host="127.0.0.1") as tar,
+        Sink(host="127.0.0.2", port=tar.port, refuse=refusing) as good,
+    ):
+        tar.go_at_dot.clear()
+        async with Rig(tar.port, bounds=bounds, accepts_returns=True) as rig:
+            names = [f"tar{number}.example" for number in range(60)]
+            for name in names:
+                rig.mx(name, (10, f"mx.{name}", "127.0.0.1"))
+            for name in ("one.example", "two.example", "bob.example"):
+                rig.mx(name, (10, f"mx.{name}", "127.0.0.2"))
+            mallory, bob = AccountName("mallory"), AccountName("bob")
+            for name in names:
+                await rig.submit("gone@one.example", reverse_path=f"a@{name}", account=mallory)
+            await tar.until(lambda: tar.open_sessions >= 16)  # what one may have at strange sites
+            await rig.submit("gone@two.example", reverse_path="b@bob.example", account=bob)
+            await good.until(
+                lambda: any(each.forward_paths == ["b@bob.example"] for each in good.messages)
+            )
+            await rig.submit("c@bob.example", account=bob)
+            await good.until(
+                lambda: any(each.forward_paths == ["c@bob.example"] for each in good.messages)
+            )
+            assert 16 <= tar.open_sessions < 40
+            tar.go_at_dot.set()

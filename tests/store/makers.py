@@ -48,6 +48,7 @@ def delivery(of: Submission, recipient: str = "bob@y.example", **changes: object
         destination=recipient.rpartition("@")[2],
         next_attempt_at=NOON,
         expires_at=NOON + timedelta(days=5),
+        account=of.account or "",
     )
     return replace(made, **changes)
 

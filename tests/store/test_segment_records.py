@@ -64,13 +64,22 @@ submissions = st.builds(
     release_at=st.none() | times,
     credential=st.none() | st.text("ab", min_size=1).map(CredentialId),
 )
+
+
+def owned(envelope):
+    """Have its deliveries take the share of its account, which is all that it tells of that."""
+    account = envelope.submission.account or ""
+    mine = tuple(changed(each, account=account) for each in envelope.deliveries)
+    return changed(envelope, deliveries=mine)
+
+
 whole = st.builds(
     Envelope,
     submissions,
     st.lists(deliveries, max_size=4).map(tuple),
     st.booleans(),
     counted=st.just(()),
-)
+).map(owned)
 envelopes = whole | whole.map(
     lambda envelope: changed(envelope, counted=subjects_of(envelope.submission)[-1:])
 )

@@ -112,6 +112,17 @@ async def test_a_turn_is_of_the_account_and_the_oldest_go_first(store):
     assert await do(store, "lease_turns", NOON, lease(), []) == []
 
 
+async def test_a_delivery_may_take_the_share_of_another_account_than_its_message_s(store):
+    report = submission(account=None)
+    ways = [delivery(report, "a@x.example", lane=BULK, account="a")]
+    (handed_over,) = await do(store, "add_deliveries", report, ways, lease())
+    await do(store, "free_leases", "node/")
+    assert await accounts(store) == Walked(("a",), None)
+    (leased,) = await do(store, "lease_turns", NOON, lease(), [Turn(LINE, "a", 9)])
+    for each in (handed_over, leased):
+        assert (each.account, each.submission.account) == ("a", None)
+
+
 async def test_mail_that_is_given_back_has_its_turn_again(store):
     await fill(store, "a>x.example", ">x.example")
     turns = [Turn(LINE, "a", 9), Turn(LINE, "", 9, "x.example")]

@@ -65,7 +65,7 @@ class Parcel:
     on a session that had grown old: the next try is made on a new one.
     """
 
-    __slots__ = ("fresh", "items", "lane", "pieces", "submission")
+    __slots__ = ("account", "fresh", "items", "lane", "pieces", "submission")
 
     def __init__(
         self, submission: Submission, items: list[Item], pieces: Sequence[bytes] | None
@@ -74,8 +74,9 @@ class Parcel:
         self.items = items
         self.pieces = pieces
         self.fresh = False
-        #: A message's deliveries are all of one lane.
+        #: A message's deliveries are all of one lane, and take one account's share.
         self.lane = items[0].leased.delivery.lane
+        self.account = items[0].leased.account
 
 
 def within(limits: Limits, items: Sequence[Item]) -> int:

@@ -75,7 +75,7 @@ class Pool:
         parcel = queue.add(item, pieces)
         if not queue.wake():
             leased = item.leased
-            self._open(queue, Owner(leased.submission.account or "", leased.delivery.lane))
+            self._open(queue, Owner(leased.account, leased.delivery.lane))
         return parcel
 
     def _open(self, queue: SiteQueue, owner: Owner) -> None:

@@ -157,7 +157,7 @@ class Scheduler:
                 former.is_ours = False
                 self._let_go(former)
             self._items[item.id] = item
-            self._shares.add(delivery.lane, delivery.destination, one.submission.account or "")
+            self._shares.add(delivery.lane, delivery.destination, one.account)
             self._place(item, pieces)
 
     def _place(self, item: Item, pieces: Sequence[bytes] | None) -> None:
@@ -171,7 +171,7 @@ class Scheduler:
             self._leaving.put(found, item, pieces)
             return
         # Each account for itself: nobody waits for the turn of another's question to the DNS.
-        account = item.leased.submission.account or ""
+        account = item.leased.account
         key = account, key_of(item.hop)
         waiting = self._resolving.get(key)
         if waiting is not None:
@@ -281,7 +281,7 @@ class Scheduler:
     def _let_go(self, item: Item) -> None:
         """Take one that is in our hands out of them."""
         del self._items[item.id]
-        delivery, account = item.leased.delivery, item.leased.submission.account or ""
+        delivery, account = item.leased.delivery, item.leased.account
         self._shares.remove(delivery.lane, delivery.destination, account)
         self._unshelve(item)
 

@@ -100,7 +100,7 @@ class SiteQueue:
 
     def owners(self, most: int) -> Iterator[Owner]:
         """Return whose mail waits, once each, among the first `most` parcels."""
-        whose = (Owner(p.submission.account or "", p.lane) for p in self._parcels.all())
+        whose = (Owner(p.account, p.lane) for p in self._parcels.all())
         yield from dict.fromkeys(islice(whose, most))
 
     def put_back(self, parcel: Parcel) -> None:

@@ -246,7 +246,7 @@ class Courier:
                 item.counted = False
             self._claim.put_back(parcel)
         if not (reused or link.is_usable) and came_to_nothing(verdicts):
-            if self._queue.barren.note(parcel.submission.account or "", self._whose()):
+            if self._queue.barren.note(parcel.account, self._whose()):
                 raise LinkFailedError(link.outcome(verdicts[0]))
         else:
             self._queue.barren.clear()
@@ -254,7 +254,7 @@ class Courier:
     def _whose(self) -> set[str]:
         """Return whose mail waits here, of the first that wait, or is in this claim."""
         owners = self._queue.owners(_ASKED)
-        mine = {parcel.submission.account or "" for parcel in self._claim.parcels}
+        mine = {parcel.account for parcel in self._claim.parcels}
         return {owner.account for owner in owners} | mine
 
     def _keep_within(self, limits: Limits, parcel: Parcel) -> None:

@@ -92,7 +92,8 @@ class Delivery:
     `attempts` counts dialled attempts and alone drives retry; `leases` counts every lease
     (decision 10). `reason` says why it waits, in words for a person. `lane` and `pool` (of source
     addresses; "" for none) were fixed when the message was accepted; `wishes` are what its sender
-    asked to be told (RFC 3461).
+    asked to be told (RFC 3461). `account` is whose share it takes of what all mail needs ("": nobody's);
+    of one that is finished it is not kept.
     """
 
     id: DeliveryId
@@ -110,6 +111,7 @@ class Delivery:
     lane: Lane = Lane.TRANSACTIONAL
     wishes: RecipientWishes = NO_WISHES
     pool: str = ""
+    account: str = ""
 
 
 @value(frozen=True, slots=True)
@@ -122,3 +124,8 @@ class Leased:
     delivery: Delivery
     submission: Submission
     fence: int
+
+    @property
+    def account(self) -> str:
+        """Return whose share it takes ("": of no account)."""
+        return self.delivery.account or self.submission.account or ""

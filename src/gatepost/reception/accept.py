@@ -276,7 +276,7 @@ async def keep(
     if hand_over and submission.release_at is None:
         first = accepted.deliveries[0]
         pools = {each.pool for each in accepted.deliveries}
-        account, count = submission.account or "", len(accepted.deliveries)
+        account, count = first.account or submission.account or "", len(accepted.deliveries)
         lease = hand_over.lease(first.lane, first.destination, pools, account, count)
 
     def job(transaction: Transaction) -> _Kept:

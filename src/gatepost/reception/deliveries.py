@@ -52,6 +52,7 @@ def deliveries_for(
             reason=reason,
             lane=lane,
             wishes=wishes.get(text, NO_WISHES),
+            account=submission.account or "",
         )
         for text, mailbox in distinct.items()
     )

@@ -11,6 +11,7 @@ from gatepost.returns.notify import NotOwedError, ReturnMessage, StrikeOut
 from gatepost.wire.smtp.grammar import parse_mailbox
 from gatepost.wire.smtp.notification import Notify, RecipientWishes
 from gatepost.wire.smtp.replies import Reply
+from gatepost.wire.values import changed
 
 #: RFC 3461 §6.1: nobody is to be told of a report that cannot be delivered.
 _NOT_A_WORD: Final = RecipientWishes(Notify.NEVER)
@@ -51,7 +52,7 @@ async def accept_return(message: ReturnMessage, strike_out: StrikeOut, to: Accep
     facts: dict[str, Fact] = {"from": "", "recipients": 1, "size": submission.size}
     accepted = Accepted(
         submission=submission,
-        deliveries=deliveries,
+        deliveries=tuple(changed(each, account=message.account) for each in deliveries),
         pieces=(message.content,),
         event=Event(EventKind.ACCEPTED, at, submission.id, facts=facts),
         authors=(f"MAILER-DAEMON@{to.hostname}",),

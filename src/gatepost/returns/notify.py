@@ -57,7 +57,8 @@ _Key = tuple[SubmissionId, NoticeKind]
 @dataclass(frozen=True, slots=True)
 class ReturnMessage:
     """A report that is to be accepted: null reverse-path, one forward-path. `lane` and `priority`
-    are those of the message that it tells of (RFC 6710 §4.6).
+    are those of the message that it tells of (RFC 6710 §4.6); so is `account` ("": none), whose share it
+    takes: who has many reports to hosts that say nothing delays nobody else's.
     """
 
     submission_id: SubmissionId
@@ -65,6 +66,7 @@ class ReturnMessage:
     content: bytes
     lane: Lane = Lane.TRANSACTIONAL
     priority: int = 0
+    account: str = ""
 
 
 class NotOwedError(Exception):
@@ -233,6 +235,7 @@ class Notifier:
             compose(report),
             wanted[0].delivery.lane,
             submission.priority,
+            submission.account or "",
         )
         return await self._accept(message, strike_out)
 

@@ -151,7 +151,7 @@ def _decode(octets: bytes, size: int, is_certain: bool) -> Envelope:
     )
     deliveries = tuple(
         _delivery(
-            submission.id,
+            submission,
             octets[at + n * _DELIVERY.size : at + (n + 1) * _DELIVERY.size],
             texts[_SUBMISSION_TEXTS + n * _DELIVERY_TEXTS :][:_DELIVERY_TEXTS],
         )
@@ -163,7 +163,7 @@ def _decode(octets: bytes, size: int, is_certain: bool) -> Envelope:
     return Envelope(submission, deliveries, is_certain, counted=counted)
 
 
-def _delivery(submission_id: SubmissionId, octets: bytes, texts: Sequence[str]) -> Delivery:
+def _delivery(submission: Submission, octets: bytes, texts: Sequence[str]) -> Delivery:
     next_attempt_at, expires_at, attempts, notify, warned = _DELIVERY.unpack(octets)
     name, forward_path, destination, state, lane, reason, orcpt, pool = texts
     wishes = NO_WISHES
@@ -171,7 +171,7 @@ def _delivery(submission_id: SubmissionId, octets: bytes, texts: Sequence[str]) 
         wishes = RecipientWishes(None if notify < 0 else Notify(notify), orcpt)
     return Delivery(
         id=DeliveryId(name),
-        submission_id=submission_id,
+        submission_id=submission.id,
         forward_path=forward_path,
         destination=destination,
         next_attempt_at=moment(next_attempt_at),
@@ -183,4 +183,5 @@ def _delivery(submission_id: SubmissionId, octets: bytes, texts: Sequence[str]) 
         lane=Lane(lane),
         wishes=wishes,
         pool=pool,
+        account=submission.account or "",
     )

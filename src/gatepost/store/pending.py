@@ -142,9 +142,9 @@ def new_delivery_row(
         LANE_NUMBERS[delivery.lane],
         *wishes_columns(delivery.wishes),
         delivery.pool,
+        delivery.account or account or "",
         ready_at,
         worker,
-        account or "",
     )
 
 

@@ -33,9 +33,9 @@ from gatepost.store.queue_matching import CountQueries, conditions_of, id_range,
 from gatepost.store.queue_view import Matching, QueueFilter, QueueRow, Stretch
 from gatepost.store.quota_table import QuotaTable
 from gatepost.store.rows import (
-    DELIVERY_COLUMNS,
     DELIVERY_WIDTH,
     DUE,
+    FINISHED_COLUMNS,
     LANE_NUMBERS,
     LEASED,
     LIVE_COLUMNS,
@@ -64,7 +64,7 @@ _D: Final = ", ".join(f"d.{column.strip()}" for column in LIVE_COLUMNS.split(","
 _S: Final = ", ".join(f"s.{column.strip()}" for column in SUBMISSION_COLUMNS.split(","))
 #: A delivery with its submission; `queue_row` reads it.
 QUEUE_COLUMNS: Final = f"{_D}, {_S}"
-_FINISHED: Final = QUEUE_COLUMNS.replace("d.pool", "''")
+_FINISHED: Final = QUEUE_COLUMNS.replace("d.pool, d.account", "'', ''")
 _NEXT_DUE: Final = ", ".join(
     f"(SELECT min(ready_at) FROM delivery WHERE state = {state} AND lane = {{lane}}"  # noqa: S608
     " AND pool = {pool})"
@@ -309,7 +309,7 @@ class Queries(
 
     def _delivery(self, tables: Iterable[str], delivery_id: DeliveryId) -> Delivery | None:
         for table in tables:
-            columns = LIVE_COLUMNS if table == "delivery" else f"{DELIVERY_COLUMNS}, ''"
+            columns = LIVE_COLUMNS if table == "delivery" else FINISHED_COLUMNS
             sql = f"SELECT {columns} FROM {table} WHERE id = ?"  # noqa: S608
             row = self._row(sql, (delivery_id,))
             if row is not None:

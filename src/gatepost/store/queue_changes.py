@@ -252,5 +252,6 @@ def leased_of(delivery: Delivery, submission: Submission) -> Leased:
         delivery.lane,
         delivery.wishes,
         delivery.pool,
+        delivery.account,
     )
     return Leased(held, submission, fence)

@@ -50,11 +50,14 @@ DELIVERY_COLUMNS: Final = (
     "id, submission_id, forward_path, destination, next_attempt_at, expires_at, state, attempts,"
     " leases, outcome, reason, warned, lane, notify, orcpt"
 )
-#: Of one that is not finished also the pool; a finished one's events name the source address.
-LIVE_COLUMNS: Final = f"{DELIVERY_COLUMNS}, pool"
-DELIVERY_WIDTH: Final = 16
-#: Of a new one also when a worker may take it, who has it, and whose it is ("": of no account).
-QUEUED_COLUMNS: Final = f"{LIVE_COLUMNS}, ready_at, worker, account"
+#: Of one that is not finished also the pool (a finished one's events name the source address), and
+#: whose it is ("": of no account).
+LIVE_COLUMNS: Final = f"{DELIVERY_COLUMNS}, pool, account"
+#: As many values for one that is finished.
+FINISHED_COLUMNS: Final = f"{DELIVERY_COLUMNS}, '', ''"
+DELIVERY_WIDTH: Final = 17
+#: Of a new one also when a worker may take it, and who has it.
+QUEUED_COLUMNS: Final = f"{LIVE_COLUMNS}, ready_at, worker"
 EVENT_COLUMNS: Final = "position, kind, at, submission_id, delivery_id, account, facts"
 ACCOUNT_COLUMNS: Final = (
     "name, senders, created_at, state, exposed_at, salt, iterations, app_passwords_only,"
@@ -197,6 +200,7 @@ def delivery_of(row: Row) -> Delivery:
             LANES[row[12]],
             _wishes_of(row[13], row[14]),
             row[15],
+            row[16],
         )
     except (LookupError, ValueError) as unknown:
         raise NewerRowError(_unknown(unknown)) from unknown
