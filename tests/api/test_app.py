@@ -47,6 +47,7 @@ async def test_watching_needs_no_key(rig: Rig):
     assert "\n# TYPE gatepost_messages_accepted_total counter\n" in metrics
     assert '\ngatepost_queue_overdue_seconds{lane="otp"} 0.0\n' in metrics
     assert "\ngatepost_queue_oldest_seconds 0.0\n" in metrics
+    assert "\ngatepost_store_up 1\n" in metrics
     assert '\ngatepost_logins_refused_total{reason="wrong_password"} 0\n' in metrics
     assert "\ngatepost_logins_total 0\n" in metrics
     assert '\ngatepost_connections_refused_total{reason="no_proxy_header"} 0\n' in metrics
@@ -56,6 +57,14 @@ async def test_watching_needs_no_key(rig: Rig):
     away = await rig.ask("GET", "/healthz", by="")
     assert (away.status, away.json) == (503, {"status": "store away"})
     assert (await rig.ask("GET", "/v1/suppressions")).status == 503
+
+
+async def test_what_only_the_store_knows_is_left_out_of_metrics_while_it_is_away(rig: Rig):
+    await rig.store.close()
+    metrics = (await rig.ask("GET", "/metrics", by="")).body.decode()
+    assert "\ngatepost_store_up 0\n" in metrics
+    assert "\ngatepost_logins_total 0\n" in metrics
+    assert "gatepost_queue" not in metrics
 
 
 async def test_while_nothing_can_be_written_a_key_still_looks(

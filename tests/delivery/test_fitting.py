@@ -299,9 +299,7 @@ async def test_a_message_names_nobody_else_when_it_was_changed(field: str, origi
     )
     for offers in (Offers(), Offers(eight_bit=True)):
         made = await fit(submission, (OURS, RECEIVED, content), offers, no_signature)
-        if isinstance(made, Unfit):
-            assert made.status == "5.6.9"
-            continue
+        assert not isinstance(made, Unfit)
         written = b"".join(made.pieces)
         assert written.isascii()
         assert from_of(written) == from_of(content)

@@ -37,9 +37,14 @@ def test_the_lock_is_no_other_name_of_a_file(tmp_path: Path) -> None:
         sole_server(state)
 
 
-def test_the_lock_is_made_and_taken_again(tmp_path: Path) -> None:
+def test_the_lock_is_made_and_taken_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who wrote the name of the directory wrongly hears why the relay is empty."""
     for _ in range(2):
         os.close(sole_server(tmp_path / "state"))
+    (said,) = [each.getMessage() for each in caplog.records]
+    assert (
+        said == f"{tmp_path / 'state'} was not there and begins empty: is data_dir written right?"
+    )
 
 
 def test_the_lock_is_no_pipe(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """For those who watch: is it well, and how much goes through it? No key is asked for."""
 
+import asyncio
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -26,6 +27,8 @@ _HELP: Final = {
     Metric.LOGINS: ("gatepost_logins_total", "Logins that succeeded."),
 }
 
+#: Seconds that metrics wait for the store; who gathers them waits ten.
+_PATIENCE: Final = 8.0
 _REFUSED: Final = {
     Metric.TOO_MANY: "too_many",
     Metric.OVERLOADED: "overloaded",
@@ -46,11 +49,9 @@ async def healthz(request: Request) -> JSONResponse:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> PlainTextResponse:
     """Return counters in the text format of Prometheus; no label has values without bound. The
-    queue is looked at every 5 seconds at most.
+    queue is looked at every 5 seconds at most; what only the store knows is left out while it is away.
     """
     api: Any = request.app.state.api
-    store = api.intake.store
-    queue = await api.queue.get(lambda: store.read(lambda reading: queue_state(reading, now())))
     lines: list[str] = []
     for metric, value in api.counters.snapshot().items():
         if metric in _HELP:
@@ -63,10 +64,9 @@ async def metrics(request: Request) -> PlainTextResponse:
         lines += [*_metric(name, words, "gauge"), f"{name} {expiry}"]
     lines += _of_refused(api.counters)
     lines += _of_logins(api.counters)
-    lines += _of_queue(queue)
     if api.sources:
-        unusable = await store.read(unusable_addresses)
-        lines += _of_sources(api, unusable)
+        lines += _of_attempts(api)
+    lines += await _of_store(api)
     body = "\n".join(lines) + "\n"
     return PlainTextResponse(body, media_type="text/plain; version=0.0.4")
 
@@ -87,6 +87,22 @@ def _of_logins(counters: Counters) -> list[str]:
     ]
 
 
+async def _of_store(api: Any) -> list[str]:  # noqa: ANN401
+    store = api.intake.store
+    name = "gatepost_store_up"
+    head = _metric(name, "Whether the store can be read.", "gauge")
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            queue = await api.queue.get(
+                lambda: store.read(lambda reading: queue_state(reading, now()))
+            )
+            unusable = await store.read(unusable_addresses) if api.sources else frozenset()
+    except (StoreUnavailableError, TimeoutError):
+        return [*head, f"{name} 0"]
+    found = [*head, f"{name} 1", *_of_queue(queue)]
+    return found + _of_sources(api, unusable) if api.sources else found
+
+
 def _of_queue(queue: QueueState) -> list[str]:
     name = "gatepost_queue_deliveries"
     lines = _metric(name, "Deliveries in the queue, by state.", "gauge")
@@ -104,7 +120,7 @@ def _of_queue(queue: QueueState) -> list[str]:
     return [*lines, f"{name} {queue.oldest.total_seconds():.1f}"]
 
 
-def _of_sources(api: Any, unusable: frozenset[str]) -> list[str]:  # noqa: ANN401
+def _of_attempts(api: Any) -> list[str]:  # noqa: ANN401
     name = "gatepost_source_attempts_total"
     lines = _metric(name, "Attempts by source address and what they came to.", "counter")
     for place, address in enumerate(api.sources):
@@ -114,10 +130,13 @@ def _of_sources(api: Any, unusable: frozenset[str]) -> list[str]:  # noqa: ANN40
                 lines.append(
                     f'{name}{{source="{address}",outcome="{metric.name.lower()}"}} {count}'
                 )
+    return lines
+
+
+def _of_sources(api: Any, unusable: frozenset[str]) -> list[str]:  # noqa: ANN401
     name = "gatepost_source_usable"
     words = "Whether anything leaves from a source address: 0 while it is paused or missing."
-    lines += _metric(name, words, "gauge")
-    return lines + [
+    return _metric(name, words, "gauge") + [
         f'{name}{{source="{address}"}} {int(address not in unusable)}' for address in api.sources
     ]
 

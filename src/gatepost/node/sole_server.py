@@ -30,6 +30,7 @@ def sole_server(data_dir: Path) -> int:
 
     """
     try:
+        is_new = not data_dir.exists()
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         # data_dir may be somebody else's, and we root: opened with his rights, so that what he
         # puts there in place of the lock leads nowhere that he could not go himself.
@@ -39,6 +40,8 @@ def sole_server(data_dir: Path) -> int:
     except OSError as problem:
         words = f"cannot write to {data_dir}: {(problem.strerror or str(problem)).lower()}"
         raise CannotServeError(f"{words}; give it to the user who runs gatepost") from None
+    if is_new:
+        _log.warning("%s was not there and begins empty: is data_dir written right?", data_dir)
     found = os.fstat(lock)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         os.close(lock)
